@@ -1,0 +1,56 @@
+# Each target does its own set-up. `make demo` and `make test` are the two that a newcomer needs.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+SOURCES := platform jobs serve tests benchmarks
+CLIENTS := .venv-clients-a .venv-clients-b
+
+.PHONY: setup demo test test-clients check bench bench-serve clean
+.DELETE_ON_ERROR:
+
+setup: $(READY)
+
+# torch first, with its version: asked for by another package, pip takes the newest build with gigabytes of CUDA.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch==2.13.0
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,korean,dev,bench]'
+	touch $@
+
+demo: setup
+	$(BIN)/crossrank demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+# Rerankers of other projects, as they are, against our server; what they pin against each other takes two environments.
+test-clients: setup $(CLIENTS:%=%/ready)
+	$(BIN)/python tests/clients/run.py
+
+.venv-clients-%/ready: tests/clients/requirements-%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+check: setup
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/python benchmarks/score_throughput.py
+	$(BIN)/python benchmarks/rerank_job.py
+
+# Our server against infinity, which needs older packages than ours and so an environment of its own.
+bench-serve: setup .venv-infinity/ready
+	$(BIN)/python benchmarks/serve_overhead.py
+	$(BIN)/python benchmarks/serve_vs_infinity.py
+
+.venv-infinity/ready: benchmarks/requirements-infinity.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(CLIENTS) .venv-infinity demo-output build *.egg-info

@@ -1,0 +1,5 @@
+"""``python -m crossrank``."""
+
+from crossrank.cli import main
+
+main()

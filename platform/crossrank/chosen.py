@@ -1,0 +1,17 @@
+"""A value that crossrank worked out for itself, with its reason, so that a log can say both."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen(Generic[Value]):
+    """A value and why it is that."""
+
+    value: Value
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.value} ({self.why})"

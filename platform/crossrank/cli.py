@@ -1,0 +1,100 @@
+"""The command line: one verb for each function, flags from its settings, errors as one sentence."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections import Counter
+
+import click
+
+from crossrank import __version__, storage
+from crossrank.demo.run import DemoSettings, demo
+from crossrank.errors import CrossrankError, InputError, UserError
+from crossrank.formats import FORMATS
+from crossrank.formats.conversion import convert
+from crossrank.progress import say
+from crossrank.records import Rejected
+from crossrank.reranking.job import rerank
+from crossrank.reranking.settings import RerankSettings
+from crossrank.scoring.files import ScoreSettings, score
+from crossrank.serving.launch import serve
+from crossrank.serving.settings import ServeSettings
+from crossrank.settings import command
+
+TOLD = 10
+"""Rejected rows that are told one by one; the rest is counted."""
+EXIT_FAILED = 1
+EXIT_USER_ERROR = 2
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="crossrank")
+def crossrank() -> None:
+    """Train, run and serve cross-encoder rerankers on Ray."""
+
+
+crossrank.add_command(command(RerankSettings, rerank))
+crossrank.add_command(command(ScoreSettings, score))
+crossrank.add_command(command(ServeSettings, serve))
+crossrank.add_command(command(DemoSettings, demo))
+
+
+@crossrank.command("convert")
+@click.option("--from", "source_format", required=True, type=click.Choice(list(FORMATS)), help="Format of IN.")
+@click.option("--to", "target_format", required=True, type=click.Choice(list(FORMATS)), help="Format of OUT.")
+@click.argument("source", metavar="IN")
+@click.argument("target", metavar="OUT")
+def convert_command(source_format: str, target_format: str, source: str, target: str) -> None:
+    """Read groups in one format and write them in another.
+
+    A row that OUT cannot hold is told with its reason, and left out.
+    """
+    told = Counter[str]()
+
+    def tell(row: Rejected) -> None:
+        told[row.reason] += 1
+        if told.total() <= TOLD:
+            say(f"{row.source} line {row.line}: {row.reason}, {row.detail}")
+
+    counts = convert(source_format, target_format, source, target, tell)
+    if told.total() > TOLD:
+        say("in all " + ", ".join(f"{count:,} {reason}" for reason, count in sorted(told.items())))
+    if counts.read and not counts.written:
+        storage.delete(target)
+        raise InputError(
+            f"of {counts.read:,} rows of {source} none could be written as {target_format}; look at the reasons above, "
+            f"and whether it is {source_format}"
+        )
+    say(f"{counts.read:,} read, {counts.written:,} written, {counts.rejected:,} rejected; {target}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and exit: 0 done, 2 the input or the flags are wrong, 1 it failed."""
+    run(crossrank, arguments)
+
+
+def run(verb: click.Command, arguments: list[str] | None = None) -> None:
+    """Run one command as a program. What the user did wrong is one sentence on standard error, never a traceback."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        verb.main(args=arguments, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(EXIT_USER_ERROR)
+    except click.ClickException as error:
+        print(f"crossrank: {error.format_message()}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+    except click.exceptions.Abort:
+        sys.exit(EXIT_FAILED)
+    except CrossrankError as error:
+        print(f"crossrank: {error}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR if isinstance(error, UserError) else EXIT_FAILED)
+    except BrokenPipeError:  # whoever read our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_FAILED)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"crossrank: {error.strerror or error}, while writing to standard output", file=sys.stderr)
+        sys.exit(EXIT_FAILED)

@@ -1,0 +1,1 @@
+"""Texts by id, converted once a node and mapped into the memory of every process there."""

@@ -1,0 +1,1 @@
+"""`crossrank demo`: the real job on a sample that ships with the package."""

@@ -1,0 +1,39 @@
+"""The sample that ships with the package: the manual of an invented robot vacuum, in English and Korean."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from crossrank.records import document_text
+
+FOLDER = Path(__file__).parent / "sample"
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One language and one half of the sample."""
+
+    documents: dict[str, str]
+    """Text of every passage by id, both halves: a question has to find its passage among all."""
+    queries: dict[str, str]
+    """Questions of this half by id."""
+    relevant: dict[str, str]
+    """Id of the passage that answers a question."""
+
+
+def read_sample(language: str, split: Split) -> Sample:
+    """The sample of a language, with the questions of one half."""
+    documents = {row["_id"]: document_text(row["title"], row["text"]) for row in _rows(language, "corpus")}
+    queries = {row["_id"]: row["text"] for row in _rows(language, "queries")}
+    judged = [line.split("\t") for line in (FOLDER / "qrels" / f"{split}.tsv").read_text().splitlines()[1:]]
+    relevant = {query_id: doc_id for query_id, doc_id, _ in judged}
+    return Sample(documents, {query_id: queries[query_id] for query_id in relevant}, relevant)
+
+
+def _rows(language: str, name: str) -> list[dict[str, str]]:
+    lines = (FOLDER / language / f"{name}.jsonl").read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines if line]

@@ -1,0 +1,91 @@
+"""The formats that groups are read from and written to, one file each, and queries and corpora (`tables`).
+
+Every reader yields ``(line, group)`` and calls `reject` for each row that it sets aside; every writer calls it for
+each group that its format cannot hold. Both go one group at a time, in memory that does not grow with their number;
+only `beir` holds more, and says what.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from crossrank.formats import (
+    beir,
+    flagembedding,
+    groups_jsonl,
+    groups_parquet,
+    msmarco_triplets,
+    qa_csv,
+    st_labelled,
+    st_triplets,
+    trec,
+)
+from crossrank.records import Group, Reject
+
+ReadGroups = Callable[[str, Reject], Iterator[tuple[int, Group]]]
+WriteGroups = Callable[[str, Iterable[Group], Reject], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """A form in which groups are stored."""
+
+    name: str
+    description: str
+    read: ReadGroups | None
+    """From a URI to groups with their line; None where it is only written."""
+    write: WriteGroups | None
+    """Groups to a URI, returning how many; None where it is only read."""
+
+    @property
+    def reads_groups(self) -> bool:
+        """Whether `crossrank convert --from` takes it."""
+        return self.read is not None
+
+    @property
+    def writes_groups(self) -> bool:
+        """Whether `crossrank convert --to` takes it."""
+        return self.write is not None
+
+
+def _write_parquet(uri: str, groups: Iterable[Group], _reject: Reject) -> int:
+    return groups_parquet.write_groups(uri, groups)
+
+
+def _format(name: str, description: str, read: ReadGroups, write: WriteGroups) -> tuple[str, Format]:
+    return name, Format(name=name, description=description, read=read, write=write)
+
+
+FORMATS: dict[str, Format] = dict(
+    (
+        _format("groups", "groups as Parquet, which every stage reads", groups_parquet.read_groups, _write_parquet),
+        _format("groups-jsonl", "groups as JSON lines", groups_jsonl.read_groups, groups_jsonl.write_groups),
+        _format(
+            "flagembedding",
+            "JSON lines of query, pos, neg, pos_scores, neg_scores",
+            flagembedding.read_groups,
+            flagembedding.write_groups,
+        ),
+        _format(
+            "st-triplets",
+            "sentence-transformers: JSON lines of anchor, positive, negative(_1 ...)",
+            st_triplets.read_groups,
+            st_triplets.write_groups,
+        ),
+        _format(
+            "st-labelled",
+            "sentence-transformers: JSON lines of query, docs, labels",
+            st_labelled.read_groups,
+            st_labelled.write_groups,
+        ),
+        _format(
+            "msmarco-triplets",
+            "MS MARCO triplets: .jsonl.gz of query, pos, neg",
+            msmarco_triplets.read_groups,
+            msmarco_triplets.write_groups,
+        ),
+        _format("beir", "BEIR folder: corpus.jsonl, queries.jsonl, qrels", beir.read_groups, beir.write_groups),
+        _format("trec-run", "TREC run: qid Q0 docid rank score tag", trec.read_run_groups, trec.write_run),
+        _format("trec-qrels", "TREC judgements: qid iter docid rel", trec.read_qrels_groups, trec.write_qrels),
+        _format("qa-csv", "CSV of question, answer, doc_id, doc", qa_csv.read_groups, qa_csv.write_groups),
+    )
+)

@@ -1,0 +1,74 @@
+"""From one format to another: what `crossrank convert` does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+from crossrank import storage
+from crossrank.errors import SettingsError
+from crossrank.formats import FORMATS, Format
+from crossrank.records import Group, Reject, Rejected
+
+
+class ConversionCounts(NamedTuple):
+    """What became of the input: ``read == written + rejected``."""
+
+    read: int
+    """Groups read, and rows rejected while reading."""
+    written: int
+    """Groups."""
+    rejected: int
+    """Rows that could not be read, and groups that the target cannot hold."""
+
+
+def convert(source_format: str, target_format: str, source: str, target: str, reject: Reject) -> ConversionCounts:
+    """Read groups in one format and write them in another, one at a time.
+
+    A group that the target cannot hold is rejected with the line it was read from; none is changed to fit. What a
+    format has no place for is left out: the file of each format says what it holds.
+
+    Raises:
+        SettingsError: a format that is not in `FORMATS`, or not for that direction.
+        InputError: `source` is not there, or is not of its format as a whole.
+        OutputError: `target` cannot be written. Then nothing is there of it.
+    """
+    read = _format(source_format, "--from", [name for name, form in FORMATS.items() if form.reads_groups]).read
+    write = _format(target_format, "--to", [name for name, form in FORMATS.items() if form.writes_groups]).write
+    assert read is not None and write is not None  # noqa: PT018 - `_format` has seen to it
+    storage.refuse_overwriting("OUT", target, IN=source)
+    passage = _Passage(source, reject)
+    written = write(target, passage.groups(read(source, passage.reject_row)), passage.reject_group)
+    return ConversionCounts(passage.read, written, passage.rejected)
+
+
+class _Passage:
+    """The groups on their way. Writers take one at a time, so the one that is refused is the one read last."""
+
+    def __init__(self, source: str, reject: Reject) -> None:
+        self.read = 0
+        self.rejected = 0
+        self._source = source
+        self._line: int | None = None
+        self._reject = reject
+
+    def groups(self, located: Iterator[tuple[int, Group]]) -> Iterator[Group]:
+        for self._line, group in located:
+            self.read += 1
+            yield group
+
+    def reject_row(self, rejected: Rejected) -> None:
+        self.read += 1
+        self.rejected += 1
+        self._reject(rejected)
+
+    def reject_group(self, rejected: Rejected) -> None:
+        self.rejected += 1
+        self._reject(replace(rejected, source=self._source, line=self._line))
+
+
+def _format(name: str, flag: str, usable: list[str]) -> Format:
+    if name not in usable:
+        raise SettingsError(f"{flag} {name} is not a format that can be used there; these are: {', '.join(usable)}")
+    return FORMATS[name]

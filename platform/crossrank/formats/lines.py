@@ -1,0 +1,150 @@
+"""Text files line by line, and JSON lines, in constant memory.
+
+A line ends at a line feed and nowhere else: U+2028 and its like are legal inside JSON text and stay there.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from crossrank import storage
+from crossrank.records import Json, Reason, Reject, Rejected
+
+READ_BLOCK_BYTES = 1 << 20
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+LINE_END = " \r\n"
+"""What a blank line may hold. A tab is not in it: in TSV it separates columns, which are then empty."""
+
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def raw_lines(uri: str) -> Iterator[tuple[int, bytes]]:
+    """Every line with its number from 1 and its line end, unpacked (``.gz``), without a byte order mark."""
+    with storage.open_input(uri) as stream:
+        for number, raw in enumerate(io.BufferedReader(cast(Any, stream), READ_BLOCK_BYTES), start=1):
+            yield number, raw.removeprefix(BYTE_ORDER_MARK) if number == 1 else raw
+
+
+def read_lines(uri: str, reject: Reject) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank, without their line end, with their number from 1.
+
+    A line that is not valid UTF-8 is rejected, and the next is read.
+    """
+    for number, raw in raw_lines(uri):
+        try:
+            line = raw.removesuffix(b"\n").removesuffix(b"\r").decode()
+        except UnicodeDecodeError as error:
+            detail = f"byte {error.start + 1} of the line is not UTF-8"
+            reject(Rejected(uri, number, None, Reason.INVALID_UTF8, detail))
+            continue
+        if line.strip(LINE_END):
+            yield number, line
+
+
+def read_json_lines(uri: str, reject: Reject) -> Iterator[tuple[int, Json]]:
+    """The JSON object of every line, with the number of the line.
+
+    Rejected, and the next line read: what is not JSON (``NaN`` and ``Infinity`` are not), a number beyond
+    a float, a key that comes twice in an object, a value that is not an object, and text with half a surrogate pair,
+    which no file could hold as UTF-8.
+    """
+    for number, line in read_lines(uri, reject):
+        try:
+            row = parse_json(line)
+        except UnicodeError:
+            detail = "holds half a surrogate pair (\\ud800 to \\udfff), which is not text"
+            reject(Rejected(uri, number, None, Reason.INVALID_UTF8, detail))
+        except ValueError as error:
+            reject(Rejected(uri, number, None, Reason.MALFORMED, f"not JSON: {error}"))
+        else:
+            if isinstance(row, dict):
+                yield number, row
+            else:
+                detail = f"a JSON object is wanted, and this is {json_kind(row)}"
+                reject(Rejected(uri, number, None, Reason.MALFORMED, detail))
+
+
+def parse_json(text: str) -> Any:
+    """A JSON value. `ValueError` says what is wrong with it, `UnicodeError` that half a surrogate pair is in it."""
+    try:
+        value = _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{error.msg} at column {error.colno}") from error
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if _ESCAPED_SURROGATE.search(text):
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def json_kind(value: object) -> str:
+    """What a JSON value is, in words."""
+    if value is None:
+        return "null"
+    for kinds, name in _KINDS:
+        if isinstance(value, kinds):
+            return name
+    return f"of type {type(value).__name__}"
+
+
+_KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    (bool, "true or false"),
+    (str, "a string"),
+    (int, "a whole number"),
+    (float, "a number with a point"),
+    (list, "a list"),
+    (dict, "an object"),
+)
+
+
+def json_line(row: Json) -> str:
+    """`row` as one line of JSON. Floats read back exactly; `ValueError` for one that is not finite."""
+    return json.dumps(row, ensure_ascii=False, allow_nan=False)
+
+
+@contextmanager
+def writing_lines(uri: str) -> Iterator[Callable[[str], None]]:
+    """A function that writes one line; the file is there when the block ends. ``.gz`` is packed."""
+    with storage.writing(uri) as stream:
+        if uri.endswith(".gz"):
+            # No name and no time in the header: the same lines give the same bytes.
+            with gzip.GzipFile("", "wb", fileobj=stream, mtime=0) as packed:
+                yield _line_writer(packed.write)
+        else:
+            yield _line_writer(stream.write)
+
+
+def _line_writer(write_bytes: Callable[[bytes], object]) -> Callable[[str], None]:
+    def write(line: str) -> None:
+        write_bytes(line.encode() + b"\n")
+
+    return write
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Json:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in found if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} comes twice in one object")
+    return found
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(f"the number {text} is beyond what a float can hold")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON value")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_finite, parse_constant=_refuse_constant)

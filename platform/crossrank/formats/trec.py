@@ -1,0 +1,192 @@
+"""TREC runs (``qid Q0 docid rank score tag``) and judgements (``qid iter docid rel``), as rows and as groups.
+
+A run holds ids, ranks, scores and tags; judgements hold ids, labels and the iteration. Neither holds a text: the groups
+they become have an empty query and documents without text. The second column of a run is not read, as in trec_eval.
+Columns are separated by any ASCII white space, so an id has none in it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import groupby
+from typing import NamedTuple
+
+from crossrank.formats.fields import RANK_LIMIT, RowRefused, accepted, plain_number
+from crossrank.formats.foreign import write_groups_as
+from crossrank.formats.lines import read_lines
+from crossrank.formats.sources import files_of
+from crossrank.records import Candidate, Group, Reason, Reject
+
+RUN_TAG = "run_tag"
+"""Key of `Group.meta`, and of the `Candidate.meta` of documents that have another one than the first of their group."""
+ITERATION = "iter"
+"""Key of `Candidate.meta` for an iteration other than ``0``."""
+OUR_TAG = "crossrank"
+RUN_EXTENSIONS = (".trec", ".run", ".txt")
+QRELS_EXTENSIONS = (".qrels", ".trec", ".txt", ".tsv")
+
+_COLUMNS = re.compile(r"[^ \t\r\n\f\v]+")
+
+
+class RunRow(NamedTuple):
+    """One line of a run."""
+
+    query_id: str
+    doc_id: str
+    rank: int
+    score: float
+    tag: str
+    line: int
+
+
+class Qrel(NamedTuple):
+    """One judgement."""
+
+    query_id: str
+    doc_id: str
+    relevance: float
+    iteration: str
+    line: int
+
+
+def read_run(uri: str, reject: Reject) -> Iterator[RunRow]:
+    """The lines of a run, in the order of the file.
+
+    Rejected: lines without six columns, ranks that are not whole numbers, scores that are not finite numbers.
+    """
+    for _, row in accepted(read_lines(uri, reject), uri, reject, _run_row, _first_column):
+        yield row
+
+
+def read_qrels(uri: str, reject: Reject) -> Iterator[Qrel]:
+    """The lines of a judgement file, in its order. Grades may be negative or have a fraction.
+
+    Rejected: lines without four columns, grades that are not finite numbers.
+    """
+    for _, row in accepted(read_lines(uri, reject), uri, reject, _qrel, _first_column):
+        yield row
+
+
+def read_run_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
+    """One group for each query of a run, its documents by rank, with the line where it begins.
+
+    Only one query is held, so its lines have to follow one another: one that comes back is a second group of the
+    same id. Rejects what `read_run` rejects.
+    """
+    for file in files_of(uri, RUN_EXTENSIONS):
+        for query_id, found in groupby(read_run(file, reject), key=lambda row: row.query_id):
+            in_file = list(found)
+            rows = sorted(in_file, key=lambda row: row.rank)
+            tag = rows[0].tag
+            docs = tuple(
+                Candidate(row.doc_id, rank=row.rank, score=row.score, meta={} if row.tag == tag else {RUN_TAG: row.tag})
+                for row in rows
+            )
+            yield in_file[0].line, Group(query_id, "", docs, meta={RUN_TAG: tag})
+
+
+def read_qrels_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
+    """One group for each query of a judgement file, with the line where it begins; otherwise as `read_run_groups`."""
+    for file in files_of(uri, QRELS_EXTENSIONS):
+        for query_id, found in groupby(read_qrels(file, reject), key=lambda row: row.query_id):
+            rows = list(found)
+            yield rows[0].line, Group(query_id, "", tuple(map(_judged, rows)))
+
+
+def write_run(uri: str, groups: Iterable[Group], reject: Reject) -> int:
+    """Write the documents of each group in their order; returns the number of groups.
+
+    A group of which not every document has a rank is ranked by the order of its documents. The tag is the one it
+    was read with, or ``crossrank``. Left out: texts, labels and all else.
+
+    Rejected: groups without documents, documents without a finite score, ids or tags with white space.
+    """
+    return write_groups_as(uri, groups, reject, _run_lines)
+
+
+def write_qrels(uri: str, groups: Iterable[Group], reject: Reject) -> int:
+    """Write the judged documents of each group; returns the number of groups. To leave one out says: unjudged.
+
+    Rejected: groups without a judged document, ids or iterations with white space.
+    """
+    return write_groups_as(uri, groups, reject, _qrels_lines)
+
+
+def number_of(text: str, name: str) -> float:
+    """A finite number as text files write it."""
+    try:
+        value = float(text if text.isascii() and "_" not in text else "")
+    except ValueError:
+        raise RowRefused(f"the {name} {text[:40]!r} is not a number") from None
+    if not math.isfinite(value):
+        raise RowRefused(f"the {name} is {text}, which is not finite", Reason.SCORE_NOT_FINITE)
+    return value
+
+
+def _run_row(line: int, content: str) -> RunRow:
+    query_id, _, doc_id, rank, score, tag = _columns(content, 6, "qid Q0 docid rank score tag")
+    if not re.fullmatch(r"[+-]?[0-9]{1,10}", rank) or abs(int(rank)) > RANK_LIMIT:
+        raise RowRefused(f"the rank {rank[:40]!r} is not a whole number up to {RANK_LIMIT}")
+    return RunRow(query_id, doc_id, int(rank), number_of(score, "score"), tag, line)
+
+
+def _qrel(line: int, content: str) -> Qrel:
+    query_id, iteration, doc_id, relevance = _columns(content, 4, "qid iter docid rel")
+    return Qrel(query_id, doc_id, number_of(relevance, "relevance"), iteration, line)
+
+
+def _columns(content: str, count: int, layout: str) -> list[str]:
+    columns = _COLUMNS.findall(content)
+    if len(columns) != count:
+        raise RowRefused(f"{len(columns)} columns, and {count} are wanted ({layout})")
+    return columns
+
+
+def _first_column(content: str) -> str | None:
+    found = _COLUMNS.search(content)
+    return found.group() if found else None
+
+
+def _judged(row: Qrel) -> Candidate:
+    candidate = Candidate(row.doc_id, label=row.relevance)
+    return candidate if row.iteration == "0" else replace(candidate, meta={ITERATION: row.iteration})
+
+
+def _run_lines(group: Group) -> list[str]:
+    if not group.docs:
+        raise RowRefused("has no documents, and a run cannot name a query without one", Reason.NO_CANDIDATES)
+    query_id = _column(group.query_id, "query id")
+    own_tag = group.meta.get(RUN_TAG, OUR_TAG)
+    ranked = all(doc.rank is not None for doc in group.docs)
+    lines = []
+    for position, doc in enumerate(group.docs, start=1):
+        if doc.score is None:
+            raise RowRefused(f"document {doc.doc_id} has no score, and a run needs one")
+        if not math.isfinite(doc.score):
+            raise RowRefused(f"document {doc.doc_id} has the score {doc.score}", Reason.SCORE_NOT_FINITE)
+        tag = _column(doc.meta.get(RUN_TAG, own_tag), "run tag")
+        rank = doc.rank if ranked else position
+        lines.append(f"{query_id} Q0 {_column(doc.doc_id, 'document id')} {rank} {doc.score!r} {tag}")
+    return lines
+
+
+def _qrels_lines(group: Group) -> list[str]:
+    query_id = _column(group.query_id, "query id")
+    lines = [
+        f"{query_id} {_column(doc.meta.get(ITERATION, '0'), 'iteration')} {_column(doc.doc_id, 'document id')} "
+        f"{plain_number(doc.label)}"
+        for doc in group.docs
+        if doc.label is not None
+    ]
+    if not lines:
+        raise RowRefused("has no judged document", Reason.NO_CANDIDATES)
+    return lines
+
+
+def _column(value: object, what: str) -> str:
+    if not isinstance(value, str) or not _COLUMNS.fullmatch(value):
+        raise RowRefused(f"the {what} {value!r} is not one word, and columns are separated by white space")
+    return value

@@ -1,0 +1,62 @@
+"""Folders of a node's cache that are made by one process and read by all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+from crossrank.errors import OutputError
+
+
+def made_once(folder: Path, make: Callable[[Path], None]) -> None:
+    """Make `folder` if it is not there; of several processes one makes it, the rest wait.
+
+    It is there whole or not at all: a kill leaves a folder of another name, which the next one to make it removes.
+
+    Args:
+        make: fills the empty folder that it is given.
+
+    Raises:
+        OutputError: the cache cannot be written.
+    """
+    with _locked(folder):
+        if folder.exists():
+            return
+        for left_by_a_kill in folder.parent.glob(f"{folder.name}.*.tmp"):
+            shutil.rmtree(left_by_a_kill, ignore_errors=True)
+        temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+        temporary.mkdir()
+        try:
+            make(temporary)
+            temporary.rename(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with writable_cache(folder.parent):
+        lock = FileLock(f"{folder}.lock")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def writable_cache(folder: Path) -> Iterator[None]:
+    """Make a folder of the cache for what the block does first there; a failure of either is one sentence."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"the cache {folder} cannot be written ({error.strerror or error}); "
+            f"set CROSSRANK_CACHE to a folder that can"
+        ) from error

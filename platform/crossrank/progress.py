@@ -1,0 +1,143 @@
+"""Progress that is seen: a bar on a terminal, a line every few seconds anywhere else."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TextIO
+
+from tqdm import tqdm
+
+LINE_EVERY_S = 5.0
+
+
+def say(message: str, stream: TextIO | None = None) -> None:
+    """One line with the time of day, at once."""
+    print(f"[{time.strftime('%H:%M:%S')}] {message}", file=stream or sys.stderr, flush=True)
+
+
+class _Beat:
+    """Calls a function once a second while a ``with`` block runs."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call = call
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.wait(1.0):
+            self._call()
+
+
+class Waiting:
+    """Says every few seconds that something without steps of its own still goes on. Use it in a ``with`` block."""
+
+    def __init__(self, what: str, stream: TextIO | None = None) -> None:
+        self._what = what
+        self._stream = stream
+        self._started = self._last_line = time.monotonic()
+        self._beat = _Beat(self._tick)
+
+    def __enter__(self) -> Waiting:
+        self._beat.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._beat.stop()
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        if now - self._last_line >= LINE_EVERY_S:
+            self._last_line = now
+            say(f"{self._what}, {now - self._started:.0f} s", self._stream)
+
+
+class Progress:
+    """Counts units of work towards a total. Use it in a ``with`` block."""
+
+    def __init__(self, what: str, total: int, done_before: int = 0, stream: TextIO | None = None) -> None:
+        self._what = what
+        self._total = total
+        self._done_before = done_before
+        self._done = 0
+        self._detail = ""
+        self._timed_from: tuple[float, int] | None = None
+        """When the first units were finished, and how many: what came before is start-up, no measure of speed."""
+        self._stream = stream or sys.stderr
+        self._bar: tqdm[None] | None = None
+        self._started = self._last_line = time.monotonic()
+        self._lock = threading.Lock()
+        self._beat = _Beat(self.tick)
+
+    def __enter__(self) -> Progress:
+        if self._stream.isatty():
+            self._bar = tqdm(
+                total=self._total, initial=self._done_before, unit=self._what, file=self._stream, dynamic_ncols=True
+            )
+        self._beat.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._beat.stop()
+        if self._bar is not None:
+            self._bar.close()
+        elif kind is None:
+            self._line()
+
+    def advance(self, units: int, detail: str = "") -> None:
+        """Count finished units; `detail` is shown beside them."""
+        self._done += units
+        self._detail = detail
+        if self._done and self._timed_from is None:
+            self._timed_from = (time.monotonic(), self._done)
+        if self._bar is not None:
+            self._bar.set_postfix_str(detail, refresh=False)
+            self._bar.update(units)
+        else:
+            self.tick()
+
+    def tick(self) -> None:
+        """Print the line if it is due. Called from the thread that works and from the one that beats."""
+        with self._lock:
+            if self._bar is not None:
+                self._bar.refresh()
+            elif time.monotonic() - self._last_line >= LINE_EVERY_S:
+                self._line()
+
+    def _line(self) -> None:
+        self._last_line = time.monotonic()
+        done = self._done_before + self._done
+        seconds = self._last_line - self._started
+        left = self._left_s(done)
+        share = 100 * done / self._total if self._total else 100.0
+        parts = [f"{done:,} of {self._total:,} {self._what} ({share:.0f} %)", f"{seconds:.0f} s"]
+        if left is not None and done < self._total:
+            parts.append(f"about {_clock(left)} left")
+        if self._detail:
+            parts.append(self._detail)
+        say(", ".join(parts), self._stream)
+
+    def _left_s(self, done: int) -> float | None:
+        """Seconds that the rest will take; None before there is anything to tell it by."""
+        since, first = self._timed_from or (self._last_line, self._done)
+        if self._done == first:
+            return None
+        return (self._total - done) * (self._last_line - since) / (self._done - first)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

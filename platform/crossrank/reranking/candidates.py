@@ -1,0 +1,199 @@
+"""Candidates of queries, from a TREC run or from BM25, as rows of the corpus.
+
+Shape letters: Q queries of one block, C candidates of one query.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossrank import storage
+from crossrank.corpus.ids import UNKNOWN
+from crossrank.corpus.store import TextStore, Usable
+from crossrank.formats.trec import RunRow, read_run
+from crossrank.once import made_once, writable_cache
+from crossrank.progress import say
+from crossrank.records import Reason, Reject, Rejected
+from crossrank.retrieval.analysis import analyser, choose_language
+from crossrank.retrieval.bm25 import Bm25Index, estimate_bytes
+
+CHUNK_LINES = 100_000
+"""Lines of a run whose ids are looked up together."""
+SPILL_QUERIES = 4096
+"""Queries whose candidates share a spill file: what is sorted in memory at once."""
+SAMPLE_PASSAGES = 1000
+
+SPILLED = np.dtype(
+    [("query", np.int32), ("document", np.int32), ("rank", np.int32), ("score", np.float64), ("line", np.int64)]
+)
+
+
+class Found(NamedTuple):
+    """Candidates of one query, best first."""
+
+    rows_C: NDArray[np.int32]
+    scores_C: NDArray[np.float64]
+
+
+class FirstStage(Protocol):
+    """Gives every query its candidates."""
+
+    def found(self, query_rows: Sequence[int]) -> list[Found]:
+        """Candidates of these queries, which are neighbours in ascending order."""
+
+    def num_pairs(self) -> int:
+        """Pairs of all queries together; an upper bound where they are not counted yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bm25Candidates:
+    """The best passages by BM25."""
+
+    index: Bm25Index
+    queries: TextStore
+    depth: int
+    num_queries: int
+    num_usable: int
+
+    @classmethod
+    def build(
+        cls, queries: TextStore, corpus: TextStore, depth: int, language: str, num_queries: int
+    ) -> Bm25Candidates:
+        """Index the corpus, after saying how much memory it takes; refused where that is not there."""
+        sample_rows = np.linspace(0, max(len(corpus) - 1, 0), min(len(corpus), SAMPLE_PASSAGES), dtype=int)
+        sample = corpus.texts(sample_rows.tolist())
+        chosen = choose_language(language, sample)
+        chosen_analyser = analyser(chosen.value)
+        need = estimate_bytes(sample, chosen_analyser, len(corpus))
+        say(f"BM25 over {len(corpus):,} passages, language {chosen}, needs about {need / 1e6:,.0f} MB")
+        usable_N = corpus.usable(slice(None)) == Usable.YES
+        # A duplicate keeps its row and has no words there, so that no query finds it.
+        texts = (text if usable else "" for text, usable in zip(corpus.all_texts(), usable_N, strict=True))
+        folder = storage.cache_folder() / "bm25" / f"{corpus.key}-{chosen_analyser.name}"
+        made_once(folder, lambda new: Bm25Index.build(texts, chosen_analyser, num_documents=len(corpus)).save(new))
+        return cls(Bm25Index.load(folder), queries, depth, num_queries, int(usable_N.sum()))
+
+    def found(self, query_rows: Sequence[int]) -> list[Found]:
+        hits = self.index.search(self.queries.texts(query_rows), self.depth)
+        return [Found(rows, scores.astype(np.float64)) for rows, scores in hits]
+
+    def num_pairs(self) -> int:
+        return self.num_queries * min(self.depth, self.num_usable)
+
+
+class RunCandidates:
+    """The documents of a TREC run, by descending score; equal scores by rank, then by their order in the file.
+
+    The lines of a run come in any order and may be more than memory holds, so they are spilled by query to files
+    of fixed size, and each file is then sorted and cut to `depth`.
+    """
+
+    def __init__(self, folder: tempfile.TemporaryDirectory[str], num_pairs: int) -> None:
+        self._folder = folder  # removed when this object goes
+        self._num_pairs = num_pairs
+        self._number = -1
+        self._load(0)
+
+    @classmethod
+    def read(
+        cls, uri: str, queries: TextStore, corpus: TextStore, depth: int, num_queries: int, reject: Reject
+    ) -> RunCandidates:
+        """Read a run. Lines that name what is not there, or a document twice, are rejected, as are documents that
+        cannot be scored."""
+        folder = _spill_folder()
+        lines = read_run(uri, reject)
+        while chunk := list(islice(lines, CHUNK_LINES)):
+            spilled = _look_up(uri, chunk, queries, corpus, num_queries, reject)
+            bins = spilled["query"] // SPILL_QUERIES
+            for number in np.unique(bins):
+                with open(Path(folder.name) / f"{number}.bin", "ab") as file:
+                    spilled[bins == number].tofile(file)
+        num_pairs = 0
+        for path in sorted(Path(folder.name).iterdir()):
+            records = np.fromfile(path, dtype=SPILLED)
+            records = records[np.lexsort((records["line"], records["rank"], -records["score"], records["query"]))]
+            repeated = _repeated(records)
+            for record in records[repeated]:
+                [query_id], [doc_id] = queries.ids([record["query"]]), corpus.ids([record["document"]])
+                detail = f"the run names {doc_id} twice for this query; the better place is kept"
+                reject(Rejected(uri, int(record["line"]), query_id, Reason.DUPLICATE_ID, detail))
+            records = _first_ones(records[~repeated], depth)
+            records.tofile(path)
+            num_pairs += len(records)
+        return cls(folder, num_pairs)
+
+    def found(self, query_rows: Sequence[int]) -> list[Found]:
+        return [self._found(row) for row in query_rows]
+
+    def num_pairs(self) -> int:
+        return self._num_pairs
+
+    def _found(self, query_row: int) -> Found:
+        self._load(query_row // SPILL_QUERIES)
+        start, end = np.searchsorted(self._queries, [query_row, query_row + 1])
+        mine = self._records[start:end]
+        return Found(mine["document"].copy(), mine["score"].copy())
+
+    def _load(self, number: int) -> None:
+        if self._number != number:
+            path = Path(self._folder.name) / f"{number}.bin"
+            self._number = number
+            self._records = np.fromfile(path, SPILLED) if path.exists() else np.empty(0, dtype=SPILLED)
+            self._queries = self._records["query"].copy()  # in one piece, or every search would copy it
+
+
+def _spill_folder() -> tempfile.TemporaryDirectory[str]:
+    """Beside the caches: the system's own temporary folder may be small, or lie in memory."""
+    parent = storage.cache_folder() / "spill"
+    with writable_cache(parent):
+        return tempfile.TemporaryDirectory(dir=parent, prefix="run-")
+
+
+def _repeated(records: NDArray[np.void]) -> NDArray[np.bool_]:
+    """Where a query names a document again. `records` are sorted by query and rank."""
+    pair_keys = records["query"].astype(np.int64) << 32 | records["document"]
+    _, first_places = np.unique(pair_keys, return_index=True)
+    repeated = np.ones(len(records), dtype=bool)
+    repeated[first_places] = False
+    return repeated
+
+
+def _first_ones(records: NDArray[np.void], depth: int) -> NDArray[np.void]:
+    """The first `depth` records of each query. `records` are sorted by query and rank."""
+    place_in_query = np.arange(len(records)) - np.searchsorted(records["query"], records["query"])
+    return records[place_in_query < depth]
+
+
+def _look_up(
+    uri: str, chunk: list[RunRow], queries: TextStore, corpus: TextStore, num_queries: int, reject: Reject
+) -> NDArray[np.void]:
+    """Lines of a run as rows of queries and corpus; lines that cannot be used are rejected."""
+    query_rows = queries.rows([row.query_id for row in chunk])
+    document_rows = corpus.rows([row.doc_id for row in chunk])
+    usable = corpus.usable(np.maximum(document_rows, 0)) if len(corpus) else np.zeros(len(chunk), dtype=np.uint8)
+    is_good = (query_rows != UNKNOWN) & (document_rows != UNKNOWN) & (usable == Usable.YES)
+    for place in np.flatnonzero(~is_good):
+        row = chunk[place]
+        if query_rows[place] == UNKNOWN:
+            reason, what = Reason.UNKNOWN_QUERY, f"the queries have no {row.query_id}"
+        elif document_rows[place] == UNKNOWN:
+            reason, what = Reason.UNKNOWN_DOCUMENT, f"the corpus has no {row.doc_id}"
+        else:
+            reason, what = Reason.EMPTY_DOCUMENT, f"document {row.doc_id} has no text"
+        reject(Rejected(uri, row.line, row.query_id, reason, what))
+    is_wanted = is_good & (query_rows < num_queries)  # --limit leaves later queries out, which is no fault of theirs
+    spilled = np.empty(int(is_wanted.sum()), dtype=SPILLED)
+    spilled["query"] = query_rows[is_wanted]
+    spilled["document"] = document_rows[is_wanted]
+    spilled["line"] = [row.line for row, wanted in zip(chunk, is_wanted, strict=True) if wanted]
+    spilled["rank"] = [row.rank for row, wanted in zip(chunk, is_wanted, strict=True) if wanted]
+    spilled["score"] = [row.score for row, wanted in zip(chunk, is_wanted, strict=True) if wanted]
+    return spilled

@@ -1,0 +1,165 @@
+"""What is worked out from the parts once all are there: totals, rejected rows and the TREC run.
+
+Nothing of this is written while the job runs, so a kill cannot write it twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from crossrank import storage
+from crossrank.errors import InputError, JobFailed
+from crossrank.reranking.layout import REJECTED_SCHEMA, STATS_TYPE, Layout, read_table
+
+RUN_TAG = "crossrank"
+
+
+@dataclass(slots=True)
+class Totals:
+    """Sums over all parts."""
+
+    queries: int = 0
+    ok: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    documents: int = 0
+    stats: Counter[str] = field(default_factory=Counter)
+
+
+def totals(layout: Layout, rows_of_blocks: list[int]) -> Totals:
+    """Add up the parts, after checking that each holds every row of its block once.
+
+    Args:
+        rows_of_blocks: queries of block 0, 1, ...
+    """
+    unfinished = sorted(set(range(len(rows_of_blocks))) - layout.finished_parts())
+    if unfinished:
+        raise JobFailed(f"{layout.part(unfinished[0])} is not there, though all is scored; run the same command again")
+    found = Totals()
+    first = 0
+    for number, num_rows in enumerate(rows_of_blocks):
+        part = _part(layout, number, ["row", "status", "reason", "docs", "stats"])
+        if part["row"].to_pylist() != list(range(first, first + num_rows)):
+            raise JobFailed(
+                f"{layout.part(number)} does not hold the rows {first} to {first + num_rows - 1} of its block once "
+                f"each; remove the file and run the same command again"
+            )
+        first += num_rows
+        found.queries += num_rows
+        reasons = Counter(reason for reason in part["reason"].to_pylist() if reason is not None)
+        found.ok += num_rows - reasons.total()
+        found.rejected += reasons
+        found.documents += pc.sum(pc.list_value_length(part["docs"])).as_py() or 0
+        stats = part["stats"].combine_chunks()
+        for each in STATS_TYPE:
+            found.stats[each.name] += pc.sum(stats.field(each.name)).as_py() or 0
+    return found
+
+
+def _part(layout: Layout, number: int, columns: list[str]) -> pa.Table:
+    try:
+        return read_table(layout.part(number), columns)
+    except pa.ArrowException as error:  # a disk that lied about what it had written
+        raise JobFailed(
+            f"{layout.part(number)} is no whole Parquet file; remove it and run the same command again"
+        ) from error
+
+
+def write_rejected(layout: Layout, num_blocks: int) -> dict[str, dict[str, int]]:
+    """Write `_rejected/`: what was set aside while preparing, then the queries that the job rejected.
+
+    Returns:
+        How many rows, by where they came from (an input file, or the output for queries) and by reason.
+    """
+    counts: Counter[tuple[str, str]] = Counter()
+    uri = storage.join(layout.rejected, "rejected.parquet")
+    with storage.writing(uri) as stream, pq.ParquetWriter(stream, REJECTED_SCHEMA, compression="zstd") as writer:
+        for table in _rejected_tables(layout, num_blocks):
+            if len(table):
+                writer.write_table(table)
+                counts.update(zip(table["source"].to_pylist(), table["reason"].to_pylist(), strict=True))
+    by_source: dict[str, dict[str, int]] = {}
+    for (source, reason), count in counts.items():
+        origin = layout.output if source.startswith(storage.join(layout.output, "part-")) else source
+        reasons = by_source.setdefault(origin, {})
+        reasons[reason] = reasons.get(reason, 0) + count
+    return by_source
+
+
+def _rejected_tables(layout: Layout, num_blocks: int) -> Iterator[pa.Table]:
+    with storage.open_seekable(layout.prepared_rejected) as stream:
+        for batch in pq.ParquetFile(stream).iter_batches():
+            yield pa.Table.from_batches([batch])
+    for number in range(num_blocks):
+        part = _part(layout, number, ["query_id", "reason"])
+        rows = [
+            {
+                "source": layout.part(number),
+                "line": line,
+                "record_id": row["query_id"],
+                "reason": row["reason"],
+                "detail": f"query {row['query_id']} was not ranked",
+            }
+            for line, row in enumerate(part.to_pylist(), start=1)
+            if row["reason"] is not None
+        ]
+        yield pa.Table.from_pylist(rows, schema=REJECTED_SCHEMA)
+
+
+def write_run(layout: Layout, num_blocks: int, uri: str) -> int:
+    """Write the ranked documents as a TREC run, in the order of the queries. Returns the number of lines.
+
+    Refuses ids that a run cannot hold.
+    """
+    num_lines = row_number = 0
+    with storage.writing(uri) as stream:
+        for number in range(num_blocks):
+            for row in _part(layout, number, ["row", "query_id", "docs"]).to_pylist():
+                if row["row"] != row_number:
+                    raise JobFailed(
+                        f"{layout.part(number)} holds row {row['row']} where {row_number} belongs, so it is not the "
+                        f"part that was written; remove it and run the same command again"
+                    )
+                row_number += 1
+                scores = falling([doc["score"] for doc in row["docs"]])
+                for doc, score in zip(row["docs"], scores, strict=True):
+                    stream.write(_run_line(uri, row["query_id"], doc, score).encode())
+                    num_lines += 1
+    return num_lines
+
+
+def falling(scores: list[float]) -> list[float]:
+    """Scores of a ranking with every tie broken by the least step of a float32.
+
+    Readers of runs sort by score and break ties by document id, whatever the rank column says (trec_eval does);
+    so a tie here would undo our order.
+    """
+    broken: list[float] = []
+    for score in scores:
+        if broken and score >= broken[-1]:
+            score = float(np.nextafter(np.float32(broken[-1]), np.float32(-np.inf)))
+        broken.append(score)
+    return broken
+
+
+def refuse_ids(ids: Iterable[str], run: str) -> None:
+    """Refuse ids with white space, which the columns of a run cannot hold."""
+    for identifier in ids:
+        if re.search(r"\s", identifier) or not identifier:
+            raise InputError(
+                f"the id {identifier!r} has white space or is empty, which a TREC run such as {run} cannot hold; "
+                f"leave --run out (the Parquet output holds any id), or rename the id"
+            )
+
+
+def _run_line(uri: str, query_id: str, doc: dict[str, Any], score: float) -> str:
+    refuse_ids([query_id, doc["doc_id"]], uri)
+    return f"{query_id} Q0 {doc['doc_id']} {doc['rank']} {np.float32(score)!s} {RUN_TAG}\n"

@@ -1,0 +1,81 @@
+"""What a job is: the inputs and settings that have to be the same when it is resumed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crossrank import storage
+from crossrank.corpus.source import CorpusSource, QuerySource
+from crossrank.errors import OutputError
+from crossrank.formats.sources import files_of
+from crossrank.reranking.layout import Layout
+from crossrank.reranking.prepare import GROUP_FILES, Sources
+from crossrank.reranking.settings import RerankSettings
+from crossrank.scoring.spec import ScorerSpec
+from crossrank.settings import that_change_rows
+
+FORMAT = 1
+"""Of plans, blocks and parts. Raise it when a change makes an output that was begun before impossible to go on with."""
+
+
+def identify(settings: RerankSettings, spec: ScorerSpec) -> tuple[Sources, dict[str, Any]]:
+    """Where the inputs are, and what has to be the same when the job is resumed."""
+    uris = {
+        "queries": settings.queries,
+        "corpus": settings.corpus,
+        "groups": settings.groups,
+        "candidates": None if settings.candidates == "bm25" or settings.groups else settings.candidates,
+    }
+    fingerprints = {name: _fingerprint(name, storage.absolute(uri)) for name, uri in uris.items() if uri is not None}
+    queries = corpus = None
+    if settings.queries is not None:
+        queries = QuerySource(
+            storage.absolute(settings.queries), fingerprints["queries"], settings.query_id_column, settings.query_column
+        )
+    if settings.corpus is not None:
+        corpus = CorpusSource(
+            storage.absolute(settings.corpus),
+            fingerprints["corpus"],
+            settings.doc_id_column,
+            settings.title_column,
+            settings.text_column,
+        )
+    # Where the model and the inputs lie does not matter, only what they hold.
+    by_content = {"model", *fingerprints}
+    kept = {name: value for name, value in that_change_rows(settings).items() if name not in by_content}
+    return Sources(queries, corpus), {
+        "format": FORMAT,
+        "settings": kept,
+        "model_revision": spec.revision,
+        "inputs": fingerprints,
+    }
+
+
+def _fingerprint(name: str, uri: str) -> str:
+    """Of the files that are read, so that others in the same folder, such as the output, do not matter."""
+    if name == "queries":
+        return QuerySource.fingerprint_of(uri)
+    if name == "corpus":
+        return CorpusSource.fingerprint_of(uri)
+    return storage.fingerprint_of(uri, files_of(uri, GROUP_FILES)) if name == "groups" else storage.fingerprint(uri)
+
+
+def refuse_other_settings(layout: Layout, before: dict[str, Any], identity: dict[str, Any]) -> None:
+    """Refuse to go on with a job of other settings or inputs, naming what differs."""
+    differences = _differences(before, identity)
+    if differences:
+        raise OutputError(
+            f"{layout.output} holds a job with other settings ({'; '.join(differences)}); "
+            f"use --overwrite to start afresh, or another --output"
+        )
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for key in sorted({*before, *now}):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += _differences(old, new, f"{key}.")
+        elif old != new:
+            found.append(f"{prefix.removeprefix('settings.')}{key} was {old} and is {new}")
+    return found

@@ -1,0 +1,234 @@
+"""`crossrank rerank`, from settings to a finished output folder.
+
+Wrong input is named, and a job that is finished already ends, before Ray is started.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from crossrank import storage
+from crossrank.errors import OutputError
+from crossrank.progress import Progress, Waiting, say
+from crossrank.provenance import provenance
+from crossrank.reranking import derive
+from crossrank.reranking.block import Keep
+from crossrank.reranking.identity import identify, refuse_other_settings
+from crossrank.reranking.layout import Layout, read_json, write_json
+from crossrank.reranking.manifest import Clock, Manifest, Scoring, finished, new_manifest
+from crossrank.reranking.plan import Plan, prepare, read_plan
+from crossrank.reranking.prepare import Sources, read_work
+from crossrank.reranking.settings import RerankSettings
+from crossrank.scoring.loading import check_model, find_model
+from crossrank.scoring.spec import RerankerSpec, ScorerSpec
+
+if TYPE_CHECKING:
+    from crossrank.cluster.on_ray import Pool
+    from crossrank.reranking.on_ray import Task
+
+
+def rerank(settings: RerankSettings, spec: ScorerSpec | None = None) -> dict[str, Any]:
+    """Rerank the candidates of queries with a cross-encoder, over any number of workers.
+
+    Reads queries, corpus and candidates (or groups), scores, and writes ranked Parquet; --run adds a TREC run. Run
+    the same command again after a kill and it goes on where it was; a finished job does nothing and says so.
+    """
+    started = time.time()
+    say(str(provenance()))
+    layout = Layout(storage.absolute(settings.output))
+    with Waiting("looking at the model and the inputs"):
+        if spec is None:
+            spec = _reranker_spec(settings)
+        sources, identity = identify(settings, spec)
+    before = _earlier_run(layout)
+    if before is not None and not settings.overwrite:
+        refuse_other_settings(layout, before["identity"], identity)
+    if settings.dry_run:
+        return _dry_run(settings, sources, spec)
+    if before is not None and before["state"] == "finished" and not settings.overwrite:
+        missing = set(range(before["blocks"])) - layout.finished_parts()
+        if not missing:
+            return _nothing_to_do(settings, layout, before)
+        say(f"{layout.output} was finished, and {len(missing)} of its parts are gone: making them again")
+    if settings.run is not None:
+        storage.check_writable(settings.run)
+    manifest = new_manifest(settings, spec, identity, started)
+    if before is None:
+        write_json(layout.manifest, manifest)
+    with _alone(layout):
+        if before is not None and settings.overwrite:
+            _clear(layout, before)
+            write_json(layout.manifest, manifest)
+        return _run(settings, spec, sources, layout, manifest)
+
+
+@contextmanager
+def _alone(layout: Layout) -> Iterator[None]:
+    """Refuse to work where another job of this machine is at work. The lock of one that was killed is gone with it.
+
+    An object store has no locks: there two jobs on one output spoil each other's preparation, though no part.
+    """
+    if storage.is_s3(layout.output):
+        yield
+        return
+    lock = FileLock(Path(layout.output) / "_lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise OutputError(
+            f"another job is at work on {layout.output}; wait for its end, or name another --output"
+        ) from error
+    with lock:
+        yield
+
+
+def _reranker_spec(settings: RerankSettings) -> RerankerSpec:
+    folder = find_model(settings.model)
+    check_model(folder)
+    return RerankerSpec(
+        storage.absolute(settings.model) if folder.is_local else settings.model,
+        folder.revision,
+        settings.max_length,
+        settings.precision,
+        settings.instruction,
+    )
+
+
+def _placed(spec: ScorerSpec, pool: Pool) -> ScorerSpec:
+    """The spec with its device: Ray hides no GPU from a worker that asked for none, and torch would take it."""
+    return replace(spec, device=None if pool.gpus else "cpu") if isinstance(spec, RerankerSpec) else spec
+
+
+def _earlier_run(layout: Layout) -> dict[str, Any] | None:
+    """The manifest of an earlier run in this output; refuses what no rerank job wrote."""
+    if not storage.exists(layout.manifest):
+        foreign = [file.uri for file in storage.list_files(layout.output)]
+        if foreign:
+            raise OutputError(
+                f"{layout.output} holds files that no rerank job wrote, such as {foreign[0]}; name an empty folder"
+            )
+        return None
+    manifest = read_json(layout.manifest)
+    if "identity" not in manifest:
+        raise OutputError(f"{layout.output} holds the result of another kind of job; name another --output")
+    return manifest
+
+
+def _clear(layout: Layout, manifest: dict[str, Any]) -> None:
+    """Remove what the earlier run wrote, and nothing else that may lie in the folder."""
+    # Cut off anywhere, this leaves a job that is not finished and has no plan, and so is prepared again.
+    write_json(layout.manifest, manifest | {"state": "running"})
+    for uri in (layout.plan, layout.prepared, layout.rejected):
+        storage.delete(uri)
+    layout.delete_parts()
+    storage.delete(layout.manifest)
+
+
+def _nothing_to_do(settings: RerankSettings, layout: Layout, manifest: dict[str, Any]) -> dict[str, Any]:
+    written_before = settings.run is not None and settings.run == manifest["settings"]["run"]
+    if settings.run is not None and not (written_before and storage.exists(settings.run)):
+        num_lines = derive.write_run(layout, manifest["blocks"], settings.run)
+        manifest["settings"]["run"] = settings.run
+        write_json(layout.manifest, manifest)
+        say(f"{layout.output} is finished; wrote the run {settings.run} from it, {num_lines:,} lines")
+    else:
+        say(f"{layout.output} is finished: {manifest['rows']['out']:,} queries; nothing to do")
+    return manifest
+
+
+def _dry_run(settings: RerankSettings, sources: Sources, spec: ScorerSpec) -> dict[str, Any]:
+    from crossrank.cluster import on_ray as cluster
+    from crossrank.reranking import on_ray
+
+    rejected: Counter[str] = Counter()
+    with Waiting("reading the inputs"):
+        work = read_work(settings, sources, lambda row: rejected.update([row.reason]))
+    cluster.connect()
+    pool = cluster.pool(settings.worker_range(), settings.gpus_per_worker)
+    with Waiting("loading and measuring the model"):
+        measured = on_ray.probed(on_ray.probe(_placed(spec, pool), work.sample(), pool))
+    hours = work.num_pairs / measured["pairs_per_second"] / pool.most / 3600
+    plan = {
+        "queries": work.num_queries,
+        "pairs": work.num_pairs,
+        "tokens": int(work.num_pairs * measured["tokens_per_pair"]),
+        "set_aside": dict(rejected),
+        "workers": pool.most,
+        "pairs_per_second_of_a_worker": round(measured["pairs_per_second"], 1),
+        "hours": round(hours, 4),
+        "scorer": measured["scorer"],
+    }
+    for name, value in plan.items():
+        print(f"{name:30} {value:,}" if isinstance(value, int) else f"{name:30} {value}")
+    return plan
+
+
+def _run(settings: RerankSettings, spec: ScorerSpec, sources: Sources, layout: Layout, manifest: Manifest) -> Manifest:
+    from crossrank.cluster import on_ray as cluster
+    from crossrank.reranking import on_ray
+
+    clock = Clock()
+    cluster.connect()
+    pool = cluster.pool(settings.worker_range(), settings.gpus_per_worker)
+    clock.lap("start_ray")
+    spec = _placed(spec, pool)
+    plan = read_plan(layout)
+    if plan is None:
+        plan = prepare(settings, spec, sources, layout, pool)
+    clock.lap("prepare")
+    if isinstance(spec, RerankerSpec):
+        spec = replace(spec, precision=plan.precision)
+    keep = Keep(settings.top_n, settings.normalize, settings.with_text)
+    scoring = _score(on_ray.task_of(layout, spec, sources.corpus, keep), plan, pool)
+    clock.lap("score")
+    num_blocks = len(plan.rows_of_blocks)
+    with Waiting("adding up"):
+        found = derive.totals(layout, plan.rows_of_blocks)
+        rejected = derive.write_rejected(layout, num_blocks)
+        if settings.run is not None:
+            derive.write_run(layout, num_blocks, settings.run)
+    clock.lap("derive")
+    manifest = finished(manifest, plan, found, rejected, scoring, clock)
+    write_json(layout.manifest, manifest)
+    storage.delete_leftovers(layout.output)
+    _say_finished(layout, manifest)
+    return manifest
+
+
+def _score(task: Task, plan: Plan, pool: Pool) -> Scoring:
+    """Score the blocks that have no part yet."""
+    from crossrank.reranking import on_ray
+
+    done = task.layout.finished_parts()
+    missing = [number for number in range(len(plan.rows_of_blocks)) if number not in done]
+    num_queries = sum(plan.rows_of_blocks)
+    done_before = num_queries - sum(plan.rows_of_blocks[number] for number in missing)
+    if done_before:
+        say(f"{done_before:,} of {num_queries:,} queries were done before")
+    scoring = Scoring()
+    with Progress("queries", num_queries, done_before) as progress:
+        progress.advance(0, "workers are starting" if missing else "")
+        for figures in on_ray.run_blocks(task, missing, pool) if missing else ():
+            scoring.add(figures)
+            rate = scoring.steady_pairs_per_second
+            progress.advance(figures["queries"], f"{rate:,.0f} pairs/s" if rate else "")
+    return scoring
+
+
+def _say_finished(layout: Layout, manifest: Manifest) -> None:
+    rows = manifest["rows"]
+    say(
+        f"finished: {rows['out']:,} queries ({rows['ok']:,} ranked, {sum(rows['rejected'].values()):,} rejected), "
+        f"{manifest['pairs']:,} pairs, {manifest['pairs_per_second']:,.0f} pairs/s; {layout.output}"
+    )
+    for source, reasons in manifest["rejected"].items():
+        told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
+        say(f"set aside of {source}: {told}; see {layout.rejected}")

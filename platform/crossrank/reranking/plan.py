@@ -1,0 +1,106 @@
+"""Prepare a job: read its inputs, measure the model, write the blocks, and keep the plan beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from crossrank import storage
+from crossrank.chosen import Chosen
+from crossrank.corpus.ids import UNKNOWN
+from crossrank.corpus.store import TextStore
+from crossrank.progress import Progress, Waiting, say
+from crossrank.records import Reject
+from crossrank.reranking.derive import refuse_ids
+from crossrank.reranking.layout import Layout, read_json, rejected_file, write_json, write_table
+from crossrank.reranking.prepare import Sources, Work, blocks, read_work
+from crossrank.reranking.settings import RerankSettings
+from crossrank.reranking.sizing import queries_per_block
+from crossrank.scoring.spec import ScorerSpec
+
+if TYPE_CHECKING:
+    from crossrank.cluster.on_ray import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a prepared job is; kept in `_prepared/plan.json`, so that a resumed job need not prepare again."""
+
+    rows_of_blocks: list[int]
+    num_read: int
+    """Queries that were read, those that could not be used among them."""
+    precision: str | None
+    """Number format that the first run chose; a resumed one keeps it, on whatever device."""
+    block_size: str
+    """Queries of a block, with the reason."""
+    measured: dict[str, Any]
+
+
+def read_plan(layout: Layout) -> Plan | None:
+    """The plan of a job that is prepared; None for one that is not."""
+    return Plan(**read_json(layout.plan)) if storage.exists(layout.plan) else None
+
+
+def prepare(settings: RerankSettings, spec: ScorerSpec, sources: Sources, layout: Layout, pool: Pool) -> Plan:
+    """Read and count the inputs, measure one worker, and write the blocks; the plan is written last."""
+    from crossrank.reranking import on_ray
+
+    storage.delete(layout.prepared)
+    layout.delete_parts()  # without a plan nobody knows which queries they hold
+    with rejected_file(layout.prepared_rejected) as reject:
+        with Waiting("reading the inputs"):
+            work = read_work(settings, sources, reject)
+        say(f"{work.num_queries:,} queries, at most {work.num_pairs:,} pairs; measuring the model")
+        with Waiting("loading and measuring the model"):
+            measured = on_ray.probed(on_ray.probe(spec, work.sample(), pool))
+        rate = measured["pairs_per_second"]
+        size = queries_per_block(work.num_queries, work.num_pairs, rate)
+        say(f"one worker scores {rate:,.0f} pairs/s; workers: {pool.most}; queries a block: {size.value} ({size.why})")
+        corpus = sources.corpus.open() if sources.corpus else None
+        rows_of_blocks = _write_blocks(work, layout, size, corpus, settings.run, reject)
+    precision = _precision(measured["scorer"])
+    plan = Plan(rows_of_blocks, work.num_read, precision, str(size), measured)
+    write_json(layout.plan, asdict(plan))
+    return plan
+
+
+def _precision(scorer: dict[str, Any]) -> str | None:
+    return {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}.get(scorer.get("dtype", ""))
+
+
+def _write_blocks(
+    work: Work, layout: Layout, size: Chosen[int], corpus: TextStore | None, run: str | None, reject: Reject
+) -> list[int]:
+    """Write the blocks, and which corpus rows they name. Returns the queries of each block.
+
+    Ids that the run cannot hold are refused here, before anything is scored.
+    """
+    wanted_N = np.zeros(len(corpus) if corpus is not None else 0, dtype=bool)
+    rows_of_blocks: list[int] = []
+    with Progress("queries prepared", work.num_queries) as progress:
+        for number, block in enumerate(blocks(work.rows(reject), size.value)):
+            write_table(layout.block(number), block)
+            corpus_rows = block["corpus_rows"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+            corpus_rows = np.unique(corpus_rows[corpus_rows != UNKNOWN])
+            if run is not None:
+                refuse_ids(_ids(block, corpus_rows[~wanted_N[corpus_rows]], corpus), run)
+            wanted_N[corpus_rows] = True
+            rows_of_blocks.append(len(block))
+            progress.advance(len(block))
+    bits = np.packbits(wanted_N).tobytes()
+    wanted = pa.table({"bits": pa.array([bits], pa.large_binary()), "key": [storage.hash_bytes(bits)]})
+    write_table(layout.wanted, wanted)
+    return rows_of_blocks
+
+
+def _ids(block: pa.Table, corpus_rows: NDArray[np.int32], corpus: TextStore | None) -> Iterator[str]:
+    """Ids of the queries and documents of a block; of the corpus those of these rows."""
+    yield from block["query_id"].to_pylist()
+    yield from block["doc_ids"].combine_chunks().flatten().to_pylist()
+    if corpus is not None:
+        yield from corpus.ids(corpus_rows.tolist())

@@ -1,0 +1,254 @@
+"""From queries, a corpus and candidates to blocks: the unit of work, of retry and of resuming.
+
+A block is a run of neighbouring queries with their candidates as corpus rows: no text of the corpus is copied.
+What cannot be used is set aside here, with its file and line.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from crossrank.corpus.ids import UNKNOWN, IdIndex, hash_id
+from crossrank.corpus.source import CorpusSource, QuerySource
+from crossrank.corpus.store import TextStore, Usable
+from crossrank.errors import InputError
+from crossrank.formats import groups_jsonl, groups_parquet
+from crossrank.formats.sources import JSON_LINES, files_of, has_extension
+from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text
+from crossrank.reranking.candidates import Bm25Candidates, FirstStage, RunCandidates
+from crossrank.reranking.layout import PREPARED_SCHEMA
+from crossrank.reranking.settings import RerankSettings
+
+CHUNK_QUERIES = 512
+"""Queries whose candidates are fetched together."""
+SAMPLE_PAIRS = 256
+GROUP_FILES = (".parquet", *JSON_LINES)
+
+PreparedRow = dict[str, Any]
+"""A row of `PREPARED_SCHEMA`."""
+
+
+class Work(Protocol):
+    """What there is to rerank, read and counted, but not yet written as blocks."""
+
+    num_read: int
+    """Queries in the input, those that cannot be used among them."""
+    num_queries: int
+    """Queries that are prepared."""
+    num_pairs: int
+    """Exact for runs, an upper bound for groups (some documents may be set aside) and for BM25."""
+
+    def sample(self) -> list[tuple[str, str]]:
+        """Pairs like those that will be scored, to measure the speed with."""
+
+    def rows(self, reject: Reject) -> Iterator[PreparedRow]:
+        """Every query once, in order, with its candidates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the inputs are; None for what the job does not have."""
+
+    queries: QuerySource | None
+    corpus: CorpusSource | None
+
+
+def read_work(settings: RerankSettings, sources: Sources, reject: Reject) -> Work:
+    """Read the inputs: convert corpus and queries, index or look up the candidates."""
+    corpus = sources.corpus.open() if sources.corpus else None
+    if corpus is not None:
+        _refuse_empty(corpus, settings.corpus, "documents")
+        for row in corpus.rejected():
+            reject(row)
+    if settings.groups is not None:
+        return GroupWork(settings.groups, corpus, settings.depth, settings.limit)
+    assert corpus is not None, "settings ask for a corpus beside queries"
+    assert sources.queries is not None, "settings ask for queries or groups"
+    queries = sources.queries.open()
+    _refuse_empty(queries, settings.queries, "queries")
+    num_rows = min(len(queries), settings.limit or len(queries))
+    num_unreadable = 0
+    for row in _up_to(queries, num_rows):
+        if row.reason is not Reason.EMPTY_QUERY:  # these are prepared, and reach the output with their reason
+            reject(row)
+        num_unreadable += row.reason in (Reason.MALFORMED, Reason.INVALID_UTF8)
+    stage: FirstStage
+    if settings.candidates == "bm25":
+        stage = Bm25Candidates.build(queries, corpus, settings.depth, settings.language, num_rows)
+    else:
+        stage = RunCandidates.read(settings.candidates, queries, corpus, settings.depth, num_rows, reject)
+    return QueryWork(queries, corpus, stage, num_rows, num_rows + num_unreadable)
+
+
+def _up_to(queries: TextStore, num_rows: int) -> Iterator[Rejected]:
+    """The rejected rows that stand before the end of the first `num_rows` readable ones."""
+    last = queries.place(num_rows - 1) if num_rows < len(queries) else None
+    for row in queries.rejected():
+        if last is None or (row.source, row.line or 0) <= last:  # files are read in the order of their names
+            yield row
+
+
+def _refuse_empty(store: TextStore, uri: str | None, what: str) -> None:
+    if not (store.usable(slice(None)) == Usable.YES).any():
+        first = next(iter(store.rejected()), None)
+        because = f"; the first problem is in line {first.line}: {first.detail}" if first else ""
+        raise InputError(f"{uri} holds no {what} that can be used{because}; check the file")
+
+
+class QueryWork:
+    """Queries over a corpus, with a first stage."""
+
+    def __init__(self, queries: TextStore, corpus: TextStore, stage: FirstStage, num_rows: int, num_read: int) -> None:
+        self._queries = queries
+        self._corpus = corpus
+        self._stage = stage
+        prepared = queries.usable(slice(0, num_rows)) != Usable.DUPLICATE
+        self._rows = np.flatnonzero(prepared)
+        self.num_read = num_read
+        self.num_queries = len(self._rows)
+        self.num_pairs = stage.num_pairs()
+
+    def sample(self) -> list[tuple[str, str]]:
+        rng = np.random.default_rng(0)
+        usable = np.flatnonzero(self._corpus.usable(slice(None)) == Usable.YES)
+        queries = self._queries.texts(rng.choice(self._rows, SAMPLE_PAIRS).tolist())
+        documents = self._corpus.texts(rng.choice(usable, SAMPLE_PAIRS).tolist())
+        return list(zip(queries, documents, strict=True))
+
+    def rows(self, reject: Reject) -> Iterator[PreparedRow]:
+        remaining = iter(self._rows.tolist())
+        row_number = 0
+        while chunk := list(islice(remaining, CHUNK_QUERIES)):
+            ids, texts = self._queries.ids(chunk), self._queries.texts(chunk)
+            for query_id, text, found in zip(ids, texts, self._stage.found(chunk), strict=True):
+                has_text = bool(text.strip())
+                reason = None if len(found.rows_C) else Reason.NO_CANDIDATES
+                yield {
+                    "row": row_number,
+                    "query_id": query_id,
+                    "query": text,
+                    "reason": reason if has_text else Reason.EMPTY_QUERY,
+                    "corpus_rows": found.rows_C if has_text else [],
+                    "doc_ids": None,
+                    "texts": None,
+                    "initial_ranks": np.arange(1, len(found.rows_C) + 1) if has_text else [],
+                    "initial_scores": found.scores_C if has_text else [],
+                    "labels": None,
+                }
+                row_number += 1
+
+
+class GroupWork:
+    """Groups that carry their candidates, with texts or as ids of a corpus."""
+
+    def __init__(self, uri: str, corpus: TextStore | None, depth: int, limit: int | None) -> None:
+        self._uri = uri
+        self._corpus = corpus
+        self._depth = depth
+        self._limit = limit
+        self._sample: list[tuple[str, str]] = []
+        hashes = array("Q")
+        self.num_pairs = 0
+        self.num_read = 0
+        for _, _, group in self._groups(self._count_unreadable):
+            hashes.append(hash_id(group.query_id))
+            self.num_pairs += min(len(group.docs), depth)
+            if len(self._sample) < SAMPLE_PAIRS:
+                self._sample += [(group.query, text) for text in map(self._text, group.docs[:8]) if text]
+        if not hashes:
+            raise InputError(f"{uri} holds no groups that can be read; check the file")
+        self._duplicates = {row for row, _ in IdIndex.of_hashes(hashes)[1]}
+        self.num_read += len(hashes)
+        self.num_queries = len(hashes) - len(self._duplicates)
+
+    def _count_unreadable(self, _: Rejected) -> None:
+        """For the first of two passes; the second one sets the rows aside."""
+        self.num_read += 1
+
+    def sample(self) -> list[tuple[str, str]]:
+        return self._sample[:SAMPLE_PAIRS] or [("query", "document")]
+
+    def rows(self, reject: Reject) -> Iterator[PreparedRow]:
+        row_number = 0
+        for place, (file, line, group) in enumerate(self._groups(reject)):
+            if place in self._duplicates:
+                detail = "an earlier group has this query id; that one is kept"
+                reject(Rejected(file, line, group.query_id, Reason.DUPLICATE_ID, detail))
+                continue
+            yield self._row(row_number, file, line, group, reject)
+            row_number += 1
+
+    def _groups(self, reject: Reject) -> Iterator[tuple[str, int, Group]]:
+        groups = (
+            (file, line, group)
+            for file in files_of(self._uri, GROUP_FILES)
+            for line, group in (
+                groups_jsonl.read_groups(file, reject)
+                if has_extension(file, JSON_LINES)
+                else groups_parquet.read_groups(file, reject)
+            )
+        )
+        return islice(groups, self._limit)
+
+    def _row(self, row_number: int, file: str, line: int, group: Group, reject: Reject) -> PreparedRow:
+        kept: list[tuple[int, int, Candidate, str | None]] = []
+        seen: set[str] = set()
+        if group.query.strip():
+            corpus_rows = self._corpus.rows([doc.doc_id for doc in group.docs]) if self._corpus else None
+            for place, doc in enumerate(group.docs):
+                corpus_row = UNKNOWN if doc.text is not None or corpus_rows is None else int(corpus_rows[place])
+                fault = self._fault(doc, corpus_row, seen)
+                if fault is not None:
+                    reason, detail = fault
+                    reject(Rejected(file, line, group.query_id, reason, detail))
+                    continue
+                seen.add(doc.doc_id)
+                if len(kept) < self._depth:  # counted as in a run: what is set aside takes no place
+                    text = document_text(doc.title, doc.text) if doc.text is not None else None
+                    kept.append((place + 1, corpus_row, doc, text))
+        reason_of_query = None if kept else Reason.NO_CANDIDATES
+        return {
+            "row": row_number,
+            "query_id": group.query_id,
+            "query": group.query,
+            "reason": reason_of_query if group.query.strip() else Reason.EMPTY_QUERY,
+            "corpus_rows": [corpus_row for _, corpus_row, _, _ in kept],
+            "doc_ids": [doc.doc_id for _, _, doc, _ in kept],
+            "texts": [text for _, _, _, text in kept],
+            "initial_ranks": [doc.rank if doc.rank is not None else place for place, _, doc, _ in kept],
+            "initial_scores": [doc.score for _, _, doc, _ in kept],
+            "labels": [doc.label for _, _, doc, _ in kept],
+        }
+
+    def _text(self, doc: Candidate) -> str | None:
+        if doc.text is not None or self._corpus is None:
+            return document_text(doc.title, doc.text)
+        [row] = self._corpus.rows([doc.doc_id])
+        return self._corpus.texts([int(row)])[0] if row != UNKNOWN else None
+
+    def _fault(self, doc: Candidate, corpus_row: int, seen: set[str]) -> tuple[Reason, str] | None:
+        """Why a document is set aside, alone; None when it is good."""
+        if doc.doc_id in seen:
+            return Reason.DUPLICATE_ID, f"document {doc.doc_id} stands twice in the group; the first is kept"
+        if doc.text is None and corpus_row == UNKNOWN:
+            where = "the corpus does not have it" if self._corpus else "there is no --corpus to look it up in"
+            return Reason.UNKNOWN_DOCUMENT, f"document {doc.doc_id} has no text, and {where}"
+        is_empty = (
+            not document_text(doc.title, doc.text)
+            if doc.text is not None
+            else self._corpus is not None and self._corpus.usable(np.array([corpus_row]))[0] == Usable.EMPTY
+        )
+        return (Reason.EMPTY_DOCUMENT, f"document {doc.doc_id} has no text") if is_empty else None
+
+
+def blocks(rows: Iterator[PreparedRow], queries_per_block: int) -> Iterator[pa.Table]:
+    """Tables of `PREPARED_SCHEMA`, each with so many queries but the last."""
+    while block := list(islice(rows, queries_per_block)):
+        yield pa.Table.from_pylist(block, schema=PREPARED_SCHEMA)

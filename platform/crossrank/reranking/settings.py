@@ -1,0 +1,98 @@
+"""The settings of `crossrank rerank`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from crossrank import storage
+from crossrank.errors import SettingsError
+from crossrank.settings import JobSettings, option
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RerankSettings(JobSettings):
+    """What to rerank, with what, and where to put it."""
+
+    model: str = option(help="Reranker: hub id, folder or s3://.")
+    queries: str | None = option(None, help="Queries: JSONL, TSV, CSV, Parquet or a BEIR folder.")
+    corpus: str | None = option(None, help="Corpus: JSONL, TSV, CSV, Parquet or a BEIR folder.")
+    candidates: str = option("bm25", help="bm25, or a TREC run whose documents are reranked.")
+    groups: str | None = option(None, help="Groups (Parquet or JSONL) that carry their candidates.")
+    depth: int = option(100, help="Candidates of a query that are scored.")
+    top_n: int = option(10, help="Documents of a query that are kept; 0 keeps all.")
+    language: str = option("auto", help="Language of the BM25 analyser: auto, ko, ko-kiwi, en, de, ...")
+    run: str | None = option(None, help="Write the result as a TREC run to this file too.", changes_rows=False)
+    with_text: bool = option(False, help="Keep the texts of the documents in the output.")
+    normalize: Literal["none", "sigmoid", "softmax"] = option(
+        "none", help="Scores: none are logits, softmax runs over the candidates of a query."
+    )
+    max_length: int = option(512, help="Tokens of query, document and special tokens together.")
+    precision: Literal["fp32", "bf16", "fp16"] | None = option(
+        None, help="Number format of the model; default fp32 on CPU and bf16 on GPU."
+    )
+    instruction: str | None = option(None, help="What relevant means, for models that read a prompt.")
+    query_id_column: str | None = option(None, help="Column of the query id.")
+    query_column: str | None = option(None, help="Column of the query text.")
+    doc_id_column: str | None = option(None, help="Column of the document id.")
+    title_column: str | None = option(None, help="Column of the title.")
+    text_column: str | None = option(None, help="Column of the document text.")
+
+    def __post_init__(self) -> None:
+        if self.groups is None and (self.queries is None or self.corpus is None):
+            raise SettingsError("there is nothing to rerank; give --queries and --corpus, or --groups")
+        if self.groups is not None and self.queries is not None:
+            raise SettingsError("--groups carry their queries, so --queries has no place beside them; leave one out")
+        if self.groups is not None and self.candidates != "bm25":
+            raise SettingsError("--groups carry their candidates, so --candidates has no place; leave one out")
+        self._refuse_idle_columns()
+        folder = storage.absolute(self.output).rstrip("/")
+        if self.run is not None and storage.absolute(self.run).startswith(f"{folder}/"):
+            raise SettingsError(
+                f"--run {self.run} lies in --output, which would no longer be a folder that Parquet readers take as "
+                f"one table; put the run beside it"
+            )
+        candidates = None if self.candidates == "bm25" else self.candidates
+        for flag, uri in (("--run", self.run), ("--output", self.output)):
+            storage.refuse_overwriting(
+                flag,
+                uri,
+                model=self.model,
+                queries=self.queries,
+                corpus=self.corpus,
+                candidates=candidates,
+                groups=self.groups,
+            )
+        for name, least in (("depth", 1), ("top_n", 0), ("max_length", 8), ("limit", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise SettingsError(f"--{name.replace('_', '-')} is {value}; use at least {least}")
+        if not self.output:
+            raise SettingsError("--output is empty; name a folder")
+        if self.gpus_per_worker is not None and not self.gpus_per_worker >= 0:
+            raise SettingsError(f"--gpus-per-worker is {self.gpus_per_worker}; use 0 for CPU, or a positive number")
+        self.worker_range()
+
+    def _refuse_idle_columns(self) -> None:
+        """Refuse the name of a column in a file that is not read."""
+        if self.groups is None:
+            return
+        of_queries = ["query_id_column", "query_column"]
+        of_corpus = ["doc_id_column", "title_column", "text_column"] if self.corpus is None else []
+        for name in of_queries + of_corpus:
+            if getattr(self, name) is not None:
+                raise SettingsError(
+                    f"--{name.replace('_', '-')} is {getattr(self, name)!r}, and groups have fixed names; leave it out"
+                )
+
+    def worker_range(self) -> tuple[int, int] | None:
+        """The least and the most workers; None where they were not given."""
+        if self.workers is None:
+            return None
+        try:
+            bounds = [int(part) for part in self.workers.split(":")]
+        except ValueError:
+            bounds = []
+        if len(bounds) not in (1, 2) or bounds[0] < 1 or bounds[-1] < bounds[0]:
+            raise SettingsError(f"--workers is {self.workers!r}; use a number from 1, or MIN:MAX such as 1:8")
+        return bounds[0], bounds[-1]

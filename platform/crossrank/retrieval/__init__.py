@@ -1,0 +1,1 @@
+"""First stage and mining: what finds candidates for the reranker."""

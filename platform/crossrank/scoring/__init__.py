@@ -1,0 +1,1 @@
+"""From query and document to score: load a model, tokenise, forward, score, rank."""

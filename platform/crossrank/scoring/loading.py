@@ -1,0 +1,252 @@
+"""From a hub id, a folder or ``s3://`` to a model in memory, or to the sentence that says why not."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crossrank import storage
+from crossrank.errors import InputError, ModelRefused, StorageError
+from crossrank.once import made_once
+
+HUB_ID = re.compile(r"[\w][\w.-]*/[\w.-]+")
+MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
+"""What is fetched from a hub: configuration, weights and tokenizer. Never code, never pickles."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A model on this machine's disk."""
+
+    name: str
+    """As the user wrote it."""
+    path: Path
+    revision: str
+    """The hub's commit, or a hash of the folder's content."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it was named by a path of this machine."""
+        return os.path.isdir(self.name)
+
+
+def find_model(name: str) -> ModelFolder:
+    """Bring a model to this machine, if it is not here yet, and say which revision it is.
+
+    Refuses a path that does not exist and a hub that cannot be reached. What is in the folder is checked by
+    `check_model`.
+    """
+    if storage.is_s3(name):
+        return _from_s3(name)
+    if os.path.isdir(name):
+        return ModelFolder(name, Path(name).resolve(), _folder_revision(name))
+    if os.path.exists(name):
+        raise ModelRefused(f"{name} is a file, and a model is a folder with config.json; name the folder")
+    if HUB_ID.fullmatch(name):
+        return _from_hub(name)
+    raise ModelRefused(f"{name} is neither a folder, nor s3://, nor a hub id of the form owner/name; check the path")
+
+
+def _folder_revision(uri: str) -> str:
+    """Hash of what decides scores: configuration, weights and tokenizer; a README may change."""
+    return storage.fingerprint_of(uri, _model_files(uri))
+
+
+def _model_files(uri: str) -> list[str]:
+    endings = tuple(pattern.removeprefix("*") for pattern in MODEL_FILES)
+    return [file.uri for file in storage.list_files(uri) if file.uri.endswith(endings)]
+
+
+def _from_s3(uri: str) -> ModelFolder:
+    files = _model_files(uri)
+    if not files:
+        raise ModelRefused(f"{uri} holds no model files; name the folder that holds config.json")
+    revision = _folder_revision(uri)
+    target = storage.cache_folder() / "models" / revision
+    made_once(target, lambda new: _fetch(files, new))
+    return ModelFolder(uri, target, revision)
+
+
+def _fetch(files: list[str], folder: Path) -> None:
+    for file in files:
+        with (
+            storage.open_input(file, decompress=False) as source,
+            open(folder / file.rsplit("/", 1)[1], "wb") as copy,
+        ):
+            shutil.copyfileobj(source, copy, 1 << 22)
+
+
+def _from_hub(name: str) -> ModelFolder:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    try:
+        path = Path(snapshot_download(name, allow_patterns=MODEL_FILES))
+    except GatedRepoError as error:
+        raise ModelRefused(
+            f"{name} asks for its terms to be accepted on the hub; accept them, then set HF_TOKEN"
+        ) from error
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise ModelRefused(f"{name} is neither a folder here nor a model on the hub; check the spelling") from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise StorageError(
+            f"{name} is no folder here and the model hub cannot be reached; pass a local folder or s3://"
+        ) from error
+    return ModelFolder(name, path, path.name)
+
+
+def check_model(folder: ModelFolder) -> dict[str, Any]:
+    """The model's configuration, after refusing what crossrank does not score with."""
+    config = _read_config(folder)
+    _refuse_remote_code(folder, config)
+    _refuse_other_heads(folder, config)
+    if not any(folder.path.glob("*.safetensors")):
+        pickles = sorted(file.name for file in folder.path.glob("*.bin"))
+        held = f"only {pickles[0]}, a pickle that may run code when it is loaded" if pickles else "no weights"
+        raise ModelRefused(
+            f"{folder.name} holds {held}; crossrank reads model.safetensors: load it once with transformers in a "
+            f"place you trust and call save_pretrained()"
+        )
+    return config
+
+
+def _read_config(folder: ModelFolder) -> dict[str, Any]:
+    path = folder.path / "config.json"
+    if not path.exists():
+        raise ModelRefused(f"{folder.name} has no config.json, so it is no model folder; name the folder that has one")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{folder.name}/config.json is not JSON ({error}); fetch the model again") from error
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        raise ModelRefused(f"{folder.name}/config.json has no model_type, so transformers cannot tell the model")
+    return config
+
+
+def _refuse_remote_code(folder: ModelFolder, config: dict[str, Any]) -> None:
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    if config["model_type"] in CONFIG_MAPPING:
+        return
+    if "auto_map" in config:
+        raise ModelRefused(
+            f"{folder.name} needs code of its own from the hub (model_type {config['model_type']!r} with auto_map), "
+            f"and crossrank runs no downloaded code; use a model that transformers knows, such as "
+            f"BAAI/bge-reranker-v2-m3 or Alibaba-NLP/gte-reranker-modernbert-base"
+        )
+    raise ModelRefused(
+        f"{folder.name} has model_type {config['model_type']!r}, which transformers does not know; "
+        f"check config.json or use another model"
+    )
+
+
+def _refuse_other_heads(folder: ModelFolder, config: dict[str, Any]) -> None:
+    architectures = config.get("architectures") or ["none named"]
+    if not any(name.endswith("ForSequenceClassification") for name in architectures):
+        generates = any(name.endswith(("ForCausalLM", "ForConditionalGeneration")) for name in architectures)
+        way_out = (
+            "use its sequence-classification conversion (one logit, ...ForSequenceClassification)"
+            if generates
+            else "crossrank train gives it one"
+        )
+        raise ModelRefused(
+            f"{folder.name} has no classification head (architecture {architectures[0]}), so it cannot score; {way_out}"
+        )
+    labels = _num_labels(folder)
+    if labels != 1:
+        raise ModelRefused(
+            f"{folder.name} has {labels} labels, and a reranker has 1 logit; use a model trained as a reranker"
+        )
+
+
+def _num_labels(folder: ModelFolder) -> int:
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import AutoConfig
+
+    try:
+        return int(AutoConfig.from_pretrained(folder.path, trust_remote_code=False).num_labels)
+    except (OSError, ValueError, TypeError, KeyError, StrictDataclassError) as error:
+        raise ModelRefused(
+            f"{folder.name}/config.json cannot be used ({_one_line(error)}); fetch the model again"
+        ) from error
+
+
+def load_tokenizer(folder: ModelFolder) -> Any:
+    """The model's own tokenizer; refused where its files are missing, and every text would be unknown tokens."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder.path, trust_remote_code=False)
+    except Exception as error:  # the tokenizers library raises Exception itself
+        raise ModelRefused(
+            f"{folder.name} has no tokenizer that can be read ({_one_line(error)}); fetch the model again"
+        ) from error
+    # Without its files transformers makes a tokenizer that knows the special tokens alone.
+    if tokenizer.get_vocab().keys() <= {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}:
+        raise ModelRefused(f"{folder.name} has no tokenizer files; put its tokenizer.json beside config.json")
+    return tokenizer
+
+
+def load_weights(folder: ModelFolder, config: dict[str, Any], dtype: Any, device: Any) -> Any:
+    """The model on `device`, its backbone in `dtype`, ready to score.
+
+    A weight that the files lack is refused, never made up.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForSequenceClassification
+    from transformers.utils import logging as transformers_logging
+
+    from crossrank.scoring.precision import lower_backbone
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        model, loaded = AutoModelForSequenceClassification.from_pretrained(
+            folder.path,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelRefused(
+            f"the weights of {folder.name} cannot be read ({_one_line(error)}); fetch it again"
+        ) from error
+    missing = sorted({*loaded["missing_keys"], *(name for name, *_ in loaded["mismatched_keys"])})
+    if missing:
+        custom = ", because it needs code of its own from the hub" if "auto_map" in config else ""
+        raise ModelRefused(
+            f"{folder.name} lacks {len(missing)} weights of the {type(model).__name__} that its config.json describes "
+            f"(first {missing[0]}){custom}; "
+            f"its scores would be random, so use a complete reranker"
+        )
+    if dtype != torch.float32:
+        lower_backbone(model, dtype)
+    return model.to(device).eval()
+
+
+def check_vocabulary(folder: ModelFolder, tokenizer: Any, model: Any) -> None:
+    """Refuse a tokenizer that gives ids which the model has no embedding for."""
+    embeddings = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > embeddings:
+        raise ModelRefused(
+            f"the tokenizer of {folder.name} has {len(tokenizer)} tokens and its model {embeddings}, so they do not "
+            f"belong together; fetch both from the same place"
+        )
+
+
+def _one_line(error: Exception) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:200]

@@ -1,0 +1,179 @@
+"""A forward for the BERT family on a CPU that computes no padding and nothing that the logit does not need.
+
+Three things make it faster than the padded forward, and none changes the result:
+
+* Sequences lie end to end, so linear layers and norms see real tokens alone. Attention runs per run of equal lengths.
+* Of the last layer only the first token's output is read, so only its query, its output projection and its
+  feed-forward are computed: of a layer's 12 d^2 multiplications a token, 2 d^2 (keys and values) remain.
+* Query, key and value are one matrix product.
+
+It serves BERT, RoBERTa and XLM-RoBERTa (bge-reranker, ko-reranker, MiniLM), which share one architecture.
+
+Shape letters: B sequences, N tokens of all of them, H heads, E width of a head, D = H * E.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from crossrank.batching import Cost
+
+FAMILIES = {"bert", "roberta", "xlm-roberta"}
+
+
+def packable(model: Any) -> bool:
+    """Whether `PackedForward` computes this model: its family, on a CPU, in float32, a plain encoder."""
+    config = model.config
+    return (
+        config.model_type in FAMILIES
+        and model.device.type == "cpu"
+        and model.dtype == torch.float32
+        and not getattr(config, "is_decoder", False)
+        and getattr(config, "position_embedding_type", "absolute") == "absolute"
+    )
+
+
+class _Layer(nn.Module):
+    """The weights of one encoder layer, query, key and value fused."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        attention = layer.attention.self
+        parts = [attention.query, attention.key, attention.value]
+        self.qkv_weight = torch.cat([part.weight.detach() for part in parts])
+        self.qkv_bias = torch.cat([part.bias.detach() for part in parts])
+        self.attention_output = layer.attention.output
+        self.intermediate = layer.intermediate
+        self.output = layer.output
+
+    def after_attention(self, context_ND: Tensor, residual_ND: Tensor) -> Tensor:
+        hidden_ND = self.attention_output(context_ND, residual_ND)
+        result: Tensor = self.output(self.intermediate(hidden_ND), hidden_ND)
+        return result
+
+
+class PackedForward:
+    """Logits of sequences laid end to end."""
+
+    cost: Cost = "packed"
+    name = "packed"
+
+    def __init__(self, model: Any) -> None:
+        backbone = model.base_model
+        config = model.config
+        self._embeddings = backbone.embeddings
+        self._layers = [_Layer(layer) for layer in backbone.encoder.layer]
+        self._num_heads = config.num_attention_heads
+        self._width = config.hidden_size // config.num_attention_heads
+        self._types_used = config.type_vocab_size > 1
+        # RoBERTa counts positions from the padding index on, and skips tokens that are themselves padding.
+        self._padding_index = None if config.model_type == "bert" else backbone.embeddings.padding_idx
+        self._pooler = backbone.pooler
+        self._classifier = model.classifier
+
+    @torch.inference_mode()
+    def __call__(self, ids_B: Sequence[NDArray[np.int32]], first_B: NDArray[np.int32]) -> Tensor:
+        lengths_B = np.array([len(ids) for ids in ids_B])
+        hidden_ND = self._embed(ids_B, first_B, lengths_B)
+        runs = _equal_runs(lengths_B)
+        for layer in self._layers[:-1]:
+            hidden_ND = layer.after_attention(self._attend(layer, hidden_ND, runs), hidden_ND)
+        starts_B = torch.from_numpy(np.cumsum(lengths_B) - lengths_B)
+        last = self._layers[-1]
+        first_BD = hidden_ND[starts_B]
+        first_BD = last.after_attention(self._attend_first(last, hidden_ND, first_BD, runs), first_BD)
+        return self._logits(first_BD)
+
+    def _embed(
+        self, ids_B: Sequence[NDArray[np.int32]], first_B: NDArray[np.int32], lengths_B: NDArray[np.int64]
+    ) -> Tensor:
+        ids_N = torch.from_numpy(np.concatenate(ids_B).astype(np.int64))
+        starts_N = np.repeat(np.cumsum(lengths_B) - lengths_B, lengths_B)
+        within_N = np.arange(len(starts_N)) - starts_N
+        positions_N = within_N if self._padding_index is None else self._roberta_positions(ids_B)
+        types_N = within_N >= np.repeat(first_B, lengths_B) if self._types_used else np.zeros_like(within_N)
+        embeddings = self._embeddings
+        summed_ND = (
+            embeddings.word_embeddings(ids_N)
+            + embeddings.token_type_embeddings(torch.from_numpy(types_N.astype(np.int64)))
+            + embeddings.position_embeddings(torch.from_numpy(positions_N.astype(np.int64)))
+        )
+        normed: Tensor = embeddings.LayerNorm(summed_ND)
+        return normed
+
+    def _roberta_positions(self, ids_B: Sequence[NDArray[np.int32]]) -> NDArray[np.int64]:
+        positions = []
+        for ids in ids_B:
+            real = ids != self._padding_index
+            positions.append(np.cumsum(real) * real + self._padding_index)
+        return np.concatenate(positions)
+
+    def _attend(self, layer: _Layer, hidden_ND: Tensor, runs: list[_Run]) -> Tensor:
+        """Every token attends to the tokens of its own sequence. Shape (N, D)."""
+        qkv_N3D = F.linear(hidden_ND, layer.qkv_weight, layer.qkv_bias)
+        context_ND = torch.empty_like(hidden_ND)
+        for run in runs:
+            query, key, value = (
+                qkv_N3D[run.tokens].view(run.num, run.length, 3, self._num_heads, self._width).permute(2, 0, 3, 1, 4)
+            )
+            mixed_BHTE = F.scaled_dot_product_attention(query, key, value)
+            context_ND[run.tokens] = mixed_BHTE.transpose(1, 2).reshape(run.num * run.length, -1)
+        return context_ND
+
+    def _attend_first(self, layer: _Layer, hidden_ND: Tensor, first_BD: Tensor, runs: list[_Run]) -> Tensor:
+        """Only the first token of each sequence attends. Shape (B, D)."""
+        width = hidden_ND.shape[1]
+        key_value_N2D = F.linear(hidden_ND, layer.qkv_weight[width:], layer.qkv_bias[width:])
+        query_BD = F.linear(first_BD, layer.qkv_weight[:width], layer.qkv_bias[:width])
+        context_BD = torch.empty_like(first_BD)
+        for run in runs:
+            key, value = (
+                key_value_N2D[run.tokens]
+                .view(run.num, run.length, 2, self._num_heads, self._width)
+                .permute(2, 0, 3, 1, 4)
+            )
+            query = query_BD[run.sequences].view(run.num, 1, self._num_heads, self._width).transpose(1, 2)
+            context_BD[run.sequences] = F.scaled_dot_product_attention(query, key, value).reshape(run.num, -1)
+        return context_BD
+
+    def _logits(self, first_BD: Tensor) -> Tensor:
+        if self._pooler is not None:
+            first_BD = self._pooler(first_BD[:, None])
+            logits_B1: Tensor = self._classifier(first_BD)
+        else:
+            logits_B1 = self._classifier(first_BD[:, None])
+        return logits_B1[:, 0]
+
+
+class _Run:
+    """Neighbouring sequences of one length."""
+
+    __slots__ = ("length", "num", "sequences", "tokens")
+
+    def __init__(self, first: int, num: int, token: int, length: int) -> None:
+        self.sequences = slice(first, first + num)
+        self.tokens = slice(token, token + num * length)
+        self.num = num
+        self.length = length
+
+
+def _equal_runs(lengths_B: NDArray[np.int64]) -> list[_Run]:
+    """Runs of equal length, in order. Sequences sorted by length give the fewest."""
+    runs = []
+    first = token = 0
+    while first < len(lengths_B):
+        length = int(lengths_B[first])
+        num = 1
+        while first + num < len(lengths_B) and lengths_B[first + num] == length:
+            num += 1
+        runs.append(_Run(first, num, token, length))
+        first += num
+        token += num * length
+    return runs

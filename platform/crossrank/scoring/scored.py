@@ -1,0 +1,89 @@
+"""What scoring takes and gives, apart from how it is done: the interface that jobs and stand-ins share.
+
+Shape letters: P pairs, Q queries, D distinct documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Tokens(NamedTuple):
+    """A text as token ids, without special tokens."""
+
+    ids: NDArray[np.int32]
+    """What is kept, shape (T,)."""
+    total: int
+    """Tokens of the whole text; more than ``len(ids)`` when it was cut."""
+
+    @property
+    def overflow(self) -> int:
+        """Tokens that were cut off."""
+        return self.total - len(self.ids)
+
+
+class PlainText(NamedTuple):
+    """A text kept as it is, for a model whose prompt is tokenised whole."""
+
+    text: str
+    overflow: int = 0
+    """Tokens that were cut off."""
+
+
+EncodedText = Tokens | PlainText
+"""A text made ready once, however many pairs it is in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Scores of pairs and what they cost."""
+
+    logits_P: NDArray[np.float32]
+    """Unbounded, in input order."""
+    tokens_P: NDArray[np.int32]
+    """Tokens that the model read of each pair, special tokens included."""
+    padding_P: NDArray[np.int32]
+    """Padding slots computed on behalf of each pair."""
+    truncated_P: NDArray[np.int32]
+    """Tokens cut off the document of each pair."""
+
+
+class PairEncoder(Protocol):
+    """Makes texts ready, each once."""
+
+    max_length: int
+    """Tokens of the window: query, document and special tokens together."""
+
+    @property
+    def store_key(self) -> str | None:
+        """Identifies the token ids that `documents` gives, so that they may be kept; None when it gives none."""
+
+    def queries(self, texts: Sequence[str]) -> list[EncodedText]:
+        """Queries made ready, in order; one longer than half the window is cut to half."""
+
+    def documents(self, texts: Sequence[str]) -> list[EncodedText]:
+        """Documents made ready, in order."""
+
+
+class Scorer(Protocol):
+    """Scores pairs of texts that its encoder made ready. `Reranker` is one; tests and benchmarks bring stand-ins."""
+
+    @property
+    def encoder(self) -> PairEncoder: ...
+
+    def describe(self) -> dict[str, Any]:
+        """What the manifest says of it: device, precision, budget, forward."""
+
+    def score_encoded(
+        self,
+        queries: Sequence[EncodedText],
+        documents: Sequence[EncodedText],
+        query_P: NDArray[np.integer],
+        document_P: NDArray[np.integer],
+    ) -> Scored:
+        """Score the pairs ``(queries[query_P[p]], documents[document_P[p]])``."""

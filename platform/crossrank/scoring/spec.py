@@ -1,0 +1,52 @@
+"""What travels to a worker instead of a model: enough to load the same one there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from crossrank.errors import JobFailed
+from crossrank.scoring.scored import Scorer
+
+
+class ScorerSpec(Protocol):
+    """Loads a scorer where it is needed. It pickles. Stand-ins for tests and benchmarks are specs of their own."""
+
+    @property
+    def revision(self) -> str:
+        """Equal for specs that give equal scores."""
+
+    def load(self, threads: int | None) -> Scorer:
+        """The scorer, in this process.
+
+        Args:
+            threads: CPU threads it may use; None leaves that as it is.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class RerankerSpec:
+    """A `Reranker` to be loaded."""
+
+    model: str
+    revision: str
+    max_length: int = 512
+    precision: str | None = None
+    instruction: str | None = None
+    device: str | None = None
+
+    def load(self, threads: int | None) -> Scorer:
+        import torch
+
+        from crossrank.scoring.reranker import Reranker
+
+        if threads is not None:
+            # Ray sets OMP_NUM_THREADS=1 for an actor with a fraction of a CPU; logical CPUs only place it.
+            torch.set_num_threads(threads)
+        reranker = Reranker.load(self.model, self.device, self.precision, self.max_length, instruction=self.instruction)
+        if reranker.revision != self.revision:
+            raise JobFailed(
+                f"{self.model} is revision {reranker.revision} here, and the job began with {self.revision}; "
+                f"put the first one back, or start afresh with --overwrite"
+            )
+        return reranker

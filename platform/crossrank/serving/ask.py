@@ -1,0 +1,97 @@
+"""What a request wants and what it gets, apart from any dialect.
+
+Shape letters: C documents of one request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cutting:
+    """What may be cut so that a pair fits the window."""
+
+    documents: bool = True
+    """False refuses a request with a document that does not fit."""
+    query: bool = False
+    """False refuses a query over its limit: half a question is answered wrong, quietly."""
+    side: Literal["right", "left"] = "right"
+    """Which end of a document is cut off."""
+    max_tokens_per_document: int | None = None
+    max_tokens_per_query: int | None = None
+    long_document: Literal["truncate", "chunk_max"] = "truncate"
+    """chunk_max scores a long document in chunks of the window; its score is that of the best one."""
+    max_chunks_per_document: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """Pairs to be scored: one query with its documents, or as many queries as documents, pair by pair."""
+
+    queries: tuple[str, ...]
+    documents: tuple[str, ...]
+    cutting: Cutting = field(default_factory=Cutting)
+    priority: int = 0
+    """Lower is more important, as in Cohere's API; the higher are shed first."""
+    timeout_s: float | None = None
+    """None takes the server's default."""
+
+    @property
+    def num_characters(self) -> int:
+        """Characters of all pairs: a query counts once for each of its documents."""
+        return self.characters_within(None)
+
+    def characters_within(self, limit: int | None) -> int:
+        """Characters of all pairs, of each document at most so many, where it is cut rather than split."""
+        most = None if self.cutting.long_document == "chunk_max" else limit
+        documents = sum(len(text) if most is None else min(len(text), most) for text in self.documents)
+        if len(self.queries) == 1:
+            return documents + len(self.queries[0]) * len(self.documents)
+        return documents + sum(map(len, self.queries))
+
+
+@dataclass(slots=True)
+class Timing:
+    """Seconds that a request spent."""
+
+    tokenization_s: float = 0.0
+    queue_s: float = 0.0
+    """From the end of tokenising to the first batch with a pair of it."""
+    inference_s: float = 0.0
+    """From there to the last score."""
+    total_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Scores in the order of the documents, and what they cost."""
+
+    logits_C: NDArray[np.float32]
+    tokens_C: NDArray[np.int32]
+    """Tokens that the model read for each document, the query's and the special ones included; of all its chunks."""
+    cut_C: NDArray[np.int32]
+    """Tokens of each document that no forward read."""
+    chunks_C: NDArray[np.int32]
+    """Pairs that each document was scored in; 1 but for chunk_max."""
+    query_cut: int
+    """Tokens cut off the query; off all of them, where there are several."""
+    num_characters: int
+    timing: Timing
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens that the model read."""
+        return int(self.tokens_C.sum())
+
+    def order(self) -> NDArray[np.int64]:
+        """Documents best first: by logit, equal ones in their order."""
+        return np.argsort(-self.logits_C, kind="stable")
+
+    def probabilities_C(self) -> NDArray[np.float64]:
+        """Sigmoid of the logits, in float64: order by logits, since far from 0 it is flat."""
+        return 1.0 / (1.0 + np.exp(-self.logits_C.astype(np.float64)))

@@ -1,0 +1,116 @@
+"""Every dialect that reranker clients speak, told apart by the path and the keys of the body.
+
+    texts                    text-embeddings-inference
+    documents, raw_scores    infinity
+    documents, top_k         Voyage
+    documents                Cohere, Jina, vLLM
+    input, query             mixedbread
+    text_1, queries, data_1  vLLM's score
+    inputs                   text-embeddings-inference's predict; with objects in it, the pipeline of transformers
+    text_pairs, instances    LangChain on SageMaker, Vertex
+
+One file each; `read` and `fault_body` are all that HTTP needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import BaseModel
+
+from crossrank.serving.dialects import cohere, infinity, instances, mixedbread, pipeline, tei, vllm_score
+from crossrank.serving.dialects.reading import shown
+from crossrank.serving.dialects.told import told
+from crossrank.serving.dialects.wanted import Dialect, Limits, Served, Wanted
+from crossrank.serving.faults import Fault, Invalid
+
+__all__ = ["REQUEST_MODELS", "TIMEOUT_HEADER", "Limits", "Served", "Wanted", "fault_body", "read"]
+
+TIMEOUT_HEADER = "x-request-timeout-seconds"
+"""Seconds that a client waits, where the body has no ``timeout_ms``."""
+
+_RERANK = (tei.RERANK, mixedbread.RERANK, infinity.RERANK, cohere.VOYAGE, cohere.RERANK)
+_PREDICT = (tei.RERANK, pipeline.PIPELINE, tei.PREDICT)
+_INVOCATIONS = (
+    tei.RERANK,
+    instances.INSTANCES,
+    pipeline.TEXT_PAIRS,
+    vllm_score.SCORE,
+    *_RERANK[1:],
+    *_PREDICT[1:],
+)
+_SPOKEN: dict[str, tuple[Dialect, ...]] = {
+    "/rerank": _RERANK,
+    "/v1/rerank": _RERANK,
+    "/v2/rerank": _RERANK,
+    "/v1/reranking": _RERANK,
+    "/reranking": _RERANK,
+    "/score": (vllm_score.SCORE,),
+    "/v1/score": (vllm_score.SCORE,),
+    "/predict": _PREDICT,
+    "/": _PREDICT,
+    "/invocations": _INVOCATIONS,
+}
+"""The first that claims a body has it; the last takes what no other claims, and says what is missing."""
+_TEI_BY_PATH = ("/rerank", "/predict", "/")
+"""Where a body that cannot be read is taken for one of text-embeddings-inference."""
+
+REQUEST_MODELS: dict[str, list[type[BaseModel]]] = {
+    path: [dialect.request for dialect in dialects] for path, dialects in _SPOKEN.items()
+}
+"""What each path accepts, for OpenAPI."""
+
+
+def read(path: str, body: Any, headers: Mapping[str, str], limits: Limits) -> Wanted:
+    """What a request wants.
+
+    Args:
+        path: one that `REQUEST_MODELS` has.
+        body: parsed JSON.
+        headers: with lower-case names, or a mapping that ignores case.
+
+    Raises:
+        Empty: nothing to score.
+        Invalid: anything else that is wrong with it, in one sentence.
+    """
+    if not isinstance(body, dict):
+        raise Invalid(f"the body is {shown(body)}, and an object is wanted")
+    wanted = _dialect(path, body).read(body, path, limits)
+    timeout_s = wanted.ask.timeout_s or _header_timeout(headers)
+    if timeout_s is None:
+        return wanted
+    return replace(wanted, ask=replace(wanted.ask, timeout_s=min(timeout_s, limits.max_timeout_s)))
+
+
+def fault_body(path: str, body: Any | None, fault: Fault, request_id: str) -> tuple[int, Any]:
+    """Status and JSON body of a fault, in the dialect of the request.
+
+    Args:
+        path: any; one that is not served gets the body that most clients read.
+        body: parsed JSON, None where there was none.
+    """
+    if isinstance(body, dict) and path in _SPOKEN:
+        dialect = _dialect(path, body)
+        return told(fault, dialect, dialect.speaks_tei, request_id)
+    return told(fault, None, path in _TEI_BY_PATH, request_id)
+
+
+def _dialect(path: str, body: Mapping[str, Any]) -> Dialect:
+    spoken = _SPOKEN[path]
+    return next((dialect for dialect in spoken if dialect.claims(body)), spoken[-1])
+
+
+def _header_timeout(headers: Mapping[str, str]) -> float | None:
+    value = headers.get(TIMEOUT_HEADER)
+    if value is None:
+        return None
+    try:
+        timeout_s = float(value)
+    except ValueError:
+        timeout_s = 0.0
+    # Not a number is not above 0 either.
+    if not 0 < timeout_s < float("inf"):
+        raise Invalid(f"the header {TIMEOUT_HEADER} is {shown(value)}, and a number of seconds above 0 is wanted")
+    return timeout_s

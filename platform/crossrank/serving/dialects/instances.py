@@ -1,0 +1,95 @@
+"""``{"instances": [...]}``, as Vertex and some SageMaker endpoints wrap requests: ``{"predictions": [...]}``.
+
+An instance is a request of text-embeddings-inference (``texts`` or ``inputs``), or a bare pair ``{"text",
+"text_pair"}``. All of them are scored as one request, so what may be cut has to be the same in all; the most important
+priority and the shortest timeout hold for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import accumulate, pairwise
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from crossrank.serving.ask import Answer, Ask
+from crossrank.serving.dialects import pipeline, tei
+from crossrank.serving.dialects.fields import Body, check_count
+from crossrank.serving.dialects.reading import parsed
+from crossrank.serving.dialects.wanted import Dialect, Limits, Served, Wanted
+from crossrank.serving.faults import Empty, Invalid
+
+
+class InstancesRequest(Body):
+    """Requests in one body."""
+
+    instances: Annotated[list[dict[str, Any]], Field(fail_fast=True)]
+
+
+def read(body: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
+    """All instances as one request.
+
+    Raises:
+        Empty: no instances, or one without texts.
+        Invalid: an instance that is not a request, or that is cut otherwise than the first; more texts than the server
+            takes in all of them.
+    """
+    instances = parsed(InstancesRequest, body).instances
+    check_count("instances", len(instances), limits.max_documents)
+    parts = [_part(i, instance, path, limits) for i, instance in enumerate(instances)]
+    ask = _together([part.ask for part in parts])
+    check_count("instances", len(ask.documents), limits.max_documents)
+    edges = list(pairwise(accumulate((len(part.ask.documents) for part in parts), initial=0)))
+
+    def render(answer: Answer, served: Served) -> dict[str, Any]:
+        slices = [_slice(answer, start, end) for start, end in edges]
+        return {"predictions": [part.render(piece, served) for part, piece in zip(parts, slices, strict=True)]}
+
+    return Wanted("instances", ask, None, render)
+
+
+def _part(i: int, instance: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
+    bare_pair = "text" in instance and "inputs" not in instance
+    body = {**instance, "inputs": dict(instance)} if bare_pair else instance
+    dialect = next((d for d in (tei.RERANK, pipeline.PIPELINE) if d.claims(body)), tei.PREDICT)
+    try:
+        return dialect.read(body, path, limits)
+    except (Invalid, Empty) as fault:
+        raise type(fault)(f"instances[{i}]: {fault}", f"instances[{i}].{fault.parameter}") from fault
+
+
+def _together(asks: Sequence[Ask]) -> Ask:
+    """One ask for all, with a query for each document."""
+    first = asks[0]
+    for i, ask in enumerate(asks):
+        if ask.cutting != first.cutting:
+            raise Invalid(
+                f"instances[{i}] is cut otherwise than instances[0]; send it in a request of its own", f"instances[{i}]"
+            )
+    queries = [query for ask in asks for query in _repeated(ask)]
+    return replace(
+        first,
+        queries=tuple(queries[:1]) if len(set(queries)) == 1 else tuple(queries),
+        documents=tuple(document for ask in asks for document in ask.documents),
+        priority=min(ask.priority for ask in asks),
+        timeout_s=min((ask.timeout_s for ask in asks if ask.timeout_s is not None), default=None),
+    )
+
+
+def _repeated(ask: Ask) -> Sequence[str]:
+    return ask.queries * len(ask.documents) if len(ask.queries) == 1 else ask.queries
+
+
+def _slice(answer: Answer, start: int, end: int) -> Answer:
+    return replace(
+        answer,
+        logits_C=answer.logits_C[start:end],
+        tokens_C=answer.tokens_C[start:end],
+        cut_C=answer.cut_C[start:end],
+        chunks_C=answer.chunks_C[start:end],
+    )
+
+
+INSTANCES = Dialect("instances", lambda body: "instances" in body, InstancesRequest, read)

@@ -1,0 +1,100 @@
+"""Why a request is refused or fails: each fault has its HTTP status and the name that clients of
+text-embeddings-inference know it by. A dialect turns it into a body."""
+
+from __future__ import annotations
+
+from crossrank.errors import CrossrankError
+
+
+class Fault(CrossrankError):
+    """A request that gets no scores; the message is one sentence for its sender."""
+
+    status = 500
+    kind = "Backend"
+    """The ``error_type`` of text-embeddings-inference, or one in its style."""
+
+    def __init__(self, message: str, parameter: str | None = None) -> None:
+        super().__init__(message)
+        self.parameter = parameter
+        """The field of the body that is to blame."""
+
+
+class Unparsable(Fault):
+    """The body is not JSON."""
+
+    status = 400
+    kind = "Validation"
+
+
+class Invalid(Fault):
+    """A field is missing, has the wrong type, or a value beyond its limit."""
+
+    status = 422
+    kind = "Validation"
+
+
+class Empty(Fault):
+    """There is nothing to score."""
+
+    status = 400
+    kind = "Empty"
+
+
+class TooLarge(Fault):
+    """The body has more bytes than the server reads."""
+
+    status = 413
+    kind = "Validation"
+
+
+class Unauthorized(Fault):
+    """No key, or none that this server knows."""
+
+    status = 401
+    kind = "Unauthorized"
+
+
+class UnknownModel(Fault):
+    """The request names a model that is not here."""
+
+    status = 404
+    kind = "Validation"
+
+
+class Overloaded(Fault):
+    """The queue is full; try again after `retry_after_s`."""
+
+    status = 429
+    kind = "Overloaded"
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class NotReady(Fault):
+    """The server starts, drains, or has lost its model."""
+
+    status = 503
+    kind = "Unhealthy"
+
+
+class Expired(Fault):
+    """The deadline of the request passed before its scores were there."""
+
+    status = 504
+    kind = "Timeout"
+
+
+class Broken(Fault):
+    """The model failed on this request: memory, or a score that is not a number."""
+
+    status = 500
+    kind = "Backend"
+
+
+class Abandoned(Fault):
+    """The client went away; nobody reads this."""
+
+    status = 499
+    kind = "Cancelled"

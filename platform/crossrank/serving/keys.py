@@ -1,0 +1,66 @@
+"""API keys: read from a file or the environment, kept as hashes, compared in constant time."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+from pathlib import Path
+
+from crossrank.errors import InputError
+
+VARIABLE = "CROSSRANK_API_KEYS"
+"""Keys in the environment, separated by commas."""
+LEAST_LENGTH = 16
+
+
+class Keys:
+    """The keys that a server knows. Without any, everybody is let in."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._digests = [_digest(key) for key in keys]
+
+    def __bool__(self) -> bool:
+        return bool(self._digests)
+
+    def __repr__(self) -> str:
+        return f"Keys({len(self._digests)})"
+
+    def admits(self, authorization: str | None) -> bool:
+        """Whether an ``Authorization`` header holds a key: ``Bearer KEY``, or the bare key that some clients send."""
+        if not self._digests:
+            return True
+        scheme, _, rest = (authorization or "").strip().partition(" ")
+        digest = _digest(rest.strip() if scheme.lower() == "bearer" else (authorization or "").strip())
+        # All of them, whichever fits: the time tells nothing.
+        return sum([hmac.compare_digest(digest, known) for known in self._digests]) > 0
+
+
+def read_keys(file: str | None, environment: str | None) -> list[str]:
+    """The keys of a file, one a line with ``#`` for comments, and of the variable `VARIABLE`.
+
+    Raises:
+        InputError: the file cannot be read or holds no key, or a key is too short to be one. No key is ever quoted.
+    """
+    keys = [key.strip() for key in (environment or "").split(",") if key.strip()]
+    if file is not None:
+        try:
+            lines = [line.strip() for line in Path(file).read_text().splitlines()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"--api-keys {file} cannot be read ({type(error).__name__}); name a file of keys"
+            ) from error
+        found = [line for line in lines if line and not line.startswith("#")]
+        if not found:
+            raise InputError(f"--api-keys {file} holds no key; write one a line")
+        keys += found
+    for number, key in enumerate(keys, start=1):
+        if len(key) < LEAST_LENGTH:
+            raise InputError(
+                f"API key {number} has {len(key)} characters; use at least {LEAST_LENGTH} (openssl rand -hex 24)"
+            )
+    return keys
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode(errors="surrogateescape")).digest()

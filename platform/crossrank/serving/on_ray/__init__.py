@@ -1,0 +1,1 @@
+"""The server on Ray Serve: what one replica is (replica), how many there are (scaling), how to start it (start)."""

@@ -1,0 +1,104 @@
+"""One replica: the model, its queue and the HTTP surface in one process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from fastapi import FastAPI
+from ray import serve
+
+from crossrank.scoring.spec import ScorerSpec
+from crossrank.serving.app import Site, build_app, metrics_text
+from crossrank.serving.dialects import Limits
+from crossrank.serving.keys import Keys
+from crossrank.serving.metrics import Metrics
+from crossrank.serving.service import Deadlines, Service
+
+Result = TypeVar("Result")
+
+METRICS_S = 5.0
+"""Seconds that other replicas have to tell their series."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaTask:
+    """All that a replica needs to know, small enough to be sent to each. It holds no key, only their hashes."""
+
+    spec: ScorerSpec
+    threads: int
+    model_names: tuple[str, ...]
+    limits: Limits
+    deadlines: Deadlines
+    max_body_bytes: int
+    keys: Keys
+    environment: dict[str, str]
+
+
+@serve.ingress()
+class RerankReplica:
+    """The deployment. Its HTTP surface is built when its model is there."""
+
+    async def __init__(self, task: ReplicaTask) -> None:  # type: ignore[misc]
+        os.environ.update(task.environment)
+        # In a thread that ends: OpenMP keeps a team of threads for each thread that computed, and with more of these
+        # than cores it puts them to sleep between any two steps. The engine's thread alone is to have one.
+        model: Any = _in_thread_of_its_own(lambda: task.spec.load(task.threads))
+        self._service = Service(model, task.deadlines)
+        metrics = Metrics()
+        about = model.describe()
+        metrics.loaded(task.model_names[0], model.revision, str(about.get("dtype")))
+        self._service.engine.on_batch = lambda batch, _: metrics.batch(batch)
+        self._site = Site(
+            service=self._service,
+            model_names=task.model_names,
+            limits=task.limits,
+            keys=task.keys,
+            max_body_bytes=task.max_body_bytes,
+            metrics=metrics,
+            metrics_of_all=self._metrics_of_all,
+        )
+        await self._service.start()
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        return build_app(self._site)
+
+    async def check_health(self) -> None:
+        """Raises when the model does not score; Serve then replaces this replica."""
+        await self._service.check()
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """Seconds of work that wait here."""
+        rate = self._service.engine.tokens_per_second
+        return {"backlog_s": self._service.admission.waiting_tokens / rate if rate else 0.0}
+
+    async def metrics_text(self) -> str:
+        """The series of this replica, for the one that was asked for those of all."""
+        return metrics_text(self._site)
+
+    async def __del__(self) -> None:
+        self._service.stop()
+
+    async def _metrics_of_all(self) -> list[str]:
+        context = serve.get_replica_context()
+        handle = serve.get_deployment_handle(context.deployment, context.app_name)
+        return list(await handle.broadcast("metrics_text").results_async(timeout_s=METRICS_S))
+
+
+def _in_thread_of_its_own(act: Callable[[], Result]) -> Result:
+    result: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            result.set_result(act())
+        except BaseException as error:
+            result.set_exception(error)
+
+    thread = threading.Thread(target=run, name="load")
+    thread.start()
+    thread.join()
+    return result.result()

@@ -1,0 +1,152 @@
+"""Start the server: as an application that Ray Serve deploys, or here until it is stopped."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+from dataclasses import fields
+from typing import Any
+
+os.environ.setdefault("RAY_SERVE_ENABLE_HA_PROXY", "1")  # read when ray.serve is imported
+
+import ray
+from ray import serve as ray_serve
+from ray.serve.config import AutoscalingConfig, AutoscalingPolicy, BackpressureConfig, HTTPOptions
+
+from crossrank import storage
+from crossrank.cluster.on_ray import connect, environment, without_native_output
+from crossrank.errors import JobFailed, SettingsError
+from crossrank.progress import Waiting, say
+from crossrank.provenance import provenance
+from crossrank.scoring.loading import check_model, find_model
+from crossrank.scoring.spec import RerankerSpec
+from crossrank.serving.dialects import Limits
+from crossrank.serving.keys import VARIABLE, Keys, read_keys
+from crossrank.serving.on_ray.replica import ReplicaTask, RerankReplica
+from crossrank.serving.on_ray.scaling import replicas_for_backlog
+from crossrank.serving.service import Deadlines
+from crossrank.serving.settings import ReplicaSettings, ServeSettings, refuse_open_door
+from crossrank.settings import from_mapping
+
+APPLICATION = "rerank"
+MAX_ONGOING_REQUESTS = 512
+"""Requests inside one replica; what they may cost together is the business of admission."""
+
+
+def build(args: dict[str, Any]) -> Any:
+    """The application that a Serve file names: ``import_path: crossrank.serving.on_ray.start:build``."""
+    return application(from_mapping(ReplicaSettings, args, "args"))
+
+
+def application(settings: ReplicaSettings) -> Any:
+    """The deployment of one model, bound to its settings. Refuses a model that cannot be served, before it is."""
+    folder = find_model(settings.model)
+    check_model(folder)
+    model = storage.absolute(settings.model) if folder.is_local else settings.model
+    device = None if settings.gpus_per_replica else "cpu"
+    task = ReplicaTask(
+        spec=RerankerSpec(
+            model, folder.revision, settings.max_length, settings.precision, settings.instruction, device
+        ),
+        threads=settings.threads or max(1, (os.cpu_count() or 1) // settings.max_replicas),
+        model_names=tuple(dict.fromkeys(name for name in (settings.model_name, settings.model, model) if name)),
+        limits=Limits(
+            max_documents=settings.max_documents,
+            max_client_batch_size=settings.max_client_batch_size,
+            max_timeout_s=settings.max_timeout_s,
+        ),
+        deadlines=Deadlines(settings.default_timeout_s, settings.max_timeout_s, settings.max_queue_s),
+        max_body_bytes=int(settings.max_body_mb * 1e6),
+        keys=_keys(settings),
+        environment=environment(),
+    )
+    fixed = settings.min_replicas == settings.max_replicas
+    scaling = AutoscalingConfig(
+        min_replicas=settings.min_replicas,
+        max_replicas=settings.max_replicas,
+        initial_replicas=max(settings.min_replicas, 1),
+        upscale_delay_s=3.0,
+        downscale_delay_s=settings.scale_down_after_s,
+        look_back_period_s=5.0,
+        metrics_interval_s=1.0,
+        policy=AutoscalingPolicy(policy_function=replicas_for_backlog),
+    )
+    return ray_serve.deployment(
+        RerankReplica,
+        name="reranker",
+        num_replicas=settings.max_replicas if fixed else None,
+        autoscaling_config=None if fixed else scaling,
+        ray_actor_options={"num_cpus": 1, "num_gpus": settings.gpus_per_replica},
+        max_ongoing_requests=MAX_ONGOING_REQUESTS,
+        max_queued_requests=MAX_ONGOING_REQUESTS,
+        backpressure_config=BackpressureConfig(status_code=429, retry_after_s=1),
+        max_surge_percent=100,  # an update starts new replicas first
+        graceful_shutdown_timeout_s=settings.max_timeout_s,
+        health_check_period_s=5,
+        health_check_timeout_s=30,
+    ).bind(task)
+
+
+def serve(settings: ServeSettings) -> None:
+    """Start Ray and the server on it, and wait until it is stopped."""
+    say(str(provenance()))
+    refuse_open_door(settings, bool(_keys(settings)))
+    replicas = {each.name: getattr(settings, each.name) for each in fields(ReplicaSettings)}
+    app = application(ReplicaSettings(**replicas))
+    _refuse_taken_port(settings)
+    _find_ports_of_haproxy()
+    # Ray lets workers give way to everything else on the machine (nice 15); a server has somebody waiting.
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    connect()
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    with Waiting("loading and warming up the model"):
+        try:
+            # Given outright, the host also keeps the replicas' own ports off the network; Ray's default opens them all.
+            ray_serve.start(http_options=HTTPOptions(host=settings.host, port=settings.port), proxy_location="HeadOnly")
+            ray_serve.run(app, name=APPLICATION, route_prefix="/", logging_config={"enable_access_log": False})
+        except (RuntimeError, ray.exceptions.RayError) as error:
+            last = [line.strip() for line in str(error).splitlines() if line.strip()][-1:]
+            raise JobFailed(f"the server did not start: {' '.join(last)[:300]}; Ray's logs have the rest") from error
+    say(f"ready: http://{settings.host}:{settings.port}/rerank, docs under /docs; Ctrl-C stops it")
+    _until_stopped()
+    say("stopping")
+    with without_native_output():
+        ray_serve.shutdown()
+        ray.shutdown()
+
+
+def _refuse_taken_port(settings: ServeSettings) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as HAProxy does: one that was just left is free
+        try:
+            probe.bind((settings.host, settings.port))
+        except (OSError, OverflowError) as error:
+            raise SettingsError(
+                f"--host {settings.host} --port {settings.port} cannot be listened on ({error}); name another port"
+            ) from error
+
+
+def _find_ports_of_haproxy() -> None:
+    """Its statistics and metrics have ports of their own, which a second server on this machine finds taken."""
+    for variable, usual in (("RAY_SERVE_HAPROXY_STATS_PORT", 8404), ("RAY_SERVE_HAPROXY_METRICS_PORT", 9101)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("", usual))
+            except OSError:
+                probe.bind(("", 0))
+            os.environ.setdefault(variable, str(probe.getsockname()[1]))
+
+
+def _keys(settings: ReplicaSettings) -> Keys:
+    return Keys(read_keys(settings.api_keys, os.environ.get(VARIABLE)))
+
+
+def _until_stopped() -> None:
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    stopped.wait()

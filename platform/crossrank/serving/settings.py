@@ -1,0 +1,70 @@
+"""The settings of `crossrank serve`, and of the files in `serve/`."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Literal
+
+from crossrank.errors import SettingsError
+from crossrank.settings import option
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReplicaSettings:
+    """A model behind HTTP, wherever its replicas run; the args of a Serve file have these names."""
+
+    model: str = option(help="Reranker: hub id, folder or s3://.")
+    model_name: str | None = option(None, help="Name that requests give as model; default --model itself.")
+    min_replicas: int = option(1, help="Replicas at rest; 0 stops all when nobody asks.")
+    max_replicas: int = option(1, help="Replicas at most.")
+    scale_down_after_s: float = option(60.0, help="Seconds with fewer replicas wanted before one is stopped.")
+    gpus_per_replica: float = option(0.0, help="GPUs of a replica, a fraction to share one.")
+    threads: int | None = option(None, help="CPU threads of a replica; default the cores over --max-replicas.")
+    api_keys: str | None = option(None, help="File of API keys, one a line; CROSSRANK_API_KEYS holds more.")
+    max_length: int = option(512, help="Tokens of query, document and special tokens together.")
+    precision: Literal["fp32", "bf16", "fp16"] | None = option(None, help="Number format; fp32 on CPU, bf16 on GPU.")
+    instruction: str | None = option(None, help="What relevant means, for models that read a prompt.")
+    max_documents: int = option(10_000, help="Documents of one request.")
+    max_client_batch_size: int | None = option(None, help="Texts of one request in TEI's dialect, as TEI caps them.")
+    max_body_mb: float = option(32.0, help="Megabytes of one request.")
+    default_timeout_s: float = option(30.0, help="Seconds that a request may take when it does not say.")
+    max_timeout_s: float = option(60.0, help="Seconds that a request may ask for.")
+    max_queue_s: float = option(20.0, help="Seconds of work that may wait before requests get 429.")
+
+    def __post_init__(self) -> None:
+        for name, least in (("min_replicas", 0), ("max_replicas", 1), ("max_length", 8), ("max_documents", 1)):
+            if getattr(self, name) < least:
+                raise SettingsError(f"--{name.replace('_', '-')} is {getattr(self, name)}; use at least {least}")
+        if self.max_replicas < self.min_replicas:
+            raise SettingsError(
+                f"--max-replicas is {self.max_replicas}, under --min-replicas ({self.min_replicas}); raise it"
+            )
+        for name in ("scale_down_after_s", "max_body_mb", "default_timeout_s", "max_timeout_s", "max_queue_s"):
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"--{name.replace('_', '-')} is {getattr(self, name)}; use a number above 0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServeSettings(ReplicaSettings):
+    """`ReplicaSettings`, and where to listen."""
+
+    host: str = option("127.0.0.1", help="Address to listen on.")
+    port: int = option(8000, help="Port to listen on.")
+    without_keys: bool = option(False, help="Let everybody in, also on an address that others reach.")
+
+
+def refuse_open_door(settings: ServeSettings, has_keys: bool) -> None:
+    """Refuse to listen where others reach the server without asking them for a key."""
+    if not has_keys and not settings.without_keys and not _is_loopback(settings.host):
+        raise SettingsError(
+            f"--host is {settings.host}, which others reach, and there are no API keys; "
+            f"give --api-keys FILE, or say --without-keys to let everybody in"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

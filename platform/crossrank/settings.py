@@ -1,0 +1,152 @@
+"""Settings of a verb, declared once: a frozen dataclass whose fields are the flags, the keys of a configuration file
+and the lines of the manifest alike.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import click
+import yaml
+
+from crossrank import storage
+from crossrank.errors import SettingsError
+
+Settings = TypeVar("Settings")
+
+IN_WORDS: dict[type, str] = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+"""What a field may be."""
+
+
+def option(default: Any = MISSING, *, help: str, changes_rows: bool = True) -> Any:  # noqa: A002 - click's own word
+    """A field that is a flag.
+
+    Args:
+        default: MISSING makes the flag required.
+        help: one sentence for ``--help``.
+        changes_rows: whether another value gives other rows; then it has to match when a job is resumed.
+    """
+    return field(default=default, metadata={"help": help, "changes_rows": changes_rows})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobSettings:
+    """The flags that every job has."""
+
+    output: str = option(help="Folder for the result, a local path or s3://bucket/folder.", changes_rows=False)
+    workers: str | None = option(
+        None,
+        help="Workers that score: N, or MIN:MAX for a pool that scales; default one, or one a GPU.",
+        changes_rows=False,
+    )
+    gpus_per_worker: float | None = option(
+        None,
+        help="GPUs of a worker, a fraction to share one; default 1 where the cluster has GPUs, else 0.",
+        changes_rows=False,
+    )
+    dry_run: bool = option(False, help="Say pairs, tokens and hours from a sample, and stop.", changes_rows=False)
+    limit: int | None = option(None, help="Take the first N queries only.")
+    overwrite: bool = option(False, help="Throw away what the output holds and start afresh.", changes_rows=False)
+
+
+def that_change_rows(settings: Any) -> dict[str, Any]:
+    """The settings that have to match when a job is resumed."""
+    return {each.name: getattr(settings, each.name) for each in fields(settings) if each.metadata["changes_rows"]}
+
+
+def from_mapping(settings_class: type[Settings], values: Mapping[str, Any], source: str) -> Settings:
+    """Settings from the keys of a configuration file, or of flags; each value is checked against its field's type.
+
+    Raises:
+        SettingsError: an unknown key, a value of another type, a required key that is missing.
+    """
+    known = {each.name: each for each in fields(settings_class)}  # type: ignore[arg-type]
+    hints = get_type_hints(settings_class)
+    checked = {}
+    for key, value in values.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            raise SettingsError(f"{source} has the key {key}, which is none of {', '.join(sorted(known))}")
+        checked[name] = _checked(value, hints[name], f"{key} in {source}")
+    missing = [name for name, each in known.items() if each.default is MISSING and name not in checked]
+    if missing:
+        flags = " and ".join(map(_flag, missing))
+        raise SettingsError(
+            f"{flags} {'is' if len(missing) == 1 else 'are'} missing; give as a flag, or as a key of --config"
+        )
+    return settings_class(**checked)
+
+
+def read_config(uri: str) -> dict[str, Any]:
+    """The mapping in a YAML file."""
+    try:
+        content = yaml.safe_load(storage.read_bytes(uri))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{uri} is not YAML: {' '.join(str(error).split())[:200]}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise SettingsError(f"{uri} holds no mapping of names to values; write lines like 'depth: 100'")
+    return content
+
+
+def command(settings_class: type[Settings], run: Callable[[Settings], Any]) -> click.Command:
+    """The command that takes the fields of `settings_class` as flags, and ``--config FILE`` with the same names."""
+
+    def callback(config: str | None, **flags: Any) -> None:
+        given = {name: value for name, value in flags.items() if value is not None}
+        values = {**{key.replace("-", "_"): value for key, value in (read_config(config) if config else {}).items()}}
+        run(from_mapping(settings_class, {**values, **given}, config or "the flags"))
+
+    hints = get_type_hints(settings_class)
+    options: list[click.Parameter] = [
+        click.Option(["--config"], help="YAML file with the same names as the flags; a flag given wins.")
+    ]
+    options += [_click_option(each, hints[each.name]) for each in fields(settings_class)]  # type: ignore[arg-type]
+    return click.Command(run.__name__, callback=callback, params=options, help=run.__doc__)
+
+
+def _click_option(each: Field[Any], hint: Any) -> click.Option:
+    kind, choices = _kind(hint)
+    names = [_flag(each.name), each.name]
+    text = each.metadata["help"]
+    if each.default is not MISSING and each.default not in (None, False):
+        text += f"  [default: {each.default}]"
+    elif each.default is MISSING:
+        text += "  [required]"
+    # Every default is None here, so that a flag that was not given leaves the word to the configuration file.
+    if kind is bool:
+        return click.Option(names, is_flag=True, default=None, help=text)
+    return click.Option(names, type=click.Choice(choices) if choices else kind, default=None, help=text)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _kind(hint: Any) -> tuple[type, list[str]]:
+    """The plain type of a field, and its choices if it has some."""
+    if get_origin(hint) in (Union, types.UnionType):
+        hint = next(part for part in get_args(hint) if part is not type(None))
+    if get_origin(hint) is Literal:
+        return str, list(get_args(hint))
+    return hint, []
+
+
+def _checked(value: Any, hint: Any, what: str) -> Any:
+    kind, choices = _kind(hint)
+    optional = type(None) in get_args(hint)
+    if value is None and optional:
+        return None
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if kind is str and isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if type(value) is not kind:
+        raise SettingsError(f"{what} is {value!r}, and {IN_WORDS[kind]} is wanted")
+    if choices and value not in choices:
+        raise SettingsError(f"{what} is {value!r}; use one of {', '.join(choices)}")
+    return value

@@ -1,0 +1,313 @@
+"""Files at any URI: a local path or ``s3://bucket/key``.
+
+Everything goes through `pyarrow.fs`, which finds S3 credentials by the default AWS chain and honours
+``AWS_ENDPOINT_URL``. Writes are atomic: a reader sees the whole file or none, also after a kill.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from pyarrow import ArrowException
+from pyarrow import fs as arrow_fs
+
+from crossrank.errors import InputError, OutputError, StorageError
+
+HASH_CHUNK_BYTES = 1 << 20
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+LEFTOVER = re.compile(r"_.+\.[0-9a-f]{8}\.tmp")
+"""Name of a local file that is being written; after a kill it stays behind."""
+DENIED = ("ACCESS_DENIED", "HTTP status 403", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "ExpiredToken")
+"""What S3 answers, by Arrow, to keys that it does not know and to keys that may not."""
+S3_CONNECT_TIMEOUT_S = 5
+S3_SILENCE_S = 15
+"""An endpoint that says nothing for so long is given up. Arrow tries three times and would wait a minute each."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file of a listing."""
+
+    uri: str
+    num_bytes: int
+
+
+def is_s3(uri: str) -> bool:
+    """Whether the URI names an object store rather than this machine's file system."""
+    return uri.startswith("s3://")
+
+
+def join(uri: str, *names: str) -> str:
+    """`uri` with more path elements, whatever it starts with."""
+    return "/".join([uri.rstrip("/"), *names])
+
+
+def absolute(uri: str) -> str:
+    """A URI that means the same in every process of this machine."""
+    return uri if SCHEME.match(uri) else os.path.abspath(os.path.expanduser(uri))
+
+
+def filesystem(uri: str) -> tuple[arrow_fs.FileSystem, str]:
+    """The pyarrow file system of a URI and the path in it. Refuses schemes other than ``s3://``."""
+    scheme = SCHEME.match(uri)
+    if scheme and scheme.group(1) != "s3":
+        raise StorageError(f"{uri} has the scheme {scheme.group(1)}://; use a local path or s3://bucket/key")
+    if not is_s3(uri):
+        return arrow_fs.LocalFileSystem(), absolute(uri)
+    key = uri.removeprefix("s3://")
+    if not key.strip("/"):
+        raise StorageError(f"{uri} names no bucket; write s3://bucket/key")
+    return _s3(os.environ.get("AWS_ENDPOINT_URL"), os.environ.get("AWS_DEFAULT_REGION")), key
+
+
+@lru_cache(maxsize=4)
+def _s3(endpoint: str | None, region: str | None) -> arrow_fs.S3FileSystem:
+    # The environment is part of the key, so that a process that sets it later gets a client of its own.
+    return arrow_fs.S3FileSystem(
+        endpoint_override=endpoint,
+        region=region,
+        connect_timeout=S3_CONNECT_TIMEOUT_S,
+        request_timeout=S3_SILENCE_S,
+        allow_delayed_open=True,  # a small file is one request, and a kill leaves no upload half done
+    )
+
+
+@contextmanager
+def _translated(uri: str, doing: str, error_class: type[InputError] | type[OutputError]) -> Iterator[None]:
+    """Turn what pyarrow and the operating system raise into one sentence about `uri`."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        _refuse_missing_bucket(uri)
+        raise error_class(f"{uri} does not exist; check the path") from error
+    except (IsADirectoryError, NotADirectoryError) as error:
+        raise error_class(f"cannot {doing} {uri}: {error.strerror or error}") from error
+    except (OSError, ArrowException) as error:
+        raise _storage_error(uri, doing, error, error_class) from error
+
+
+def _storage_error(
+    uri: str, doing: str, error: Exception, error_class: type[InputError] | type[OutputError]
+) -> InputError | OutputError | StorageError:
+    text = str(error)
+    if not is_s3(uri):
+        return error_class(f"cannot {doing} {uri}: {getattr(error, 'strerror', None) or text}")
+    if "NO_SUCH_BUCKET" in text or "NoSuchBucket" in text or "bucket does not exist" in text:
+        return _no_bucket(uri)
+    if any(sign in text for sign in DENIED):
+        return StorageError(f"access to {uri} is denied; check the AWS credentials and the bucket's policy")
+    if "NETWORK_CONNECTION" in text or "curlCode" in text:
+        return StorageError(f"{uri} cannot be reached; check AWS_ENDPOINT_URL and the network ({text[:160]})")
+    return StorageError(f"cannot {doing} {uri}: {text[:240]}")
+
+
+def _bucket(uri: str) -> str:
+    return uri.removeprefix("s3://").split("/")[0]
+
+
+def _no_bucket(uri: str) -> StorageError:
+    return StorageError(f"the bucket {_bucket(uri)} of {uri} does not exist; create it or name another")
+
+
+def _refuse_missing_bucket(uri: str) -> None:
+    """Arrow says of a key in a bucket that does not exist what it says of any missing key."""
+    if is_s3(uri):
+        with _translated(uri, "look at", InputError):
+            found = filesystem(uri)[0].get_file_info(_bucket(uri))
+        if found.type == arrow_fs.FileType.NotFound:
+            raise _no_bucket(uri)
+
+
+def cache_folder() -> Path:
+    """Where fetched models and converted corpora are kept: ``CROSSRANK_CACHE`` or ``~/.cache/crossrank``."""
+    return Path(os.environ.get("CROSSRANK_CACHE") or Path.home() / ".cache" / "crossrank")
+
+
+def exists(uri: str) -> bool:
+    """Whether a file or folder is there."""
+    return _info(uri).type != arrow_fs.FileType.NotFound
+
+
+def is_folder(uri: str) -> bool:
+    """Whether the URI is a folder (on S3: whether keys begin with it)."""
+    return _info(uri).type == arrow_fs.FileType.Directory
+
+
+def _info(uri: str) -> arrow_fs.FileInfo:
+    filesystem_, path = filesystem(uri)
+    with _translated(uri, "look at", InputError):
+        found = filesystem_.get_file_info(path.rstrip("/"))
+    if found.type == arrow_fs.FileType.NotFound:
+        _refuse_missing_bucket(uri)
+    return found
+
+
+def list_files(uri: str, *, suffix: str = "", recursive: bool = False) -> list[StoredFile]:
+    """The files below a folder, sorted by URI; a file is its own listing; nothing there is an empty list.
+
+    A file that a kill left half written is none.
+    """
+    here = _info(uri)
+    if here.type == arrow_fs.FileType.File:
+        return [StoredFile(absolute(uri), here.size)]
+    if here.type == arrow_fs.FileType.NotFound:
+        return []
+    filesystem_, path = filesystem(uri)
+    with _translated(uri, "list", InputError):
+        found = filesystem_.get_file_info(arrow_fs.FileSelector(path.rstrip("/"), recursive=recursive))
+    scheme = "s3://" if is_s3(uri) else ""
+    files = [
+        StoredFile(scheme + info.path, info.size)
+        for info in found
+        if info.type == arrow_fs.FileType.File
+        and info.path.endswith(suffix)
+        and not LEFTOVER.fullmatch(info.path.rsplit("/", 1)[-1])
+    ]
+    return sorted(files, key=lambda file: file.uri)
+
+
+@contextmanager
+def open_input(uri: str, *, decompress: bool = True) -> Iterator[BinaryIO]:
+    """A binary stream of a file; ``.gz`` and its like are unpacked unless told otherwise."""
+    filesystem_, path = filesystem(uri)
+    with _translated(uri, "read", InputError):
+        if is_folder(uri):
+            raise InputError(f"{uri} is a folder, and a file is wanted; name the file")
+        with filesystem_.open_input_stream(path, compression="detect" if decompress else None) as stream:
+            yield cast(BinaryIO, stream)
+
+
+@contextmanager
+def open_seekable(uri: str) -> Iterator[BinaryIO]:
+    """A file that can be read from any position, as Parquet must be."""
+    filesystem_, path = filesystem(uri)
+    with _translated(uri, "read", InputError), filesystem_.open_input_file(path) as file:
+        yield cast(BinaryIO, file)
+
+
+def read_bytes(uri: str) -> bytes:
+    """A whole small file."""
+    with open_input(uri, decompress=False) as stream:
+        return stream.read()
+
+
+@contextmanager
+def writing(uri: str) -> Iterator[BinaryIO]:
+    """A binary stream that becomes the file at `uri` when the block ends, and nothing if it raises."""
+    filesystem_, path = filesystem(uri)
+    if is_s3(uri):
+        # An Arrow S3 stream commits whatever it holds when it is closed, so the object is finished here first.
+        with tempfile.TemporaryFile() as buffer:
+            yield cast(BinaryIO, buffer)
+            buffer.seek(0)
+            with _translated(uri, "write", OutputError), filesystem_.open_output_stream(path) as stream:
+                shutil.copyfileobj(buffer, stream, HASH_CHUNK_BYTES)
+        return
+    path = os.path.realpath(path)  # the file behind a link is written, and the link stays
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise OutputError(f"{uri} is a device or a pipe, which would be replaced by a file; name a file")
+    # A leading underscore keeps what a kill leaves behind out of every Parquet reader.
+    temporary = Path(path).parent / f"_{Path(path).name}.{uuid.uuid4().hex[:8]}.tmp"
+    with _translated(uri, "write", OutputError):
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        stream = open(temporary, "wb")  # noqa: SIM115 - closed before the rename below
+    try:
+        with stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())  # or a machine that dies may leave the name without the content
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(f"cannot write {uri}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(uri: str, content: bytes) -> None:
+    """Write a whole small file, atomically."""
+    with writing(uri) as stream:
+        stream.write(content)
+
+
+def refuse_overwriting(flag: str, output: str | None, **inputs: str | None) -> None:
+    """Refuse an output that is one of the inputs, also by way of a link.
+
+    Args:
+        inputs: flags and what they name; None for one that was not given.
+    """
+    for name, uri in inputs.items():
+        if output is not None and uri is not None and _real(output) == _real(uri):
+            raise OutputError(f"{flag} {output} would overwrite --{name} {uri}; name another file")
+
+
+def _real(uri: str) -> str:
+    return absolute(uri).rstrip("/") if is_s3(uri) else os.path.realpath(absolute(uri))
+
+
+def check_writable(uri: str) -> None:
+    """Refuse, hours before it is written, a file that could not be: a bucket that is not there, a folder locked."""
+    probe = f"{uri}.{uuid.uuid4().hex[:8]}.probe"
+    write_bytes(probe, b"")
+    delete(probe)
+
+
+def delete(uri: str) -> None:
+    """Remove a file, or a folder with everything in it; nothing there is fine."""
+    filesystem_, path = filesystem(uri)
+    with _translated(uri, "delete", OutputError):
+        kind = filesystem_.get_file_info(path.rstrip("/")).type
+        if kind == arrow_fs.FileType.Directory:
+            filesystem_.delete_dir(path.rstrip("/"))
+        elif kind == arrow_fs.FileType.File:
+            filesystem_.delete_file(path)
+
+
+def delete_leftovers(folder: str) -> None:
+    """Remove what kills left half written in a folder. An object store shows nothing that is not whole."""
+    if not is_s3(folder):
+        with _translated(folder, "delete", OutputError):
+            for path in Path(absolute(folder)).rglob("_*.tmp"):
+                if LEFTOVER.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
+
+
+def fingerprint(uri: str) -> str:
+    """A hash of the content of a file, or of every file below a folder. Touching a file does not change it."""
+    files = list_files(uri, recursive=True)
+    if not files:
+        raise InputError(f"{uri} does not exist; check the path")
+    return fingerprint_of(uri, [file.uri for file in files])
+
+
+def fingerprint_of(uri: str, files: list[str]) -> str:
+    """A hash of the content and the names, relative to `uri`, of these files."""
+    total = hashlib.sha256()
+    folder = absolute(uri).rstrip("/")
+    for file in files:
+        total.update(file.removeprefix(folder).encode())
+        total.update(_content_hash(file))
+    return total.hexdigest()[:32]
+
+
+def hash_bytes(content: bytes) -> str:
+    """A hash of a few bytes, as a file name."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _content_hash(uri: str) -> bytes:
+    content = hashlib.sha256()
+    with open_input(uri, decompress=False) as stream:
+        while chunk := stream.read(HASH_CHUNK_BYTES):
+            content.update(chunk)
+    return content.digest()

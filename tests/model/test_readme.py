@@ -1,0 +1,37 @@
+"""What the README shows runs as it is written."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crossrank import Reranker, cli
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+EXAMPLE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0]
+
+
+def test_the_python_example_ranks_its_documents(
+    tiny: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, load = tiny("bert"), Reranker.load
+    # The model hub cannot be reached in a test; everything else is as written.
+    monkeypatch.setattr(Reranker, "load", lambda name: load(str(folder), max_length=128))
+    exec(EXAMPLE, {})
+    scores, best = capsys.readouterr().out.strip().splitlines()
+    assert re.fullmatch(r"\[\s*\S+\s+\S+\s*\]", scores)
+    assert best.endswith(("one year.", "quiet mode."))
+    assert len(EXAMPLE.strip().splitlines()) <= 11
+
+
+def test_every_flag_of_the_readme_is_a_flag() -> None:
+    shell = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)).replace("\\\n", " ")
+    commands = [shlex.split(line, comments=True) for line in shell.splitlines() if line.startswith("crossrank ")]
+    assert {words[1] for words in commands} == {"rerank", "score", "convert"}
+    for words in commands:
+        known = {name for option in cli.crossrank.commands[words[1]].params for name in option.opts}
+        assert {word for word in words if word.startswith("--")} <= known, words

@@ -1,0 +1,128 @@
+"""A scorer that takes its time and writes down what it scores, so that a test can kill it and count what was lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossrank.errors import ModelRefused
+from crossrank.scoring.scored import EncodedText, Scored
+from tests.unit.stand_ins import OverlapScorer
+
+
+class LoggedScorer(OverlapScorer):
+    """An `OverlapScorer` that sleeps for each pair, and before that appends ``PID PAIRS`` to a file."""
+
+    def __init__(self, log: str, pair_s: float) -> None:
+        super().__init__()
+        self._log = log
+        self._pair_s = pair_s
+
+    def score_encoded(
+        self,
+        queries: Sequence[EncodedText],
+        documents: Sequence[EncodedText],
+        query_P: NDArray[np.integer],
+        document_P: NDArray[np.integer],
+    ) -> Scored:
+        # One write of a few bytes to a file opened for appending: lines of several processes never mix.
+        with open(self._log, "a", buffering=1) as log:
+            log.write(f"{os.getpid()} {len(query_P)}\n")
+        time.sleep(self._pair_s * len(query_P))
+        return super().score_encoded(queries, documents, query_P, document_P)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedSpec:
+    """A `LoggedScorer` to be loaded."""
+
+    log: str
+    pair_s: float
+
+    @property
+    def revision(self) -> str:
+        return "logged-overlap"
+
+    def load(self, threads: int | None) -> LoggedScorer:
+        return LoggedScorer(self.log, self.pair_s)
+
+
+def pairs_started(log: Path, pairs_of_probe: int) -> int:
+    """Pairs that workers began to score; the calls of the probe, which have a size of their own, left out."""
+    sizes = [int(line.split()[1]) for line in log.read_text().splitlines()]
+    return sum(size for size in sizes if size != pairs_of_probe)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusingSpec:
+    """A model that loads once, for the probe, and is refused by every worker after it."""
+
+    marker: str
+    """A file that is made by the first to load."""
+
+    @property
+    def revision(self) -> str:
+        return "refusing"
+
+    def load(self, threads: int | None) -> OverlapScorer:
+        if os.path.exists(self.marker):
+            raise ModelRefused("the folder was emptied meanwhile; put the model back")
+        open(self.marker, "w").close()
+        return OverlapScorer()
+
+
+class _FailingScorer(OverlapScorer):
+    def score_encoded(
+        self,
+        queries: Sequence[EncodedText],
+        documents: Sequence[EncodedText],
+        query_P: NDArray[np.integer],
+        document_P: NDArray[np.integer],
+    ) -> Scored:
+        if len(queries) == 1:  # never so while measuring
+            raise ZeroDivisionError("the forward divided by nothing")
+        return super().score_encoded(queries, documents, query_P, document_P)
+
+
+@dataclass(frozen=True, slots=True)
+class FailingSpec:
+    """A scorer with a bug, which blocks of one query show."""
+
+    @property
+    def revision(self) -> str:
+        return "failing"
+
+    def load(self, threads: int | None) -> OverlapScorer:
+        return _FailingScorer()
+
+
+class _DeadlyScorer(OverlapScorer):
+    def score_encoded(
+        self,
+        queries: Sequence[EncodedText],
+        documents: Sequence[EncodedText],
+        query_P: NDArray[np.integer],
+        document_P: NDArray[np.integer],
+    ) -> Scored:
+        if len(queries) == 1:  # never so while measuring
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().score_encoded(queries, documents, query_P, document_P)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlySpec:
+    """A scorer that blocks of one query kill, as one that is too large for the memory does."""
+
+    @property
+    def revision(self) -> str:
+        return "deadly"
+
+    def load(self, threads: int | None) -> OverlapScorer:
+        return _DeadlyScorer()

@@ -1,0 +1,164 @@
+"""The server as it runs: over real HTTP, through its proxy, under a replica that dies."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psutil
+import pytest
+import requests
+
+from crossrank import Reranker
+from tests.serving.conftest import KEY
+from tests.serving.server import STARTS_S, Server
+
+QUERY = "how long does it take to charge?"
+DOCUMENTS = ["Charging takes 4.5 hours.", "충전은 약 4시간 30분 걸립니다.", "The warranty is one year."]
+HEADERS = {"authorization": f"Bearer {KEY}"}
+
+
+def post(server: Server, path: str, body: Any, headers: Any = HEADERS, timeout: Any = 60) -> requests.Response:
+    return requests.post(server.url + path, json=body, headers=headers, timeout=timeout)
+
+
+def _by_index(answer: requests.Response) -> Any:
+    """Scores to compare with: equal within 1e-5 whatever else was in their batch."""
+    return pytest.approx({found["index"]: found["score"] for found in answer.json()}, abs=1e-5)
+
+
+def test_scores_over_http_are_those_of_the_reranker(server: Server, model: str) -> None:
+    logits = Reranker.load(model, device="cpu").score([(QUERY, document) for document in DOCUMENTS])
+    answer = post(server, "/rerank", {"query": QUERY, "texts": DOCUMENTS, "raw_scores": True})
+    assert answer.status_code == 200, answer.text
+    assert {found["index"]: found["score"] for found in answer.json()} == pytest.approx(
+        dict(enumerate(logits.tolist())), abs=1e-5
+    )
+    assert answer.headers["x-request-id"]
+
+
+def test_many_clients_at_once_each_get_their_own_scores(server: Server) -> None:
+    def ask(n: int) -> list[float]:
+        body = {"queries": f"query {n % 5}", "documents": [f"document {n % 5}", "another one " * (1 + n % 3)]}
+        answer = post(server, "/score", body)
+        assert answer.status_code == 200, answer.text
+        return [found["score"] for found in answer.json()["data"]]
+
+    alone = [ask(n) for n in range(15)]
+    with ThreadPoolExecutor(16) as clients:
+        for n, scores in enumerate(clients.map(ask, range(150))):
+            assert scores == pytest.approx(alone[n % 15], abs=1e-5)
+
+
+def test_ten_thousand_documents_are_one_request(server: Server) -> None:
+    documents = [f"number {n}" for n in range(10_000)]
+    answer = post(server, "/v2/rerank", {"query": "q", "documents": documents, "timeout_ms": 60_000})
+    assert answer.status_code == 200, answer.text[:300]
+    found = answer.json()["results"]
+    assert sorted(each["index"] for each in found) == list(range(10_000))
+    scores = [each["relevance_score"] for each in found]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_a_key_is_asked_for(server: Server) -> None:
+    answer = post(server, "/rerank", {"query": "q", "texts": ["a"]}, headers={})
+    assert (answer.status_code, answer.json()["error_type"]) == (401, "Unauthorized")
+    assert KEY not in server.said
+
+
+def test_only_programs_of_ray_listen_where_others_reach(server: Server) -> None:
+    """HAProxy's port and the replicas' own are on loopback; docs/security.md says how to close the rest."""
+    open_ports: dict[int, str] = {}
+    for process in server.family():
+        for connection in process.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and not ipaddress.ip_address(connection.laddr.ip).is_loopback:
+                open_ports[connection.laddr.port] = process.name()
+    assert server.port not in open_ports
+    assert not [port for port in open_ports if 30_000 <= port < 31_000], "the replicas' own HTTP ports"
+    assert len([name for name in open_ports.values() if name == "haproxy"]) == 2, "its statistics and metrics"
+
+
+def test_a_client_that_goes_away_is_counted_and_its_work_dropped(server: Server) -> None:
+    def dropped() -> float:
+        lines = requests.get(server.url + "/metrics", timeout=10).text.splitlines()
+        return sum(
+            float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith('te_request_failure{err="dropped"}')
+        )
+
+    before = dropped()
+    large = {"query": QUERY, "texts": ["word " * 400] * 500, "timeout_ms": 60_000}
+    with pytest.raises(requests.Timeout):
+        post(server, "/rerank", large, timeout=(5, 0.2))
+    until = time.monotonic() + 20
+    while dropped() == before:
+        assert time.monotonic() < until, "nobody noticed"
+        time.sleep(0.1)
+
+
+def test_half_a_request_harms_nobody(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port)) as half:
+        half.sendall(b"POST /rerank HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{")
+        assert post(server, "/rerank", {"query": "q", "texts": ["a"]}).status_code == 200
+
+
+def test_metrics_and_docs_are_there(server: Server) -> None:
+    assert "te_request_count" in requests.get(server.url + "/metrics", timeout=10).text
+    assert "/v2/rerank" in requests.get(server.url + "/openapi.json", timeout=10).json()["paths"]
+    assert requests.get(server.url + "/docs", timeout=10).status_code == 200
+
+
+def test_a_replica_that_is_killed_is_replaced_and_no_score_is_wrong(server: Server) -> None:
+    body = {"query": QUERY, "texts": DOCUMENTS, "raw_scores": True}
+    right = _by_index(post(server, "/rerank", body))
+    seen: Counter[str] = Counter()
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                answer = post(server, "/rerank", body, timeout=30)
+            except (requests.ConnectionError, requests.Timeout) as error:
+                seen["hung" if isinstance(error, requests.ReadTimeout) else "closed"] += 1
+                time.sleep(0.1)
+                continue
+            if answer.status_code == 200:
+                assert {found["index"]: found["score"] for found in answer.json()} == right
+            seen[str(answer.status_code)] += 1
+            time.sleep(0.02)
+
+    with ThreadPoolExecutor(4) as clients:
+        asking = [clients.submit(ask) for _ in range(4)]
+        time.sleep(1)
+        [replica] = server.replicas()
+        replica.kill()
+        until = time.monotonic() + STARTS_S
+        while not any(process.pid != replica.pid for process in server.replicas()):
+            assert time.monotonic() < until, server.said
+            time.sleep(0.1)
+        while True:
+            assert time.monotonic() < until, seen
+            time.sleep(0.2)
+            before = seen["200"]
+            time.sleep(1.0)
+            if seen["200"] > before + 10:
+                break
+        stop.set()
+        for each in asking:
+            each.result(timeout=60)
+    assert set(seen) <= {"200", "closed", "500", "503"}, seen
+    assert {found["index"]: found["score"] for found in post(server, "/rerank", body).json()} == right
+
+
+def test_it_stops_when_told_with_nothing_left_behind(model: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    server = Server(model, tmp_path_factory.mktemp("stopping") / "server.log")
+    server.wait_until_ready()
+    family = server.family()
+    assert server.stop() == 0
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert not alive
+    assert "Traceback" not in server.said, server.said

@@ -1,0 +1,132 @@
+import json
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from crossrank.errors import InputError, SettingsError
+from crossrank.formats import FORMATS
+from crossrank.formats.conversion import ConversionCounts, convert
+from crossrank.records import Reason, Rejected
+
+WriteFile = Callable[[str, str | bytes], str]
+
+NAMES = [
+    "groups",
+    "groups-jsonl",
+    "flagembedding",
+    "st-triplets",
+    "st-labelled",
+    "msmarco-triplets",
+    "beir",
+    "trec-run",
+    "trec-qrels",
+    "qa-csv",
+]
+
+
+def test_the_formats_are_the_documented_ones() -> None:
+    assert list(FORMATS) == NAMES
+    assert all(name == form.name and form.description for name, form in FORMATS.items())
+    assert all(form.reads_groups and form.writes_groups for form in FORMATS.values())
+
+
+def test_flagembedding_through_parquet_and_back_is_the_same_rows(
+    tmp_path: Path, write: WriteFile, rejected: list[Rejected]
+) -> None:
+    rows = [
+        {"query": "질문", "pos": ["a"], "neg": ["b", "b"], "pos_scores": [0.1], "neg_scores": [0.3, 1e-300], "qid": 7},
+        {"query": "질문", "pos": ["a"], "neg": []},
+    ]
+    source = write("in.jsonl", "\n".join(map(json.dumps, rows)))
+    groups, target = str(tmp_path / "g.parquet"), tmp_path / "out.jsonl"
+    assert convert("flagembedding", "groups", source, groups, rejected.append) == ConversionCounts(2, 2, 0)
+    assert convert("groups", "flagembedding", groups, str(target), rejected.append) == ConversionCounts(2, 2, 0)
+    assert [json.loads(line) for line in target.read_text().splitlines()] == rows
+
+
+def test_rows_that_cannot_be_read_and_groups_that_cannot_be_written_are_counted_and_located(
+    tmp_path: Path, write: WriteFile, rejected: list[Rejected]
+) -> None:
+    rows = [
+        '{"query_id": "q1", "query": "x", "docs": [{"doc_id": "d", "text": "a", "label": 1}]}',
+        '{"query_id": "q2", "query": "x", "docs": [{"doc_id": "d", "label": 1}]}',
+        "{",
+        '{"query_id": "q4", "query": "x", "docs": [{"doc_id": "d", "text": "a"}]}',
+        '{"query_id": "q5", "query": "x", "docs": []}',
+    ]
+    source = write("in.jsonl", "\n".join(rows))
+    counts = convert("groups-jsonl", "flagembedding", source, str(tmp_path / "out.jsonl"), rejected.append)
+    assert counts == ConversionCounts(read=5, written=2, rejected=3)
+    assert [(row.source, row.line, row.record_id) for row in rejected] == [
+        (source, 2, "q2"),
+        (source, 3, None),
+        (source, 4, "q4"),
+    ]
+
+
+def test_a_run_has_no_texts_so_none_of_it_becomes_training_data(
+    tmp_path: Path, write: WriteFile, rejected: list[Rejected]
+) -> None:
+    source = write("bm25.trec", "q1 Q0 d1 1 2.5 t\nq1 Q0 d2 2 1.5 t\nq2 Q0 d1 1 3 t\n")
+    counts = convert("trec-run", "flagembedding", source, str(tmp_path / "out.jsonl"), rejected.append)
+    assert counts == ConversionCounts(read=2, written=0, rejected=2)
+    assert [(row.record_id, row.line, row.reason) for row in rejected] == [
+        ("q1", 1, Reason.MALFORMED),
+        ("q2", 3, Reason.MALFORMED),
+    ]
+
+
+@pytest.mark.parametrize(("source", "target", "flag"), [("csv", "groups", "--from"), ("groups", "parquet", "--to")])
+def test_an_unknown_format_is_refused_with_the_names_of_all(source: str, target: str, flag: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        convert(source, target, "in", "out", lambda rejected: None)
+    assert str(error.value).startswith(flag)
+    assert str(error.value).endswith(", ".join(NAMES))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_source_that_is_not_there_is_named_and_nothing_is_left_behind(
+    tmp_path: Path, rejected: list[Rejected], name: str
+) -> None:
+    with pytest.raises(InputError, match="/nowhere"):
+        convert(name, "groups", "/nowhere", str(tmp_path / "out"), rejected.append)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("groups", "beir")])
+def test_an_empty_file_holds_no_groups(tmp_path: Path, write: WriteFile, rejected: list[Rejected], name: str) -> None:
+    target = str(tmp_path / "out.parquet")
+    assert convert(name, "groups", write("in", ""), target, rejected.append) == ConversionCounts(0, 0, 0)
+    assert rejected == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_without_files_is_refused(tmp_path: Path, rejected: list[Rejected], name: str) -> None:
+    (tmp_path / "in").mkdir()
+    with pytest.raises(InputError, match=str(tmp_path / "in")):
+        convert(name, "groups", str(tmp_path / "in"), str(tmp_path / "out.parquet"), rejected.append)
+
+
+def test_ten_times_as_many_groups_take_the_same_memory(tmp_path: Path, rejected: list[Rejected]) -> None:
+    def peak_bytes(count: int) -> int:
+        source = tmp_path / f"{count}.jsonl"
+        row = json.dumps({"query": "x", "pos": ["a" * 500], "neg": ["b" * 500]})
+        source.write_text(f"{row}\n" * count)
+        tracemalloc.start()
+        convert("flagembedding", "groups-jsonl", str(source), str(tmp_path / "out.jsonl"), rejected.append)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return peak
+
+    peak_bytes(10)
+    assert peak_bytes(3000) < peak_bytes(300) + 1_500_000  # the read buffer of 1 MiB is filled only by the larger one
+
+
+def test_the_formats_load_neither_ray_nor_torch() -> None:
+    program = "import sys, crossrank.formats.conversion; print({'ray', 'torch', 'transformers'} & set(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert out.stdout.strip() == "set()"

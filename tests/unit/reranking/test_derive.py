@@ -1,0 +1,147 @@
+"""Totals, rejected rows and the TREC run, from the parts."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from crossrank import storage
+from crossrank.errors import InputError, JobFailed
+from crossrank.records import Reason, Rejected
+from crossrank.reranking.derive import totals, write_rejected, write_run
+from crossrank.reranking.layout import Layout, part_schema, read_table, rejected_file, write_table
+
+BLOCKS = [2, 1]
+FAULT = Rejected("q.jsonl", 3, "q9", Reason.DUPLICATE_ID, "stands twice")
+
+
+def row(number: int, docs: list[tuple[str, float]], reason: Reason | None = None, **other: Any) -> dict[str, Any]:
+    ranked = [{"doc_id": doc_id, "rank": rank, "score": score} for rank, (doc_id, score) in enumerate(docs, start=1)]
+    stats = {"pairs": 5, "tokens": 100, "padding": 7, "truncated_documents": 1, "query_truncated_tokens": 0}
+    status = "rejected" if reason else "ok"
+    return {
+        "row": number,
+        "query_id": f"q{number}",
+        "status": status,
+        "reason": reason,
+        "docs": ranked,
+        "stats": stats | {"tied_documents": 2},
+        **other,
+    }
+
+
+def write_part(layout: Layout, number: int, *rows: dict[str, Any]) -> None:
+    write_table(layout.part(number), pa.Table.from_pylist(list(rows), schema=part_schema(with_text=False)))
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    """Two blocks: q0 and q1 (rejected), and q2."""
+    layout = Layout(str(tmp_path / "out"))
+    write_part(layout, 0, row(0, [("d2", 1.5), ("d1", 0.1)]), row(1, [], Reason.NO_CANDIDATES))
+    write_part(layout, 1, row(2, [("d3", -4.0)]))
+    with rejected_file(layout.prepared_rejected) as reject:
+        reject(FAULT)
+    return layout
+
+
+def test_totals_add_up_all_parts(layout: Layout) -> None:
+    found = totals(layout, BLOCKS)
+    assert (found.queries, found.ok, found.rejected) == (3, 2, {"no_candidates": 1})
+    assert found.documents == 3
+    assert found.stats == {
+        "pairs": 15,
+        "tokens": 300,
+        "padding": 21,
+        "truncated_documents": 3,
+        "query_truncated_tokens": 0,
+        "tied_documents": 6,
+    }
+
+
+@pytest.mark.parametrize(
+    "numbers", [[0], [0, 0], [1, 0], [0, 1, 1], [0, 2], [2, 3], []], ids=lambda numbers: str(numbers)
+)
+def test_a_part_without_each_row_of_its_block_once_is_named(layout: Layout, numbers: list[int]) -> None:
+    write_part(layout, 0, *(row(number, []) for number in numbers))
+    with pytest.raises(JobFailed, match=r"part-00000\.parquet does not hold the rows 0 to 1 of its block once each"):
+        totals(layout, BLOCKS)
+
+
+def test_a_part_that_is_not_there_is_named(layout: Layout) -> None:
+    storage.delete(layout.part(1))
+    with pytest.raises(JobFailed, match=r"part-00001\.parquet is not there.*run the same command again"):
+        totals(layout, BLOCKS)
+
+
+def test_a_part_that_is_torn_is_named_with_what_to_do(layout: Layout) -> None:
+    whole = storage.read_bytes(layout.part(0))
+    storage.write_bytes(layout.part(0), whole[: len(whole) // 2])
+    with pytest.raises(JobFailed, match=r"part-00000\.parquet is no whole Parquet file; remove it and run the same"):
+        totals(layout, BLOCKS)
+
+
+def test_rejected_rows_are_those_of_preparing_and_those_of_the_job(layout: Layout) -> None:
+    counts = write_rejected(layout, len(BLOCKS))
+    assert counts == {"q.jsonl": {"duplicate_id": 1}, layout.output: {"no_candidates": 1}}
+    [prepared, scored] = read_table(storage.join(layout.rejected, "rejected.parquet")).to_pylist()
+    assert prepared == {
+        "source": "q.jsonl",
+        "line": 3,
+        "record_id": "q9",
+        "reason": "duplicate_id",
+        "detail": "stands twice",
+    }
+    # Parquet files count rows from 1: q1 is the second of its part.
+    assert scored == {
+        "source": layout.part(0),
+        "line": 2,
+        "record_id": "q1",
+        "reason": "no_candidates",
+        "detail": "query q1 was not ranked",
+    }
+
+
+def test_nothing_rejected_is_an_empty_table(layout: Layout) -> None:
+    write_part(layout, 0, row(0, []), row(1, []))
+    with rejected_file(layout.prepared_rejected):
+        pass
+    assert write_rejected(layout, len(BLOCKS)) == {}
+    assert read_table(storage.join(layout.rejected, "rejected.parquet")).num_rows == 0
+
+
+def test_the_run_has_the_queries_in_their_order(layout: Layout, tmp_path: Path) -> None:
+    uri = str(tmp_path / "runs" / "out.trec")
+    assert write_run(layout, len(BLOCKS), uri) == 3
+    # 0.1 is kept as float32, so its digits are those of the nearest one.
+    assert Path(uri).read_text() == ("q0 Q0 d2 1 1.5 crossrank\nq0 Q0 d1 2 0.1 crossrank\nq2 Q0 d3 1 -4.0 crossrank\n")
+
+
+@pytest.mark.parametrize("doc_id", ["two words", "a\tb", "a\u3000b", "line\nend", ""])
+def test_an_id_that_a_run_cannot_hold_is_refused_and_nothing_is_written(
+    layout: Layout, tmp_path: Path, doc_id: str
+) -> None:
+    write_part(layout, 1, row(2, [(doc_id, 1.0)]))
+    uri = str(tmp_path / "out.trec")
+    with pytest.raises(InputError, match=r"leave --run out .*, or rename the id") as refused:
+        write_run(layout, len(BLOCKS), uri)
+    assert repr(doc_id) in str(refused.value)
+    assert not Path(uri).exists()
+
+
+def test_a_query_id_with_white_space_is_refused_as_well(layout: Layout, tmp_path: Path) -> None:
+    write_part(layout, 1, row(2, [("d1", 1.0)], query_id="q 2"))
+    with pytest.raises(InputError, match="the id 'q 2' has white space"):
+        write_run(layout, len(BLOCKS), str(tmp_path / "out.trec"))
+
+
+def test_what_is_derived_twice_is_the_same(layout: Layout, tmp_path: Path) -> None:
+    uri = str(tmp_path / "out.trec")
+    written = []
+    for _ in range(2):
+        totals(layout, BLOCKS)
+        write_rejected(layout, len(BLOCKS))
+        write_run(layout, len(BLOCKS), uri)
+        written.append((Path(uri).read_bytes(), Path(layout.rejected, "rejected.parquet").read_bytes()))
+    assert written[0] == written[1]

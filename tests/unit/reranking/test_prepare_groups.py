@@ -1,0 +1,169 @@
+"""Groups that carry their candidates."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from crossrank.errors import InputError
+from crossrank.formats.groups_parquet import write_groups
+from crossrank.records import Candidate, Group, Reason, Rejected
+from crossrank.reranking.prepare import GroupWork
+from tests.unit.reranking.conftest import Prepare
+
+
+def group(query_id: str, query: str, *docs: Any) -> str:
+    """A line; a document is its id, ``(id, text)`` or a whole record."""
+    records = [{"doc_id": doc} if isinstance(doc, str) else doc for doc in docs]
+    records = [doc if isinstance(doc, dict) else {"doc_id": doc[0], "text": doc[1]} for doc in records]
+    return json.dumps({"query_id": query_id, "query": query, "docs": records}) + "\n"
+
+
+def test_documents_that_bring_their_text_need_no_corpus(prepare: Prepare) -> None:
+    document = {"doc_id": "b", "title": "Cats", "text": "sleep", "rank": 7, "score": 0.5, "label": 1}
+    prepared = prepare(groups=group("g1", "red cat", ("a", "one"), document), corpus=None)
+    [row] = prepared.rows
+    assert row == {
+        "row": 0,
+        "query_id": "g1",
+        "query": "red cat",
+        "reason": None,
+        "corpus_rows": [-1, -1],
+        "doc_ids": ["a", "b"],
+        "texts": ["one", "Cats sleep"],
+        "initial_ranks": [1, 7],
+        "initial_scores": [None, 0.5],
+        "labels": [None, 1.0],
+    }
+    assert (prepared.rejected, prepared.work.num_pairs) == ([], 2)
+
+
+def test_documents_without_text_are_looked_up_in_the_corpus(prepare: Prepare) -> None:
+    prepared = prepare(groups=group("g1", "red cat", "d3", ("own", "text"), "d1"))
+    [row] = prepared.rows
+    assert row["corpus_rows"] == [2, -1, 0]
+    assert row["texts"] == [None, "text", None]
+    assert row["doc_ids"] == ["d3", "own", "d1"]
+
+
+def test_a_documents_own_text_wins_over_that_of_the_corpus(prepare: Prepare) -> None:
+    [row] = prepare(groups=group("g1", "red cat", ("d1", "other text"))).rows
+    assert (row["corpus_rows"], row["texts"]) == ([-1], ["other text"])
+
+
+def test_a_bad_document_is_set_aside_alone_and_ranks_stay(prepare: Prepare) -> None:
+    prepared = prepare(groups=group("g1", "red cat", "d9", ("e", " "), "d1", "d1", ("x", "text")))
+    [row] = prepared.rows
+    assert row["doc_ids"] == ["d1", "x"]
+    assert row["initial_ranks"] == [3, 5]
+    assert [(each.line, each.record_id, each.reason, each.detail) for each in prepared.rejected] == [
+        (1, "g1", Reason.UNKNOWN_DOCUMENT, "document d9 has no text, and the corpus does not have it"),
+        (1, "g1", Reason.EMPTY_DOCUMENT, "document e has no text"),
+        (1, "g1", Reason.DUPLICATE_ID, "document d1 stands twice in the group; the first is kept"),
+    ]
+
+
+def test_a_document_without_text_and_without_a_corpus_is_set_aside(prepare: Prepare) -> None:
+    prepared = prepare(groups=group("g1", "red cat", "d1", ("x", "text")), corpus=None)
+    assert prepared.docs == {"g1": ["x"]}
+    [row] = prepared.rejected
+    assert row.detail == "document d1 has no text, and there is no --corpus to look it up in"
+
+
+def test_a_document_that_is_empty_in_the_corpus_is_set_aside(prepare: Prepare) -> None:
+    prepared = prepare(
+        groups=group("g1", "red cat", "d1", "d2"), corpus='{"_id": "d1", "text": ""}\n{"_id": "d2", "text": "x"}\n'
+    )
+    assert prepared.docs == {"g1": ["d2"]}
+    assert [row.reason for row in prepared.rejected] == [Reason.EMPTY_DOCUMENT] * 2, "in the corpus and in the group"
+
+
+def test_the_depth_counts_the_documents_that_are_scored(prepare: Prepare) -> None:
+    # As with a run: what is set aside takes no place, and faults after the cut are told as well.
+    prepared = prepare(groups=group("g1", "red cat", "no1", "d1", "d2", "d3", "no2"), depth=2)
+    assert prepared.docs == {"g1": ["d1", "d2"]}
+    assert [row.detail.split()[1] for row in prepared.rejected] == ["no1", "no2"]
+
+
+def test_groups_without_query_or_documents_are_prepared_with_the_reason(prepare: Prepare) -> None:
+    lines = group("g1", " ", "d1") + group("g2", "cat") + group("g3", "cat", "no") + group("g4", "cat", "d1")
+    prepared = prepare(groups=lines)
+    assert prepared.reasons == {
+        "g1": Reason.EMPTY_QUERY,
+        "g2": Reason.NO_CANDIDATES,
+        "g3": Reason.NO_CANDIDATES,
+        "g4": None,
+    }
+    assert prepared.docs["g1"] == []
+
+
+def test_a_second_group_of_an_id_and_a_line_that_is_no_group_are_set_aside(prepare: Prepare) -> None:
+    lines = group("g1", "cat", "d1") + "{}\n" + group("g1", "dog", "d2") + group("g2", "dog", "d2")
+    prepared = prepare(groups=lines)
+    assert prepared.docs == {"g1": ["d1"], "g2": ["d2"]}
+    assert [row["row"] for row in prepared.rows] == [0, 1]
+    assert [(row.line, row.record_id, row.reason) for row in prepared.rejected] == [
+        (2, None, Reason.MALFORMED),
+        (3, "g1", Reason.DUPLICATE_ID),
+    ]
+
+
+def test_a_limit_takes_the_first_groups(prepare: Prepare) -> None:
+    lines = "".join(group(f"g{number}", "cat", "d1") for number in range(5))
+    prepared = prepare(groups=lines, limit=2)
+    assert list(prepared.docs) == ["g0", "g1"]
+    assert prepared.work.num_queries == 2
+
+
+def test_a_folder_of_parquet_and_json_lines_is_read_in_the_order_of_names(tmp_path: Path) -> None:
+    write_groups(str(tmp_path / "a.parquet"), [Group("g1", "cat", (Candidate("x", "text", label=0.0),))])
+    (tmp_path / "b.jsonl").write_text(group("g2", "dog", ("y", "text")))
+    (tmp_path / "_manifest.json").write_text("{}")
+    work = GroupWork(str(tmp_path), None, depth=10, limit=None)
+    rejected: list[Rejected] = []
+    rows = list(work.rows(rejected.append))
+    assert rejected == []
+    assert [(row["query_id"], row["doc_ids"], row["labels"]) for row in rows] == [
+        ("g1", ["x"], [0.0]),
+        ("g2", ["y"], [None]),
+    ]
+    assert work.sample() == [("cat", "text"), ("dog", "text")]
+
+
+def test_a_file_without_a_group_is_refused(prepare: Prepare) -> None:
+    with pytest.raises(InputError, match=r"g\.jsonl holds no groups that can be read"):
+        prepare(groups="{}\n")
+
+
+DOCS = st.lists(st.sampled_from(["d1", "d2", "no", ("own", "text"), ("d1", "text"), ("void", "")]), max_size=6)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["g1", "g2", "g3"]), st.sampled_from(["cat", " "]), DOCS), min_size=1, max_size=4
+    ),
+    st.integers(1, 4),
+)
+def test_every_group_and_document_is_used_cut_or_set_aside(
+    prepare: Prepare, groups: list[tuple[str, str, list[Any]]], depth: int
+) -> None:
+    prepared = prepare(groups="".join(group(query_id, query, *docs) for query_id, query, docs in groups), depth=depth)
+    first_of = {query_id: number for number, (query_id, _, _) in reversed(list(enumerate(groups, start=1)))}
+    again = set(range(1, len(groups) + 1)) - set(first_of.values())
+    rows = {row["query_id"]: row for row in prepared.rows}
+    assert len(rows) == len(prepared.rows) == prepared.work.num_queries
+    for query_id, query, docs in (groups[number - 1] for number in first_of.values()):
+        aside = [row for row in prepared.rejected if row.line == first_of[query_id]]
+        if not query.strip():
+            assert (rows[query_id]["reason"], aside) == (Reason.EMPTY_QUERY, [])
+            continue
+        good = len(docs) - len(aside)
+        assert len(rows[query_id]["doc_ids"]) == min(good, depth)
+        assert rows[query_id]["reason"] == (None if good else Reason.NO_CANDIDATES)
+    assert {(row.line, row.reason) for row in prepared.rejected if row.line in again} == {
+        (line, Reason.DUPLICATE_ID) for line in again
+    }

@@ -1,0 +1,201 @@
+"""Who is let in.
+
+How it could fail users: a refusal whose word about when to come back is not kept; one that no coming back helps; a
+server that refuses though it is idle, or accepts what it cannot do in time; places that are never given back.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crossrank.serving.admission import Admission, Permit
+from crossrank.serving.faults import Invalid, Overloaded
+
+
+class Door:
+    """Admission before a model of so many tokens a second, with so many tokens waiting."""
+
+    def __init__(self, speed: float = 100.0, backlog: int = 0, queue_s: float = 20.0) -> None:
+        self.speed = speed
+        self.backlog = backlog
+        self.admission = Admission(lambda: self.backlog, lambda: self.speed, queue_s)
+
+    def ask(self, tokens: int, timeout_s: float = 30.0, priority: int = 0) -> Permit:
+        """A request of so many tokens, all of them special: nothing is estimated."""
+        return self.admission.admit(0, 1, tokens, timeout_s, priority)
+
+    def refusal(self, tokens: int, timeout_s: float) -> float | None:
+        """When to come back; None where it is let in."""
+        try:
+            self.ask(tokens, timeout_s).release()
+        except Overloaded as refused:
+            return refused.retry_after_s
+        return None
+
+    def work(self, seconds: float) -> None:
+        self.backlog = max(0, math.ceil(self.backlog - seconds * self.speed))
+
+
+# what a request counts
+
+
+def test_a_request_counts_its_characters_by_the_ratio_and_its_special_tokens() -> None:
+    door = Door()
+    door.admission.admit(num_characters=1_000, num_documents=10, special_tokens=4, timeout_s=30.0)
+    assert door.admission.waiting_tokens == 350 + 40
+
+
+def test_the_ratio_learns_from_the_requests_that_were_counted() -> None:
+    admission = Door().admission
+    admission.counted(1_000, 1_000)
+    assert admission.tokens_per_character == pytest.approx(0.35 + 0.05 * 0.65)
+    for _ in range(200):
+        admission.counted(1_000, 800)
+    assert admission.tokens_per_character == pytest.approx(0.8, abs=1e-3)
+    admission.counted(0, 0)
+    assert admission.tokens_per_character == pytest.approx(0.8, abs=1e-3)
+
+
+def test_a_request_in_the_queue_is_counted_there_and_no_longer_at_the_door() -> None:
+    door = Door()
+    permit = door.ask(500)
+    assert door.admission.waiting_tokens == 500
+    door.backlog = 480  # that is what it was in truth
+    permit.release()
+    assert door.admission.waiting_tokens == 480
+
+
+def test_a_place_is_given_back_once_though_it_is_released_twice_and_by_many_threads() -> None:
+    door = Door()
+    permits = [door.ask(10) for _ in range(100)]
+    kept = door.ask(7)
+    together = threading.Barrier(4)
+
+    def release() -> None:
+        together.wait(10)
+        for permit in permits:
+            permit.release()
+
+    threads = [threading.Thread(target=release) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert door.admission.waiting_tokens == 7
+    kept.release()
+    assert door.admission.waiting_tokens == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 5_000), st.integers(1, 9)), max_size=20))
+@settings(max_examples=50)
+def test_nothing_stays_counted_once_all_are_released(asks: list[tuple[int, int]]) -> None:
+    door = Door(speed=0.0)
+    permits = [door.admission.admit(characters, documents, 3, 30.0) for characters, documents in asks]
+    for permit in permits[1::2] + permits[::2]:
+        permit.release()
+    assert door.admission.waiting_tokens == 0
+
+
+# who is refused
+
+
+def test_all_are_let_in_while_the_speed_is_not_known() -> None:
+    door = Door(speed=0.0, backlog=10**9)
+    door.ask(10**9)
+    assert door.admission.max_queued_tokens == 0
+
+
+def test_a_request_is_refused_when_the_queue_is_full_and_told_when_it_will_not_be() -> None:
+    door = Door(speed=100.0, backlog=1_900, queue_s=20.0)
+    assert door.admission.max_queued_tokens == 2_000
+    door.ask(100).release()
+    with pytest.raises(Overloaded, match=r"19\.0 s of work wait here; send the request again in 1\.0 s") as refused:
+        door.ask(200)
+    assert refused.value.retry_after_s == pytest.approx(1.0)
+
+
+def test_a_request_that_would_be_too_late_is_refused_at_once() -> None:
+    door = Door(speed=100.0, backlog=1_000)
+    with pytest.raises(Overloaded) as refused:
+        door.ask(100, timeout_s=5.0)
+    # It takes 1 s of its 5, so no more than 4 s of the 10 may wait.
+    assert refused.value.retry_after_s == pytest.approx(6.0)
+
+
+def test_a_request_larger_than_its_deadline_is_told_that_coming_back_does_not_help() -> None:
+    for backlog, tokens, told in ((5_000, 3_100, "3,100 tokens, 31"), (0, 6_100, "6,100 tokens, 61")):
+        with pytest.raises(Invalid, match=told + r"\.0 s of work for this server, and its deadline is 30 s"):
+            Door(backlog=backlog).ask(tokens, timeout_s=30.0)
+
+
+def test_on_an_idle_server_a_request_that_seems_too_large_has_the_benefit_of_the_doubt() -> None:
+    Door(backlog=0).ask(5_900, timeout_s=30.0)
+
+
+def test_what_is_not_important_may_fill_half_of_the_queue() -> None:
+    door = Door(speed=100.0, queue_s=20.0, backlog=1_050)
+    with pytest.raises(Overloaded) as refused:
+        door.ask(100, priority=1)
+    assert refused.value.retry_after_s == pytest.approx(1.5)
+    door.ask(100, priority=0)
+
+
+def test_a_huge_request_is_let_in_when_nothing_waits_and_only_then() -> None:
+    door = Door(speed=100.0, queue_s=20.0)
+    huge = door.ask(2_500)
+    with pytest.raises(Overloaded):
+        door.ask(2_500)
+    huge.release()
+    door.backlog = 30
+    with pytest.raises(Overloaded) as refused:
+        door.ask(2_500)
+    assert refused.value.retry_after_s == pytest.approx(0.3)
+    door.work(0.3)
+    door.ask(2_500)
+
+
+@given(
+    tokens=st.integers(1, 100_000),
+    backlog=st.integers(0, 1_000_000),
+    speed=st.floats(10.0, 1e6),
+    queue_s=st.floats(0.1, 60.0),
+    timeout_s=st.floats(0.1, 60.0),
+)
+def test_who_comes_back_when_told_is_let_in(
+    tokens: int, backlog: int, speed: float, queue_s: float, timeout_s: float
+) -> None:
+    door = Door(speed, backlog, queue_s)
+    if tokens / speed > timeout_s * (1 if backlog else 2):  # alone, the benefit of the doubt
+        with pytest.raises(Invalid):
+            door.ask(tokens, timeout_s)
+        return
+    if (retry_after_s := door.refusal(tokens, timeout_s)) is not None:
+        assert 0.05 <= retry_after_s <= max(0.05, backlog / speed)
+        door.work(retry_after_s)
+        door.ask(tokens, timeout_s)
+
+
+def test_a_burst_of_threads_is_let_in_up_to_the_limit_and_no_further() -> None:
+    door = Door(speed=100.0, queue_s=20.0)
+    let_in: list[Permit] = []
+    together = threading.Barrier(8)
+
+    def ask() -> None:
+        together.wait(10)
+        for _ in range(50):
+            try:
+                let_in.append(door.ask(100))
+            except Overloaded:
+                continue
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert len(let_in) == 20  # of 400, at 1 s each

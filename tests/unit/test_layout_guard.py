@@ -1,0 +1,148 @@
+"""The project held to its own rules: where things lie, who may import what, and what has to be said.
+
+The traps behind them are in aesthetics.md, 2.5: a package named like a module of the standard library shadows it.
+"""
+
+import ast
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+import crossrank
+from crossrank import errors
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "platform" / "crossrank"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+MOST_LINES = 400
+RAY_FILE = "on_ray"
+"""The name of a file, or of a folder, that may import ray."""
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level modules that a file imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def those(matches: Callable[[Path], bool]) -> list[str]:
+    """Names of the source files for which it holds."""
+    return [str(path.relative_to(ROOT)) for path in SOURCES if matches(path)]
+
+
+def test_stdlib_platform_wins_when_the_root_is_first_on_the_path() -> None:
+    command = "import platform, sys; assert sys.path[0] == ''; print(platform.__file__)"
+    found = subprocess.run([sys.executable, "-c", command], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert Path(found.stdout.strip()).resolve() == Path(sysconfig.get_path("stdlib"), "platform.py").resolve()
+
+
+def test_platform_is_a_source_folder_with_one_child() -> None:
+    tolerated = {"crossrank.egg-info", "__pycache__", ".DS_Store"}
+    assert {path.name for path in (ROOT / "platform").iterdir()} - tolerated == {"crossrank"}
+    assert "/platform/__init__.py" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_no_folder_of_tests_is_named_platform() -> None:
+    assert list((ROOT / "tests").rglob("platform")) == []
+
+
+def test_importing_crossrank_and_its_command_line_loads_neither_ray_nor_torch() -> None:
+    command = """
+import sys
+import crossrank
+assert crossrank.__version__
+before = set(sys.modules)
+assert not before & {"ray", "torch", "transformers", "pyarrow"}, "crossrank alone"
+import crossrank.cli
+assert not set(sys.modules) & {"ray", "torch", "transformers"}, "its command line"
+"""
+    done = subprocess.run([sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_ray_is_imported_in_its_own_files_alone() -> None:
+    def imports_ray(path: Path) -> bool:
+        return "ray" in imported(path)
+
+    assert those(imports_ray), "the test looks where ray is used"
+    assert those(lambda path: imports_ray(path) and RAY_FILE not in (path.stem, path.parent.name)) == []
+
+
+def test_the_package_knows_neither_jobs_nor_serve() -> None:
+    assert those(lambda path: not imported(path).isdisjoint({"jobs", "serve", "tests", "benchmarks"})) == []
+
+
+def test_no_recipe_shadows_an_installed_module() -> None:
+    # `python jobs/x.py` puts jobs/ first on the path, and Ray does so on every worker.
+    taken = set(sys.stdlib_module_names) | set(packages_distributions())
+    recipes = [path for folder in ("jobs", "serve", "benchmarks") for path in (ROOT / folder).glob("*.py")]
+    assert [path.name for path in recipes if path.stem in taken] == []
+
+
+def test_all_names_what_the_package_gives() -> None:
+    given = {"__version__"}
+    lazy: set[str] = set()
+    for node in tree_of(PACKAGE / "__init__.py").body:
+        if isinstance(node, ast.If):
+            given |= {alias.name for each in node.body if isinstance(each, ast.ImportFrom) for alias in each.names}
+        elif isinstance(node, ast.FunctionDef) and node.name == "__getattr__":
+            strings = {each.value for each in ast.walk(node) if isinstance(each, ast.Constant)}
+            lazy = {each for each in strings if isinstance(each, str)} & set(crossrank.__all__)
+    assert set(crossrank.__all__) == given == lazy | {"__version__"}
+    assert crossrank.__all__ == sorted(crossrank.__all__)
+    with pytest.raises(AttributeError, match="module 'crossrank' has no attribute 'Rerankr'"):
+        _ = crossrank.Rerankr
+
+
+def test_every_error_stands_in_the_tree_that_opens_the_file() -> None:
+    classes = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, Exception)]
+    assert len(classes) > 5
+    tree = [line for line in (errors.__doc__ or "").splitlines() if line.startswith("    ")]
+    told = {line.strip("│├└─ ").split()[0]: line for line in tree}
+    assert set(told) == {each.__name__ for each in classes}
+    for each in classes:
+        assert issubclass(each, errors.CrossrankError)
+        # The branches of UserError are one step further in than those of CrossrankError.
+        depth = (len(told[each.__name__]) - len(told[each.__name__].lstrip("│├└─ "))) // 4 - 1
+        assert depth == len(each.__mro__) - len(errors.CrossrankError.__mro__), each
+
+
+def test_no_source_file_is_longer_than_is_read_in_one_go() -> None:
+    assert those(lambda path: len(path.read_text().splitlines()) >= MOST_LINES) == []
+
+
+def test_no_file_is_called_after_nothing() -> None:
+    vague = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
+    assert those(lambda path: path.stem in vague) == []
+
+
+def test_every_file_and_every_public_function_and_class_says_what_it_is_for() -> None:
+    silent = []
+    for path in SOURCES:
+        tree = tree_of(path)
+        if not ast.get_docstring(tree) and path.name != "__main__.py":
+            silent.append(str(path.relative_to(ROOT)))
+        silent += [
+            f"{path.relative_to(ROOT)}: {node.name}"
+            for node in tree.body
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+            and not node.name.startswith("_")
+            and not ast.get_docstring(node)
+        ]
+    assert silent == []

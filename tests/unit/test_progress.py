@@ -1,0 +1,107 @@
+"""Progress as it is seen off a terminal and on one."""
+
+import io
+import re
+
+import pytest
+
+from crossrank import progress
+from crossrank.progress import Progress, say
+
+
+class Clock:
+    """A clock that stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def strftime(self, _: str) -> str:
+        return "12:00:00"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    return clock
+
+
+def test_a_message_has_the_time_and_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    say("hello")
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"\[\d\d:\d\d:\d\d\] hello\n", error)
+
+
+def test_a_line_every_few_seconds_and_one_at_the_end(clock: Clock) -> None:
+    stream = io.StringIO()
+    with Progress("queries", 4000, done_before=1000, stream=stream) as seen:
+        clock.now += 4
+        seen.advance(500, "9 pairs/s")
+        assert stream.getvalue() == "", "not due yet"
+        clock.now += 1
+        seen.tick()
+        seen.tick()
+        # The first units came after the start-up, so they tell no speed yet.
+        assert stream.getvalue() == ("[12:00:00] 1,500 of 4,000 queries (38 %), 5 s, 9 pairs/s\n")
+        clock.now += 9
+        seen.advance(500, "9 pairs/s")
+        clock.now += 3700
+        seen.advance(2000)
+        clock.now += 1
+    assert stream.getvalue().splitlines()[1:] == [
+        # 500 in the 10 s since, so the 2,000 left take 40 s.
+        "[12:00:00] 2,000 of 4,000 queries (50 %), 14 s, about 0:00:40 left, 9 pairs/s",
+        "[12:00:00] 4,000 of 4,000 queries (100 %), 3714 s",
+        "[12:00:00] 4,000 of 4,000 queries (100 %), 3715 s",
+    ]
+
+
+def test_hours_left_are_hours(clock: Clock) -> None:
+    stream = io.StringIO()
+    with Progress("pairs", 3602, stream=stream) as seen:
+        seen.advance(1)
+        clock.now += 5
+        seen.advance(1)
+        assert "about 5:00:00 left" in stream.getvalue()  # 3,600 left at one in 5 s
+
+
+def test_nothing_done_yet_promises_no_time(clock: Clock) -> None:
+    stream = io.StringIO()
+    with Progress("queries", 10, stream=stream) as seen:
+        clock.now += 6
+        seen.tick()
+        assert stream.getvalue() == "[12:00:00] 0 of 10 queries (0 %), 6 s\n"
+
+
+def test_nothing_to_do_is_all_of_it(clock: Clock) -> None:
+    stream = io.StringIO()
+    with Progress("queries", 0, stream=stream):
+        pass
+    assert stream.getvalue() == "[12:00:00] 0 of 0 queries (100 %), 0 s\n"
+
+
+def test_work_that_fails_has_no_last_line(clock: Clock) -> None:
+    stream = io.StringIO()
+    with pytest.raises(KeyError), Progress("queries", 10, stream=stream):
+        raise KeyError
+    assert stream.getvalue() == ""
+
+
+def test_a_terminal_gets_a_bar_that_starts_at_what_was_done() -> None:
+    terminal = Terminal()
+    with Progress("queries", 10, done_before=4, stream=terminal) as seen:
+        seen.advance(6, "9 pairs/s")
+        seen.tick()
+    assert "4/10" in terminal.getvalue()
+    assert "10/10" in terminal.getvalue()
+    assert "9 pairs/s" in terminal.getvalue()
+    assert "[12:00:00]" not in terminal.getvalue()

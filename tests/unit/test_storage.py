@@ -1,0 +1,200 @@
+"""Files on this machine: atomic writes, listings, fingerprints, and what cannot be reached. (S3: tests/ray.)"""
+
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+
+from crossrank import storage
+from crossrank.errors import InputError, OutputError, StorageError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """``b.txt`` of 2 bytes, ``a.jsonl`` of 3, and ``deep/c.txt`` of 4."""
+    (tmp_path / "data" / "deep").mkdir(parents=True)
+    for name, content in (("b.txt", "bb"), ("a.jsonl", "aaa"), ("deep/c.txt", "cccc")):
+        (tmp_path / "data" / name).write_text(content)
+    return tmp_path / "data"
+
+
+def test_a_file_is_written_whole_with_the_folders_it_needs(tmp_path: Path) -> None:
+    uri = str(tmp_path / "new" / "deep" / "file")
+    storage.write_bytes(uri, b"content")
+    assert storage.read_bytes(uri) == b"content"
+    assert os.listdir(tmp_path / "new" / "deep") == ["file"]
+
+
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, OSError])
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path, kind: type[BaseException]) -> None:
+    uri = str(tmp_path / "file")
+    storage.write_bytes(uri, b"old")
+
+    def fail() -> None:
+        with storage.writing(uri) as stream:
+            stream.write(b"half of the n")
+            raise kind
+
+    with pytest.raises((kind, OutputError)):
+        fail()
+    assert storage.read_bytes(uri) == b"old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_reader_does_not_see_a_file_before_it_is_whole(tmp_path: Path) -> None:
+    uri = str(tmp_path / "part.parquet")
+    with storage.writing(uri) as stream:
+        stream.write(b"half")
+        assert not storage.exists(uri)
+        [unfinished] = os.listdir(tmp_path)
+        assert unfinished.startswith("_"), "Parquet readers pass over it, should a kill leave it"
+    assert storage.exists(uri)
+
+
+def test_what_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"cannot write .*/file/below: (Not a directory|File exists)"):
+        storage.write_bytes(str(tmp_path / "file" / "below"), b"")
+    with pytest.raises(OutputError, match=r"cannot write .*: Is a directory"):
+        storage.write_bytes(str(tmp_path), b"")
+    assert sorted(os.listdir(tmp_path)) == ["file"]
+
+
+def test_what_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere does not exist; check the path"):
+        storage.read_bytes(str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match="is a folder, and a file is wanted; name the file"):
+        storage.read_bytes(str(tmp_path))
+    (tmp_path / "short.gz").write_bytes(gzip.compress(b"content" * 100)[:20])
+    with (
+        pytest.raises(InputError, match=r"cannot read .*short\.gz"),
+        storage.open_input(str(tmp_path / "short.gz")) as stream,
+    ):
+        stream.read()
+
+
+@pytest.mark.parametrize(
+    "uri", ["gs://bucket/key", "hdfs://host/path", "https://host/file", "file:///tmp/x", "S3://b/k"]
+)
+def test_another_scheme_is_refused_and_is_no_local_path(uri: str) -> None:
+    assert storage.absolute(uri) == uri, "not a folder called gs: in the current one"
+    scheme = uri.split("://")[0]
+    for use in (storage.exists, storage.read_bytes, storage.fingerprint, storage.list_files, storage.delete):
+        with pytest.raises(StorageError, match=f"has the scheme {scheme}://; use a local path or s3://bucket/key"):
+            use(uri)
+    with pytest.raises(StorageError, match=f"has the scheme {scheme}://"):
+        storage.write_bytes(storage.join(uri, "name"), b"")
+
+
+@pytest.mark.parametrize("uri", ["s3://", "s3:///"])
+def test_an_s3_uri_without_a_bucket_is_refused(uri: str) -> None:
+    with pytest.raises(StorageError, match="names no bucket; write s3://bucket/key"):
+        storage.exists(uri)
+
+
+def test_a_local_path_means_the_same_everywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert storage.absolute("out/") == str(tmp_path / "out")
+    assert storage.absolute("~/out") == "/home/someone/out"
+    assert storage.absolute("s3://bucket/out") == "s3://bucket/out"
+    assert storage.join("s3://bucket/out/", "a", "b") == "s3://bucket/out/a/b"
+
+
+def test_a_packed_file_is_unpacked_unless_told_otherwise(tmp_path: Path) -> None:
+    packed = gzip.compress("문서".encode())
+    (tmp_path / "file.gz").write_bytes(packed)
+    with storage.open_input(str(tmp_path / "file.gz")) as stream:
+        assert stream.read().decode() == "문서"
+    with storage.open_input(str(tmp_path / "file.gz"), decompress=False) as stream:
+        assert stream.read() == packed
+
+
+def test_a_listing_is_sorted_and_has_sizes(folder: Path) -> None:
+    def listed(**how: object) -> list[tuple[str, int]]:
+        files = storage.list_files(str(folder), **how)  # type: ignore[arg-type]
+        return [(os.path.relpath(file.uri, folder), file.num_bytes) for file in files]
+
+    assert listed() == [("a.jsonl", 3), ("b.txt", 2)]
+    assert listed(recursive=True) == [("a.jsonl", 3), ("b.txt", 2), ("deep/c.txt", 4)]
+    assert listed(suffix=".txt") == [("b.txt", 2)]
+
+
+def test_a_file_is_its_own_listing_and_nothing_has_an_empty_one(folder: Path) -> None:
+    assert storage.list_files(str(folder / "b.txt")) == [storage.StoredFile(str(folder / "b.txt"), 2)]
+    assert storage.list_files(str(folder / "nowhere")) == []
+
+
+def test_what_there_is(folder: Path) -> None:
+    assert [storage.exists(str(folder / name)) for name in ("", "b.txt", "nowhere")] == [True, True, False]
+    assert [storage.is_folder(str(folder / name)) for name in ("", "b.txt", "nowhere")] == [True, False, False]
+
+
+def test_deleting_a_file_a_folder_and_nothing(folder: Path) -> None:
+    storage.delete(str(folder / "b.txt"))
+    storage.delete(str(folder / "deep") + "/")
+    storage.delete(str(folder / "nowhere"))
+    assert os.listdir(folder) == ["a.jsonl"]
+
+
+def test_a_fingerprint_is_of_content_and_not_of_place_or_time(folder: Path, tmp_path: Path) -> None:
+    before = storage.fingerprint(str(folder))
+    os.utime(folder / "b.txt", (0, 0))
+    moved = folder.rename(tmp_path / "elsewhere")
+    assert storage.fingerprint(str(moved)) == storage.fingerprint(str(moved) + "/") == before
+    one = storage.fingerprint(str(moved / "b.txt"))
+    (moved / "b.txt").rename(tmp_path / "other name")
+    assert storage.fingerprint(str(tmp_path / "other name")) == one
+
+
+def test_a_fingerprint_changes_with_content_and_with_names_in_a_folder(folder: Path) -> None:
+    seen = {storage.fingerprint(str(folder))}
+    (folder / "deep" / "c.txt").write_text("cccd")
+    seen.add(storage.fingerprint(str(folder)))
+    (folder / "b.txt").rename(folder / "b2.txt")
+    seen.add(storage.fingerprint(str(folder)))
+    (folder / "empty").write_text("")
+    seen.add(storage.fingerprint(str(folder)))
+    assert len(seen) == 4
+
+
+def test_a_fingerprint_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist; check the path"):
+        storage.fingerprint(str(tmp_path / "nowhere"))
+
+
+def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CROSSRANK_CACHE", "/somewhere")
+    assert storage.cache_folder() == Path("/somewhere")
+    monkeypatch.delenv("CROSSRANK_CACHE")
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert storage.cache_folder() == Path("/home/someone/.cache/crossrank")
+
+
+def test_an_output_that_is_an_input_is_refused_also_through_a_link(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text("{}")
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(corpus)
+    for output in (corpus, link, tmp_path / "." / "corpus.jsonl"):
+        with pytest.raises(OutputError, match=r"--run .* would overwrite --corpus .*; name another file"):
+            storage.refuse_overwriting("--run", str(output), queries=None, corpus=str(corpus))
+    storage.refuse_overwriting("--run", str(tmp_path / "other"), corpus=str(corpus))
+    storage.refuse_overwriting("--run", None, corpus=str(corpus))
+
+
+def test_a_file_behind_a_link_is_written_and_the_link_stays(tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "link"
+    link.symlink_to(target)
+    storage.write_bytes(str(link), b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+
+
+def test_a_pipe_is_refused_and_stays_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OutputError, match="is a device or a pipe"):
+        storage.write_bytes(str(pipe), b"x")
+    assert pipe.is_fifo()
