@@ -44,7 +44,7 @@ def test_a_saved_index_finds_the_same_rows(tmp_path: Path) -> None:
 IDS = st.lists(st.text("ab가", max_size=2), max_size=20)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(IDS, IDS)
 def test_it_answers_as_a_dictionary_of_first_rows(identifiers: list[str], others: list[str]) -> None:
     first_rows: dict[str, int] = {}

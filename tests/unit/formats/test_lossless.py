@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from crossrank.formats import FORMATS
 from crossrank.records import Candidate, Group, Json, Rejected
 
-sometimes = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+sometimes = settings(max_examples=25, suppress_health_check=list(HealthCheck))
 
 pieces = st.sampled_from(
     [

@@ -141,7 +141,7 @@ def test_a_file_without_a_group_is_refused(prepare: Prepare) -> None:
 DOCS = st.lists(st.sampled_from(["d1", "d2", "no", ("own", "text"), ("d1", "text"), ("void", "")]), max_size=6)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.lists(
         st.tuples(st.sampled_from(["g1", "g2", "g3"]), st.sampled_from(["cat", " "]), DOCS), min_size=1, max_size=4

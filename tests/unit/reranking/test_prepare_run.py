@@ -205,7 +205,7 @@ RUN_LINES = st.sampled_from(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.lists(QUERY_LINES, max_size=6),
     st.lists(DOCUMENT_LINES, max_size=5),

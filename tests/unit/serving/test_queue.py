@@ -49,7 +49,7 @@ EVENTS = st.lists(
 
 
 @given(EVENTS, COSTS)
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_every_pair_is_scored_once_and_every_request_ends_once_whatever_happens(
     events: list[Event], cost: Cost
 ) -> None:
