@@ -2,14 +2,22 @@
 
 A request costs the tokens that it will make the model read. Before they are counted they are estimated from its
 characters, by the ratio measured on the requests before it.
+
+To be let in is a promise: to be scored before its deadline, if the model is as fast as measured. The queue keeps it by
+going over to the order of the deadlines when time is short, so it is given when that order has room for one more.
 """
 
 from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Callable
+from typing import Protocol
 
+import numpy as np
+
+from crossrank.serving.fair_queue import SURE_OF_SPEED
 from crossrank.serving.faults import Invalid, Overloaded
 
 QUEUE_S = 20.0
@@ -19,16 +27,35 @@ FIRST_TOKENS_PER_CHARACTER = 0.35
 RATIO_WEIGHT = 0.05
 """What one request counts in the measured ratio."""
 SHARE_OF_UNIMPORTANT = 0.5
+SHARE_FOR_WAITING = 2 / 3
+"""Of its time, what a request may wait for those that are due before it. Were it all the time that its own work leaves
+over, a queue that is full would let in small requests alone."""
 DOUBT = 2.0
 """How often its deadline a request may seem to take, alone on an idle server."""
 LEAST_RETRY_S = 0.05
 
 
+class Backlog(Protocol):
+    """What waits for one model. `Engine` is one."""
+
+    @property
+    def backlog_tokens(self) -> int:
+        """Tokens that are queued or being scored."""
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Measured; 0 while nothing was."""
+
+    def promised(self) -> list[tuple[float, int]]:
+        """The same tokens by the moment at which they are due; minus infinity for those being scored."""
+
+
 class Permit:
     """The place of one request, from the door until its tokens are in the queue or it is refused."""
 
-    def __init__(self, admission: Admission, tokens: int) -> None:
+    def __init__(self, admission: Admission, deadline: float, tokens: int) -> None:
         self._admission = admission
+        self.deadline = deadline
         self.tokens = tokens
 
     def release(self) -> None:
@@ -39,27 +66,25 @@ class Permit:
 class Admission:
     """Admits requests against the backlog of one model."""
 
-    def __init__(
-        self, backlog_tokens: Callable[[], int], tokens_per_second: Callable[[], float], queue_s: float = QUEUE_S
-    ) -> None:
-        """Admission before one engine.
+    def __init__(self, backlog: Backlog, queue_s: float = QUEUE_S, clock: Callable[[], float] = time.monotonic) -> None:
+        """Admission before one model.
 
         Args:
-            backlog_tokens: tokens queued and being scored.
-            tokens_per_second: measured; 0 while nothing was.
             queue_s: seconds of work that may wait.
+            clock: the one of the deadlines in the backlog.
         """
-        self._backlog_tokens = backlog_tokens
-        self._tokens_per_second = tokens_per_second
+        self._backlog = backlog
         self._queue_s = queue_s
+        self._clock = clock
         self._ratio = FIRST_TOKENS_PER_CHARACTER
+        self._door: set[Permit] = set()
         self._at_the_door = 0  # whole tokens: a sum of fractions would leave a crumb that is never released
         self._lock = threading.Lock()
 
     @property
     def waiting_tokens(self) -> int:
         """Tokens queued, being scored, or admitted and not yet counted."""
-        return self._backlog_tokens() + self._at_the_door
+        return self._backlog.backlog_tokens + self._at_the_door
 
     @property
     def tokens_per_character(self) -> float:
@@ -68,7 +93,7 @@ class Admission:
     @property
     def max_queued_tokens(self) -> int:
         """Tokens that may wait; 0 while the speed is not known."""
-        return int(self._queue_s * self._tokens_per_second())
+        return int(self._queue_s * self._backlog.tokens_per_second)
 
     def admit(
         self, num_characters: int, num_documents: int, special_tokens: int, timeout_s: float, priority: int = 0
@@ -85,8 +110,10 @@ class Admission:
         tokens = math.ceil(num_characters * self._ratio) + num_documents * special_tokens
         with self._lock:
             self._refuse(tokens, timeout_s, self._queue_s * (SHARE_OF_UNIMPORTANT if priority > 0 else 1.0))
+            permit = Permit(self, self._clock() + timeout_s, tokens)
+            self._door.add(permit)
             self._at_the_door += tokens
-        return Permit(self, tokens)
+        return permit
 
     def counted(self, num_characters: int, num_tokens: int) -> None:
         """Learn from a request that was tokenised; `num_tokens` without special tokens."""
@@ -96,11 +123,12 @@ class Admission:
 
     def forget(self, permit: Permit) -> None:
         with self._lock:
-            self._at_the_door -= permit.tokens
-            permit.tokens = 0
+            if permit in self._door:
+                self._door.remove(permit)
+                self._at_the_door -= permit.tokens
 
     def _refuse(self, tokens: int, timeout_s: float, queue_s: float) -> None:
-        rate = self._tokens_per_second()
+        rate = self._backlog.tokens_per_second
         if not rate:
             return
         waiting = self.waiting_tokens
@@ -110,12 +138,28 @@ class Admission:
                 f"the request is about {tokens:,.0f} tokens, {tokens / rate:,.1f} s of work for this server, and its "
                 f"deadline is {timeout_s:g} s; send fewer documents, or raise timeout_ms"
             )
-        too_much = waiting + tokens - queue_s * rate
-        too_late = waiting + tokens - timeout_s * rate
-        # Alone it may be as large as its deadline allows.
-        surplus = max(too_much, too_late) if waiting else 0.0
-        if surplus >= 1:  # a whole token: seconds times a rate are never exact
-            retry_s = max(min(surplus, waiting) / rate, LEAST_RETRY_S)  # an empty queue lets it in
-            raise Overloaded(
-                f"{waiting / rate:,.1f} s of work wait here; send the request again in {retry_s:,.1f} s", retry_s
-            )
+        if not waiting:
+            return
+        most_ahead = min(SHARE_FOR_WAITING * timeout_s * rate, SURE_OF_SPEED * timeout_s * rate - tokens)
+        # Room for it whatever is due first: then no promise can be broken, and that is all there is to know.
+        too_much = waiting - queue_s * rate
+        too_late = waiting - most_ahead
+        surplus = max(too_much, too_late)
+        # A whole token: seconds times a rate are never exact.
+        if surplus < 1 or (too_much < 1 and self._is_in_time(tokens, timeout_s, most_ahead, rate)):
+            return
+        retry_s = max(min(surplus, waiting) / rate, LEAST_RETRY_S)  # an empty queue lets it in
+        raise Overloaded(
+            f"{waiting / rate:,.1f} s of work wait here; send the request again in {retry_s:,.1f} s", retry_s
+        )
+
+    def _is_in_time(self, tokens: int, timeout_s: float, most_ahead: float, rate: float) -> bool:
+        """Whether the order of the deadlines has room for it: it is in time, and makes nobody late who was not."""
+        now = self._clock()
+        promised = self._backlog.promised() + [(permit.deadline, permit.tokens) for permit in self._door]
+        due_T, tokens_T = np.array(sorted(promised)).T
+        time_T, ends_T = due_T - now, np.cumsum(tokens_T)
+        ahead = float(tokens_T[time_T <= timeout_s].sum())
+        can_T = SURE_OF_SPEED * rate * time_T
+        harmed_T = (time_T > timeout_s) & (ends_T <= can_T) & (ends_T + tokens > can_T)
+        return ahead <= most_ahead and not harmed_T.any()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -53,7 +54,7 @@ class Engine:
     """Scores what is put into its queue. Start it once; stop it once."""
 
     def __init__(self, model: Model, budget: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.queue = Queue(budget, model.cost, clock)
+        self.queue = Queue(budget, model.cost, clock, lambda: self.tokens_per_second)
         self._model = model
         self._clock = clock
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
@@ -82,6 +83,10 @@ class Engine:
     def backlog_tokens(self) -> int:
         """Tokens that are queued or being scored."""
         return self.queue.num_tokens + self.in_flight_tokens
+
+    def promised(self) -> list[tuple[float, int]]:
+        """The backlog by the moment at which it is due; minus infinity for what is being scored."""
+        return [(-math.inf, self.in_flight_tokens), *self.queue.promised()]
 
     @property
     def tokens_per_second(self) -> float:

@@ -1,17 +1,22 @@
-"""Requests waiting for the model: batches are formed when it is free, fairly, by tokens.
+"""Requests waiting for the model: batches are formed when it is free, fairly, by tokens, and in time.
 
 A batch is cut at the moment the model asks for one, so whatever has arrived by then can be in it; an idle model gets a
 lone request at once. Within a priority, requests take turns by the tokens that each was given so far (self-clocked fair
 queueing, Golestani 1994, with tokens for bytes), so that one of 5,000 documents does not hold up one of 10, and any
 number of small ones does not hold up that one for ever.
 
-Shape letters: U pairs of one request, B pairs of a batch.
+Turns alone would break promises under overload: those who come later overtake a large request until its deadline is
+past. So when somebody has no more time to spare, the earliest deadline goes first, whatever its priority, until all can
+wait again. On one machine that order meets every deadline that any order can meet (Jackson 1955).
+
+Shape letters: U pairs of one request, B pairs of a batch, T tickets.
 """
 
 from __future__ import annotations
 
 import heapq
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +33,10 @@ logger = logging.getLogger(__name__)
 
 WINDOW = 4
 """Batches among which pairs of like length are looked for, where padding costs."""
+SPARE_BATCHES = 2
+"""Time to spare: the batch that is being scored, and the one that is cut."""
+SURE_OF_SPEED = 0.9
+"""Of the measured speed, what deadlines are reckoned with: no batch is like the last one."""
 
 
 class Ticket:
@@ -51,7 +60,7 @@ class Ticket:
         self.ids_U = ids_U
         self.first_U = first_U
         self.priority = priority
-        self.deadline = deadline
+        self.due = math.inf if deadline is None else deadline
         self.logits_U = np.full(len(ids_U), np.nan, dtype=np.float32)
         self.fault: Fault | None = None
         self.started: float | None = None
@@ -63,6 +72,7 @@ class Ticket:
         self._lock = threading.Lock()
         # What the queue keeps of it: pairs not yet in a batch, longest first, and its turn.
         self.pending: list[int] = np.argsort(-self.lengths_U, kind="stable").tolist()
+        self.pending_tokens = int(self.lengths_U.sum())
         self.turn = 0.0
         self.sequence = 0
 
@@ -70,10 +80,6 @@ class Ticket:
     def ended(self) -> bool:
         """Whether `done` was called."""
         return self._ended
-
-    @property
-    def pending_tokens(self) -> int:
-        return int(self.lengths_U[self.pending].sum())
 
     def deliver(self, units: Sequence[int], logits: NDArray[np.float32]) -> None:
         """Keep the logits of some pairs; the last ones end the ticket."""
@@ -138,11 +144,24 @@ class Batch:
 class Queue:
     """Tickets in, batches out. Any thread may put and withdraw; one thread takes."""
 
-    def __init__(self, budget: int, cost: Cost, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        budget: int,
+        cost: Cost,
+        clock: Callable[[], float] = time.monotonic,
+        tokens_per_second: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        """An empty queue.
+
+        Args:
+            budget: token slots of a batch.
+            tokens_per_second: of the model, measured; while it is 0, turns alone decide.
+        """
         self.budget = budget
         """Token slots of a batch; may be lowered while it runs. A pair that is over it then is scored alone."""
         self._cost = cost
         self._clock = clock
+        self._tokens_per_second = tokens_per_second
         self._tickets: dict[Ticket, None] = {}
         self._tokens = 0
         # By priority, the furthest turn that a ticket was brought to: by all batches, and by all but the last.
@@ -160,6 +179,11 @@ class Queue:
     @property
     def num_tickets(self) -> int:
         return len(self._tickets)
+
+    def promised(self) -> list[tuple[float, int]]:
+        """Deadline and tokens in no batch yet of each ticket; infinity for one without a deadline."""
+        with self._changed:
+            return [(ticket.due, ticket.pending_tokens) for ticket in self._tickets]
 
     def put(self, ticket: Ticket) -> None:
         """Add a ticket; one without pairs ends at once, and so does any when the queue is closed."""
@@ -212,7 +236,7 @@ class Queue:
     def _drop_expired(self) -> list[Ticket]:
         now = self._clock()
         # A ticket can also have ended by itself: another batch of it failed.
-        gone = [t for t in self._tickets if t.ended or (t.deadline is not None and t.deadline <= now)]
+        gone = [t for t in self._tickets if t.ended or t.due <= now]
         for ticket in gone:
             self._forget(ticket)
         return [ticket for ticket in gone if not ticket.ended]
@@ -221,23 +245,24 @@ class Queue:
         if ticket in self._tickets:
             del self._tickets[ticket]
             self._tokens -= ticket.pending_tokens
-            ticket.pending = []
+            ticket.pending, ticket.pending_tokens = [], 0
 
     def _cut(self) -> Batch:
         """The batch that holds the pair whose turn it is."""
-        budget = self.budget
-        window = self._window(budget)
+        budget, now = self.budget, self._clock()
+        window = self._window(budget, hurry=self._spare_s(now) < 0.0)
         # A pair over the budget counts as all of it: it fills a batch alone.
         lengths = [min(int(ticket.lengths_U[unit]), budget) for ticket, unit in window]
         [chosen] = [batch for batch in cut(lengths, budget, self._cost) if 0 in batch]
         batch = Batch([window[place][0] for place in chosen], [window[place][1] for place in chosen])
-        now = self._clock()
         self._begin = dict(self._furthest)
         for ticket, taken in _by_ticket(batch).items():
             ticket.started = now if ticket.started is None else ticket.started
-            ticket.turn += sum(int(ticket.lengths_U[unit]) for unit in taken)
+            tokens = sum(int(ticket.lengths_U[unit]) for unit in taken)
+            ticket.turn += tokens
             self._furthest[ticket.priority] = max(self._furthest.get(ticket.priority, 0.0), ticket.turn)
             ticket.pending = [unit for unit in ticket.pending if unit not in taken]
+            ticket.pending_tokens -= tokens
             if not ticket.pending:
                 del self._tickets[ticket]
         if not self._tickets:  # nobody waits whose turn could be compared with a later one
@@ -245,15 +270,30 @@ class Queue:
         self._tokens -= batch.num_tokens
         return batch
 
-    def _window(self, budget: int) -> list[tuple[Ticket, int]]:
-        """Pairs in the order of their turns: enough for one batch, or for several where padding costs."""
+    def _spare_s(self, now: float) -> float:
+        """Seconds that the tightest could still wait if all were scored in the order of their deadlines."""
+        speed = SURE_OF_SPEED * self._tokens_per_second()
+        if not speed:
+            return math.inf
+        due_T, tokens_T = np.array(sorted((ticket.due, ticket.pending_tokens) for ticket in self._tickets)).T
+        ends_T = now + (np.cumsum(tokens_T) + SPARE_BATCHES * self.budget) / speed
+        return float((due_T - ends_T).min())
+
+    def _window(self, budget: int, hurry: bool) -> list[tuple[Ticket, int]]:
+        """Pairs in the order of their turns: enough for one batch, or for several where padding costs.
+
+        Args:
+            hurry: the order is that of the deadlines.
+        """
         limit = budget * (WINDOW if self._cost == "padded" else 1)
-        turns = [(ticket.priority, ticket.turn, ticket.sequence, 0, ticket) for ticket in self._tickets]
+        turns: list[tuple[float, float, int, int, Ticket]] = []
+        for ticket in self._tickets:
+            turns.append((ticket.due if hurry else ticket.priority, ticket.turn, ticket.sequence, 0, ticket))
         heapq.heapify(turns)
         window: list[tuple[Ticket, int]] = []
         total = 0
         while turns:
-            priority, turn, sequence, place, ticket = heapq.heappop(turns)
+            first, turn, sequence, place, ticket = heapq.heappop(turns)
             unit = ticket.pending[place]
             length = int(ticket.lengths_U[unit])
             total += length
@@ -261,7 +301,7 @@ class Queue:
                 break
             window.append((ticket, unit))
             if place + 1 < len(ticket.pending):
-                heapq.heappush(turns, (priority, turn + length, sequence, place + 1, ticket))
+                heapq.heappush(turns, (first, turn + length, sequence, place + 1, ticket))
         return window
 
 

@@ -58,9 +58,7 @@ class Service:
         self.model = model
         self.deadlines = deadlines
         self.engine = Engine(model, model.budget.value)
-        self.admission = Admission(
-            lambda: self.engine.backlog_tokens, lambda: self.engine.tokens_per_second, deadlines.queue_s
-        )
+        self.admission = Admission(self.engine, deadlines.queue_s)
         self._tokenizers = ThreadPoolExecutor(tokenizer_threads, thread_name_prefix="tokenizer")
         # Of a pair of empty texts the model reads what it puts around every pair.
         self._special_tokens = encode(Ask(queries=("",), documents=("",)), model.encoder).num_tokens

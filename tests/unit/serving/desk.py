@@ -24,9 +24,9 @@ class Clock:
 class Desk:
     """A queue, and what became of the tickets that were made for it."""
 
-    def __init__(self, budget: int = BUDGET, cost: Cost = "packed") -> None:
+    def __init__(self, budget: int = BUDGET, cost: Cost = "packed", tokens_per_second: float = 0.0) -> None:
         self.clock = Clock()
-        self.queue = Queue(budget, cost, self.clock)
+        self.queue = Queue(budget, cost, self.clock, lambda: tokens_per_second)
         self.cost = cost
         self.ended: Counter[Ticket] = Counter()
 

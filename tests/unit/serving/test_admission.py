@@ -23,7 +23,20 @@ class Door:
     def __init__(self, speed: float = 100.0, backlog: int = 0, queue_s: float = 20.0) -> None:
         self.speed = speed
         self.backlog = backlog
-        self.admission = Admission(lambda: self.backlog, lambda: self.speed, queue_s)
+        self.due: list[tuple[float, int]] | None = None
+        self.admission = Admission(self, queue_s, clock=lambda: 0.0)
+
+    @property
+    def backlog_tokens(self) -> int:
+        return self.backlog
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.speed
+
+    def promised(self) -> list[tuple[float, int]]:
+        """When nothing else is said, all is due before anything that comes."""
+        return [(0.0, self.backlog)] if self.due is None else self.due
 
     def ask(self, tokens: int, timeout_s: float = 30.0, priority: int = 0) -> Permit:
         """A request of so many tokens, all of them special: nothing is estimated."""
@@ -114,17 +127,56 @@ def test_a_request_is_refused_when_the_queue_is_full_and_told_when_it_will_not_b
     door = Door(speed=100.0, backlog=1_900, queue_s=20.0)
     assert door.admission.max_queued_tokens == 2_000
     door.ask(100).release()
-    with pytest.raises(Overloaded, match=r"19\.0 s of work wait here; send the request again in 1\.0 s") as refused:
-        door.ask(200)
+    door.backlog = 2_100
+    with pytest.raises(Overloaded, match=r"21\.0 s of work wait here; send the request again in 1\.0 s") as refused:
+        door.ask(100)
     assert refused.value.retry_after_s == pytest.approx(1.0)
+
+
+def test_a_large_request_is_let_in_wherever_a_small_one_is() -> None:
+    Door(speed=100.0, backlog=1_990, queue_s=20.0).ask(700)
+    for tokens in (1, 700):
+        with pytest.raises(Overloaded) as refused:
+            Door(speed=100.0, backlog=2_050, queue_s=20.0).ask(tokens)
+        assert refused.value.retry_after_s == pytest.approx(0.5)
 
 
 def test_a_request_that_would_be_too_late_is_refused_at_once() -> None:
     door = Door(speed=100.0, backlog=1_000)
     with pytest.raises(Overloaded) as refused:
         door.ask(100, timeout_s=5.0)
-    # It takes 1 s of its 5, so no more than 4 s of the 10 may wait.
-    assert refused.value.retry_after_s == pytest.approx(6.0)
+    # It may wait for two thirds of its time: 3.33 s of the 10.
+    assert refused.value.retry_after_s == pytest.approx(6.667, abs=1e-3)
+    with pytest.raises(Overloaded) as refused:
+        door.ask(300, timeout_s=5.0)
+    # It takes 3 s of 4.5, since a tenth is left for what is slower than measured: 1.5 s of the 10 may wait.
+    assert refused.value.retry_after_s == pytest.approx(8.5)
+
+
+def test_who_is_in_a_hurry_is_let_in_before_work_that_has_time() -> None:
+    door = Door(speed=100.0, backlog=1_500)
+    door.due = [(30.0, 1_500)]
+    door.ask(100, timeout_s=2.0)
+    with pytest.raises(Overloaded):  # the one before it is due first, and leaves it 0.8 s of 1.8
+        door.ask(100, timeout_s=2.0)
+
+
+def test_nobody_is_let_in_who_would_make_another_late() -> None:
+    door = Door(speed=100.0, backlog=1_500)
+    door.due = [(17.0, 1_500)]  # 15 s of work, and 0.9 * 17 = 15.3 s to do it in
+    door.ask(30, timeout_s=2.0).release()
+    with pytest.raises(Overloaded):
+        door.ask(31, timeout_s=2.0)
+    door.due = [(16.0, 1_500)]  # late already, by our reckoning: nobody is refused for its sake
+    door.ask(31, timeout_s=2.0)
+
+
+def test_work_that_has_time_is_not_endless_room_for_those_in_a_hurry() -> None:
+    door = Door(speed=100.0, backlog=2_100, queue_s=20.0)
+    door.due = [(math.inf, 2_100)]
+    with pytest.raises(Overloaded) as refused:
+        door.ask(10, timeout_s=2.0)
+    assert refused.value.retry_after_s == pytest.approx(21.0 - 4 / 3)  # by then it is let in whatever is due first
 
 
 def test_a_request_larger_than_its_deadline_is_told_that_coming_back_does_not_help() -> None:
@@ -141,20 +193,20 @@ def test_what_is_not_important_may_fill_half_of_the_queue() -> None:
     door = Door(speed=100.0, queue_s=20.0, backlog=1_050)
     with pytest.raises(Overloaded) as refused:
         door.ask(100, priority=1)
-    assert refused.value.retry_after_s == pytest.approx(1.5)
+    assert refused.value.retry_after_s == pytest.approx(0.5)
     door.ask(100, priority=0)
 
 
-def test_a_huge_request_is_let_in_when_nothing_waits_and_only_then() -> None:
+def test_a_huge_request_is_let_in_when_all_that_waits_and_itself_are_in_time() -> None:
     door = Door(speed=100.0, queue_s=20.0)
     huge = door.ask(2_500)
     with pytest.raises(Overloaded):
         door.ask(2_500)
     huge.release()
-    door.backlog = 30
+    door.backlog = 230
     with pytest.raises(Overloaded) as refused:
         door.ask(2_500)
-    assert refused.value.retry_after_s == pytest.approx(0.3)
+    assert refused.value.retry_after_s == pytest.approx(0.3)  # nine tenths of 30 s are 2,700 tokens
     door.work(0.3)
     door.ask(2_500)
 
@@ -198,4 +250,4 @@ def test_a_burst_of_threads_is_let_in_up_to_the_limit_and_no_further() -> None:
         thread.start()
     for thread in threads:
         thread.join(10)
-    assert len(let_in) == 20  # of 400, at 1 s each
+    assert len(let_in) == 21  # of 400, at 1 s each: the last of them finds 20 s waiting, and not a token more

@@ -61,7 +61,7 @@ def test_every_pair_is_scored_once_and_every_request_ends_once_whatever_happens(
     def take() -> bool:
         waiting = {t for t in tickets if t.pending and not t.ended}
         batch = desk.queue.take(wait=False)
-        expired = {t for t in waiting if t.deadline is not None and t.deadline <= desk.clock.now}
+        expired = {t for t in waiting if t.due <= desk.clock.now}
         assert all(isinstance(t.fault, Expired) for t in expired)
         if batch is None:
             assert waiting == expired

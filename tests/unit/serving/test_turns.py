@@ -1,8 +1,8 @@
 """Whose turn it is.
 
 How turns could fail users: a small request waits behind a large one; the large one waits for ever behind a stream of
-small ones; one of long texts gets more of the model than one of
-short ones; work of one priority changes the turns within another.
+small ones, or past the deadline that it was let in for; one of long texts gets more of the model than one of short
+ones; work of one priority changes the turns within another.
 """
 
 from __future__ import annotations
@@ -100,3 +100,34 @@ def test_requests_of_one_moment_are_served_in_the_order_they_came() -> None:
     desk = Desk(budget=10)
     tickets = [desk.put([10]) for _ in range(20)]
     assert [desk.score().tickets_B for _ in tickets] == [[ticket] for ticket in tickets]
+
+
+def test_who_has_time_to_spare_waits_for_those_who_came_later() -> None:
+    desk = Desk(budget=100, tokens_per_second=100.0)
+    desk.put([10] * 50, deadline=30.0)  # 5 s of work
+    desk.score()
+    small = desk.put([10] * 10, deadline=60.0)
+    assert set(shares(desk.score())) == {small}
+
+
+def test_the_earliest_deadline_goes_first_when_there_is_no_time_to_spare() -> None:
+    desk = Desk(budget=100, tokens_per_second=100.0)
+    large = desk.put([10] * 50, deadline=7.0)
+    desk.score()
+    # 4 s of work, at nine tenths of the speed 4.4; two batches are 2.2 s more: past 0.33 s it has to be its turn.
+    desk.clock.now = 0.3
+    first, second = desk.put([10] * 10, deadline=60.0), desk.put([10] * 10, deadline=60.0, priority=-1)
+    assert set(shares(desk.score())) == {second}
+    desk.clock.now = 1.3
+    for _ in range(4):
+        assert set(shares(desk.score())) == {large}
+        desk.clock.now += 1.0
+    assert large.ended
+    assert set(shares(desk.score())) == {first}
+
+
+def test_a_request_without_a_deadline_can_always_wait() -> None:
+    desk = Desk(budget=100, tokens_per_second=100.0)
+    patient, promised = desk.put([10] * 20), desk.put([10] * 10, deadline=2.0)
+    assert set(shares(desk.score())) == {promised}
+    assert set(shares(desk.score())) == {patient}
