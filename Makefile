@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 SOURCES := platform jobs serve tests benchmarks
 CLIENTS := .venv-clients-a .venv-clients-b
 
-.PHONY: setup demo test test-clients check bench bench-serve clean
+.PHONY: setup demo test test-server test-clients check bench bench-serve clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -23,6 +23,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# Real servers that are scaled, updated and killed: minutes of waiting.
+test-server: setup
+	$(BIN)/python -m pytest tests/serving
 
 # Rerankers of other projects, as they are, against our server; what they pin against each other takes two environments.
 test-clients: setup $(CLIENTS:%=%/ready)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import pickle
 import sys
 
@@ -11,8 +10,6 @@ import Stemmer
 
 from crossrank.errors import MissingExtra, SettingsError
 from crossrank.retrieval.analysis import LANGUAGES, SNOWBALL, analyser, choose_language
-
-needs_kiwi = pytest.mark.skipif(importlib.util.find_spec("kiwipiepy") is None, reason="the extra korean is missing")
 
 
 def test_korean_is_cut_into_overlapping_bigrams_of_each_word() -> None:
@@ -104,19 +101,6 @@ def test_auto_goes_by_the_scripts_of_the_sample_and_says_why(sample: list[str], 
 
 def test_a_language_that_is_named_is_kept_whatever_the_sample() -> None:
     assert choose_language("de", ["한국어"]).value == "de"
-
-
-@needs_kiwi
-def test_kiwi_keeps_nouns_and_verb_stems_and_drops_particles_and_endings() -> None:
-    # 독일/NNG 의/JKG 도시/NNG 에서/JKB BMW/SL 를/JKO 만들/VV ㄴ다/EF
-    assert analyser("ko-kiwi")("독일의 도시에서 BMW를 만든다.") == ["독일", "도시", "bmw", "만들"]
-
-
-@needs_kiwi
-def test_kiwi_pickles_after_it_was_used() -> None:
-    kiwi = analyser("ko-kiwi")
-    kiwi("문장")
-    assert pickle.loads(pickle.dumps(kiwi)) == kiwi
 
 
 def test_kiwi_that_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:

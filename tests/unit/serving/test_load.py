@@ -302,4 +302,4 @@ async def fire_at_a_bad_server() -> dict[str, Any]:
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        return await once(settings(url=f"http://127.0.0.1:{port}", rate=20.0, seconds=1.0, timeout_ms=500.0))
+        return await once(settings(url=f"http://127.0.0.1:{port}", rate=40.0, seconds=0.5, timeout_ms=300.0))
