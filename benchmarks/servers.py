@@ -23,12 +23,13 @@ INFINITY = Path(__file__).parents[1] / ".venv-infinity" / "bin" / "infinity_emb"
 
 
 @contextmanager
-def crossrank_server(model: Path, threads: int | None = None) -> Iterator[str]:
-    """`crossrank serve` with one replica; gives its address."""
+def crossrank_server(model: Path, threads: int | None = None, replicas: int = 1) -> Iterator[str]:
+    """`crossrank serve` with a fixed number of replicas; gives its address."""
     port = free_port()
     command = [str(Path(sys.executable).parent / "crossrank"), "serve", "--model", str(model)]
     command += ["--model-name", MODEL_NAME, "--host", "127.0.0.1", "--port", str(port)]
     command += ["--threads", str(threads)] if threads else []
+    command += ["--min-replicas", str(replicas), "--max-replicas", str(replicas)]
     # A drain waits for 30 s otherwise, for nobody.
     with _running("crossrank", command, port, {"RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1"}) as url:
         yield url

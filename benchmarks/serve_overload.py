@@ -1,0 +1,121 @@
+"""Overload: twice the capacity for two minutes, then four fifths of it. What is answered, when, and what it costs.
+
+    python benchmarks/serve_overload.py                      # one replica: 4 minutes on 2 cores
+    python benchmarks/serve_overload.py --replicas 3 --seconds 60
+
+Requests come at random moments and wait for nobody (`serve/load.py`). Their sizes are skewed: each kind is about a
+third of the work. The capacity is the goodput, in pairs a second, while three times a first guess is asked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+from machine import WORK, machine
+from models import minilm
+from servers import crossrank_server
+
+from crossrank.progress import say
+
+SIZES = "5:0.9,50:0.08,200:0.02"
+GUESS = 60.0
+"""Pairs a second of MiniLM on 2 cores, about."""
+CAPACITY_S = 30.0
+AT_REST = 0.8
+"""Of the capacity, what is asked after the overload."""
+BACK_S = 5.0
+"""Seconds after the overload that the server has to be itself again."""
+AFTER_S = 20.0
+LOAD = Path(__file__).parents[1] / "serve" / "load.py"
+
+
+class Memory:
+    """The largest resident set of the replicas, sampled."""
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
+        self.peak_mib = 0.0
+
+    @contextmanager
+    def watched(self) -> Iterator[Memory]:
+        thread = threading.Thread(target=self._watch, daemon=True)
+        thread.start()
+        yield self
+        self._stopped.set()
+        thread.join()
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(0.5):
+            self.peak_mib = max(self.peak_mib, resident_mib())
+
+
+def resident_mib() -> float:
+    """Resident memory of all replicas below this process, in MiB."""
+    total = 0
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if process.cmdline()[:1] and process.cmdline()[0].startswith("ray::ServeReplica"):
+                total += process.memory_info().rss
+        except psutil.Error:
+            continue
+    return total / 2**20
+
+
+def load(url: str, given: argparse.Namespace, pairs_rate: float, seconds: float, seed: int) -> dict[str, Any]:
+    """What `serve/load.py` says of one load."""
+    flags = {"url": url, "pairs-rate": pairs_rate, "seconds": seconds, "documents": SIZES, "seed": seed}
+    flags |= {"timeout-ms": given.timeout_ms}
+    command = [
+        sys.executable,
+        str(LOAD),
+        *(part for name, value in flags.items() for part in (f"--{name}", str(value))),
+    ]
+    told: dict[str, Any] = json.loads(subprocess.check_output(command, text=True).splitlines()[-1])
+    return told
+
+
+def measure(given: argparse.Namespace) -> dict[str, Any]:
+    with crossrank_server(minilm(WORK), replicas=given.replicas) as url:
+        say("finding the capacity")
+        capacity = load(url, given, 3 * GUESS, CAPACITY_S, seed=1)["goodput"]["pairs_per_second"]
+        before = resident_mib()
+        say(f"capacity {capacity} pairs/s; {given.times:g} times as much for {given.seconds:g} s")
+        with Memory().watched() as memory:
+            overload = load(url, given, given.times * capacity, given.seconds, seed=2)
+            load(url, given, AT_REST * capacity, BACK_S, seed=3)
+            after = load(url, given, AT_REST * capacity, AFTER_S, seed=4)
+    return {
+        "replicas": given.replicas,
+        "capacity_pairs_per_second": capacity,
+        "overload": overload,
+        "goodput_of_capacity": round(overload["goodput"]["pairs_per_second"] / capacity, 3),
+        "after": after,
+        "goodput_of_asked_after": round(after["goodput"]["pairs_per_second"] / after["asked"]["pairs_per_second"], 3),
+        "resident_mib_before": round(before),
+        "resident_mib_peak": round(memory.peak_mib),
+    }
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--replicas", type=int, default=1)
+    parser.add_argument("--times", type=float, default=2.0, help="of the capacity")
+    parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--timeout-ms", type=float, default=10_000.0)
+    told = machine() | measure(parser.parse_args(arguments))
+    for key, value in told.items():
+        print(f"{key:28} {value}")
+    print(json.dumps({"benchmark": "serve_overload", **told}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
