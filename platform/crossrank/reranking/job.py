@@ -183,6 +183,7 @@ def _run(settings: RerankSettings, spec: ScorerSpec, sources: Sources, layout: L
     plan = read_plan(layout)
     if plan is None:
         plan = prepare(settings, spec, sources, layout, pool)
+    layout.refuse_foreign_tables(len(plan.rows_of_blocks))
     clock.lap("prepare")
     if isinstance(spec, RerankerSpec):
         spec = replace(spec, precision=plan.precision)

@@ -513,6 +513,23 @@ def test_a_finished_job_that_lost_a_part_makes_it_again(settings: RerankSettings
     assert parts(settings) == whole
 
 
+@pytest.mark.parametrize("name", ["part-00009.parquet", "part-1.parquet", "old.parquet"])
+def test_a_table_that_is_no_part_is_refused_since_readers_would_take_it_for_one(
+    settings: RerankSettings, use_ray: UseRay, name: str
+) -> None:
+    use_ray(InProcess(kill_after=2))
+    with pytest.raises(Killed):
+        rerank(settings, SPEC)
+    foreign = Path(settings.output, name)
+    foreign.write_bytes(Path(settings.output, "part-00000.parquet").read_bytes())
+    ray = use_ray(InProcess())
+    with pytest.raises(OutputError, match=rf"{name} is no part of this job, .*; move it away"):
+        rerank(settings, SPEC)
+    assert ray.scored == []
+    foreign.unlink()
+    assert rerank(settings, SPEC)["rows"]["resumed"] == 2
+
+
 def test_no_run_is_written_from_parts_that_were_swapped(settings: RerankSettings, use_ray: UseRay) -> None:
     use_ray(InProcess())
     rerank(replace(settings, run=None), SPEC)
