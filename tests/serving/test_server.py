@@ -91,7 +91,7 @@ def test_a_client_that_goes_away_is_counted_and_its_work_dropped(server: Server)
         )
 
     before = dropped()
-    large = {"query": QUERY, "texts": ["word " * 400] * 500, "timeout_ms": 60_000}
+    large = {"query": QUERY, "texts": [f"{n} " + "word " * 400 for n in range(500)], "timeout_ms": 60_000}
     with pytest.raises(requests.Timeout):
         post(server, "/rerank", large, timeout=(5, 0.2))
     until = time.monotonic() + 20

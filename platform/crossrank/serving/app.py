@@ -16,7 +16,7 @@ from starlette.types import Message
 
 import crossrank
 from crossrank.serving import dialects
-from crossrank.serving.ask import Answer
+from crossrank.serving.ask import Answer, Ask
 from crossrank.serving.dialects import Limits, Served, Wanted
 from crossrank.serving.faults import (
     Abandoned,
@@ -30,7 +30,8 @@ from crossrank.serving.faults import (
 )
 from crossrank.serving.keys import Keys
 from crossrank.serving.metrics import CONTENT_TYPE, Metrics, added_up
-from crossrank.serving.openapi import describe_bodies
+from crossrank.serving.openapi import describe
+from crossrank.serving.repeats import score_once
 from crossrank.serving.service import Service
 from crossrank.serving.tokens import read_texts, shown_tokens
 
@@ -55,6 +56,8 @@ class Site:
     metrics_of_all: Callable[[], Awaitable[list[str]]] | None = None
     """The series of every replica; None where there is one."""
     num_replicas: Callable[[], int] = lambda: 1
+    score: Callable[[Ask], Awaitable[Answer]] | None = None
+    """Scores with all replicas; None scores with the service alone."""
 
 
 def metrics_text(site: Site) -> str:
@@ -73,7 +76,7 @@ def build_app(site: Site) -> FastAPI:
     )
     app.state.service = site.service
     routes = _Routes(site)
-    for path in dialects.REQUEST_MODELS:
+    for path in dialects.SPOKEN:
         app.add_api_route(path, routes.scores, methods=["POST"], summary=f"Scores, {path}")
     # Where the SDK of AWS posts; /invocations is what SageMaker makes of it.
     app.add_api_route("/endpoints/{endpoint}/invocations", routes.scores, methods=["POST"], include_in_schema=False)
@@ -87,7 +90,7 @@ def build_app(site: Site) -> FastAPI:
     for path in ("/v1/models", "/models"):
         app.add_api_route(path, routes.models, methods=["GET"], summary="The models, as OpenAI lists them")
     app.add_api_route("/metrics", routes.show_metrics, methods=["GET"], summary="Prometheus, all replicas added up")
-    describe_bodies(app)
+    describe(app)
     return app
 
 
@@ -97,6 +100,7 @@ class _Routes:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._service = site.service
+        self._score = site.score or site.service.score
 
     async def scores(self, request: Request) -> Response:
         """Scores in the dialect of the body."""
@@ -111,7 +115,7 @@ class _Routes:
             body = _parsed(await self._read(request))
             wanted = dialects.read(path, body, request.headers, self._site.limits)
             self._check_model(wanted)
-            answer = await _unless_gone(request, self._service.score(wanted.ask))
+            answer = await _unless_gone(request, score_once(self._score, wanted.ask))
         except Fault as fault:
             self._site.metrics.failed(fault)
             return _refusal(path, body, fault, request_id)
@@ -217,8 +221,20 @@ class _Routes:
             "capabilities": ["rerank", "score"],
             "limits": self._limits(),
             "revision": model.revision,
+            "stats": self._stats(),
         }
         return {"object": "list", "data": [entry]}
+
+    def _stats(self) -> dict[str, Any]:
+        """The load, under the names of infinity, which counts texts where this server counts tokens."""
+        admission, queue = self._service.admission, self._service.engine.queue
+        most = admission.max_queued_tokens
+        return {
+            "queue_fraction": round(admission.waiting_tokens / most, 4) if most else 0.0,
+            "queue_absolute": queue.num_tokens,
+            "results_pending": queue.num_tickets,
+            "batch_size": queue.budget,
+        }
 
     def _check_key(self, request: Request) -> None:
         if not self._site.keys.admits(request.headers.get("authorization")):
@@ -234,7 +250,7 @@ class _Routes:
     async def _read(self, request: Request) -> bytes:
         limit = self._site.max_body_bytes
         declared = request.headers.get("content-length", "0")
-        size = int(declared) if declared.isdigit() else 0
+        size = int(declared) if declared.isdecimal() else 0
         chunks: list[bytes] = []
         if size <= limit:
             size = 0

@@ -3,6 +3,8 @@ text-embeddings-inference know it by. A dialect turns it into a body."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from crossrank.errors import CrossrankError
 
 
@@ -17,6 +19,10 @@ class Fault(CrossrankError):
         super().__init__(message)
         self.parameter = parameter
         """The field of the body that is to blame."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By default a copy in another process is made from the message alone, and an Overloaded needs more.
+        return _restored, (type(self), self.args, self.__dict__)
 
 
 class Unparsable(Fault):
@@ -98,3 +104,9 @@ class Abandoned(Fault):
 
     status = 499
     kind = "Cancelled"
+
+
+def _restored(kind: type[Fault], arguments: tuple[Any, ...], state: dict[str, Any]) -> Fault:
+    fault = kind.__new__(kind, *arguments)
+    fault.__dict__.update(state)
+    return fault

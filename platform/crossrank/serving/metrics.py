@@ -49,6 +49,11 @@ class Metrics:
         self._documents = self._counter("rr_documents", "Documents that were scored", "dialect")
         self._cut_documents = self._counter("rr_truncated_documents", "Documents that were cut")
         self._cut_tokens = self._counter("rr_truncated_tokens", "Tokens of documents that were not read")
+        self._fanned_out = self._counter("rr_fanned_out_requests", "Requests that were scored by several replicas")
+        self._overflowed = self._counter(
+            "rr_overflowed_requests", "Requests refused here and scored by another replica"
+        )
+        self._for_siblings = self._counter("rr_sibling_requests", "Requests and slices of other replicas scored here")
         self._loaded = Gauge(
             "rr_model_loaded_info", "The model", ["model", "revision", "dtype"], registry=self._registry
         )
@@ -77,6 +82,18 @@ class Metrics:
     def failed(self, fault: Fault) -> None:
         """A request that did not."""
         self._failures.labels(ERR_OF_KIND.get(fault.kind, "inference")).inc()
+
+    def fanned_out(self) -> None:
+        """A request that was answered by several replicas."""
+        self._fanned_out.inc()
+
+    def overflowed(self) -> None:
+        """A request that was refused here and answered by another replica."""
+        self._overflowed.inc()
+
+    def for_sibling(self) -> None:
+        """A request, or a slice of one, that was scored here for another replica."""
+        self._for_siblings.inc()
 
     def batch(self, batch: Batch) -> None:
         """A batch that was scored."""

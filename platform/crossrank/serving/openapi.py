@@ -1,4 +1,5 @@
-"""What the routes accept, for OpenAPI: the handlers read bodies themselves, so FastAPI cannot find it out."""
+"""What the routes accept and answer, for OpenAPI: the handlers read and write bodies themselves, so FastAPI cannot
+find it out. What is told here is held true by fuzzing the server from it."""
 
 from __future__ import annotations
 
@@ -6,30 +7,124 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic.json_schema import models_json_schema
+from pydantic import TypeAdapter
 
-from crossrank.serving.dialects import REQUEST_MODELS
+from crossrank.serving.dialects import SPOKEN, TIMEOUT_HEADER, Dialect
+from crossrank.serving.dialects.answers import FaultObject, TeiFault
+from crossrank.serving.metrics import CONTENT_TYPE
+from crossrank.serving.tokens import ShownTokens, TokenizeRequest
 
 REFERENCE = "#/components/schemas/{model}"
+REASONS = {
+    400: "The body is not JSON, or there is nothing to score",
+    401: "No key, or none that this server knows",
+    404: "The body names a model that is not here",
+    413: "The body has more bytes than this server reads",
+    422: "A field is missing, has the wrong type, or a value beyond its limit",
+    424: "The model failed; to clients of text-embeddings-inference",
+    429: "Overloaded: come back after retry-after-ms",
+    500: "The model failed",
+    503: "The server starts, drains, or has lost its model",
+    504: "The deadline of the request passed",
+}
+HEADERS = [
+    {
+        "name": TIMEOUT_HEADER,
+        "in": "header",
+        "description": "Seconds that the client waits, where the body has no timeout_ms",
+        "schema": {"type": "number", "exclusiveMinimum": 0},
+    },
+    {
+        "name": "x-request-id",
+        "in": "header",
+        "description": "Comes back as the id of the answer",
+        "schema": {"type": "string"},
+    },
+]
+Schema = dict[str, Any]
 
 
-def describe_bodies(app: FastAPI) -> None:
-    """Let the schema of `app` tell the bodies of each path, and the shapes in them."""
+def describe(app: FastAPI) -> None:
+    """Let the schema of `app` tell the bodies of each path and the shapes in them, every status and every refusal."""
 
-    def openapi() -> dict[str, Any]:
+    def openapi() -> Schema:
         if app.openapi_schema is None:
-            app.openapi_schema = _with_bodies(get_openapi(title=app.title, version=app.version, routes=app.routes))
+            schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            app.openapi_schema = _completed(schema)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _with_bodies(schema: dict[str, Any]) -> dict[str, Any]:
-    models = list(dict.fromkeys(model for models in REQUEST_MODELS.values() for model in models))
-    references, definitions = models_json_schema([(model, "validation") for model in models], ref_template=REFERENCE)
-    schema.setdefault("components", {}).setdefault("schemas", {}).update(definitions["$defs"])
-    for path, kinds in REQUEST_MODELS.items():
-        shapes = [references[(kind, "validation")] for kind in kinds]
-        content = {"application/json": {"schema": {"anyOf": shapes}}}
-        schema["paths"][path]["post"]["requestBody"] = {"required": True, "content": content}
+def _completed(schema: Schema) -> Schema:
+    shapes = _Shapes()
+    paths = schema["paths"]
+    for path, dialects in SPOKEN.items():
+        paths[path]["post"] |= {
+            "parameters": HEADERS,
+            "requestBody": _body(shapes.accepted([dialect.request for dialect in dialects])),
+            "responses": _answers(shapes, [dialect.answer for dialect in dialects], _statuses(dialects)),
+        }
+    paths["/tokenize"]["post"] |= {
+        "requestBody": _body(shapes.accepted([TokenizeRequest])),
+        "responses": _answers(shapes, [ShownTokens], [400, 401, 413, 422]),
+    }
+    for path in ("/info", "/models", "/v1/models"):
+        paths[path]["get"]["responses"] = _answers(shapes, [dict[str, Any]], [401])
+    for path, methods in (("/health", ["get"]), ("/health/ready", ["get"]), ("/ping", ["get", "post"])):
+        for method in methods:
+            paths[path][method]["responses"] = _answers(shapes, [], [503])
+    paths["/health/live"]["get"]["responses"] = _answers(shapes, [], [])
+    text = {"description": "All series", "content": {CONTENT_TYPE: {"schema": {"type": "string"}}}}
+    paths["/metrics"]["get"]["responses"] = {"200": text}
+    schema.setdefault("components", {}).setdefault("schemas", {}).update(shapes.definitions)
     return schema
+
+
+def _statuses(dialects: tuple[Dialect, ...]) -> list[int]:
+    """Every refusal of a path that is spoken in these dialects."""
+    failed = {424 if dialect.speaks_tei else 500 for dialect in dialects}
+    # A model that a body names is looked at in all dialects but those of text-embeddings-inference.
+    return [
+        code for code in REASONS if code not in {404, 424, 500} or code in failed or (code == 404 and 500 in failed)
+    ]
+
+
+class _Shapes:
+    """Schemas of types, with what they refer to gathered in one place."""
+
+    def __init__(self) -> None:
+        self.definitions: Schema = {}
+
+    def accepted(self, kinds: list[Any]) -> Schema:
+        """Any of these, as it is read."""
+        return self._any_of(kinds, "validation")
+
+    def told(self, kinds: list[Any]) -> Schema:
+        """Any of these, as it is written."""
+        return self._any_of(kinds, "serialization")
+
+    def _any_of(self, kinds: list[Any], mode: Any) -> Schema:
+        adapters = [(number, mode, TypeAdapter(kind)) for number, kind in enumerate(kinds)]
+        schemas, extra = TypeAdapter.json_schemas(adapters, ref_template=REFERENCE)
+        self.definitions.update(extra.get("$defs", {}))
+        found: list[Schema] = []
+        for schema in schemas.values():
+            if schema not in found:
+                found.append(schema)
+        return found[0] if len(found) == 1 else {"anyOf": found}
+
+
+def _answers(shapes: _Shapes, told: list[Any], refusals: list[int]) -> Schema:
+    """The 200, which is empty where nothing is told, and the refusals."""
+    answered = {"description": "The answer", **(_content(shapes.told(told)) if told else {})}
+    refused = _content(shapes.told([TeiFault, FaultObject]))
+    return {"200": answered} | {str(code): {"description": REASONS[code], **refused} for code in refusals}
+
+
+def _body(schema: Schema) -> Schema:
+    return {"required": True, **_content(schema)}
+
+
+def _content(schema: Schema) -> Schema:
+    return {"content": {"application/json": {"schema": schema}}}

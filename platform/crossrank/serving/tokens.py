@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NotRequired
+
+from pydantic import ConfigDict, with_config
+from typing_extensions import TypedDict
 
 from crossrank.serving.faults import Empty, Invalid
+
+
+class TokenizeRequest(TypedDict):
+    """What `read_texts` reads."""
+
+    inputs: str | list[str]
+    add_special_tokens: NotRequired[bool | None]
+    """Not there it is true."""
+
+
+@with_config(ConfigDict(extra="forbid"))
+class ShownToken(TypedDict):
+    """A token with the characters of its text from and to, null for special ones."""
+
+    id: int
+    text: str
+    special: bool
+    start: int | None
+    stop: int | None
+
+
+ShownTokens = list[list[ShownToken]]
+"""What `shown_tokens` makes."""
 
 
 def read_texts(body: Any, most: int) -> tuple[list[str], bool]:

@@ -18,15 +18,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pydantic import BaseModel
-
 from crossrank.serving.dialects import cohere, infinity, instances, mixedbread, pipeline, tei, vllm_score
 from crossrank.serving.dialects.reading import shown
 from crossrank.serving.dialects.told import told
 from crossrank.serving.dialects.wanted import Dialect, Limits, Served, Wanted
 from crossrank.serving.faults import Fault, Invalid
 
-__all__ = ["REQUEST_MODELS", "TIMEOUT_HEADER", "Limits", "Served", "Wanted", "fault_body", "read"]
+__all__ = ["SPOKEN", "TIMEOUT_HEADER", "Dialect", "Limits", "Served", "Wanted", "fault_body", "read"]
 
 TIMEOUT_HEADER = "x-request-timeout-seconds"
 """Seconds that a client waits, where the body has no ``timeout_ms``."""
@@ -41,7 +39,7 @@ _INVOCATIONS = (
     *_RERANK[1:],
     *_PREDICT[1:],
 )
-_SPOKEN: dict[str, tuple[Dialect, ...]] = {
+SPOKEN: dict[str, tuple[Dialect, ...]] = {
     "/rerank": _RERANK,
     "/v1/rerank": _RERANK,
     "/v2/rerank": _RERANK,
@@ -57,17 +55,12 @@ _SPOKEN: dict[str, tuple[Dialect, ...]] = {
 _TEI_BY_PATH = ("/rerank", "/predict", "/")
 """Where a body that cannot be read is taken for one of text-embeddings-inference."""
 
-REQUEST_MODELS: dict[str, list[type[BaseModel]]] = {
-    path: [dialect.request for dialect in dialects] for path, dialects in _SPOKEN.items()
-}
-"""What each path accepts, for OpenAPI."""
-
 
 def read(path: str, body: Any, headers: Mapping[str, str], limits: Limits) -> Wanted:
     """What a request wants.
 
     Args:
-        path: one that `REQUEST_MODELS` has.
+        path: one that `SPOKEN` has.
         body: parsed JSON.
         headers: with lower-case names, or a mapping that ignores case.
 
@@ -91,14 +84,14 @@ def fault_body(path: str, body: Any | None, fault: Fault, request_id: str) -> tu
         path: any; one that is not served gets the body that most clients read.
         body: parsed JSON, None where there was none.
     """
-    if isinstance(body, dict) and path in _SPOKEN:
+    if isinstance(body, dict) and path in SPOKEN:
         dialect = _dialect(path, body)
         return told(fault, dialect, dialect.speaks_tei, request_id)
     return told(fault, None, path in _TEI_BY_PATH, request_id)
 
 
 def _dialect(path: str, body: Mapping[str, Any]) -> Dialect:
-    spoken = _SPOKEN[path]
+    spoken = SPOKEN[path]
     return next((dialect for dialect in spoken if dialect.claims(body)), spoken[-1])
 
 

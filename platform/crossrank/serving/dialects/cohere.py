@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from crossrank.serving.ask import Answer
+from crossrank.serving.dialects.answers import Ranking
 from crossrank.serving.dialects.documents import Documents, ids_of, listed, texts_of
 from crossrank.serving.dialects.fields import (
     Count,
@@ -203,5 +204,5 @@ def _costs(answer: Answer, served: Served, logits: bool) -> dict[str, Any]:
     }
 
 
-RERANK = Dialect("cohere", lambda body: "documents" in body, RerankRequest, read)
-VOYAGE = Dialect("voyage", is_voyage, VoyageRequest, read_voyage)
+RERANK = Dialect("cohere", lambda body: "documents" in body, RerankRequest, read, Ranking)
+VOYAGE = Dialect("voyage", is_voyage, VoyageRequest, read_voyage, Ranking)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from crossrank.serving.ask import Answer
+from crossrank.serving.dialects.answers import Ranking
 from crossrank.serving.dialects.cohere import Reading, RerankRequest
 from crossrank.serving.dialects.reading import parsed
 from crossrank.serving.dialects.wanted import Dialect, Limits, Served, Wanted
@@ -48,4 +49,4 @@ def is_infinity(body: Mapping[str, Any]) -> bool:
     return "documents" in body and body.get("raw_scores") is not None
 
 
-RERANK = Dialect("infinity", is_infinity, InfinityRequest, read)
+RERANK = Dialect("infinity", is_infinity, InfinityRequest, read, Ranking)

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from crossrank.serving.ask import Answer, Ask
 from crossrank.serving.dialects import pipeline, tei
+from crossrank.serving.dialects.answers import InstancePredictions
 from crossrank.serving.dialects.fields import Body, check_count
 from crossrank.serving.dialects.reading import parsed
 from crossrank.serving.dialects.wanted import Dialect, Limits, Served, Wanted
@@ -92,4 +93,4 @@ def _slice(answer: Answer, start: int, end: int) -> Answer:
     )
 
 
-INSTANCES = Dialect("instances", lambda body: "instances" in body, InstancesRequest, read)
+INSTANCES = Dialect("instances", lambda body: "instances" in body, InstancesRequest, read, InstancePredictions)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from crossrank.serving.ask import Answer
+from crossrank.serving.dialects.answers import MixedbreadRanking
 from crossrank.serving.dialects.documents import Documents, listed, texts_of
 from crossrank.serving.dialects.fields import (
     Count,
@@ -71,4 +72,4 @@ def is_mixedbread(body: Mapping[str, Any]) -> bool:
     return "input" in body and "query" in body and "documents" not in body
 
 
-RERANK = Dialect("mixedbread", is_mixedbread, MixedbreadRequest, read)
+RERANK = Dialect("mixedbread", is_mixedbread, MixedbreadRequest, read, MixedbreadRanking)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from crossrank.serving.ask import Answer
+from crossrank.serving.dialects.answers import PipelineLabels, Scores
 from crossrank.serving.dialects.fields import Body, Count, Options, ScoreType, Text, check_count, check_query
 from crossrank.serving.dialects.ranking import scores_of
 from crossrank.serving.dialects.reading import parsed
@@ -118,5 +119,5 @@ def _may_cut(parameters: Parameters, limits: Limits) -> bool:
     return parameters.truncation not in (False, "do_not_truncate")
 
 
-PIPELINE = Dialect("pipeline", is_pipeline, PipelineRequest, read, speaks_tei=True)
-TEXT_PAIRS = Dialect("text_pairs", lambda body: "text_pairs" in body, TextPairsRequest, read_text_pairs)
+PIPELINE = Dialect("pipeline", is_pipeline, PipelineRequest, read, PipelineLabels, speaks_tei=True)
+TEXT_PAIRS = Dialect("text_pairs", lambda body: "text_pairs" in body, TextPairsRequest, read_text_pairs, Scores)

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from crossrank.serving.ask import Answer
+from crossrank.serving.dialects.answers import Predictions, RankedTexts
 from crossrank.serving.dialects.fields import Count, Options, Side, Text, Texts, Threshold, check_count, check_query
 from crossrank.serving.dialects.ranking import ranked, scores_of
 from crossrank.serving.dialects.reading import parsed
@@ -124,5 +125,5 @@ def _unpaired(name: str) -> Invalid:
     return Invalid(f"{name} is a single text, and a reranker needs pairs; send [[query, text], ...]", name)
 
 
-RERANK = Dialect("tei", lambda body: "texts" in body, TeiRerank, read_rerank, speaks_tei=True)
-PREDICT = Dialect("tei", lambda body: "inputs" in body, TeiPredict, read_predict, speaks_tei=True)
+RERANK = Dialect("tei", lambda body: "texts" in body, TeiRerank, read_rerank, RankedTexts, speaks_tei=True)
+PREDICT = Dialect("tei", lambda body: "inputs" in body, TeiPredict, read_predict, Predictions, speaks_tei=True)

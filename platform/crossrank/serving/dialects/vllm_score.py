@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from crossrank.serving.ask import Answer
+from crossrank.serving.dialects.answers import PairScores
 from crossrank.serving.dialects.fields import Options, ScoreType, Side, Text, Texts, check_count, check_query
 from crossrank.serving.dialects.ranking import scores_of, usage
 from crossrank.serving.dialects.reading import parsed
@@ -91,4 +92,4 @@ def _listed(side: str | list[str] | None) -> list[str] | None:
     return [side] if isinstance(side, str) else side
 
 
-SCORE = Dialect("vllm_score", lambda body: any(first in body for first, _ in SIDES), ScoreRequest, read)
+SCORE = Dialect("vllm_score", lambda body: any(first in body for first, _ in SIDES), ScoreRequest, read, PairScores)

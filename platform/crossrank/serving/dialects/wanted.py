@@ -58,5 +58,7 @@ class Dialect:
     """The fields that are read."""
     read: Callable[[Mapping[str, Any], str, Limits], Wanted]
     """From a body, the path it came to and the limits. Raises Invalid or Empty."""
+    answer: Any
+    """The type of what `Wanted.render` makes."""
     speaks_tei: bool = False
     """Faults are told as text-embeddings-inference tells them."""

@@ -14,9 +14,13 @@ from ray import serve
 
 from crossrank.scoring.spec import ScorerSpec
 from crossrank.serving.app import Site, build_app, metrics_text
+from crossrank.serving.ask import Answer, Ask
 from crossrank.serving.dialects import Limits
+from crossrank.serving.fan_out import FanOut, estimate
+from crossrank.serving.faults import Fault
 from crossrank.serving.keys import Keys
 from crossrank.serving.metrics import Metrics
+from crossrank.serving.on_ray.siblings import SiblingReplicas, own_name
 from crossrank.serving.service import Deadlines, Service
 
 Result = TypeVar("Result")
@@ -37,6 +41,7 @@ class ReplicaTask:
     max_body_bytes: int
     keys: Keys
     environment: dict[str, str]
+    max_replicas: int
 
 
 @serve.ingress()
@@ -49,10 +54,16 @@ class RerankReplica:
         # than cores it puts them to sleep between any two steps. The engine's thread alone is to have one.
         model: Any = _in_thread_of_its_own(lambda: task.spec.load(task.threads))
         self._service = Service(model, task.deadlines)
-        metrics = Metrics()
+        self._metrics = metrics = Metrics()
         about = model.describe()
         metrics.loaded(task.model_names[0], model.revision, str(about.get("dtype")))
         self._service.engine.on_batch = lambda batch, _: metrics.batch(batch)
+        await self._service.start()
+        fan_out = None
+        if task.max_replicas > 1:
+            siblings = SiblingReplicas()
+            await siblings.start()
+            fan_out = FanOut(self._service, siblings, estimate(self._service), metrics)
         self._site = Site(
             service=self._service,
             model_names=task.model_names,
@@ -61,8 +72,8 @@ class RerankReplica:
             max_body_bytes=task.max_body_bytes,
             metrics=metrics,
             metrics_of_all=self._metrics_of_all,
+            score=fan_out.score if fan_out else None,
         )
-        await self._service.start()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return build_app(self._site)
@@ -79,6 +90,24 @@ class RerankReplica:
     async def metrics_text(self) -> str:
         """The series of this replica, for the one that was asked for those of all."""
         return metrics_text(self._site)
+
+    async def name(self) -> str:
+        """What the other replicas call this one."""
+        return own_name()
+
+    async def score_slice(self, name: str, ask: Ask) -> Answer | Fault | None:
+        """Score for another replica that means the one of this name; None when this is another.
+
+        A fault is a result: raised, it would come out as an error of Ray's, and be logged with its traceback here.
+        """
+        if name != own_name():
+            return None
+        try:
+            answer = await self._service.score(ask)
+        except Fault as fault:
+            return fault
+        self._metrics.for_sibling()
+        return answer
 
     async def __del__(self) -> None:
         self._service.stop()

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import threading
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 os.environ.setdefault("RAY_SERVE_ENABLE_HA_PROXY", "1")  # read when ray.serve is imported
@@ -22,35 +22,81 @@ from crossrank.errors import JobFailed, SettingsError
 from crossrank.progress import Waiting, say
 from crossrank.provenance import provenance
 from crossrank.scoring.loading import check_model, find_model
-from crossrank.scoring.spec import RerankerSpec
+from crossrank.scoring.spec import RerankerSpec, ScorerSpec
 from crossrank.serving.dialects import Limits
 from crossrank.serving.keys import VARIABLE, Keys, read_keys
 from crossrank.serving.on_ray.replica import ReplicaTask, RerankReplica
 from crossrank.serving.on_ray.scaling import replicas_for_backlog
 from crossrank.serving.service import Deadlines
 from crossrank.serving.settings import ReplicaSettings, ServeSettings, refuse_open_door
-from crossrank.settings import from_mapping
+from crossrank.settings import from_mapping, option
 
 APPLICATION = "rerank"
 MAX_ONGOING_REQUESTS = 512
 """Requests inside one replica; what they may cost together is the business of admission."""
+CONTROLLER_ANSWERS_S = 30.0
+"""Seconds in which the controller of a running Ray Serve tells where it listens."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileSettings(ReplicaSettings):
+    """The args of a Serve file. Where to listen is not among them: ``http_options`` of the same file say it."""
+
+    without_keys: bool = option(False, help="Let everybody in, also on an address that others reach.")
 
 
 def build(args: dict[str, Any]) -> Any:
-    """The application that a Serve file names: ``import_path: crossrank.serving.on_ray.start:build``."""
-    return application(from_mapping(ReplicaSettings, args, "args"))
+    """The application that a Serve file names: ``import_path: crossrank.serving.on_ray.start:build``.
+
+    Refused before anything is changed: args that are none, a model that cannot be served, and an address that others
+    reach without a key to ask them for.
+    """
+    settings = from_mapping(FileSettings, args, "args")
+    host = _host_of_running_serve()
+    if host is not None:
+        _refuse_open_file(settings, host)
+    return application(settings)
 
 
-def application(settings: ReplicaSettings) -> Any:
-    """The deployment of one model, bound to its settings. Refuses a model that cannot be served, before it is."""
+def _host_of_running_serve() -> str | None:
+    """Where Ray Serve listens, as the file or the first one before it said; None where it is not running yet.
+
+    `serve deploy` and `serve run FILE` start Serve first, and have the application built by a task of that cluster.
+    """
+    if not ray.is_initialized():
+        return None
+    try:
+        controller = ray.get_actor("SERVE_CONTROLLER_ACTOR", namespace="serve")
+    except ValueError:
+        return None
+    host: str | None = ray.get(controller.get_http_config.remote(), timeout=CONTROLLER_ANSWERS_S).host
+    return host
+
+
+def _refuse_open_file(settings: FileSettings, host: str) -> None:
+    replicas = {each.name: getattr(settings, each.name) for each in fields(FileSettings)}
+    try:
+        refuse_open_door(ServeSettings(**replicas, host=host), bool(_keys(settings)))
+    except SettingsError:
+        raise SettingsError(
+            f"http_options.host is {host}, which others reach, and there are no API keys; give {VARIABLE} to the "
+            f"cluster (ray start) or api_keys: FILE in args, or say without_keys: true to let everybody in"
+        ) from None
+
+
+def application(settings: ReplicaSettings, spec: ScorerSpec | None = None) -> Any:
+    """The deployment of one model, bound to its settings. Refuses a model that cannot be served, before it is.
+
+    Args:
+        spec: what each replica loads; None is the model of the settings itself, and tests have stand-ins for it.
+    """
     folder = find_model(settings.model)
     check_model(folder)
     model = storage.absolute(settings.model) if folder.is_local else settings.model
     device = None if settings.gpus_per_replica else "cpu"
     task = ReplicaTask(
-        spec=RerankerSpec(
-            model, folder.revision, settings.max_length, settings.precision, settings.instruction, device
-        ),
+        spec=spec
+        or RerankerSpec(model, folder.revision, settings.max_length, settings.precision, settings.instruction, device),
         threads=settings.threads or max(1, (os.cpu_count() or 1) // settings.max_replicas),
         model_names=tuple(dict.fromkeys(name for name in (settings.model_name, settings.model, model) if name)),
         limits=Limits(
@@ -62,13 +108,14 @@ def application(settings: ReplicaSettings) -> Any:
         max_body_bytes=int(settings.max_body_mb * 1e6),
         keys=_keys(settings),
         environment=environment(),
+        max_replicas=settings.max_replicas,
     )
     fixed = settings.min_replicas == settings.max_replicas
     scaling = AutoscalingConfig(
         min_replicas=settings.min_replicas,
         max_replicas=settings.max_replicas,
         initial_replicas=max(settings.min_replicas, 1),
-        upscale_delay_s=3.0,
+        upscale_delay_s=1.0,  # the backlog that decides is a mean over the seconds below already
         downscale_delay_s=settings.scale_down_after_s,
         look_back_period_s=5.0,
         metrics_interval_s=1.0,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossrank.serving.dialects import REQUEST_MODELS, Limits, fault_body, read
+from crossrank.serving.dialects import SPOKEN, Limits, fault_body, read
 from crossrank.serving.faults import Fault, Invalid
 from tests.unit.serving.dialects.asked import SERVED, answer, asked, refused
 
@@ -143,10 +143,10 @@ def test_a_header_that_is_no_time_is_refused(value: str) -> None:
 
 
 def test_every_path_has_schemas_to_show() -> None:
-    assert set(REQUEST_MODELS) == {*PATHS, "/invocations"}
-    for models in REQUEST_MODELS.values():
-        assert models
-        assert all(model.model_json_schema()["type"] == "object" for model in models)
+    assert set(SPOKEN) == {*PATHS, "/invocations"}
+    for dialects in SPOKEN.values():
+        assert dialects
+        assert all(dialect.request.model_json_schema()["type"] == "object" for dialect in dialects)
 
 
 @given(st.sampled_from([*PATHS, "/invocations"]), BODIES)

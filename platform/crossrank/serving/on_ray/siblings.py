@@ -1,0 +1,92 @@
+"""The other replicas of this deployment, as one replica reaches them: by name, through a handle of Ray Serve.
+
+A handle sends to any replica it likes, this one included, and Serve refuses a router of our own behind HAProxy. But a
+handle can ask for a replica that has loaded a certain model: so each loads a model of its own name, which is nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from ray import serve
+from ray.exceptions import RayError, RayTaskError
+from ray.serve.exceptions import RayServeException
+
+from crossrank.serving.ask import Answer, Ask
+from crossrank.serving.fan_out import Lost
+from crossrank.serving.faults import Fault
+
+KNOWN_S = 1.0
+"""Seconds for which the names of the replicas are believed."""
+TELL_S = 1.0
+"""Seconds that replicas have to tell their names; whoever hangs is not there."""
+
+
+class SiblingReplicas:
+    """The other replicas. Make it in a replica, and `await start()`."""
+
+    def __init__(self) -> None:
+        context = serve.get_replica_context()
+        self._handle = serve.get_deployment_handle(context.deployment, context.app_name)
+        self._names: list[str] = []
+        self._asked = float("-inf")
+        self._asking: asyncio.Task[None] | None = None
+        self._load_name = serve.multiplexed(_nothing, max_num_models_per_replica=1)
+
+    async def start(self) -> None:
+        """Let the others find this replica by its name."""
+        await self._load_name(own_name())
+
+    async def names(self) -> Sequence[str]:
+        """Those that are there, as of a second ago at most."""
+        if time.monotonic() - self._asked > KNOWN_S:
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self._ask_names())
+            await asyncio.shield(self._asking)  # who goes away leaves the answer to the others that wait for it
+        return self._names
+
+    async def score(self, name: str, ask: Ask) -> Answer:
+        """The scores, by that replica. To cancel it cancels the work there.
+
+        Raises:
+            Fault: its own.
+            Lost: it died, is gone, or cannot be reached.
+        """
+        handle = self._handle.options(method_name="score_slice", multiplexed_model_id=name)
+        response = handle.remote(name, ask)
+        try:
+            told: Answer | Fault | None = await response
+        except asyncio.CancelledError:
+            response.cancel()
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise Lost(f"{name} cancelled its work") from None
+        except RayTaskError:  # a mistake in our own code there
+            raise
+        except (RayError, RayServeException) as error:
+            raise Lost(f"{name} cannot be reached") from error
+        if told is None:
+            raise Lost(f"{name} is gone")
+        if isinstance(told, Fault):
+            raise told
+        return told
+
+    async def _ask_names(self) -> None:
+        try:
+            told = await self._handle.broadcast("name").results_async(timeout_s=TELL_S, return_exceptions=True)
+        except (RayError, RayServeException, TimeoutError):
+            told = []
+        self._names = sorted(name for name in told if isinstance(name, str) and name != own_name())
+        self._asked = time.monotonic()
+
+
+def own_name() -> str:
+    """The name of this replica, by which the others know it."""
+    return str(serve.get_replica_context().replica_tag)
+
+
+async def _nothing(name: str) -> None:
+    return None

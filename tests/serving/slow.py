@@ -1,0 +1,47 @@
+"""A model that is slow without work: how replicas scale is measured, and not how many cores this machine has."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from crossrank.scoring.reranker import Reranker
+from crossrank.serving.on_ray.start import application
+from crossrank.serving.settings import ReplicaSettings
+from crossrank.settings import from_mapping
+
+BUDGET = 1024
+"""Token slots of a batch."""
+BATCH_S = 0.1
+"""What each batch takes at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlowSpec:
+    """Loads a `Slow`."""
+
+    model: str
+    revision: str = "slow"
+
+    def load(self, threads: int | None) -> Any:
+        return Slow(Reranker.load(self.model, "cpu", budget=BUDGET))
+
+
+class Slow:
+    """A reranker that sleeps for a while at every batch."""
+
+    def __init__(self, reranker: Reranker) -> None:
+        self._reranker = reranker
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reranker, name)
+
+    def read(self, launched: Any) -> Any:
+        time.sleep(BATCH_S)
+        return self._reranker.read(launched)
+
+
+def build(args: dict[str, Any]) -> Any:
+    """The application, with the args of any file of serve/."""
+    return application(from_mapping(ReplicaSettings, args, "args"), SlowSpec(args["model"]))
