@@ -58,13 +58,24 @@ class Memory:
             self.peak_mib = max(self.peak_mib, resident_mib())
 
 
-def resident_mib() -> float:
-    """Resident memory of all replicas below this process, in MiB."""
-    total = 0
+def replicas() -> list[psutil.Process]:
+    """Processes of replicas below this one."""
+    found = []
     for process in psutil.Process().children(recursive=True):
         try:
             if process.cmdline()[:1] and process.cmdline()[0].startswith("ray::ServeReplica"):
-                total += process.memory_info().rss
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def resident_mib() -> float:
+    """Resident memory of all replicas, in MiB."""
+    total = 0
+    for process in replicas():
+        try:
+            total += process.memory_info().rss
         except psutil.Error:
             continue
     return total / 2**20

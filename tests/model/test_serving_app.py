@@ -21,6 +21,7 @@ from crossrank.serving.app import Site, build_app
 from crossrank.serving.ask import Ask
 from crossrank.serving.dialects import Limits
 from crossrank.serving.keys import Keys
+from crossrank.serving.quotas import Quotas
 from crossrank.serving.service import Deadlines, Service
 
 QUERY = "how long does it take to charge?"
@@ -139,9 +140,40 @@ def test_without_a_key_nothing_is_told_but_health_and_metrics(reranker: Reranker
             assert KEY not in answer.text
         for authorization in (f"Bearer {KEY}", f"bearer {KEY}", KEY):
             assert client.post("/rerank", json=body, headers={"authorization": authorization}).status_code == 200
+        signed = {"authorization": "AWS4-HMAC-SHA256 Credential=x"}
+        assert client.post("/invocations", json=body, headers=signed).status_code == 401
+        for name in ("x-api-key", "x-amzn-sagemaker-custom-attributes"):
+            assert client.post("/invocations", json=body, headers=signed | {name: KEY}).status_code == 200
         assert [client.get(path).status_code for path in ("/info", "/v1/models")] == [401, 401]
         assert client.post("/tokenize", json={"inputs": "a"}).status_code == 401
         assert [client.get(path).status_code for path in ("/health", "/health/live", "/ping", "/metrics")] == [200] * 4
+
+
+def test_a_key_gets_what_it_may_use_and_no_more(reranker: Reranker) -> None:
+    other = "another-key-of-23-chars"
+    with served(reranker, keys=Keys([KEY, other]), quotas=Quotas(1.0)) as client:
+
+        def ask(key: str, documents: list[str]) -> Any:
+            body = {"query": "q", "documents": documents}
+            return client.post("/v2/rerank", json=body, headers={"authorization": f"Bearer {key}"})
+
+        answer = ask(KEY, DOCUMENTS)
+        tokens = answer.json()["usage"]["total_tokens"]
+        assert tokens > 10  # what was saved up
+        refusal = ask(KEY, ["a"])
+        assert (refusal.status_code, refusal.json()["error_type"]) == (429, "Overloaded")
+        # To the next token; a moment has passed.
+        assert int(refusal.headers["retry-after-ms"]) == pytest.approx((tokens - 10 + 1) * 1000, abs=1000)
+        assert ask(KEY, []).status_code == 400  # what is wrong is told as such
+        assert ask(other, ["a"]).status_code == 200
+
+
+def test_a_key_does_not_pay_for_what_was_refused(reranker: Reranker) -> None:
+    with served(reranker, keys=Keys([KEY]), quotas=Quotas(1.0)) as client:
+        headers = {"authorization": f"Bearer {KEY}"}
+        too_long = {"query": "word " * 1_000, "documents": DOCUMENTS}
+        assert client.post("/v2/rerank", json=too_long, headers=headers).status_code == 422
+        assert client.post("/v2/rerank", json={"query": "q", "documents": ["a"]}, headers=headers).status_code == 200
 
 
 def test_a_key_is_asked_for_before_the_body_is_read(reranker: Reranker) -> None:
@@ -162,7 +194,7 @@ def test_a_full_queue_is_told_with_an_honest_time(reranker: Reranker) -> None:
 
 
 def test_more_work_than_its_deadline_allows_is_no_reason_to_come_back(client: TestClient) -> None:
-    body = {"query": QUERY, "documents": ["word " * 50] * 9_000, "timeout_ms": 1}
+    body = {"query": QUERY, "documents": [f"{n} " + "word " * 50 for n in range(9_000)], "timeout_ms": 1}
     answer = client.post("/v1/rerank", json=body)
     assert (answer.status_code, "retry-after" in answer.headers) == (422, False)
     assert "timeout_ms" in answer.json()["message"]

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import json
+import re
+import shlex
 import socket
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -16,7 +20,7 @@ import requests
 
 from crossrank import Reranker
 from tests.serving.conftest import KEY
-from tests.serving.server import STARTS_S, Server
+from tests.serving.server import ROOT, STARTS_S, Server
 
 QUERY = "how long does it take to charge?"
 DOCUMENTS = ["Charging takes 4.5 hours.", "충전은 약 4시간 30분 걸립니다.", "The warranty is one year."]
@@ -40,6 +44,24 @@ def test_scores_over_http_are_those_of_the_reranker(server: Server, model: str) 
         dict(enumerate(logits.tolist())), abs=1e-5
     )
     assert answer.headers["x-request-id"]
+
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CURLS = re.findall(r"(?:^|`)(curl localhost:8000/.*?})'", README, re.MULTILINE)
+
+
+def test_the_readme_has_a_curl_line_for_each_route() -> None:
+    routes = {line.split()[1].removeprefix("localhost:8000") for line in CURLS}
+    assert routes >= {"/rerank", "/v2/rerank", "/v1/reranking", "/score", "/predict", "/invocations"}
+
+
+@pytest.mark.parametrize("line", CURLS)
+def test_a_curl_line_of_the_readme_is_answered(server: Server, line: str) -> None:
+    words = shlex.split(line.replace("localhost:8000", f"127.0.0.1:{server.port}") + "'")
+    key = ["-H", f"authorization: {HEADERS['authorization']}"]
+    done = subprocess.run([*words, *key, "--silent", "--fail-with-body"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)
 
 
 def test_many_clients_at_once_each_get_their_own_scores(server: Server) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -76,6 +76,8 @@ class Reranker:
         self.device = device
         self.dtype = dtype
         self.budget = budget
+        self.on_memory_retry: Callable[[], None] = lambda: None
+        """Called when a batch is halved, since the GPU's memory did not hold it."""
         self.cut: Counter[str] = Counter()
         """Documents and queries that `score` cut to the window since it was loaded."""
         self._forward = forward
@@ -281,6 +283,7 @@ class Reranker:
             if half < self.budget.value:  # later batches of the window were cut with the old budget
                 self.budget = Chosen(half, f"half of a batch of {slots} slots that ran out of GPU memory")
                 logger.warning("out of GPU memory; the token budget is now %s", self.budget)
+        self.on_memory_retry()
         torch.cuda.empty_cache()
         middle = len(batch_B) // 2
         return self._run(ids_P, first_P, batch_B[:middle]) + self._run(ids_P, first_P, batch_B[middle:])

@@ -95,19 +95,21 @@ class Admission:
         """Tokens that may wait; 0 while the speed is not known."""
         return int(self._queue_s * self._backlog.tokens_per_second)
 
-    def admit(
-        self, num_characters: int, num_documents: int, special_tokens: int, timeout_s: float, priority: int = 0
-    ) -> Permit:
+    def estimate(self, num_characters: int) -> int:
+        """The tokens that so many characters make, without special tokens."""
+        return math.ceil(num_characters * self._ratio)
+
+    def admit(self, tokens: int, timeout_s: float, priority: int = 0) -> Permit:
         """Let a request in.
 
         Args:
+            tokens: that it will make the model read, special tokens included.
             priority: above 0 it may fill but a part of the queue, so that it is shed first.
 
         Raises:
             Overloaded: as much waits as may, or it would wait past its deadline.
             Invalid: it takes longer than its deadline on an idle server, so that coming back does not help.
         """
-        tokens = math.ceil(num_characters * self._ratio) + num_documents * special_tokens
         with self._lock:
             self._refuse(tokens, timeout_s, self._queue_s * (SHARE_OF_UNIMPORTANT if priority > 0 else 1.0))
             permit = Permit(self, self._clock() + timeout_s, tokens)
@@ -150,7 +152,9 @@ class Admission:
             return
         retry_s = max(min(surplus, waiting) / rate, LEAST_RETRY_S)  # an empty queue lets it in
         raise Overloaded(
-            f"{waiting / rate:,.1f} s of work wait here; send the request again in {retry_s:,.1f} s", retry_s
+            f"{waiting / rate:,.1f} s of work wait here; send the request again in {retry_s:,.1f} s",
+            retry_s,
+            "queue" if too_much >= too_late else "deadline",
         )
 
     def _is_in_time(self, tokens: int, timeout_s: float, most_ahead: float, rate: float) -> bool:

@@ -21,6 +21,7 @@ from crossrank.serving.dialects import Limits, Served, Wanted
 from crossrank.serving.faults import (
     Abandoned,
     Fault,
+    Invalid,
     NotReady,
     Overloaded,
     TooLarge,
@@ -31,6 +32,7 @@ from crossrank.serving.faults import (
 from crossrank.serving.keys import Keys
 from crossrank.serving.metrics import CONTENT_TYPE, Metrics, added_up
 from crossrank.serving.openapi import describe
+from crossrank.serving.quotas import Quotas
 from crossrank.serving.repeats import score_once
 from crossrank.serving.service import Service
 from crossrank.serving.tokens import read_texts, shown_tokens
@@ -38,8 +40,14 @@ from crossrank.serving.tokens import read_texts, shown_tokens
 MAX_BODY_BYTES = 32_000_000
 UNNAMED = {None, "", "default/not-specified"}
 """What clients send as a model when they name none."""
+KEY_HEADERS = ("authorization", "x-api-key", "x-amzn-sagemaker-custom-attributes")
+"""Where a key may be. The SDK of AWS has its signature in the first, and lets its caller set the last."""
 
 Result = TypeVar("Result")
+
+
+async def _alone() -> int:
+    return 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,9 @@ class Site:
     metrics: Metrics = field(default_factory=Metrics)
     metrics_of_all: Callable[[], Awaitable[list[str]]] | None = None
     """The series of every replica; None where there is one."""
-    num_replicas: Callable[[], int] = lambda: 1
+    num_replicas: Callable[[], Awaitable[int]] = _alone
+    quotas: Quotas | None = None
+    """What each key may use; None lets each use what there is."""
     score: Callable[[Ask], Awaitable[Answer]] | None = None
     """Scores with all replicas; None scores with the service alone."""
 
@@ -111,11 +121,11 @@ class _Routes:
         self._site.metrics.arrived(method)
         body: Any = None
         try:
-            self._check_key(request)
+            key = self._key(request)
             body = _parsed(await self._read(request))
             wanted = dialects.read(path, body, request.headers, self._site.limits)
             self._check_model(wanted)
-            answer = await _unless_gone(request, score_once(self._score, wanted.ask))
+            answer = await _unless_gone(request, self._paid(key, wanted.ask))
         except Fault as fault:
             self._site.metrics.failed(fault)
             return _refusal(path, body, fault, request_id)
@@ -126,11 +136,29 @@ class _Routes:
         served = Served(self._site.model_names[0], self._service.model.revision, request_id, int(time.time()))
         return _json(200, wanted.render(answer, served), self._headers(answer))
 
+    async def _paid(self, key: int, ask: Ask) -> Answer:
+        """The scores, out of what the key may use."""
+        quotas = self._site.quotas
+        if quotas is None:
+            return await score_once(self._score, ask)
+        tokens, num_replicas = self._service.estimated_tokens(ask), await self._site.num_replicas()
+        quotas.pay(key, tokens, num_replicas)
+        spent = tokens
+        try:
+            answer = await score_once(self._score, ask)
+            spent = answer.num_tokens
+            return answer
+        except (Overloaded, Invalid):  # refused before any work
+            spent = 0
+            raise
+        finally:
+            quotas.settle(key, spent - tokens, num_replicas)
+
     async def tokenize(self, request: Request) -> Response:
         """Tokens as text-embeddings-inference shows them."""
         body: Any = None
         try:
-            self._check_key(request)
+            self._key(request)
             body = _parsed(await self._read(request))
             texts, special = read_texts(body, self._site.limits.max_documents)
             return _json(200, shown_tokens(self._service.model.encoder.tokenizer.hf, texts, special))
@@ -151,11 +179,11 @@ class _Routes:
 
     async def info(self, request: Request) -> Response:
         """What text-embeddings-inference tells under /info, and our limits."""
-        return self._told(request, self._info)
+        return await self._told(request, self._info)
 
     async def models(self, request: Request) -> Response:
         """The model as OpenAI's list has it."""
-        return self._told(request, self._models)
+        return await self._told(request, self._models)
 
     async def show_metrics(self) -> Response:
         """All series, those of other replicas added."""
@@ -163,14 +191,14 @@ class _Routes:
         texts = await of_all() if of_all is not None else [metrics_text(self._site)]
         return Response(added_up(texts), media_type=CONTENT_TYPE)
 
-    def _told(self, request: Request, tell: Callable[[], Any]) -> Response:
+    async def _told(self, request: Request, tell: Callable[[], Awaitable[Any]]) -> Response:
         try:
-            self._check_key(request)
+            self._key(request)
         except Fault as fault:
             return _refusal(_path(request), None, fault, "")
-        return _json(200, tell())
+        return _json(200, await tell())
 
-    def _info(self) -> dict[str, Any]:
+    async def _info(self) -> dict[str, Any]:
         model, limits = self._service.model, self._site.limits
         about = model.describe()
         return {
@@ -192,7 +220,7 @@ class _Routes:
             "model": about,
             "limits": self._limits(),
             "score_type": "probability",
-            "replicas": self._site.num_replicas(),
+            "replicas": await self._site.num_replicas(),
         }
 
     def _limits(self) -> dict[str, Any]:
@@ -208,7 +236,7 @@ class _Routes:
             "max_timeout_s": deadlines.most_s,
         }
 
-    def _models(self) -> dict[str, Any]:
+    async def _models(self) -> dict[str, Any]:
         name, model = self._site.model_names[0], self._service.model
         entry = {
             "id": name,
@@ -236,9 +264,12 @@ class _Routes:
             "batch_size": queue.budget,
         }
 
-    def _check_key(self, request: Request) -> None:
-        if not self._site.keys.admits(request.headers.get("authorization")):
-            raise Unauthorized("the Authorization header holds no key of this server; send Authorization: Bearer KEY")
+    def _key(self, request: Request) -> int:
+        found = [self._site.keys.which(request.headers.get(name)) for name in KEY_HEADERS]
+        for key in found:
+            if key is not None:
+                return key
+        raise Unauthorized("the Authorization header holds no key of this server; send Authorization: Bearer KEY")
 
     def _check_model(self, wanted: Wanted) -> None:
         if wanted.model not in UNNAMED and wanted.model not in self._site.model_names:

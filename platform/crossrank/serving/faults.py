@@ -3,9 +3,12 @@ text-embeddings-inference know it by. A dialect turns it into a body."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from crossrank.errors import CrossrankError
+
+ShedReason = Literal["queue", "deadline", "key"]
+"""The queue is full; it would have to wait past its deadline; its key has used up what it may."""
 
 
 class Fault(CrossrankError):
@@ -68,14 +71,15 @@ class UnknownModel(Fault):
 
 
 class Overloaded(Fault):
-    """The queue is full; try again after `retry_after_s`."""
+    """More was asked than can be done now; try again after `retry_after_s`."""
 
     status = 429
     kind = "Overloaded"
 
-    def __init__(self, message: str, retry_after_s: float) -> None:
+    def __init__(self, message: str, retry_after_s: float, reason: ShedReason = "queue") -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.reason = reason
 
 
 class NotReady(Fault):

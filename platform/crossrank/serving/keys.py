@@ -26,14 +26,18 @@ class Keys:
     def __repr__(self) -> str:
         return f"Keys({len(self._digests)})"
 
-    def admits(self, authorization: str | None) -> bool:
-        """Whether an ``Authorization`` header holds a key: ``Bearer KEY``, or the bare key that some clients send."""
+    def which(self, authorization: str | None) -> int | None:
+        """The number of the key that an ``Authorization`` header holds, None where it holds none.
+
+        ``Bearer KEY``, or the bare key that some clients send. Where there are no keys, everybody has number 0.
+        """
         if not self._digests:
-            return True
+            return 0
         scheme, _, rest = (authorization or "").strip().partition(" ")
         digest = _digest(rest.strip() if scheme.lower() == "bearer" else (authorization or "").strip())
         # All of them, whichever fits: the time tells nothing.
-        return sum([hmac.compare_digest(digest, known) for known in self._digests]) > 0
+        fits = [hmac.compare_digest(digest, known) for known in self._digests]
+        return fits.index(True) if any(fits) else None
 
 
 def read_keys(file: str | None, environment: str | None) -> list[str]:

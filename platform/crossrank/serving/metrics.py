@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+import numpy as np
+from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from crossrank.batching import Cost
 from crossrank.serving.ask import Answer
 from crossrank.serving.fair_queue import Batch
-from crossrank.serving.faults import Fault
+from crossrank.serving.faults import Abandoned, Expired, Fault, Overloaded
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
 TOKENS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 65536)
+RATIOS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
+PROBABILITIES = tuple(tenth / 10 for tenth in range(1, 11))
 PAIRS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 ERR_OF_KIND = {
     "Validation": "validation",
@@ -43,6 +48,8 @@ class Metrics:
         self._input_length = self._histogram("te_request_input_length", "Tokens of a pair", TOKENS)
         self._batch_pairs = self._histogram("te_batch_next_size", "Pairs of a batch", PAIRS)
         self._batch_tokens = self._histogram("te_batch_next_tokens", "Tokens of a batch", TOKENS)
+        self._padding = self._histogram("rr_batch_padding_ratio", "Share of a batch that is padding", RATIOS)
+        self._scores = ScoreHistogram(self._registry)
         self._queue_size = self._gauge("te_queue_size", "Requests in the queue")
         self._queued_tokens = self._gauge("rr_queue_tokens", "Tokens queued, admitted or being scored")
         self._speed = self._gauge("rr_tokens_per_second", "Measured tokens a second of this model")
@@ -54,6 +61,10 @@ class Metrics:
             "rr_overflowed_requests", "Requests refused here and scored by another replica"
         )
         self._for_siblings = self._counter("rr_sibling_requests", "Requests and slices of other replicas scored here")
+        self._shed = self._counter("rr_shed", "Requests refused with 429", "reason")
+        self._expired = self._counter("rr_deadline_expired", "Requests whose deadline passed")
+        self._cancelled = self._counter("rr_client_cancelled", "Requests whose client went away")
+        self._memory_retries = self._counter("rr_oom_retries", "Batches halved for want of GPU memory")
         self._loaded = Gauge(
             "rr_model_loaded_info", "The model", ["model", "revision", "dtype"], registry=self._registry
         )
@@ -73,6 +84,7 @@ class Metrics:
         self._tokenization.observe(answer.timing.tokenization_s)
         self._queueing.observe(answer.timing.queue_s)
         self._inference.observe(answer.timing.inference_s)
+        self._scores.observe(answer.logits_C)
         for tokens in answer.tokens_C.tolist():
             self._input_length.observe(tokens)
         self._documents.labels(dialect).inc(len(answer.tokens_C))
@@ -82,6 +94,12 @@ class Metrics:
     def failed(self, fault: Fault) -> None:
         """A request that did not."""
         self._failures.labels(ERR_OF_KIND.get(fault.kind, "inference")).inc()
+        if isinstance(fault, Overloaded):
+            self._shed.labels(fault.reason).inc()
+        elif isinstance(fault, Expired):
+            self._expired.inc()
+        elif isinstance(fault, Abandoned):
+            self._cancelled.inc()
 
     def fanned_out(self) -> None:
         """A request that was answered by several replicas."""
@@ -95,10 +113,16 @@ class Metrics:
         """A request, or a slice of one, that was scored here for another replica."""
         self._for_siblings.inc()
 
-    def batch(self, batch: Batch) -> None:
-        """A batch that was scored."""
+    def batch(self, batch: Batch, cost: Cost) -> None:
+        """A batch that was scored by a forward of this cost."""
         self._batch_pairs.observe(len(batch.units_B))
         self._batch_tokens.observe(batch.num_tokens)
+        slots = len(batch.units_B) * max(map(len, batch.ids_B)) if cost == "padded" else batch.num_tokens
+        self._padding.observe(1.0 - batch.num_tokens / slots)
+
+    def memory_retry(self) -> None:
+        """A batch that was halved, since the GPU's memory did not hold it."""
+        self._memory_retries.inc()
 
     def text(self, queue_size: int, queued_tokens: float, tokens_per_second: float) -> str:
         """All series in Prometheus' text format, to be shown by `added_up`."""
@@ -115,6 +139,33 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, buckets: Iterable[float]) -> Histogram:
         return Histogram(name, text, buckets=tuple(buckets), registry=self._registry)
+
+
+class ScoreHistogram:
+    """How the scores lie, as probabilities: when they drift, the model or what it is asked has changed.
+
+    A histogram of prometheus_client takes one value at a time, which is too slow for 10,000 documents.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._counts = np.zeros(len(PROBABILITIES), dtype=np.int64)
+        self._sum = 0.0
+        registry.register(self)
+
+    def observe(self, logits_C: NDArray[np.float32]) -> None:
+        """Scores of one request, as logits."""
+        probability_C = 1.0 / (1.0 + np.exp(-np.clip(logits_C, -80, 80).astype(np.float64)))
+        places_C = np.searchsorted(PROBABILITIES[:-1], probability_C)
+        self._counts += np.bincount(places_C, minlength=len(self._counts))
+        self._sum += float(probability_C.sum())
+
+    def collect(self) -> Iterator[Metric]:
+        """For the registry."""
+        family = HistogramMetricFamily("rr_score_histogram", "Scores as probabilities")
+        totals = np.cumsum(self._counts).tolist()
+        bounds = [*map(str, PROBABILITIES[:-1]), "+Inf"]
+        family.add_metric([], list(zip(bounds, totals, strict=True)), self._sum)
+        yield family
 
 
 def added_up(texts: Iterable[str]) -> str:

@@ -100,9 +100,8 @@ class Service:
         began = time.monotonic()
         timeout_s = self._timeout(ask, patient)
         admission = self.admission
-        window = int(self.model.encoder.max_length / admission.tokens_per_character)
-        num_characters = ask.characters_within(window)
-        permit = admission.admit(num_characters, len(ask.documents), self._special_tokens, timeout_s, ask.priority)
+        num_characters = self._characters(ask)
+        permit = admission.admit(self.estimated_tokens(ask), timeout_s, ask.priority)
         try:
             encoded = await self._encode(ask)
             admission.counted(num_characters, encoded.num_tokens - len(encoded.ids_U) * self._special_tokens)
@@ -119,6 +118,13 @@ class Service:
         started = ticket.started or now
         timing = Timing(encoded_at - began, started - encoded_at, now - started, now - began)
         return _answer(ask, encoded, ticket, timing)
+
+    def estimated_tokens(self, ask: Ask) -> int:
+        """What a request will make the model read, by its characters."""
+        return self.admission.estimate(self._characters(ask)) + len(ask.documents) * self._special_tokens
+
+    def _characters(self, ask: Ask) -> int:
+        return ask.characters_within(int(self.model.encoder.max_length / self.admission.tokens_per_character))
 
     async def check(self) -> None:
         """Raise NotReady unless the model scored something lately, or does so now."""

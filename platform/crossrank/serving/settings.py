@@ -22,6 +22,7 @@ class ReplicaSettings:
     gpus_per_replica: float = option(0.0, help="GPUs of a replica, a fraction to share one.")
     threads: int | None = option(None, help="CPU threads of a replica; default the cores over --max-replicas.")
     api_keys: str | None = option(None, help="File of API keys, one a line; CROSSRANK_API_KEYS holds more.")
+    tokens_per_key: float | None = option(None, help="Tokens a second that one API key may use; default no limit.")
     max_length: int = option(512, help="Tokens of query, document and special tokens together.")
     precision: Literal["fp32", "bf16", "fp16"] | None = option(None, help="Number format; fp32 on CPU, bf16 on GPU.")
     instruction: str | None = option(None, help="What relevant means, for models that read a prompt.")
@@ -40,6 +41,8 @@ class ReplicaSettings:
             raise SettingsError(
                 f"--max-replicas is {self.max_replicas}, under --min-replicas ({self.min_replicas}); raise it"
             )
+        if self.tokens_per_key is not None and not self.tokens_per_key > 0:
+            raise SettingsError(f"--tokens-per-key is {self.tokens_per_key}; use a number above 0, or leave it out")
         for name in ("scale_down_after_s", "max_body_mb", "default_timeout_s", "max_timeout_s", "max_queue_s"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"--{name.replace('_', '-')} is {getattr(self, name)}; use a number above 0")

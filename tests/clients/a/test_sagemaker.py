@@ -1,7 +1,7 @@
 """boto3's sagemaker-runtime, with `endpoint_url` at our server.
 
-A container on SageMaker is asked for no key. Here the server has keys, and AWS's signature would take the header that
-they come in; so requests go unsigned, and an event handler, which botocore has for this, adds the key.
+A container on SageMaker is asked for no key. Here the server has keys; AWS's signature takes the header that they come
+in, so the key goes into CustomAttributes, which the SDK hands through.
 """
 
 import json
@@ -9,7 +9,6 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -17,15 +16,19 @@ from tests.clients.asked import MODEL, WRONG_KEY, Asked
 
 
 def invoke(url: str, key: str, body: dict[str, Any]) -> Any:
-    config = Config(signature_version=UNSIGNED, retries={"max_attempts": 0})
-    client = boto3.client("sagemaker-runtime", region_name="ap-northeast-2", endpoint_url=url, config=config)
-
-    def add_key(params: dict[str, Any], **_: Any) -> None:
-        params["headers"]["Authorization"] = f"Bearer {key}"
-
-    client.meta.events.register("before-call.sagemaker-runtime.InvokeEndpoint", add_key)
+    client = boto3.client(
+        "sagemaker-runtime",
+        region_name="ap-northeast-2",
+        endpoint_url=url,
+        aws_access_key_id="nobody",
+        aws_secret_access_key="nothing",
+        config=Config(retries={"max_attempts": 0}),
+    )
     answer = client.invoke_endpoint(
-        EndpointName="ko-reranker", ContentType="application/json", Body=json.dumps(body).encode()
+        EndpointName="ko-reranker",
+        ContentType="application/json",
+        CustomAttributes=f"Bearer {key}",
+        Body=json.dumps(body).encode(),
     )
     return json.loads(answer["Body"].read())
 

@@ -39,8 +39,8 @@ class Door:
         return [(0.0, self.backlog)] if self.due is None else self.due
 
     def ask(self, tokens: int, timeout_s: float = 30.0, priority: int = 0) -> Permit:
-        """A request of so many tokens, all of them special: nothing is estimated."""
-        return self.admission.admit(0, 1, tokens, timeout_s, priority)
+        """A request of so many tokens."""
+        return self.admission.admit(tokens, timeout_s, priority)
 
     def refusal(self, tokens: int, timeout_s: float) -> float | None:
         """When to come back; None where it is let in."""
@@ -57,10 +57,9 @@ class Door:
 # what a request counts
 
 
-def test_a_request_counts_its_characters_by_the_ratio_and_its_special_tokens() -> None:
-    door = Door()
-    door.admission.admit(num_characters=1_000, num_documents=10, special_tokens=4, timeout_s=30.0)
-    assert door.admission.waiting_tokens == 350 + 40
+def test_characters_count_by_the_ratio_and_never_less() -> None:
+    admission = Door().admission
+    assert [admission.estimate(characters) for characters in (0, 1, 1_000, 1_001)] == [0, 1, 350, 351]
 
 
 def test_the_ratio_learns_from_the_requests_that_were_counted() -> None:
@@ -104,11 +103,11 @@ def test_a_place_is_given_back_once_though_it_is_released_twice_and_by_many_thre
     assert door.admission.waiting_tokens == 0
 
 
-@given(st.lists(st.tuples(st.integers(0, 5_000), st.integers(1, 9)), max_size=20))
+@given(st.lists(st.integers(0, 5_000), max_size=20))
 @settings(max_examples=50)
-def test_nothing_stays_counted_once_all_are_released(asks: list[tuple[int, int]]) -> None:
+def test_nothing_stays_counted_once_all_are_released(asks: list[int]) -> None:
     door = Door(speed=0.0)
-    permits = [door.admission.admit(characters, documents, 3, 30.0) for characters, documents in asks]
+    permits = [door.ask(tokens) for tokens in asks]
     for permit in permits[1::2] + permits[::2]:
         permit.release()
     assert door.admission.waiting_tokens == 0

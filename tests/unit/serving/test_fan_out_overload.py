@@ -83,7 +83,7 @@ class Replica:
         assert ask.timeout_s is not None
         num = len(ask.documents)
         deadline = self._clock() + ask.timeout_s
-        permit = self._admission.admit(0, num, PAIR_TOKENS, ask.timeout_s)
+        permit = self._admission.admit(num * PAIR_TOKENS, ask.timeout_s)
         ended = asyncio.Event()
         ids = [np.zeros(PAIR_TOKENS, dtype=np.int32)] * num
         ticket = Ticket(ids, np.full(num, PAIR_TOKENS, np.int32), lambda _: ended.set(), 0, deadline)

@@ -12,18 +12,21 @@ FIRST, SECOND = "a-key-of-24-characters-1", "a-key-of-24-characters-2"
 
 
 def test_without_keys_everybody_is_let_in() -> None:
-    assert Keys([]).admits(None)
+    assert Keys([]).which(None) == 0
     assert not Keys([])
 
 
-@pytest.mark.parametrize("header", [f"Bearer {FIRST}", f"bearer  {FIRST} ", FIRST, f"Bearer {SECOND}", SECOND])
-def test_each_key_is_let_in_with_its_scheme_or_bare(header: str) -> None:
-    assert Keys([FIRST, SECOND]).admits(header)
+@pytest.mark.parametrize(
+    ("header", "number"),
+    [(f"Bearer {FIRST}", 0), (f"bearer  {FIRST} ", 0), (FIRST, 0), (f"Bearer {SECOND}", 1), (SECOND, 1)],
+)
+def test_each_key_is_known_with_its_scheme_or_bare(header: str, number: int) -> None:
+    assert Keys([FIRST, SECOND]).which(header) == number
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", FIRST[:-1], FIRST + "x", f"Basic {FIRST}", "\udcff"])
 def test_nothing_else_is(header: str | None) -> None:
-    assert not Keys([FIRST]).admits(header)
+    assert Keys([FIRST]).which(header) is None
 
 
 def test_a_key_is_nowhere_in_what_is_kept_shown_or_sent() -> None:

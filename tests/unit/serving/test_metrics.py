@@ -1,6 +1,12 @@
 """What Prometheus is told."""
 
-from crossrank.serving.faults import Invalid, Overloaded
+import numpy as np
+import pytest
+
+from crossrank.batching import Cost
+from crossrank.serving.ask import Answer, Timing
+from crossrank.serving.fair_queue import Batch, Ticket
+from crossrank.serving.faults import Abandoned, Expired, Invalid, Overloaded
 from crossrank.serving.metrics import Metrics, added_up
 
 
@@ -35,3 +41,44 @@ def test_one_replica_is_told_in_the_same_names() -> None:
     found = series(added_up([metrics.text(0, 0.0, 0.0)]))
     assert found['te_request_count{method="rerank"}'] == 1
     assert 'te_request_duration_bucket{le="+Inf"}' in found
+
+
+def test_what_was_shed_expired_and_given_up_is_told_by_its_reason() -> None:
+    metrics = Metrics()
+    for fault in (Overloaded("m", 1.0), Overloaded("m", 1.0, "key"), Expired("m"), Abandoned("m"), Abandoned("m")):
+        metrics.failed(fault)
+    metrics.memory_retry()
+    found = series(added_up([metrics.text(0, 0.0, 0.0)]))
+    assert found['rr_shed_total{reason="queue"}'] == 1
+    assert found['rr_shed_total{reason="key"}'] == 1
+    assert found["rr_deadline_expired_total"] == 1
+    assert found["rr_client_cancelled_total"] == 2
+    assert found["rr_oom_retries_total"] == 1
+
+
+def test_scores_are_counted_as_probabilities() -> None:
+    texts = []
+    for logits in ([0.0, -50.0], [50.0, 1.0, float("-inf")]):  # probabilities 0.5, 0, 1, 0.73, 0
+        metrics = Metrics()
+        timing = Timing(0.0, 0.0, 0.0, 0.0)
+        count = np.ones(len(logits), dtype=np.int32)
+        metrics.answered("rerank", "tei", Answer(np.array(logits, np.float32), count, count, count, 0, 1, timing))
+        texts.append(metrics.text(0, 0.0, 0.0))
+    found = series(added_up(texts))
+    assert [found[f'rr_score_histogram_bucket{{le="{bound}"}}'] for bound in ("0.1", "0.4", "0.5", "0.7", "0.8")] == [
+        2,
+        2,
+        3,
+        3,
+        4,
+    ]
+    assert found['rr_score_histogram_bucket{le="+Inf"}'] == found["rr_score_histogram_count"] == 5
+    assert found["rr_score_histogram_sum"] == pytest.approx(0.5 + 1.0 + 0.7310586)
+
+
+@pytest.mark.parametrize(("cost", "ratio"), [("padded", 0.25), ("packed", 0.0)])
+def test_padding_is_told_where_there_is_any(cost: Cost, ratio: float) -> None:
+    ticket = Ticket([np.zeros(n, np.int32) for n in (8, 4)], np.zeros(2, np.int32), lambda _: None)
+    metrics = Metrics()
+    metrics.batch(Batch([ticket, ticket], [0, 1]), cost)
+    assert series(added_up([metrics.text(0, 0.0, 0.0)]))["rr_batch_padding_ratio_sum"] == ratio

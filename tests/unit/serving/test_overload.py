@@ -76,7 +76,7 @@ def asked(times: float, timeout_s: float = 30.0, seed: int = 1) -> dict[int, Fat
             size = int(rng.choice(list(SIZES), p=list(SIZES.values())))
             fates[size].asked += 1
             try:
-                permit = admission.admit(0, size, PAIR_TOKENS, timeout_s)
+                permit = admission.admit(size * PAIR_TOKENS, timeout_s)
             except Overloaded:
                 continue
             fates[size].tickets.append(desk.put([PAIR_TOKENS] * size, deadline=desk.clock.now + timeout_s))

@@ -15,27 +15,37 @@ exactly = with_config(ConfigDict(extra="forbid"))
 
 @exactly
 class Usage(TypedDict):
+    """Tokens that the request made the model read; a reranker writes none."""
+
     prompt_tokens: int
     total_tokens: int
 
 
 @exactly
 class TextObject(TypedDict):
+    """A document as Cohere, Jina and vLLM give it back."""
+
     text: str
 
 
 @exactly
 class ApiVersion(TypedDict):
+    """The version of Cohere's API that was spoken."""
+
     version: str
 
 
 @exactly
 class BilledUnits(TypedDict):
+    """What Cohere would bill for."""
+
     search_units: int
 
 
 @exactly
 class InputTokens(TypedDict):
+    """Tokens as Cohere counts them."""
+
     input_tokens: int
 
 
@@ -51,6 +61,8 @@ class Meta(TypedDict):
 
 @exactly
 class TimingMs(TypedDict):
+    """Milliseconds that the request spent."""
+
     tokenization: float
     queue: float
     inference: float
@@ -94,6 +106,8 @@ class Ranking(TypedDict):
 
 @exactly
 class RankedText(TypedDict):
+    """A text with its score, for text-embeddings-inference."""
+
     index: int
     score: float
     text: NotRequired[str]
@@ -105,6 +119,8 @@ RankedTexts = list[RankedText]
 
 @exactly
 class Label(TypedDict):
+    """A score as a pipeline of transformers tells it."""
+
     label: str
     score: float
 
@@ -116,6 +132,8 @@ PipelineLabels = Label | list[Label] | list[list[Label]]
 
 @exactly
 class RankedInput(TypedDict):
+    """A document with its score, for mixedbread."""
+
     index: int
     score: float
     object: Literal["rank_result"]
@@ -124,6 +142,8 @@ class RankedInput(TypedDict):
 
 @exactly
 class MixedbreadRanking(TypedDict):
+    """A ranking as mixedbread tells it, best first."""
+
     id: str
     object: Literal["list"]
     model: str
@@ -135,6 +155,8 @@ class MixedbreadRanking(TypedDict):
 
 @exactly
 class PairScore(TypedDict):
+    """The score of one pair, for vLLM."""
+
     index: int
     object: Literal["score"]
     score: float
@@ -154,6 +176,8 @@ class PairScores(TypedDict):
 
 @exactly
 class Scores(TypedDict):
+    """The scores of pairs in their order, for langchain's endpoint."""
+
     scores: list[float]
 
 
@@ -174,6 +198,8 @@ class TeiFault(TypedDict):
 
 @exactly
 class ErrorObject(TypedDict):
+    """The error as OpenAI's clients read it."""
+
     message: str
     type: str
     param: str | None

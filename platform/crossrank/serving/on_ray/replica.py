@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from fastapi import FastAPI
@@ -21,6 +21,7 @@ from crossrank.serving.faults import Fault
 from crossrank.serving.keys import Keys
 from crossrank.serving.metrics import Metrics
 from crossrank.serving.on_ray.siblings import SiblingReplicas, own_name
+from crossrank.serving.quotas import Quotas
 from crossrank.serving.service import Deadlines, Service
 
 Result = TypeVar("Result")
@@ -40,6 +41,7 @@ class ReplicaTask:
     deadlines: Deadlines
     max_body_bytes: int
     keys: Keys
+    tokens_per_key: float | None
     environment: dict[str, str]
     max_replicas: int
 
@@ -57,14 +59,10 @@ class RerankReplica:
         self._metrics = metrics = Metrics()
         about = model.describe()
         metrics.loaded(task.model_names[0], model.revision, str(about.get("dtype")))
-        self._service.engine.on_batch = lambda batch, _: metrics.batch(batch)
+        self._service.engine.on_batch = lambda batch, _: metrics.batch(batch, model.cost)
+        model.on_memory_retry = metrics.memory_retry
         await self._service.start()
-        fan_out = None
-        if task.max_replicas > 1:
-            siblings = SiblingReplicas()
-            await siblings.start()
-            fan_out = FanOut(self._service, siblings, estimate(self._service), metrics)
-        self._site = Site(
+        site = Site(
             service=self._service,
             model_names=task.model_names,
             limits=task.limits,
@@ -72,8 +70,14 @@ class RerankReplica:
             max_body_bytes=task.max_body_bytes,
             metrics=metrics,
             metrics_of_all=self._metrics_of_all,
-            score=fan_out.score if fan_out else None,
+            quotas=Quotas(task.tokens_per_key) if task.tokens_per_key else None,
         )
+        if task.max_replicas > 1:
+            siblings = SiblingReplicas()
+            await siblings.start()
+            fan_out = FanOut(self._service, siblings, estimate(self._service), metrics)
+            site = replace(site, score=fan_out.score, num_replicas=siblings.num_replicas)
+        self._site = site
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return build_app(self._site)

@@ -47,6 +47,10 @@ class SiblingReplicas:
             await asyncio.shield(self._asking)  # who goes away leaves the answer to the others that wait for it
         return self._names
 
+    async def num_replicas(self) -> int:
+        """All of them, this one included."""
+        return len(await self.names()) + 1
+
     async def score(self, name: str, ask: Ask) -> Answer:
         """The scores, by that replica. To cancel it cancels the work there.
 

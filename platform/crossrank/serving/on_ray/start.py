@@ -90,6 +90,12 @@ def application(settings: ReplicaSettings, spec: ScorerSpec | None = None) -> An
     Args:
         spec: what each replica loads; None is the model of the settings itself, and tests have stand-ins for it.
     """
+    keys = _keys(settings)
+    if settings.tokens_per_key and not keys:
+        raise SettingsError(
+            f"tokens_per_key is {settings.tokens_per_key:g}, and there are no API keys to count them for; "
+            f"give --api-keys FILE or {VARIABLE}"
+        )
     folder = find_model(settings.model)
     check_model(folder)
     model = storage.absolute(settings.model) if folder.is_local else settings.model
@@ -106,7 +112,8 @@ def application(settings: ReplicaSettings, spec: ScorerSpec | None = None) -> An
         ),
         deadlines=Deadlines(settings.default_timeout_s, settings.max_timeout_s, settings.max_queue_s),
         max_body_bytes=int(settings.max_body_mb * 1e6),
-        keys=_keys(settings),
+        keys=keys,
+        tokens_per_key=settings.tokens_per_key,
         environment=environment(),
         max_replicas=settings.max_replicas,
     )
