@@ -34,6 +34,10 @@ HERE = Path(__file__).parent
 DEPTH = 75
 """Candidates of a query of the steady part: blocks, 1 % of the job, are then 150 pairs, some seconds of work."""
 
+WORKERS = "2"
+"""Of the steady part: one core each. With one worker for both cores, whatever Ray does on one core stops both, as the
+two threads of a matrix product wait for each other."""
+
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -68,7 +72,7 @@ def steady() -> dict[str, Any]:
         third = [pair for q in range(0, len(texts), 3 * DEPTH) for pair in texts[q : q + DEPTH]]
         before = _bare(reranker, third)
         # Unwatched: to read the memory maps of the family twice a second takes a good part of a core.
-        job = _job(Path(work), stand_in=False, watch=False, model=str(folder), **inputs)
+        job = _job(Path(work), stand_in=False, watch=False, model=str(folder), workers=WORKERS, **inputs)
     after = _bare(reranker, third)
     bare = 2 / (1 / before + 1 / after)
     manifest = job["manifest"]

@@ -4,7 +4,8 @@
     python benchmarks/serve_overload.py --replicas 3 --seconds 60
 
 Requests come at random moments and wait for nobody (`serve/load.py`). Their sizes are skewed: each kind is about a
-third of the work. The capacity is the goodput, in pairs a second, while three times a first guess is asked.
+third of the work. The capacity is the largest goodput, in pairs a second, while more and more is asked, until half of
+it is refused.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from servers import crossrank_server
 from crossrank.progress import say
 
 SIZES = "5:0.9,50:0.08,200:0.02"
-GUESS = 60.0
-"""Pairs a second of MiniLM on 2 cores, about."""
+FIRST_ASKED = 200.0
+"""Pairs a second."""
 CAPACITY_S = 30.0
 AT_REST = 0.8
 """Of the capacity, what is asked after the overload."""
@@ -94,10 +95,21 @@ def load(url: str, given: argparse.Namespace, pairs_rate: float, seconds: float,
     return told
 
 
+def find_capacity(url: str, given: argparse.Namespace) -> float:
+    """The largest goodput, in pairs a second."""
+    asked, best = FIRST_ASKED, 0.0
+    while True:
+        say(f"asking for {asked:g} pairs/s")
+        goodput: float = load(url, given, asked, CAPACITY_S, seed=1)["goodput"]["pairs_per_second"]
+        best = max(best, goodput)
+        if goodput < asked / 2:
+            return best
+        asked *= 2
+
+
 def measure(given: argparse.Namespace) -> dict[str, Any]:
     with crossrank_server(minilm(WORK), replicas=given.replicas) as url:
-        say("finding the capacity")
-        capacity = load(url, given, 3 * GUESS, CAPACITY_S, seed=1)["goodput"]["pairs_per_second"]
+        capacity = find_capacity(url, given)
         before = resident_mib()
         say(f"capacity {capacity} pairs/s; {given.times:g} times as much for {given.seconds:g} s")
         with Memory().watched() as memory:

@@ -27,7 +27,7 @@ import numpy as np
 import requests
 from machine import WORK, machine
 from models import minilm
-from serve_overload import AT_REST, CAPACITY_S, GUESS, replicas, resident_mib
+from serve_overload import AT_REST, find_capacity, replicas, resident_mib
 from serve_overload import load as load_and_wait
 from servers import crossrank_server
 
@@ -120,7 +120,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
     model = minilm(WORK)
     logits = Reranker.load(str(model), device="cpu").score([(QUERY, text) for text in DOCUMENTS]).tolist()
     with crossrank_server(model, replicas=REPLICAS) as url:
-        capacity = load_and_wait(url, given, 3 * GUESS, CAPACITY_S, seed=1)["goodput"]["pairs_per_second"]
+        capacity = find_capacity(url, given)
         say(f"capacity {capacity} pairs/s; half of it for {given.seconds:g} s")
         asker, events, stopped = Asker(url, logits), Events(url, given, capacity), threading.Event()
         began = time.monotonic()

@@ -29,7 +29,7 @@ class FaultySpec:
 
     def load(self, threads: int | None) -> Any:
         model = Faulty.load(self.model, "cpu")
-        model._forward = Tight(model._forward, fault_file(self.model))  # type: ignore[assignment]
+        model._forward = Tight(model._forward, fault_file(self.model))
         return model
 
 

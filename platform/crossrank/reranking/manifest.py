@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from crossrank.provenance import provenance
@@ -13,6 +14,8 @@ from crossrank.reranking.settings import RerankSettings
 from crossrank.scoring.spec import ScorerSpec
 
 Manifest = dict[str, Any]
+RAMP = 0.1
+"""Share of the blocks in which some workers still load their model, and in which some have run out of work."""
 
 
 def new_manifest(settings: RerankSettings, spec: ScorerSpec, identity: dict[str, Any], started: float) -> Manifest:
@@ -47,27 +50,28 @@ class Scoring:
 
     queries: int = 0
     pairs: int = 0
-    first_ended: float | None = None
-    last_ended: float | None = None
-    pairs_after_first: int = 0
+    ended: list[tuple[float, int]] = field(default_factory=list)
+    """When each block ended, and its pairs."""
 
     def add(self, figures: dict[str, Any]) -> None:
         """Count a finished block."""
-        ended = figures["started"] + figures["seconds"]
-        if self.first_ended is None:
-            self.first_ended = ended
-        else:
-            self.pairs_after_first += figures["pairs"]
-        self.last_ended = ended
+        self.ended.append((figures["started"] + figures["seconds"], figures["pairs"]))
         self.queries += figures["queries"]
         self.pairs += figures["pairs"]
 
     @property
+    def first_ended(self) -> float | None:
+        """When there were scores."""
+        return min(self.ended)[0] if self.ended else None
+
+    @property
     def steady_pairs_per_second(self) -> float | None:
-        """From the end of the first block to the end of the last: without starting Ray and loading the model."""
-        if self.first_ended is None or self.last_ended is None or self.last_ended <= self.first_ended:
+        """While all workers were at work: without the first and the last tenth of the blocks."""
+        edge = math.ceil(len(self.ended) * RAMP)
+        steady = sorted(self.ended)[edge - 1 : len(self.ended) - edge] if self.ended else []
+        if len(steady) < 2 or steady[-1][0] <= steady[0][0]:
             return None
-        return round(self.pairs_after_first / (self.last_ended - self.first_ended), 2)
+        return round(sum(pairs for _, pairs in steady[1:]) / (steady[-1][0] - steady[0][0]), 2)
 
 
 def finished(
