@@ -152,7 +152,9 @@ def _run(name: str, arguments: list[str], told: dict[str, str]) -> int:
     tests = str(Path("tests", "clients", name))
     # A proxy of this machine is not asked for 127.0.0.1.
     environment = os.environ | told | {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
-    return subprocess.run([str(_python(name)), "-m", "pytest", tests, *arguments], cwd=ROOT, env=environment).returncode
+    # What our own tests share needs what our own environment has.
+    command = [str(_python(name)), "-m", "pytest", "--confcutdir", str(ROOT / "tests" / "clients"), tests, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment).returncode
 
 
 def _python(name: str) -> Path:
