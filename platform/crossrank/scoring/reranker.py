@@ -24,6 +24,7 @@ from crossrank.scoring import normalize as scores
 from crossrank.scoring.budget import token_budget
 from crossrank.scoring.encoding import EncodedPairs, PromptEncoder, SpliceEncoder, Tokenizer
 from crossrank.scoring.forward import Forward, TransformersForward
+from crossrank.scoring.heap import Heap
 from crossrank.scoring.loading import check_model, check_vocabulary, find_model, load_tokenizer, load_weights
 from crossrank.scoring.normalize import Normalize
 from crossrank.scoring.packed import PackedForward, packable
@@ -81,6 +82,7 @@ class Reranker:
         self.cut: Counter[str] = Counter()
         """Documents and queries that `score` cut to the window since it was loaded."""
         self._forward = forward
+        self._heap = Heap()
 
     @classmethod
     def load(
@@ -273,6 +275,7 @@ class Reranker:
         self, ids_P: Sequence[NDArray[np.int32]], first_P: NDArray[np.int32], batch_B: NDArray[np.int64]
     ) -> list[tuple[NDArray[np.int64], torch.Tensor]]:
         """One batch; halved, and halved again, where the GPU's memory does not hold it."""
+        self._heap.tidy()
         try:
             return [(batch_B, self._forward([ids_P[p] for p in batch_B], first_P[batch_B]))]
         except torch.cuda.OutOfMemoryError:
