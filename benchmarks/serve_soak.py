@@ -7,6 +7,9 @@ A load at half of the capacity goes on throughout (`serve/load.py`). Beside it o
 and again and compares the scores with the library's. In turn come clients that go away, bodies that are no requests,
 and a burst of three times the capacity. Memory is that of the replicas in this time. In the last fifth, a replica is
 killed every 30 s.
+
+What has to hold is `criteria`; the exit status is 1 where something does not. An event that fails is one of them: it is
+told with its traceback, and the next one comes in its turn.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import statistics
 import sys
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -41,6 +45,10 @@ KILLS_FROM = 0.8
 """Of the time: before, memory is measured, and a replica that starts anew would hide what grows."""
 WARM_S = 120.0
 """Allocators and caches fill up; what comes later is growth."""
+MOST_GROWTH = 0.05
+"""Of the memory, from the first quarter of that time to the last one."""
+LEAST_AFTER = 0.95
+"""Of the pairs that are asked for when all is over, those that are answered in time."""
 TOLERANCE = 1e-5
 QUERY = "how long does it take to charge?"
 DOCUMENTS = ["Charging takes 4.5 hours.", "충전은 약 4시간 30분 걸립니다.", "The warranty is one year.", "word " * 300]
@@ -86,6 +94,8 @@ class Events:
         self._capacity = capacity
         self._rng = random.Random(1)
         self.happened: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
+        """Events that raised, by what they raised; none is to."""
 
     def run(self, stopped: threading.Event, began: float) -> None:
         turns: list[Callable[[], None]] = [self._go_away, self._talk_nonsense, self._burst]
@@ -93,7 +103,11 @@ class Events:
             is_late = time.monotonic() - began > KILLS_FROM * self._given.seconds
             if stopped.wait(KILL_S if is_late else EVENT_S):
                 return
-            (self._kill if is_late else turn)()
+            try:
+                (self._kill if is_late else turn)()
+            except Exception as error:
+                traceback.print_exc()
+                self.failed[type(error).__name__] += 1
 
     def _go_away(self) -> None:
         for _ in range(20):
@@ -112,8 +126,27 @@ class Events:
         self.happened["burst"] += 1
 
     def _kill(self) -> None:
-        self._rng.choice(replicas()).kill()
+        there = replicas()
+        if not there:
+            raise RuntimeError(f"no replica is there {KILL_S:g} s after the last one was killed")
+        self._rng.choice(there).kill()
         self.happened["killed"] += 1
+
+
+class Side(threading.Thread):
+    """A thread whose end by an exception is told, instead of a soak without what it was to do."""
+
+    def __init__(self, act: Callable[[], Any]) -> None:
+        super().__init__()
+        self._act = act
+        self.failed = False
+
+    def run(self) -> None:
+        try:
+            self._act()
+        except Exception:
+            traceback.print_exc()
+            self.failed = True
 
 
 def measure(given: argparse.Namespace) -> dict[str, Any]:
@@ -124,12 +157,12 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
         say(f"capacity {capacity} pairs/s; half of it for {given.seconds:g} s")
         asker, events, stopped = Asker(url, logits), Events(url, given, capacity), threading.Event()
         began = time.monotonic()
-        threads = [
-            threading.Thread(target=asker.run, args=(stopped,)),
-            threading.Thread(target=events.run, args=(stopped, began)),
-        ]
         loads: list[dict[str, Any]] = []
-        threads.append(threading.Thread(target=lambda: loads.append(steady(url, given, capacity))))
+        threads = [
+            Side(lambda: asker.run(stopped)),
+            Side(lambda: events.run(stopped, began)),
+            Side(lambda: loads.append(steady(url, given, capacity))),
+        ]
         for thread in threads:
             thread.start()
         samples = watched(threads[-1], began, KILLS_FROM * given.seconds)
@@ -137,19 +170,39 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
         for thread in threads:
             thread.join()
         ended = load_and_wait(url, given, AT_REST * capacity, 20.0, seed=3)
+    if any(thread.failed for thread in threads):
+        sys.exit("a thread of the soak itself ended early; see above")
     warm = [mib for second, mib in samples if second > WARM_S] or [mib for _, mib in samples]
     quarter = max(1, len(warm) // 4)
-    return {
+    first, last = statistics.median(warm[:quarter]), statistics.median(warm[-quarter:])
+    told = {
         "replicas": REPLICAS,
         "capacity_pairs_per_second": capacity,
         "load": loads[0],
         "scores_compared": dict(asker.outcomes),
         "slowest_of_them_s": round(asker.slowest_s, 2),
         "happened": dict(events.happened),
-        "resident_mib_first_quarter": round(statistics.median(warm[:quarter])),
-        "resident_mib_last_quarter": round(statistics.median(warm[-quarter:])),
+        "events_that_failed": dict(events.failed),
+        "resident_mib_first_quarter": round(first),
+        "resident_mib_last_quarter": round(last),
+        "resident_grew_by": round(last / first - 1.0, 4),
         "resident_mib_by_minute": [round(mib) for second, mib in samples[:: round(60 / 5)]],
         "goodput_of_asked_after": round(ended["goodput"]["pairs_per_second"] / ended["asked"]["pairs_per_second"], 3),
+    }
+    return told | {"criteria": criteria(told)}
+
+
+def criteria(told: dict[str, Any]) -> dict[str, bool]:
+    """What has to hold, and whether it does."""
+    compared, happened = told["scores_compared"], told["happened"]
+    nonsense = [name for name in happened if name.startswith("nonsense")]
+    return {
+        "some scores compared, none wrong": compared.get("right", 0) > 0 and not compared.get("wrong"),
+        "nothing hung": not compared.get("hung") and not told["load"]["kinds"].get("timeout"),
+        "no event failed": not told["events_that_failed"],
+        "nonsense got 4xx": bool(nonsense) and all(name.startswith("nonsense 4") for name in nonsense),
+        f"memory grew by {MOST_GROWTH:.0%} at most": told["resident_grew_by"] <= MOST_GROWTH,
+        f"afterwards {LEAST_AFTER:.0%} answered in time": told["goodput_of_asked_after"] >= LEAST_AFTER,
     }
 
 
@@ -171,10 +224,12 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=1200.0)
     parser.add_argument("--timeout-ms", type=float, default=10_000.0)
-    told = machine() | measure(parser.parse_args(arguments))
+    told: dict[str, Any] = machine() | measure(parser.parse_args(arguments))
     for key, value in told.items():
         print(f"{key:28} {value}")
     print(json.dumps({"benchmark": "serve_soak", **told}))
+    failed = [name for name, holds in told["criteria"].items() if not holds]
+    sys.exit(f"does not hold: {'; '.join(failed)}" if failed else 0)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.scoring.scored import EncodedText, Scored, Tokens
+from crossrank.scoring.scored import EncodedText, Scored, Scorer, Tokens
 
 MAX_LENGTH = 512
 
@@ -28,7 +28,7 @@ class WordEncoder:
         return [Tokens(np.fromiter(map(len, some[:MAX_LENGTH]), np.int32), len(some)) for some in words]
 
 
-class StandIn:
+class StandIn(Scorer):
     """The logit is a hash of the lengths: the same for the same pair, different for others."""
 
     encoder = WordEncoder()

@@ -18,7 +18,11 @@ Cost = Literal["padded", "packed"]
 
 
 def cut(
-    lengths_U: NDArray[np.integer] | list[int], budget: int, cost: Cost = "padded", unit: str = "pair"
+    lengths_U: NDArray[np.integer] | list[int],
+    budget: int,
+    cost: Cost = "padded",
+    unit: str = "pair",
+    rows_U: NDArray[np.integer] | list[int] | None = None,
 ) -> list[NDArray[np.int64]]:
     """Cut units into batches of which none costs more than `budget` token slots.
 
@@ -27,10 +31,12 @@ def cut(
     Equal lengths keep their input order, so the result depends on nothing but the arguments.
 
     Args:
-        lengths_U: tokens of each unit, special tokens included. Shape (U,).
+        lengths_U: tokens of each row of a unit, special tokens included; for a unit of several rows, those of its
+            longest row where padding costs, and of all its rows where it does not. Shape (U,).
         budget: token slots that one batch may hold.
-        cost: ``padded`` counts ``B * longest``, ``packed`` counts the tokens themselves.
+        cost: ``padded`` counts ``rows * longest``, ``packed`` counts the tokens themselves.
         unit: what a unit is, for the error: a pair for scoring, a group for training.
+        rows_U: rows of each unit, where they are not one each: the pairs of a group. Shape (U,).
 
     Returns:
         Index arrays of shape (B,) each. Together they are a permutation of ``0..U-1``, so
@@ -42,22 +48,22 @@ def cut(
     lengths = np.asarray(lengths_U, dtype=np.int64)
     if lengths.size == 0:
         return []
-    order = np.argsort(-lengths, kind="stable")
-    longest = int(order[0])
-    if lengths[longest] > budget:
+    rows = np.ones_like(lengths) if rows_U is None or cost == "packed" else np.asarray(rows_U, dtype=np.int64)
+    costs = lengths * rows
+    costliest = int(np.argmax(costs))
+    if costs[costliest] > budget:
         raise UnitOverBudget(
-            f"{unit} {longest} has {lengths[longest]} tokens, over the budget of {budget}; "
+            f"{unit} {costliest} has {costs[costliest]} tokens, over the budget of {budget}; "
             f"shorten its documents (--max-length) or raise the token budget"
         )
+    order = np.argsort(-lengths, kind="stable")
     batches: list[NDArray[np.int64]] = []
-    start, total = 0, 0
+    start, taken_rows, taken_tokens = 0, 0, 0
     for position, index in enumerate(order):
-        tokens = int(lengths[index])
-        width = int(lengths[order[start]])
-        would_cost = width * (position - start + 1) if cost == "padded" else total + tokens
-        if would_cost > budget:
+        taken_rows += int(rows[index])
+        taken_tokens += int(lengths[index])
+        if (int(lengths[order[start]]) * taken_rows if cost == "padded" else taken_tokens) > budget:
             batches.append(order[start:position])
-            start, total = position, 0
-        total += tokens
+            start, taken_rows, taken_tokens = position, int(rows[index]), int(lengths[index])
     batches.append(order[start:])
     return batches

@@ -22,6 +22,9 @@ from crossrank.scoring.files import ScoreSettings, score
 from crossrank.serving.launch import serve
 from crossrank.serving.settings import ServeSettings
 from crossrank.settings import command
+from crossrank.training.job import train
+from crossrank.training.merge import MergeSettings, merge
+from crossrank.training.settings import TrainSettings
 
 TOLD = 10
 """Rejected rows that are told one by one; the rest is counted."""
@@ -37,6 +40,8 @@ def crossrank() -> None:
 
 crossrank.add_command(command(RerankSettings, rerank))
 crossrank.add_command(command(ScoreSettings, score))
+crossrank.add_command(command(TrainSettings, train))
+crossrank.add_command(command(MergeSettings, merge))
 crossrank.add_command(command(ServeSettings, serve))
 crossrank.add_command(command(DemoSettings, demo))
 

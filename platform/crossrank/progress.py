@@ -63,9 +63,9 @@ class Waiting:
 
 
 class Progress:
-    """Counts units of work towards a total. Use it in a ``with`` block."""
+    """Counts units of work towards a total; None where only the end will tell it. Use it in a ``with`` block."""
 
-    def __init__(self, what: str, total: int, done_before: int = 0, stream: TextIO | None = None) -> None:
+    def __init__(self, what: str, total: int | None, done_before: int = 0, stream: TextIO | None = None) -> None:
         self._what = what
         self._total = total
         self._done_before = done_before
@@ -120,21 +120,24 @@ class Progress:
         self._last_line = time.monotonic()
         done = self._done_before + self._done
         seconds = self._last_line - self._started
-        left = self._left_s(done)
-        share = 100 * done / self._total if self._total else 100.0
-        parts = [f"{done:,} of {self._total:,} {self._what} ({share:.0f} %)", f"{seconds:.0f} s"]
-        if left is not None and done < self._total:
-            parts.append(f"about {_clock(left)} left")
+        if self._total is None:
+            parts = [f"{done:,} {self._what}", f"{seconds:.0f} s"]
+        else:
+            share = 100 * done / self._total if self._total else 100.0
+            parts = [f"{done:,} of {self._total:,} {self._what} ({share:.0f} %)", f"{seconds:.0f} s"]
+            left = self._left_s(self._total - done)
+            if left is not None and done < self._total:
+                parts.append(f"about {_clock(left)} left")
         if self._detail:
             parts.append(self._detail)
         say(", ".join(parts), self._stream)
 
-    def _left_s(self, done: int) -> float | None:
-        """Seconds that the rest will take; None before there is anything to tell it by."""
+    def _left_s(self, left: int) -> float | None:
+        """Seconds that the units left will take; None before there is anything to tell it by."""
         since, first = self._timed_from or (self._last_line, self._done)
         if self._done == first:
             return None
-        return (self._total - done) * (self._last_line - since) / (self._done - first)
+        return left * (self._last_line - since) / (self._done - first)
 
 
 def _clock(seconds: float) -> str:

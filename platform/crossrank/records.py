@@ -30,6 +30,11 @@ class Reason(StrEnum):
     """A run or a group names a document that the corpus does not have."""
     NO_CANDIDATES = "no_candidates"
     SCORE_NOT_FINITE = "score_not_finite"
+    NO_POSITIVE = "no_positive"
+    """A group without a document that is labelled above 0, or whose only one cannot be used."""
+    NO_NEGATIVE = "no_negative"
+    """A group without a document that is labelled 0, so there is nothing to tell the positive from."""
+    NO_TEACHER_SCORE = "no_teacher_score"
 
 
 @dataclass(frozen=True, slots=True)

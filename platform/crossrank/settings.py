@@ -29,7 +29,12 @@ def option(default: Any = MISSING, *, help: str, changes_rows: bool = True) -> A
         help: one sentence for ``--help``.
         changes_rows: whether another value gives other rows; then it has to match when a job is resumed.
     """
-    return field(default=default, metadata={"help": help, "changes_rows": changes_rows})
+    return field(default=default, metadata={"help": help, "changes_rows": changes_rows, "flag": True})
+
+
+def knob(default: Any, *, help: str, changes_rows: bool = True) -> Any:  # noqa: A002 - click's own word
+    """A field that is no flag: a key of the configuration file, or of ``--set KEY=VALUE``."""
+    return field(default=default, metadata={"help": help, "changes_rows": changes_rows, "flag": False})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +44,7 @@ class JobSettings:
     output: str = option(help="Folder for the result, a local path or s3://bucket/folder.", changes_rows=False)
     workers: str | None = option(
         None,
-        help="Workers that score: N, or MIN:MAX for a pool that scales; default one, or one a GPU.",
+        help="Workers: N, or MIN:MAX for a pool that scales; default one a GPU, or to score on CPU one a core.",
         changes_rows=False,
     )
     gpus_per_worker: float | None = option(
@@ -50,6 +55,18 @@ class JobSettings:
     dry_run: bool = option(False, help="Say pairs, tokens and hours from a sample, and stop.", changes_rows=False)
     limit: int | None = option(None, help="Take the first N queries only.")
     overwrite: bool = option(False, help="Throw away what the output holds and start afresh.", changes_rows=False)
+
+    def worker_range(self) -> tuple[int, int] | None:
+        """The least and the most workers; None where they were not given."""
+        if self.workers is None:
+            return None
+        try:
+            bounds = [int(part) for part in self.workers.split(":")]
+        except ValueError:
+            bounds = []
+        if len(bounds) not in (1, 2) or bounds[0] < 1 or bounds[-1] < bounds[0]:
+            raise SettingsError(f"--workers is {self.workers!r}; use a number from 1, or MIN:MAX such as 1:8")
+        return bounds[0], bounds[-1]
 
 
 def that_change_rows(settings: Any) -> dict[str, Any]:
@@ -94,19 +111,72 @@ def read_config(uri: str) -> dict[str, Any]:
 
 
 def command(settings_class: type[Settings], run: Callable[[Settings], Any]) -> click.Command:
-    """The command that takes the fields of `settings_class` as flags, and ``--config FILE`` with the same names."""
+    """The command that takes the fields of `settings_class` as flags, and ``--config FILE`` with the same names.
 
-    def callback(config: str | None, **flags: Any) -> None:
+    Where it has knobs, ``--set KEY=VALUE`` sets one, and ``--help`` lists them at its end.
+    """
+
+    def callback(config: str | None, sets: tuple[str, ...] = (), **flags: Any) -> None:
         given = {name: value for name, value in flags.items() if value is not None}
-        values = {**{key.replace("-", "_"): value for key, value in (read_config(config) if config else {}).items()}}
+        read = read_config(config) if config else {}
+        values = {key.replace("-", "_"): value for key, value in read.items()}
+        values = _filled(values, _assignments(sets), config)
         run(from_mapping(settings_class, {**values, **given}, config or "the flags"))
 
     hints = get_type_hints(settings_class)
     options: list[click.Parameter] = [
         click.Option(["--config"], help="YAML file with the same names as the flags; a flag given wins.")
     ]
-    options += [_click_option(each, hints[each.name]) for each in fields(settings_class)]  # type: ignore[arg-type]
-    return click.Command(run.__name__, callback=callback, params=options, help=run.__doc__)
+    of_class = fields(settings_class)  # type: ignore[arg-type]
+    options += [_click_option(each, hints[each.name]) for each in of_class if each.metadata["flag"]]
+    knobs = [each for each in of_class if not each.metadata["flag"]]
+    if knobs:
+        told = "A key of --config, such as learning_rate=2e-5; may be given several times. See the end of this help."
+        options.append(click.Option(["--set", "sets"], multiple=True, metavar="KEY=VALUE", help=told))
+    return click.Command(run.__name__, callback=callback, params=options, help=run.__doc__, epilog=_told(knobs))
+
+
+def _assignments(sets: tuple[str, ...]) -> dict[str, Any]:
+    values = {}
+    for assignment in sets:
+        key, sign, value = assignment.partition("=")
+        if not sign or not key.strip():
+            raise SettingsError(f"--set {assignment!r} is no KEY=VALUE; write it like learning_rate=2e-5")
+        try:
+            values[key.strip().replace("-", "_")] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise SettingsError(f"--set {assignment!r} has a value that is not YAML; quote it") from error
+    return values
+
+
+def _filled(values: dict[str, Any], sets: dict[str, Any], config: str | None) -> dict[str, Any]:
+    """The values of a file with what was set; ``{name}`` in a text stands for a variable that the file declares.
+
+    A file declares variables, with their defaults, under ``variables``; ``--set`` gives them other values.
+    """
+    variables = values.pop("variables", {})
+    if not isinstance(variables, dict):
+        raise SettingsError(f"variables in {config} is {variables!r}, and a mapping of names to values is wanted")
+    texts = {f"{{{name}}}": str(sets.pop(name, default)) for name, default in variables.items()}
+
+    def fill(value: Any) -> Any:
+        for place, text in texts.items() if isinstance(value, str) else ():
+            value = value.replace(place, text)
+        return value
+
+    return {key: fill(value) for key, value in values.items()} | sets
+
+
+def _told(knobs: list[Field[Any]]) -> str | None:
+    if not knobs:
+        return None
+    lines = "\n".join(f"  {each.name}={_shown(each.default)}: {each.metadata['help']}" for each in knobs)
+    return f"\b\nKeys of --config and --set, with their defaults:\n{lines}"
+
+
+def _shown(default: Any) -> str:
+    """As YAML writes it."""
+    return "null" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
 
 
 def _click_option(each: Field[Any], hint: Any) -> click.Option:
@@ -136,6 +206,13 @@ def _kind(hint: Any) -> tuple[type, list[str]]:
     return hint, []
 
 
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def _checked(value: Any, hint: Any, what: str) -> Any:
     kind, choices = _kind(hint)
     optional = type(None) in get_args(hint)
@@ -143,6 +220,8 @@ def _checked(value: Any, hint: Any, what: str) -> Any:
         return None
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
+    if kind is float and isinstance(value, str):  # YAML takes 2e-5 for a text: it wants a point before the e
+        value = _number(value)
     if kind is str and isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if type(value) is not kind:

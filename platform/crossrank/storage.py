@@ -240,6 +240,12 @@ def write_bytes(uri: str, content: bytes) -> None:
         stream.write(content)
 
 
+def copy(source: str, target: str) -> None:
+    """Copy one file, whole or not at all."""
+    with open_input(source, decompress=False) as reading, writing(target) as stream:
+        shutil.copyfileobj(reading, stream, HASH_CHUNK_BYTES)
+
+
 def refuse_overwriting(flag: str, output: str | None, **inputs: str | None) -> None:
     """Refuse an output that is one of the inputs, also by way of a link.
 

@@ -257,10 +257,14 @@ def test_half_a_surrogate_pair_is_named_not_a_traceback(bert: Reranker) -> None:
         bert.score([(QUERY, "a"), (QUERY, "broken \ud800 text")])
 
 
-def test_a_generator_is_read_a_window_at_a_time(bert: Reranker, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("runs_ahead", "most"), [(False, 4), (True, 8)], ids=["as on a CPU", "as on a GPU"])
+def test_a_generator_is_read_a_window_at_a_time(
+    bert: Reranker, monkeypatch: pytest.MonkeyPatch, runs_ahead: bool, most: int
+) -> None:
     monkeypatch.setattr(reranker_module, "WINDOW_PAIRS", 4)
+    monkeypatch.setattr(Reranker, "runs_ahead", runs_ahead)
     num_read, num_scored, furthest_ahead = 0, 0, 0
-    score_encoded = bert.score_encoded
+    score_window = bert._score_window
 
     def pairs() -> Iterator[tuple[str, str]]:
         nonlocal num_read, furthest_ahead
@@ -269,16 +273,17 @@ def test_a_generator_is_read_a_window_at_a_time(bert: Reranker, monkeypatch: pyt
             furthest_ahead = max(furthest_ahead, num_read - num_scored)
             yield QUERY, TEXTS[place % len(TEXTS)]
 
-    def counted(*encoded: Any) -> Any:
+    def counted(encoded: Any) -> Any:
         nonlocal num_scored
-        scored = score_encoded(*encoded)
-        num_scored += len(scored.logits_P)
+        scored = score_window(encoded)
+        num_scored += 4 if num_scored < 48 else 2
         return scored
 
-    monkeypatch.setattr(bert, "score_encoded", counted)
+    monkeypatch.setattr(bert, "_score_window", counted)
     scores = bert.score(pairs())
     assert num_read == num_scored == 50
-    assert furthest_ahead <= 8  # the window being scored, and the one being tokenised meanwhile
+    # The window being scored; on a GPU the one being tokenised meanwhile, too.
+    assert furthest_ahead <= most
     monkeypatch.undo()
     assert_same_scores(scores, bert.score([(QUERY, TEXTS[place % len(TEXTS)]) for place in range(50)]))
 

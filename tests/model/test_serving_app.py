@@ -7,7 +7,6 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,13 @@ import pytest
 from fastapi.testclient import TestClient
 
 from crossrank import Reranker
-from crossrank.serving.app import Site, build_app
 from crossrank.serving.ask import Ask
 from crossrank.serving.dialects import Limits
 from crossrank.serving.keys import Keys
 from crossrank.serving.quotas import Quotas
 from crossrank.serving.service import Deadlines, Service
+from tests.model.served import DOCUMENTS, KEY, QUERY, served
 
-QUERY = "how long does it take to charge?"
-DOCUMENTS = ["Charging takes 4.5 hours.", "충전은 약 4시간 30분 걸립니다.", "The warranty is one year.", ""]
-KEY = "0123456789abcdef-key"
 PATHS = ("/rerank", "/v1/rerank", "/v2/rerank", "/reranking", "/v1/reranking")
 
 
@@ -38,16 +34,6 @@ def reranker(tiny: Callable[[str], Path]) -> Reranker:
 @pytest.fixture(scope="module")
 def logits(reranker: Reranker) -> list[float]:
     return reranker.score([(QUERY, document) for document in DOCUMENTS]).tolist()
-
-
-@contextmanager
-def served(reranker: Reranker, **site: Any) -> Iterator[TestClient]:
-    service = Service(reranker, site.pop("deadlines", Deadlines()))
-    asyncio.run(service.start())
-    try:
-        yield TestClient(build_app(Site(service, ("tiny",), **site)), raise_server_exceptions=False)
-    finally:
-        service.stop()
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +247,9 @@ def test_metrics_count_what_was_asked(reranker: Reranker) -> None:
     assert 'te_request_count{method="rerank"} 2.0' in lines
     assert 'te_request_success{method="rerank"} 1.0' in lines
     assert 'te_request_failure{err="validation"} 1.0' in lines
-    assert 'rr_documents_total{dialect="tei"} 4.0' in lines
+    [documents] = [line for line in lines if line.startswith("rr_documents_total")]
+    assert 'dialect="tei"' in documents
+    assert documents.endswith("} 4.0")
     assert any(line.startswith("te_batch_next_size_sum") for line in lines)
 
 

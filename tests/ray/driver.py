@@ -52,6 +52,16 @@ class Driver:
         except psutil.NoSuchProcess:
             return []
 
+    def ever_below(self) -> set[str]:
+        """Names of all the processes that it has below it until it ends."""
+        names: set[str] = set()
+        while self.running:
+            for process in self.children():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    names.add(process.name())
+            time.sleep(0.01)
+        return names
+
     def workers(self) -> list[psutil.Process]:
         return workers_below(self.children())
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
+import math
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,65 @@ def test_the_output_is_that_of_a_plain_computation(inputs: Inputs, tmp_path: Pat
     assert manifest["pairs"] == 40 * 8
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_so_many_workers_are_so_many_processes(inputs: Inputs, tmp_path: Path, workers: int) -> None:
+    log = tmp_path / "scored.log"
+    uris = inputs.write(str(tmp_path))
+    manifest = run(settings_of(uris, tmp_path / "out", workers=str(workers)), LoggedSpec(str(log), pair_s=0.005))
+
+    # Each line is the process and the pairs of a call: 16 at once while measuring, 8 of a block.
+    calls = [line.split() for line in log.read_text().splitlines()]
+    assert len({pid for pid, pairs in calls if pairs == "8"}) == workers
+    assert len({pid for pid, pairs in calls if pairs == "16"} - {pid for pid, pairs in calls if pairs == "8"}) == 1
+    assert manifest["workers"] == workers
+    assert manifest["threads_of_workers"] == [max(1, (os.cpu_count() or 1) // workers)]
+    assert manifest["chosen"]["workers"] == f"{workers} (as given)"
+
+
+def test_without_a_number_there_is_one_worker_a_core(
+    inputs: Inputs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cores = os.cpu_count() or 1
+    manifest = run(settings_of(inputs.write(str(tmp_path)), tmp_path / "out"))
+    assert manifest["chosen"]["workers"] == f"{cores} (one a core, about 0.0 GB each)"
+    assert manifest["threads_of_workers"] == [1]
+    assert f"workers: {cores} (one a core, " in capsys.readouterr().err
+
+
+def test_candidates_are_those_of_bm25_where_none_are_given(tmp_path: Path) -> None:
+    documents = {
+        "d1": "The battery is charged in four hours",
+        "d2": "Charge the battery before the first use",
+        "d3": "Wash the filter under water",
+        "d4": "A filter that is wet harms the battery",
+        "d5": "The warranty ends after two years",
+    }
+    queries = {"q1": "battery hours", "q2": "filter water", "q3": "zebra", "q4": "charging"}
+    inputs = Inputs(queries, documents, {})
+    uris = inputs.write(str(tmp_path))
+    del uris["candidates"]
+    manifest = run(settings_of(uris, tmp_path / "out", top_n=0, run=str(tmp_path / "out.trec")))
+
+    # BM25 lists what shares a word, or the stem of one; the stand-in counts shared words as they are written.
+    table = read_output(str(tmp_path / "out")).to_pylist()
+    found = {row["query_id"]: {doc["doc_id"]: doc["score"] for doc in row["docs"]} for row in table}
+    assert found == {
+        "q1": {"d1": 2.0, "d2": 1.0, "d4": 1.0},
+        "q2": {"d3": 2.0, "d4": 1.0},
+        "q3": {},
+        "q4": {"d1": 0.0, "d2": 0.0},
+    }
+    assert [row["reason"] for row in table] == [None, None, "no_candidates", None]
+    for row in table:
+        scores = [doc["initial_score"] for doc in sorted(row["docs"], key=lambda doc: doc["initial_rank"])]
+        assert scores == sorted(scores, reverse=True)
+        assert all(score > 0 for score in scores)
+    [rejected] = pq.read_table(tmp_path / "out" / "_rejected").to_pylist()
+    assert (rejected["source"], rejected["line"], rejected["record_id"]) == (uris["queries"], 3, "q3")
+    assert manifest["chosen"]["language"].startswith("en (auto")
+    assert len((tmp_path / "out.trec").read_text().splitlines()) == 3 + 2 + 2
+
+
 def test_groups_that_carry_their_texts_give_the_same(inputs: Inputs, tmp_path: Path) -> None:
     groups = str(tmp_path / "groups.jsonl")
     inputs.write_groups(groups)
@@ -66,11 +126,16 @@ def test_the_trec_run_and_the_texts_are_those_of_the_ranking(inputs: Inputs, tmp
     assert [doc["text"] for doc in docs] == [inputs.documents[doc["doc_id"]] for doc in docs]
 
 
-def test_a_query_whose_scores_are_nan_is_rejected_and_the_others_are_ranked(inputs: Inputs, tmp_path: Path) -> None:
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
+def test_a_query_with_a_score_that_is_no_number_is_rejected_and_the_others_are_ranked(
+    inputs: Inputs, tmp_path: Path, score: float
+) -> None:
     poison = inputs.candidates["q3"][2]
     hit = [query for query, docs in inputs.candidates.items() if poison in docs]
     uris = inputs.write(str(tmp_path))
-    manifest = run(settings_of(uris, tmp_path / "out"), OverlapSpec(nan_for=inputs.documents[poison]))
+    manifest = run(
+        settings_of(uris, tmp_path / "out"), OverlapSpec(poison=inputs.documents[poison], poison_score=score)
+    )
 
     table = read_output(str(tmp_path / "out"))
     expected = [(query, [] if query in hit else docs) for query, docs in inputs.ranked(top_n=10)]
@@ -78,6 +143,8 @@ def test_a_query_whose_scores_are_nan_is_rejected_and_the_others_are_ranked(inpu
     assert manifest["rows"]["rejected"] == {"score_not_finite": len(hit)}
     rejected = pq.read_table(tmp_path / "out" / "_rejected" / "rejected.parquet")
     assert rejected["record_id"].to_pylist() == hit
+    assert rejected["line"].to_pylist() == [1 + list(inputs.queries).index(query) for query in hit]
+    assert set(rejected["source"].to_pylist()) == {uris["queries"]}
     assert set(rejected["reason"].to_pylist()) == {"score_not_finite"}
 
 
@@ -157,10 +224,7 @@ def test_a_finished_job_says_so_at_once_and_starts_no_ray(
 
     driver = Driver.of_job(settings, asdict(spec), tmp_path / "second.log")
     drivers.append(driver)
-    children: set[str] = set()
-    while driver.running:
-        children |= {process.name() for process in driver.children()}
-        time.sleep(0.01)
+    children = driver.ever_below()
     assert driver.wait(1) == 0, driver.said
     assert "nothing to do" in driver.said
     assert not {name for name in children if "ray" in name or "gcs" in name}

@@ -19,7 +19,7 @@ from crossrank import storage
 from crossrank.errors import InputError, StorageError
 from crossrank.reranking.job import rerank
 from crossrank.reranking.settings import RerankSettings
-from tests.ray.driver import ROOT, Driver, wait_for
+from tests.ray.driver import Driver, wait_for
 from tests.ray.inputs import Inputs, part_files, ranked_of, read_output, settings_of
 from tests.ray.s3_server import s3_server
 from tests.ray.stand_ins import LoggedSpec, pairs_started
@@ -101,11 +101,17 @@ def test_a_model_on_s3_is_scored_with(cluster: None, folder: str, tiny_model: st
         assert [doc["score"] for doc in row["docs"]] == pytest.approx(scores.tolist(), rel=1e-5, abs=1e-5)
 
 
-def rerank_command(flags: dict[str, str], env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def rerank_command(flags: dict[str, str], log: Path, env: dict[str, str] | None = None) -> tuple[int, str, set[str]]:
+    """Exit status of the command, what it said, and the names of all processes that it ever had below it."""
     command = [sys.executable, "-m", "crossrank", "rerank"]
     for name, value in flags.items():
         command += [f"--{name}", value]
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=150, check=False)
+    driver = Driver(command, log, env)
+    try:
+        children = driver.ever_below()
+    finally:
+        driver.close()
+    return driver.wait(1), driver.said, children
 
 
 @pytest.mark.parametrize("missing", ["queries", "output", "model"])
@@ -114,13 +120,14 @@ def test_a_bucket_that_does_not_exist_is_named_and_ray_never_started(
 ) -> None:
     flags = {**inputs.write(str(tmp_path)), "model": tiny_model, "output": str(tmp_path / "out")}
     flags[missing] = "s3://no-such-bucket/there"
-    done = rerank_command(flags)
+    status, said, children = rerank_command(flags, tmp_path / "driver.log")
 
-    assert done.returncode == 2, done.stderr
-    sentence = last_sentence(done.stderr)
+    assert status == 2, said
+    sentence = last_sentence(said)
     assert sentence.startswith("crossrank: the bucket no-such-bucket of s3://no-such-bucket/there")
     assert sentence.endswith("does not exist; create it or name another")
-    assert "measuring the model" not in done.stderr
+    assert not {name for name in children if "ray" in name or "gcs" in name}, children
+    assert "starting a local Ray" not in said
 
 
 def last_sentence(stderr: str) -> str:
@@ -135,10 +142,11 @@ def last_sentence(stderr: str) -> str:
 def test_an_endpoint_that_refuses_is_named_within_seconds(inputs: Inputs, tiny_model: str, tmp_path: Path) -> None:
     flags = {**inputs.write(str(tmp_path)), "model": tiny_model, "output": "s3://ranking/out"}
     started = time.monotonic()
-    done = rerank_command(flags, os.environ | {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
+    env = os.environ | {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    status, said, _ = rerank_command(flags, tmp_path / "driver.log", env)
 
-    assert done.returncode == 2, done.stderr
-    assert "s3://ranking/out/_manifest.json cannot be reached; check AWS_ENDPOINT_URL" in last_sentence(done.stderr)
+    assert status == 2, said
+    assert "s3://ranking/out/_manifest.json cannot be reached; check AWS_ENDPOINT_URL" in last_sentence(said)
     assert time.monotonic() - started < 30
 
 

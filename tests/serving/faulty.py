@@ -16,7 +16,7 @@ from crossrank.settings import from_mapping
 
 
 def fault_file(model: str) -> Path:
-    """Where it is told: `raise`, `nan`, `memory`, `hang`; no file, no fault."""
+    """Where it is told: `raise`, `nan`, `memory`, `pause` (until told to go on), `hang` (for ever); no file, no fault."""
     return Path(f"{model}.fault")
 
 
@@ -40,6 +40,9 @@ class Faulty(Reranker):
         fault = _fault(fault_file(self.name))
         if fault == "raise":
             raise RuntimeError("made to fail")
+        while fault == "pause":
+            time.sleep(0.05)
+            fault = _fault(fault_file(self.name))
         if fault == "hang":
             time.sleep(3600)
         return super().launch(ids_B, first_B)

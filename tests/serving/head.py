@@ -53,9 +53,12 @@ class Node:
         """`ray start` and all below it."""
         return [self._root, *self._root.children(recursive=True)] if self._root.is_running() else []
 
-    def num_replicas(self) -> int:
+    def replicas(self) -> list[psutil.Process]:
         """Processes of replicas, those that are still starting and those that are finishing included."""
-        return sum(title(process).startswith("ray::ServeReplica") for process in self.family())
+        return [process for process in self.family() if title(process).startswith("ray::ServeReplica")]
+
+    def num_replicas(self) -> int:
+        return len(self.replicas())
 
     def kill(self) -> None:
         """SIGKILL to all. SIGTERM would wait 30 s for replicas to leave, which stay."""
@@ -95,7 +98,7 @@ class Head(Node):
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_USAGE_STATS_ENABLED": "0",
-            "PYTHONPATH": str(ROOT),  # for what tests deploy of their own
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}",  # for what tests deploy of their own, and no other checkout
             "RAY_worker_niceness": "0",
             "RAY_DASHBOARD_ADDRESS": self._dashboard,
         }
@@ -167,10 +170,16 @@ class Head(Node):
 
     def answers_by_replica(self) -> list[int]:
         """How many requests each replica has answered with 200, by HAProxy's own count."""
+        return self._counted("hrsp_2xx")
+
+    def requests_by_replica(self) -> list[int]:
+        """How many requests are at each replica now, by the same."""
+        return self._counted("scur")
+
+    def _counted(self, name: str) -> list[int]:
         address = f"http://127.0.0.1:{self._haproxy_statistics}/stats;csv"
         rows = csv.DictReader(io.StringIO(requests.get(address, timeout=10).text.removeprefix("# ")))
-        servers = [row for row in rows if row["svname"] not in ("FRONTEND", "BACKEND")]
-        return [int(row["hrsp_2xx"] or 0) for row in servers]
+        return [int(row[name] or 0) for row in rows if row["svname"] not in ("FRONTEND", "BACKEND")]
 
 
 def write(file: Path, shape: str, http: dict[str, Any], import_path: str | None = None, **args: Any) -> Path:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -18,13 +19,27 @@ STOPS_S = 60.0
 
 
 class Server:
-    """`crossrank serve` in a process of its own, with all that it starts. Stop it at the end."""
+    """`crossrank serve` in a process of its own, with all that it starts. Stop it at the end.
 
-    def __init__(self, model: str, log: Path, *flags: str, environment: dict[str, str] | None = None) -> None:
+    Args:
+        inside: words before the command, to run it in a network of its own.
+        reached_at: its address there, for the test.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        log: Path,
+        *flags: str,
+        environment: dict[str, str] | None = None,
+        inside: Sequence[str] = (),
+        reached_at: str = "127.0.0.1",
+    ) -> None:
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{reached_at}:{self.port}"
         self._log = log
         command = [
+            *inside,
             str(Path(sys.executable).parent / "crossrank"),
             "serve",
             "--model",

@@ -145,12 +145,34 @@ def test_a_new_version_comes_without_a_failed_request(deployed: Deployed, versio
     print(f"{len(asking.replies)} requests, the slowest {slowest:.2f} s; the new version after {took:.1f} s")
 
 
-def test_an_address_that_others_reach_is_refused_without_keys(head: Head, versions: Path, tmp_path: Path) -> None:
-    head.shut_down()  # the address of a running Serve cannot be changed
-    # 127.0.0.1 in a way of writing that is not known as loopback: it is refused, and no door is open meanwhile.
-    http = {"host": "127.1", "port": free_port()}
-    head.deploy(write(tmp_path / "open.yaml", "rerank.yaml", http, model=str(versions / "v1")))
-    assert "there are no API keys" in head.wait_for("DEPLOY_FAILED")["message"]
+def test_two_models_answer_each_under_its_own_prefix(head: Head, versions: Path, tmp_path: Path) -> None:
+    head.shut_down()  # the port of a running Serve cannot be changed
+    port = free_port()
+    config = yaml.safe_load((ROOT / "serve" / "two-models.yaml").read_text())
+    config["http_options"]["port"] = port
+    for application, version in zip(config["applications"], ("v1", "v2"), strict=True):
+        application["args"]["model"] = str(versions / version)
+    file = tmp_path / "two-models.yaml"
+    file.write_text(yaml.safe_dump(config))
+    head.deploy(file)
+    head.wait_for("RUNNING")
+    for prefix, version in (("small", "v1"), ("large", "v2")):
+        address = f"http://127.0.0.1:{port}/{prefix}"
+        answer = requests.post(f"{address}/rerank", json=BODY, timeout=60)
+        assert answer.status_code == 200, answer.text
+        assert scores_of(answer) == scores_by_the_library(versions / version)
+        assert requests.get(f"{address}/info", timeout=10).json()["model_id"] == str(versions / version)
+        assert requests.get(f"{address}/health", timeout=10).status_code == 200
+        assert "te_request_count" in requests.get(f"{address}/metrics", timeout=10).text
+    assert requests.post(f"http://127.0.0.1:{port}/rerank", json=BODY, timeout=10).status_code == 404
+
+
+def test_an_address_at_which_nobody_would_be_answered_is_refused(head: Head, versions: Path, tmp_path: Path) -> None:
+    head.shut_down()
+    http = {"host": "127.8.8.8", "port": free_port()}
+    head.deploy(write(tmp_path / "elsewhere.yaml", "rerank.yaml", http, model=str(versions / "v1")))
+    told = head.wait_for("DEPLOY_FAILED")["message"]
+    assert "http_options.host is 127.8.8.8, and HAProxy reaches the replicas at 127.0.0.1 alone" in told
 
 
 def _nobody_was_refused(asking: Asking) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import requests
 
@@ -23,6 +27,9 @@ BODY: Any = {
     "timeout_ms": 1_000,
 }
 FAILS_S = 2.0
+BURST = 2_500
+LEAST_INSIDE = 2_000
+"""Of them in the queue: the first few are with the model."""
 HEARD_S = 5.0
 """A second for the request, and what two busy cores need to say so."""
 
@@ -48,6 +55,10 @@ class Faulted:
 
     def well(self) -> None:
         self._file.unlink(missing_ok=True)
+
+    def counted(self, name: str) -> float:
+        lines = requests.get(f"{self.address}/metrics", timeout=60).text.splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(f"{name} "))
 
     def asking(self) -> Asking:
         return Asking(f"{self.address}/rerank", BODY, num_clients=4)
@@ -105,9 +116,69 @@ def test_batches_that_do_not_fit_into_memory_are_halved_and_nobody_notices(fault
         asking.wait_for(20)
     faulted.check(asking)
     assert set(asking.outcomes) == {"200"}, asking.outcomes
-    metrics = requests.get(f"{faulted.address}/metrics", timeout=10).text
-    [retries] = [line for line in metrics.splitlines() if line.startswith("rr_oom_retries_total ")]
-    assert float(retries.split()[1]) > 0
+    assert faulted.counted("rr_oom_retries_total") > 0
+
+
+@pytest.mark.parametrize("seconds", ["0.3", "1"])
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("/rerank", {"query": "q", "texts": ["a"]}, {"error", "error_type"}),
+        ("/v2/rerank", {"query": "q", "documents": ["a"]}, {"id", "message", "detail", "error", "error_type"}),
+    ],
+    ids=["TEI", "Cohere"],
+)
+def test_a_deadline_in_the_header_ends_with_504_in_the_dialect_of_the_request(
+    faulted: Faulted, path: str, body: Any, told: set[str], seconds: str
+) -> None:
+    headers = {"x-request-timeout-seconds": seconds}
+
+    def ask(_: int) -> requests.Response:
+        return requests.post(faulted.address + path, json=body, headers=headers, timeout=30)
+
+    faulted.tell("pause")
+    try:
+        with ThreadPoolExecutor(4) as clients:
+            answers = list(clients.map(ask, range(4)))
+    finally:
+        faulted.well()
+    for answer in answers:
+        assert (answer.status_code, answer.headers["content-type"]) == (504, "application/json"), answer.text
+        assert set(answer.json()) == told
+        assert answer.json()["error_type"] == "Timeout"
+        assert answer.elapsed.total_seconds() < float(seconds)
+    assert requests.post(faulted.address + path, json=body, timeout=30).status_code == 200
+
+
+def test_a_burst_of_tiny_requests_waits_in_the_queue_where_admission_sees_it(faulted: Faulted) -> None:
+    """Beyond a number of requests Ray Serve would keep them waiting outside, or refuse them itself, in plain text."""
+    body = {"query": "q", "texts": ["a"], "timeout_ms": 60_000}
+    seen: Counter[tuple[int, str]] = Counter()
+
+    async def ask(session: aiohttp.ClientSession) -> None:
+        async with session.post(f"{faulted.address}/rerank", json=body) as answer:
+            await answer.read()
+            seen[answer.status, answer.content_type] += 1
+
+    async def burst() -> int:
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(60)) as session:
+            asking = asyncio.gather(*(ask(session) for _ in range(BURST)))
+            until = time.monotonic() + DEPLOYS_S
+            while (inside := await asyncio.to_thread(faulted.counted, "te_queue_size")) < LEAST_INSIDE:
+                assert time.monotonic() < until, (inside, seen)
+                await asyncio.sleep(0.1)
+            faulted.well()
+            await asking
+            return int(inside)
+
+    faulted.tell("pause")
+    try:
+        inside = asyncio.run(burst())
+    finally:
+        faulted.well()
+    print(f"{inside} waited at once; {seen}")
+    assert seen == {(200, "application/json"): BURST}
 
 
 def test_a_model_that_hangs_is_replaced(faulted: Faulted) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from crossrank import Reranker
 from tests.serving.asking import Asking
 from tests.serving.head import Head, Node, write
+from tests.serving.networks import inside, networks_of_their_own
 from tests.serving.server import free_port
 
 BODY: Any = {"query": "how long?", "texts": ["four hours", "the warranty is one year"], "raw_scores": True}
@@ -34,7 +34,7 @@ class Networks(NamedTuple):
     second: str
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def networks() -> Iterator[Networks]:
     first, second = f"crossrank-a{os.getpid()}", f"crossrank-b{os.getpid()}"
     commands = f"""
@@ -53,37 +53,43 @@ def networks() -> Iterator[Networks]:
         ip -n {second} link set lo up
         ip -n {second} link set cr-a up
     """
-    try:
-        for command in commands.strip().splitlines():
-            try:
-                done = subprocess.run(command.split(), capture_output=True, text=True, check=False)
-            except OSError as error:
-                pytest.skip(f"no network namespaces here: {error}")
-            if done.returncode:
-                pytest.skip(f"no network namespaces here: {command.strip()}: {done.stderr.strip()}")
+    with networks_of_their_own((first, second), commands):
         yield Networks(first, second)
-    finally:
-        for name in (first, second):
-            subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
 
 
-def test_a_node_that_is_killed_costs_its_own_requests_alone(networks: Networks, model: str, tmp_path: Path) -> None:
-    logits = Reranker.load(model, device="cpu").score([(BODY["query"], text) for text in BODY["texts"]])
-    right = pytest.approx(dict(enumerate(logits.tolist())), abs=1e-5)
-    port = free_port()
-    inside = [["ip", "netns", "exec", name] for name in networks]
-    head = Head(tmp_path / "head.log", 1, ADDRESSES[0], REACHED_AT, inside[0])
-    other = None
+@pytest.fixture(scope="module")
+def head(networks: Networks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
+    log = tmp_path_factory.mktemp("head") / "head.log"
+    head = Head(log, 1, ADDRESSES[0], REACHED_AT, inside(networks.first))
     try:
         head.wait_until_ready()
-        flags = {"address": head.address, "node-ip-address": ADDRESSES[1], "num-cpus": 1}
-        other = Node(tmp_path / "other.log", flags, head.environment, inside[1])
+        yield head
+    finally:
+        head.kill()
+
+
+HTTP: dict[str, Any] = {"host": "0.0.0.0", "port": free_port()}
+"""Of the namespaces: nothing of this machine listens there."""
+
+
+def test_where_others_reach_it_a_file_is_refused_without_keys(head: Head, model: str, tmp_path: Path) -> None:
+    head.deploy(write(tmp_path / "open.yaml", "autoscaled.yaml", HTTP, gpus_per_replica=0, model=model))
+    assert "there are no API keys" in head.wait_for("DEPLOY_FAILED")["message"]
+
+
+def test_a_node_that_is_killed_costs_its_own_requests_alone(
+    networks: Networks, head: Head, model: str, tmp_path: Path
+) -> None:
+    logits = Reranker.load(model, device="cpu").score([(BODY["query"], text) for text in BODY["texts"]])
+    right = pytest.approx(dict(enumerate(logits.tolist())), abs=1e-5)
+    flags = {"address": head.address, "node-ip-address": ADDRESSES[1], "num-cpus": 1}
+    other = Node(tmp_path / "other.log", flags, head.environment, inside(networks.second))
+    try:
         args: Any = {"model": model, "min_replicas": 2, "max_replicas": 2, "threads": 1, "without_keys": True}
-        http = {"host": "0.0.0.0", "port": port}  # of the two namespaces
-        head.deploy(write(tmp_path / "file.yaml", "autoscaled.yaml", http, gpus_per_replica=0, **args))
+        head.deploy(write(tmp_path / "file.yaml", "autoscaled.yaml", HTTP, gpus_per_replica=0, **args))
         head.wait_for("RUNNING")
         assert (head.num_replicas(), other.num_replicas()) == (1, 1)
-        with Asking(f"http://{REACHED_AT}:{port}/rerank", BODY, num_clients=4) as asking:
+        with Asking(f"http://{REACHED_AT}:{HTTP['port']}/rerank", BODY, num_clients=4) as asking:
             asking.wait_for(100)
             killed = time.monotonic()
             other.kill()
@@ -91,9 +97,7 @@ def test_a_node_that_is_killed_costs_its_own_requests_alone(networks: Networks, 
             noticed = time.monotonic()
             asking.wait_for(200)
     finally:
-        for node in (other, head):
-            if node is not None:
-                node.kill()
+        other.kill()
     print(f"{asking.outcomes}, the slowest {max(reply.seconds for reply in asking.replies):.2f} s")
     lost = [(reply.outcome, round(reply.sent + reply.seconds - killed, 2)) for reply in asking.refusals]
     print(f"not answered, and when they ended, in seconds after the kill: {lost}")

@@ -24,6 +24,8 @@ from tests.serving.server import ROOT, STARTS_S, Server
 
 QUERY = "how long does it take to charge?"
 DOCUMENTS = ["Charging takes 4.5 hours.", "충전은 약 4시간 30분 걸립니다.", "The warranty is one year."]
+WORKS_S = 8.0
+"""What a server that is told to stop has still to do."""
 HEADERS = {"authorization": f"Bearer {KEY}"}
 
 
@@ -47,6 +49,7 @@ def test_scores_over_http_are_those_of_the_reranker(server: Server, model: str) 
 
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+SECURITY = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 CURLS = re.findall(r"(?:^|`)(curl localhost:8000/.*?})'", README, re.MULTILINE)
 
 
@@ -93,6 +96,19 @@ def test_a_key_is_asked_for(server: Server) -> None:
     assert KEY not in server.said
 
 
+def test_without_a_key_one_gets_what_the_documentation_says_and_nothing_else(server: Server) -> None:
+    [told] = re.findall(r"^- Without a key one gets (.*?)All else", SECURITY, re.MULTILINE | re.DOTALL)
+    public = re.findall(r"`(/.*?)`", told)
+    assert len(public) == 10
+    for path in public:
+        assert requests.get(server.url + path, timeout=10).status_code == 200, path
+    paths = requests.get(server.url + "/openapi.json", timeout=10).json()["paths"]
+    routes = [(path, method) for path in paths for method in paths[path] if path not in public]
+    assert len(routes) > 10
+    for path, method in routes:
+        assert requests.request(method, server.url + path, json={}, timeout=10).status_code == 401, path
+
+
 def test_only_programs_of_ray_listen_where_others_reach(server: Server) -> None:
     """HAProxy's port and the replicas' own are on loopback; docs/security.md says how to close the rest."""
     open_ports: dict[int, str] = {}
@@ -126,6 +142,19 @@ def test_half_a_request_harms_nobody(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port)) as half:
         half.sendall(b"POST /rerank HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{")
         assert post(server, "/rerank", {"query": "q", "texts": ["a"]}).status_code == 200
+
+
+@pytest.mark.parametrize("tells_its_length", [True, False], ids=["with its length", "in chunks"])
+def test_a_body_of_a_hundred_megabytes_is_refused_and_the_server_goes_on(
+    server: Server, tells_its_length: bool
+) -> None:
+    body = b'{"query": "q", "texts": ["' + b"a" * 100_000_000 + b'"]}'
+    chunks = (body[start : start + 1_000_000] for start in range(0, len(body), 1_000_000))
+    sent: Any = body if tells_its_length else chunks
+    answer = requests.post(server.url + "/rerank", data=sent, headers=HEADERS, timeout=60)
+    assert (answer.status_code, answer.json()["error_type"]) == (413, "Validation")
+    assert "over the limit of 32,000,000" in answer.json()["error"]
+    assert post(server, "/rerank", {"query": "q", "texts": ["a"]}).status_code == 200
 
 
 def test_metrics_and_docs_are_there(server: Server) -> None:
@@ -176,11 +205,27 @@ def test_a_replica_that_is_killed_is_replaced_and_no_score_is_wrong(server: Serv
     assert {found["index"]: found["score"] for found in post(server, "/rerank", body).json()} == right
 
 
-def test_it_stops_when_told_with_nothing_left_behind(model: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    server = Server(model, tmp_path_factory.mktemp("stopping") / "server.log")
+def test_it_finishes_what_was_begun_when_told_to_stop_and_leaves_nothing_behind(
+    model: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    server = Server(model, tmp_path_factory.mktemp("stopping") / "server.log", "--host", "localhost")
     server.wait_until_ready()
+    tokens_per_second = requests.get(server.url + "/info", timeout=10).json()["limits"]["tokens_per_second"]
+    text = "word " * 100
+    num = int(WORKS_S * tokens_per_second / 100)
+    body: Any = {"query": QUERY, "texts": [f"{n} {text}" for n in range(num)], "timeout_ms": 60_000}
     family = server.family()
-    assert server.stop() == 0
+    with ThreadPoolExecutor(1) as client:
+        asking = client.submit(requests.post, server.url + "/rerank", json=body, timeout=90)
+        time.sleep(1.0)
+        began = time.monotonic()
+        status = server.stop()
+        took_s = time.monotonic() - began
+        answer = asking.result()
+    print(f"{num} documents in {answer.elapsed}, stopped after {took_s:.1f} s")
+    assert answer.status_code == 200, answer.text[:300]
+    assert sorted(found["index"] for found in answer.json()) == list(range(num))
+    assert status == 0
     _, alive = psutil.wait_procs(family, timeout=20)
     assert not alive
     assert "Traceback" not in server.said, server.said

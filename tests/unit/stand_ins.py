@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.scoring.scored import EncodedText, PlainText, Scored, Tokens
+from crossrank.scoring.scored import EncodedText, PlainText, Scored, Scorer, Tokens
 
 
 class OverlapEncoder:
@@ -48,23 +49,30 @@ def words_of(text: str, limit: int) -> Tokens:
     return Tokens(np.array(ids, dtype=np.int32), len(words))
 
 
-class OverlapScorer:
+class OverlapScorer(Scorer):
     """Score a pair by the number of distinct words that query and document share.
 
     ``("red big cat", "cat cat red dog")`` scores 2. What is cut off counts for nothing.
 
     Args:
-        nan_for: a document with just these words scores NaN, whatever the query.
+        poison: a document with just these words scores `poison_score`, whatever the query.
         keeps_tokens: False gives an encoder without a `store_key`, like that of a model with a prompt.
         pause_s: seconds that a call of `score_encoded` takes at least, so that a test can kill it meanwhile.
+        poison_score: NaN, or an infinity.
     """
 
     def __init__(
-        self, max_length: int = 512, nan_for: str | None = None, keeps_tokens: bool = True, pause_s: float = 0.0
+        self,
+        max_length: int = 512,
+        poison: str | None = None,
+        keeps_tokens: bool = True,
+        pause_s: float = 0.0,
+        poison_score: float = math.nan,
     ) -> None:
         self._encoder = OverlapEncoder(max_length, keeps_tokens)
-        self._nan_for = None if nan_for is None else words_of(nan_for, max_length).ids.tolist()
+        self._poison = None if poison is None else words_of(poison, max_length).ids.tolist()
         self._pause_s = pause_s
+        self._poison_score = poison_score
 
     @property
     def encoder(self) -> OverlapEncoder:
@@ -85,8 +93,8 @@ class OverlapScorer:
         for q, d in zip(query_P.tolist(), document_P.tolist(), strict=True):
             query, document = cast(Tokens, queries[q]), self._tokens(documents[d])
             kept = document.ids[: self._encoder.max_length - len(query.ids)]
-            is_nan = document.ids.tolist() == self._nan_for
-            logits.append(np.nan if is_nan else float(len(np.intersect1d(query.ids, kept))))
+            is_poison = document.ids.tolist() == self._poison
+            logits.append(self._poison_score if is_poison else float(len(np.intersect1d(query.ids, kept))))
             tokens.append(len(query.ids) + len(kept))
             truncated.append(document.total - len(kept))
         return Scored(
@@ -107,13 +115,14 @@ class OverlapSpec:
     """An `OverlapScorer` to be loaded; for what the fields mean, see there."""
 
     max_length: int = 512
-    nan_for: str | None = None
+    poison: str | None = None
     keeps_tokens: bool = True
     pause_s: float = 0.0
+    poison_score: float = math.nan
 
     @property
     def revision(self) -> str:
-        return f"overlap-{self.max_length}-{self.nan_for}"
+        return f"overlap-{self.max_length}-{self.poison}"
 
     def load(self, threads: int | None) -> OverlapScorer:
-        return OverlapScorer(self.max_length, self.nan_for, self.keeps_tokens, self.pause_s)
+        return OverlapScorer(self.max_length, self.poison, self.keeps_tokens, self.pause_s, self.poison_score)

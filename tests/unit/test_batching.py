@@ -39,6 +39,21 @@ def test_packed_batches_by_hand() -> None:
     assert batches([3, 5, 1, 9, 3, 4, 1], budget=10, cost="packed") == [[3], [1, 5], [0, 4, 2, 6]]
 
 
+def test_groups_of_several_rows_are_cut_by_hand() -> None:
+    # Groups of 2, 3, 1 and 4 rows whose longest rows have 10, 8, 8 and 2 tokens. Padded to 10: 2 x 10 = 20; with the
+    # next (2 + 3) x 10 = 50 > 40. Padded to 8: 3 x 8 = 24, (3 + 1) x 8 = 32, with the last (3 + 1 + 4) x 8 = 64 > 40.
+    found = cut([10, 8, 8, 2], 40, "padded", "group", rows_U=[2, 3, 1, 4])
+    assert [batch.tolist() for batch in found] == [[0], [1, 2], [3]]
+    # Packed, a length is that of the whole group, and rows do not matter.
+    found = cut([20, 15, 8, 6], 40, "packed", "group", rows_U=[2, 3, 1, 4])
+    assert [batch.tolist() for batch in found] == [[0, 1], [2, 3]]
+
+
+def test_a_group_whose_rows_together_are_over_the_budget_is_named() -> None:
+    with pytest.raises(UnitOverBudget, match=r"^group 1 has 48 tokens, over the budget of 40"):
+        cut([10, 8], 40, "padded", "group", rows_U=[2, 6])
+
+
 def test_packed_batches_hold_more_than_padded_ones_where_lengths_differ() -> None:
     lengths = [50, *[1] * 50]
     assert len(batches(lengths, 100, "packed")) == 1

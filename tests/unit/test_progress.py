@@ -89,6 +89,16 @@ def test_nothing_to_do_is_all_of_it(clock: Clock) -> None:
     assert stream.getvalue() == "[12:00:00] 0 of 0 queries (100 %), 0 s\n"
 
 
+def test_work_without_a_known_end_counts_what_is_done(clock: Clock) -> None:
+    stream = io.StringIO()
+    with Progress("lines", None, stream=stream) as seen:
+        seen.advance(2000)
+        clock.now += 5
+        seen.advance(500)
+        clock.now += 1
+    assert stream.getvalue().splitlines() == ["[12:00:00] 2,500 lines, 5 s", "[12:00:00] 2,500 lines, 6 s"]
+
+
 def test_work_that_fails_has_no_last_line(clock: Clock) -> None:
     stream = io.StringIO()
     with pytest.raises(KeyError), Progress("queries", 10, stream=stream):

@@ -1,4 +1,4 @@
-"""Join a cluster or start one, and count the workers that fit it."""
+"""Join a cluster or start one, and look at its nodes."""
 
 from __future__ import annotations
 
@@ -6,31 +6,18 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import TextIO
 
 import ray
 
+from crossrank.cluster.pool import Node, Pool, pool_of
 from crossrank.errors import SettingsError
+from crossrank.progress import Waiting, say
 
 LOGICAL_CPUS_PER_CORE = 3
 LEAST_LOGICAL_CPUS = 6
 """Logical CPUs are for scheduling alone. A local Ray with as many as the machine has cores can leave none for
 Ray Data's own tasks beside the actors, and then waits for ever."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """How many workers there are and what each takes."""
-
-    least: int
-    most: int
-    gpus: float
-    per_node: int
-    """Workers that share the cores of a node."""
-
-    def threads(self) -> int:
-        """CPU threads of one worker on the node that asks."""
-        return max(1, (os.cpu_count() or 1) // self.per_node)
 
 
 def connect() -> None:
@@ -39,7 +26,8 @@ def connect() -> None:
         return
     if os.environ.get("RAY_ADDRESS"):
         try:
-            ray.init(log_to_driver=False, logging_level="ERROR")
+            with Waiting(f"joining the Ray cluster at {os.environ['RAY_ADDRESS']}"):
+                ray.init(log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise SettingsError(
                 f"RAY_ADDRESS is {os.environ['RAY_ADDRESS']}, and no cluster can be joined there "
@@ -51,7 +39,8 @@ def connect() -> None:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     # Ray keeps an idle process for each logical CPU. On two cores they took 2 % of the speed of a job.
     os.environ.setdefault("RAY_num_workers_soft_limit", "1")
-    with without_native_output():
+    say("starting a local Ray")
+    with without_native_output() as terminal, Waiting("starting a local Ray", terminal):
         ray.init(
             address="local",  # without it Ray joins any cluster that was started on this machine
             num_cpus=max(LEAST_LOGICAL_CPUS, LOGICAL_CPUS_PER_CORE * cores),
@@ -62,8 +51,11 @@ def connect() -> None:
 
 
 @contextmanager
-def without_native_output() -> Iterator[None]:
-    """Nothing reaches the terminal meanwhile: Ray tells its log level there, and calls its own kills failures."""
+def without_native_output() -> Iterator[TextIO]:
+    """Nothing reaches the terminal meanwhile: Ray tells its log level there, and calls its own kills failures.
+
+    Gives the standard error that was, for what is to be said all the same.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     terminals = [os.dup(1), os.dup(2)]
@@ -71,7 +63,8 @@ def without_native_output() -> Iterator[None]:
     try:
         for number in (1, 2):
             os.dup2(nowhere, number)
-        yield
+        with open(os.dup(terminals[1]), "w") as told:
+            yield told
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -81,26 +74,65 @@ def without_native_output() -> Iterator[None]:
         os.close(nowhere)
 
 
-def pool(workers: tuple[int, int] | None, gpus_per_worker: float | None) -> Pool:
-    """The workers of this cluster: as asked, or one for each GPU, or one for each node without any.
+def pool(workers: tuple[int, int] | None, gpus_per_worker: float | None, worker_bytes: int | None = None) -> Pool:
+    """The workers of this cluster; for how many see `pool_of`. Without a number, GPUs are used where there are some.
 
     Refuses more GPUs for a worker than any node has; a cluster that may still grow has a ``RAY_ADDRESS``, and is
-    trusted to bring a node that has them.
+    waited for until it brings a node that has them: only then is it known how many workers share its cores.
     """
-    # A head with no CPUs does no work, so it has no worker either.
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
-    gpus_of_nodes = [resources.get("GPU", 0.0) for resources in nodes] or [0.0]
-    gpus = (1.0 if any(gpus_of_nodes) else 0.0) if gpus_per_worker is None else gpus_per_worker
-    if gpus > max(gpus_of_nodes) and not os.environ.get("RAY_ADDRESS"):
-        raise SettingsError(
-            f"--gpus-per-worker is {gpus:g}, and the largest node has {max(gpus_of_nodes):g} GPUs; "
-            f"use 0 to score on CPU"
-        )
-    least, most = workers or ((int(sum(gpus_of_nodes) / gpus),) * 2 if gpus else (len(nodes),) * 2)
-    return Pool(max(least, 1), max(most, 1), gpus, per_node=max(1, -(-most // max(len(nodes), 1))))
+    nodes = _nodes()
+    gpus = (1.0 if any(node.gpus for node in nodes) else 0.0) if gpus_per_worker is None else gpus_per_worker
+    able = [node for node in nodes if node.gpus >= gpus]
+    if not able:
+        if not os.environ.get("RAY_ADDRESS"):
+            raise SettingsError(
+                f"--gpus-per-worker is {gpus:g}, and the largest node has "
+                f"{max((node.gpus for node in nodes), default=0):g} GPUs; use 0 to score on CPU"
+            )
+        what = f"{gpus:g} GPU" if gpus else "a CPU"
+        say(f"no node of the cluster has {what} for a worker; waiting for one")
+        with Waiting(f"waiting for a node with {what}"):
+            ray.get(ray.remote(num_cpus=1, num_gpus=gpus)(_nothing).remote())
+        able = [node for node in _nodes() if node.gpus >= gpus]
+    return pool_of(able, workers, gpus, worker_bytes)
+
+
+def _nothing() -> None:
+    """Runs where there is room for a worker: a cluster that grows brings a node for it."""
+
+
+def _nodes() -> list[Node]:
+    """The nodes that may work: a head with no CPUs does not."""
+    own = ray.get_runtime_context().get_node_id()
+    found = []
+    for node in ray.nodes():
+        resources = node["Resources"]
+        if node["Alive"] and resources.get("CPU"):
+            cpus = max(1, int(resources["CPU"]))
+            # A Ray on this machine may have been given more logical CPUs than there are cores, as ours is.
+            cores = min(cpus, os.cpu_count() or 1) if node["NodeID"] == own else cpus
+            found.append(Node(cores, resources.get("GPU", 0.0), resources.get("memory", 0.0)))
+    return found
 
 
 def environment() -> dict[str, str]:
     """What workers on this machine's Ray need of the driver's environment; credentials stay where they are."""
     names = ("CROSSRANK_CACHE", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION")
     return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def smallest_gpu_bytes() -> int:
+    """Memory of the GPU that a worker gets where it is started now; GPUs of one cluster are taken to be alike."""
+    found: int = ray.get(ray.remote(num_cpus=1, num_gpus=1, max_calls=1)(_gpu_bytes).remote())
+    return found
+
+
+def _gpu_bytes() -> int:
+    import torch
+
+    return int(torch.cuda.get_device_properties(0).total_memory)
+
+
+def spare_gpus(taken: Pool) -> float:
+    """GPUs of the cluster that a pool leaves over."""
+    return sum(node.gpus for node in _nodes()) - taken.most * taken.gpus

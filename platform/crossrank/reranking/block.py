@@ -5,7 +5,7 @@ Shape letters: Q queries of the block, P pairs of all of them, C candidates of o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,7 +19,10 @@ from crossrank.corpus.store import TextStore
 from crossrank.records import Reason
 from crossrank.reranking.layout import part_schema
 from crossrank.scoring.normalize import Normalize, normalize
-from crossrank.scoring.scored import EncodedText, Scored, Scorer, Tokens
+from crossrank.scoring.scored import EncodedText, Scored, Scorer, Tokens, Window
+
+WINDOW_PAIRS = 2048
+"""Pairs whose texts are made ready together, at least: a GPU begins with the first of them, and the CPU goes on."""
 
 
 class Encoded(Protocol):
@@ -53,9 +56,9 @@ def rerank_block(block: pa.Table, scorer: Scorer, corpus: Corpus | None, keep: K
     A query whose scores are not all finite is rejected whole: its order would be a guess.
     """
     candidates = _Candidates.of(block, corpus)
-    queries = scorer.encoder.queries(block["query"].to_pylist())
-    documents, document_P = candidates.encoded(scorer, corpus)
-    scored = scorer.score_encoded(queries, documents, candidates.query_P, document_P)
+    queries: list[EncodedText] = []
+    windows = _windows(block["query"].to_pylist(), candidates, scorer, corpus, queries)
+    scored = Scored.joined(scorer.score_windows(windows))
     results = [
         _result(row, queries[q], scored, candidates, span, keep, corpus)
         for q, (row, span) in enumerate(
@@ -63,6 +66,27 @@ def rerank_block(block: pa.Table, scorer: Scorer, corpus: Corpus | None, keep: K
         )
     ]
     return pa.Table.from_pylist(results, schema=part_schema(keep.with_text))
+
+
+def _windows(
+    texts_Q: list[str], candidates: _Candidates, scorer: Scorer, corpus: Corpus | None, queries: list[EncodedText]
+) -> Iterator[Window]:
+    """The pairs of the block in turn, tokenised as they are asked for.
+
+    The candidates of one query stay together: equal ones have to get the very same score, and tie.
+
+    Args:
+        queries: is filled with those of the windows that were asked for.
+    """
+    first = 0
+    for q, span in enumerate(candidates.spans):
+        pairs = slice(candidates.spans[first].start, span.stop)
+        if pairs.stop - pairs.start >= WINDOW_PAIRS or q == len(candidates.spans) - 1:
+            encoded = scorer.encoder.queries(texts_Q[first : q + 1])
+            queries += encoded
+            documents, document_P = candidates.encoded(pairs, scorer, corpus)
+            yield Window(encoded, documents, candidates.query_P[pairs] - first, document_P)
+            first = q + 1
 
 
 class _Candidates:
@@ -80,6 +104,8 @@ class _Candidates:
         self.labels_P = _flat(block, "labels")
         self.doc_ids_P = _flat(block, "doc_ids")
         self.texts_P = _flat(block, "texts")
+        self._own: dict[str, EncodedText] = {}
+        """Texts that candidates bring, made ready: once, whatever window they are in."""
 
     @classmethod
     def of(cls, block: pa.Table, corpus: Corpus | None) -> _Candidates:
@@ -87,18 +113,24 @@ class _Candidates:
         assert corpus is not None or (found.corpus_rows_P == UNKNOWN).all(), "corpus rows need their corpus"
         return found
 
-    def encoded(self, scorer: Scorer, corpus: Corpus | None) -> tuple[list[EncodedText], NDArray[np.int64]]:
-        """Each distinct document once, and for each pair which one it is."""
-        from_corpus_P = self.corpus_rows_P != UNKNOWN
-        rows, inverse = np.unique(self.corpus_rows_P[from_corpus_P], return_inverse=True)
+    def encoded(
+        self, pairs: slice, scorer: Scorer, corpus: Corpus | None
+    ) -> tuple[list[EncodedText], NDArray[np.int64]]:
+        """Each distinct document of these pairs once, and for each pair which one it is."""
+        corpus_rows_P = self.corpus_rows_P[pairs]
+        from_corpus_P = corpus_rows_P != UNKNOWN
+        rows, inverse = np.unique(corpus_rows_P[from_corpus_P], return_inverse=True)
         documents = _from_corpus(rows.tolist(), scorer, corpus) if corpus is not None else []
-        document_P = np.zeros(len(self.corpus_rows_P), dtype=np.int64)
+        document_P = np.zeros(len(corpus_rows_P), dtype=np.int64)
         document_P[from_corpus_P] = inverse
         if self.texts_P is not None:
             places = np.flatnonzero(~from_corpus_P)
-            own = {text: number for number, text in enumerate(dict.fromkeys(self.texts_P[p] for p in places))}
-            document_P[places] = [len(documents) + own[self.texts_P[p]] for p in places]
-            documents = documents + scorer.encoder.documents(list(own))
+            texts = [self.texts_P[pairs.start + place] for place in places]
+            own = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+            document_P[places] = [len(documents) + own[text] for text in texts]
+            new = [text for text in own if text not in self._own]
+            self._own.update(zip(new, scorer.encoder.documents(new), strict=True))
+            documents = documents + [self._own[text] for text in own]
         return _each_once(documents, document_P)
 
 

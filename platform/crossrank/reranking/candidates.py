@@ -46,6 +46,10 @@ class Found(NamedTuple):
 class FirstStage(Protocol):
     """Gives every query its candidates."""
 
+    @property
+    def language(self) -> str | None:
+        """Of its analyser, with the reason; None where texts are not analysed."""
+
     def found(self, query_rows: Sequence[int]) -> list[Found]:
         """Candidates of these queries, which are neighbours in ascending order."""
 
@@ -62,6 +66,8 @@ class Bm25Candidates:
     depth: int
     num_queries: int
     num_usable: int
+    language: str
+    """That the passages were analysed in, with the reason."""
 
     @classmethod
     def build(
@@ -79,7 +85,7 @@ class Bm25Candidates:
         texts = (text if usable else "" for text, usable in zip(corpus.all_texts(), usable_N, strict=True))
         folder = storage.cache_folder() / "bm25" / f"{corpus.key}-{chosen_analyser.name}"
         made_once(folder, lambda new: Bm25Index.build(texts, chosen_analyser, num_documents=len(corpus)).save(new))
-        return cls(Bm25Index.load(folder), queries, depth, num_queries, int(usable_N.sum()))
+        return cls(Bm25Index.load(folder), queries, depth, num_queries, int(usable_N.sum()), str(chosen))
 
     def found(self, query_rows: Sequence[int]) -> list[Found]:
         hits = self.index.search(self.queries.texts(query_rows), self.depth)
@@ -95,6 +101,8 @@ class RunCandidates:
     The lines of a run come in any order and may be more than memory holds, so they are spilled by query to files
     of fixed size, and each file is then sorted and cut to `depth`.
     """
+
+    language = None
 
     def __init__(self, folder: tempfile.TemporaryDirectory[str], num_pairs: int) -> None:
         self._folder = folder  # removed when this object goes

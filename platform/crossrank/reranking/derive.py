@@ -6,7 +6,7 @@ Nothing of this is written while the job runs, so a kill cannot write it twice.
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,9 +18,16 @@ import pyarrow.parquet as pq
 
 from crossrank import storage
 from crossrank.errors import InputError, JobFailed
+from crossrank.records import Reason
 from crossrank.reranking.layout import REJECTED_SCHEMA, STATS_TYPE, Layout, read_table
 
 RUN_TAG = "crossrank"
+NOT_RANKED: dict[str, str] = {
+    Reason.EMPTY_QUERY: "the text is empty or white space",
+    Reason.NO_CANDIDATES: "no document is left that could be scored",
+    Reason.SCORE_NOT_FINITE: "the model gave a score that is no finite number",
+}
+"""Why a query was not ranked, in words."""
 
 
 @dataclass(slots=True)
@@ -74,24 +81,20 @@ def _part(layout: Layout, number: int, columns: list[str]) -> pa.Table:
 
 
 def write_rejected(layout: Layout, num_blocks: int) -> dict[str, dict[str, int]]:
-    """Write `_rejected/`: what was set aside while preparing, then the queries that the job rejected.
+    """Write `_rejected/`: what was set aside while preparing, then the queries that could not be ranked.
 
     Returns:
-        How many rows, by where they came from (an input file, or the output for queries) and by reason.
+        How many rows, by the input file that they came from and by reason.
     """
-    counts: Counter[tuple[str, str]] = Counter()
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     uri = storage.join(layout.rejected, "rejected.parquet")
     with storage.writing(uri) as stream, pq.ParquetWriter(stream, REJECTED_SCHEMA, compression="zstd") as writer:
         for table in _rejected_tables(layout, num_blocks):
             if len(table):
                 writer.write_table(table)
-                counts.update(zip(table["source"].to_pylist(), table["reason"].to_pylist(), strict=True))
-    by_source: dict[str, dict[str, int]] = {}
-    for (source, reason), count in counts.items():
-        origin = layout.output if source.startswith(storage.join(layout.output, "part-")) else source
-        reasons = by_source.setdefault(origin, {})
-        reasons[reason] = reasons.get(reason, 0) + count
-    return by_source
+            for source, reason in zip(table["source"].to_pylist(), table["reason"].to_pylist(), strict=True):
+                counts[source][reason] += 1
+    return {source: dict(reasons) for source, reasons in counts.items()}
 
 
 def _rejected_tables(layout: Layout, num_blocks: int) -> Iterator[pa.Table]:
@@ -100,15 +103,12 @@ def _rejected_tables(layout: Layout, num_blocks: int) -> Iterator[pa.Table]:
             yield pa.Table.from_batches([batch])
     for number in range(num_blocks):
         part = _part(layout, number, ["query_id", "reason"])
+        if part["reason"].null_count == len(part):
+            continue
+        block = read_table(layout.block(number), ["source", "line"])
         rows = [
-            {
-                "source": layout.part(number),
-                "line": line,
-                "record_id": row["query_id"],
-                "reason": row["reason"],
-                "detail": f"query {row['query_id']} was not ranked",
-            }
-            for line, row in enumerate(part.to_pylist(), start=1)
+            {**place, "record_id": row["query_id"], "reason": row["reason"], "detail": NOT_RANKED[row["reason"]]}
+            for place, row in zip(block.to_pylist(), part.to_pylist(), strict=True)
             if row["reason"] is not None
         ]
         yield pa.Table.from_pylist(rows, schema=REJECTED_SCHEMA)

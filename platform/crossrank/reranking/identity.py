@@ -14,7 +14,7 @@ from crossrank.reranking.settings import RerankSettings
 from crossrank.scoring.spec import ScorerSpec
 from crossrank.settings import that_change_rows
 
-FORMAT = 1
+FORMAT = 2
 """Of plans, blocks and parts. Raise it when a change makes an output that was begun before impossible to go on with."""
 
 

@@ -27,11 +27,12 @@ from crossrank.reranking.manifest import Clock, Manifest, Scoring, finished, new
 from crossrank.reranking.plan import Plan, prepare, read_plan
 from crossrank.reranking.prepare import Sources, read_work
 from crossrank.reranking.settings import RerankSettings
+from crossrank.scoring.footprint import process_bytes
 from crossrank.scoring.loading import check_model, find_model
 from crossrank.scoring.spec import RerankerSpec, ScorerSpec
 
 if TYPE_CHECKING:
-    from crossrank.cluster.on_ray import Pool
+    from crossrank.cluster.pool import Pool
     from crossrank.reranking.on_ray import Task
 
 
@@ -99,7 +100,19 @@ def _reranker_spec(settings: RerankSettings) -> RerankerSpec:
         settings.max_length,
         settings.precision,
         settings.instruction,
+        process_bytes=process_bytes(folder),
     )
+
+
+def _pool(settings: RerankSettings, spec: ScorerSpec) -> Pool:
+    """Join or start a cluster, and say how many workers it holds."""
+    from crossrank.cluster import on_ray as cluster
+
+    cluster.connect()
+    worker_bytes = spec.process_bytes if isinstance(spec, RerankerSpec) else 0
+    pool = cluster.pool(settings.worker_range(), settings.gpus_per_worker, worker_bytes)
+    say(f"workers: {pool.workers}")
+    return pool
 
 
 def _placed(spec: ScorerSpec, pool: Pool) -> ScorerSpec:
@@ -145,14 +158,12 @@ def _nothing_to_do(settings: RerankSettings, layout: Layout, manifest: dict[str,
 
 
 def _dry_run(settings: RerankSettings, sources: Sources, spec: ScorerSpec) -> dict[str, Any]:
-    from crossrank.cluster import on_ray as cluster
     from crossrank.reranking import on_ray
 
     rejected: Counter[str] = Counter()
     with Waiting("reading the inputs"):
         work = read_work(settings, sources, lambda row: rejected.update([row.reason]))
-    cluster.connect()
-    pool = cluster.pool(settings.worker_range(), settings.gpus_per_worker)
+    pool = _pool(settings, spec)
     with Waiting("loading and measuring the model"):
         measured = on_ray.probed(on_ray.probe(_placed(spec, pool), work.sample(), pool))
     hours = work.num_pairs / measured["pairs_per_second"] / pool.most / 3600
@@ -172,12 +183,10 @@ def _dry_run(settings: RerankSettings, sources: Sources, spec: ScorerSpec) -> di
 
 
 def _run(settings: RerankSettings, spec: ScorerSpec, sources: Sources, layout: Layout, manifest: Manifest) -> Manifest:
-    from crossrank.cluster import on_ray as cluster
     from crossrank.reranking import on_ray
 
     clock = Clock()
-    cluster.connect()
-    pool = cluster.pool(settings.worker_range(), settings.gpus_per_worker)
+    pool = _pool(settings, spec)
     clock.lap("start_ray")
     spec = _placed(spec, pool)
     plan = read_plan(layout)
@@ -197,7 +206,7 @@ def _run(settings: RerankSettings, spec: ScorerSpec, sources: Sources, layout: L
         if settings.run is not None:
             derive.write_run(layout, num_blocks, settings.run)
     clock.lap("derive")
-    manifest = finished(manifest, plan, found, rejected, scoring, clock)
+    manifest = finished(manifest, plan, pool, found, rejected, scoring, clock)
     write_json(layout.manifest, manifest)
     storage.delete_leftovers(layout.output)
     _say_finished(layout, manifest)

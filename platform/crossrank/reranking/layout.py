@@ -27,6 +27,8 @@ from crossrank.records import Reject, Rejected
 PREPARED_SCHEMA = pa.schema(
     [
         pa.field("row", pa.int64()),
+        pa.field("source", pa.string()),  # the file that the query came from, and its line there
+        pa.field("line", pa.int64()),
         pa.field("query_id", pa.string()),
         pa.field("query", pa.string()),
         pa.field("reason", pa.string()),  # why it cannot be scored; null when it can

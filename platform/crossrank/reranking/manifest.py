@@ -7,6 +7,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from crossrank.cluster.pool import Pool
 from crossrank.provenance import provenance
 from crossrank.reranking.derive import Totals
 from crossrank.reranking.plan import Plan
@@ -52,12 +53,18 @@ class Scoring:
     pairs: int = 0
     ended: list[tuple[float, int]] = field(default_factory=list)
     """When each block ended, and its pairs."""
+    workers: set[str] = field(default_factory=set)
+    """Which workers scored: machine and process."""
+    threads: set[int] = field(default_factory=set)
+    """How many threads each had; they differ where nodes do."""
 
     def add(self, figures: dict[str, Any]) -> None:
         """Count a finished block."""
         self.ended.append((figures["started"] + figures["seconds"], figures["pairs"]))
         self.queries += figures["queries"]
         self.pairs += figures["pairs"]
+        self.workers.add(figures["worker"])
+        self.threads.add(figures["threads"])
 
     @property
     def first_ended(self) -> float | None:
@@ -75,7 +82,13 @@ class Scoring:
 
 
 def finished(
-    manifest: Manifest, plan: Plan, found: Totals, rejected: dict[str, dict[str, int]], scoring: Scoring, clock: Clock
+    manifest: Manifest,
+    plan: Plan,
+    pool: Pool,
+    found: Totals,
+    rejected: dict[str, dict[str, int]],
+    scoring: Scoring,
+    clock: Clock,
 ) -> Manifest:
     """The manifest of a job that ended.
 
@@ -87,7 +100,13 @@ def finished(
     return manifest | {
         "state": "finished",
         "blocks": len(plan.rows_of_blocks),
-        "block_size": plan.block_size,
+        "chosen": {
+            "block_size": plan.block_size,
+            "language": plan.language,
+            "precision": plan.precision,
+            "workers": str(pool.workers),
+            "gpus_per_worker": pool.gpus,
+        },
         "rows": {
             "in": plan.num_read,
             "set_aside_while_preparing": plan.num_read - found.queries,
@@ -107,6 +126,8 @@ def finished(
         "tie_rate": round(found.stats["tied_documents"] / max(pairs, 1), 6),
         "scorer": plan.measured["scorer"],
         "seconds": clock.laps,
+        "workers": len(scoring.workers),
+        "threads_of_workers": sorted(scoring.threads),
         "first_score_s": first_score_s,
         "pairs_per_second": round(scoring.pairs / max(clock.laps["score"], 1e-9), 2),
         "steady_pairs_per_second": scoring.steady_pairs_per_second,

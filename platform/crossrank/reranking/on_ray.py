@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import socket
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,7 +25,8 @@ from numpy.typing import NDArray
 from ray.util.annotations import RayDeprecationWarning
 
 from crossrank import storage
-from crossrank.cluster.on_ray import Pool, connect, environment, pool
+from crossrank.cluster.on_ray import connect, environment, pool
+from crossrank.cluster.pool import Pool
 from crossrank.corpus.source import CorpusSource
 from crossrank.corpus.tokens import open_tokens
 from crossrank.errors import CrossrankError, JobFailed, OutputError, SettingsError, StorageError
@@ -145,6 +147,8 @@ class BlockWorker:
             "block": number,
             "queries": len(part),
             "pairs": int(np.sum(stats.field("pairs").to_numpy())),
+            "worker": f"{socket.gethostname()}:{os.getpid()}",
+            "threads": self._pool.threads(),
             "started": started,
             "seconds": time.time() - started,
         }

@@ -24,7 +24,7 @@ from crossrank.reranking.sizing import queries_per_block
 from crossrank.scoring.spec import ScorerSpec
 
 if TYPE_CHECKING:
-    from crossrank.cluster.on_ray import Pool
+    from crossrank.cluster.pool import Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Plan:
     """Number format that the first run chose; a resumed one keeps it, on whatever device."""
     block_size: str
     """Queries of a block, with the reason."""
+    language: str | None
+    """Of BM25, with the reason; None where it has no part."""
     measured: dict[str, Any]
 
 
@@ -60,11 +62,12 @@ def prepare(settings: RerankSettings, spec: ScorerSpec, sources: Sources, layout
             measured = on_ray.probed(on_ray.probe(spec, work.sample(), pool))
         rate = measured["pairs_per_second"]
         size = queries_per_block(work.num_queries, work.num_pairs, rate)
-        say(f"one worker scores {rate:,.0f} pairs/s; workers: {pool.most}; queries a block: {size.value} ({size.why})")
+        batches = measured["scorer"].get("token_budget", "no fixed number")
+        say(f"one worker scores {rate:,.0f} pairs/s, tokens a batch: {batches}; queries a block: {size}")
         corpus = sources.corpus.open() if sources.corpus else None
         rows_of_blocks = _write_blocks(work, layout, size, corpus, settings.run, reject)
     precision = _precision(measured["scorer"])
-    plan = Plan(rows_of_blocks, work.num_read, precision, str(size), measured)
+    plan = Plan(rows_of_blocks, work.num_read, precision, str(size), work.language, measured)
     write_json(layout.plan, asdict(plan))
     return plan
 

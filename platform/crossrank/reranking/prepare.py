@@ -45,6 +45,10 @@ class Work(Protocol):
     num_pairs: int
     """Exact for runs, an upper bound for groups (some documents may be set aside) and for BM25."""
 
+    @property
+    def language(self) -> str | None:
+        """Of the first stage, with the reason; None where texts are not analysed."""
+
     def sample(self) -> list[tuple[str, str]]:
         """Pairs like those that will be scored, to measure the speed with."""
 
@@ -114,6 +118,7 @@ class QueryWork:
         self.num_read = num_read
         self.num_queries = len(self._rows)
         self.num_pairs = stage.num_pairs()
+        self.language = stage.language
 
     def sample(self) -> list[tuple[str, str]]:
         rng = np.random.default_rng(0)
@@ -127,11 +132,14 @@ class QueryWork:
         row_number = 0
         while chunk := list(islice(remaining, CHUNK_QUERIES)):
             ids, texts = self._queries.ids(chunk), self._queries.texts(chunk)
-            for query_id, text, found in zip(ids, texts, self._stage.found(chunk), strict=True):
+            places = map(self._queries.place, chunk)
+            for (source, line), query_id, text, found in zip(places, ids, texts, self._stage.found(chunk), strict=True):
                 has_text = bool(text.strip())
                 reason = None if len(found.rows_C) else Reason.NO_CANDIDATES
                 yield {
                     "row": row_number,
+                    "source": source,
+                    "line": line,
                     "query_id": query_id,
                     "query": text,
                     "reason": reason if has_text else Reason.EMPTY_QUERY,
@@ -147,6 +155,8 @@ class QueryWork:
 
 class GroupWork:
     """Groups that carry their candidates, with texts or as ids of a corpus."""
+
+    language = None
 
     def __init__(self, uri: str, corpus: TextStore | None, depth: int, limit: int | None) -> None:
         self._uri = uri
@@ -216,6 +226,8 @@ class GroupWork:
         reason_of_query = None if kept else Reason.NO_CANDIDATES
         return {
             "row": row_number,
+            "source": file,
+            "line": line,
             "query_id": group.query_id,
             "query": group.query,
             "reason": reason_of_query if group.query.strip() else Reason.EMPTY_QUERY,

@@ -84,15 +84,3 @@ class RerankSettings(JobSettings):
                 raise SettingsError(
                     f"--{name.replace('_', '-')} is {getattr(self, name)!r}, and groups have fixed names; leave it out"
                 )
-
-    def worker_range(self) -> tuple[int, int] | None:
-        """The least and the most workers; None where they were not given."""
-        if self.workers is None:
-            return None
-        try:
-            bounds = [int(part) for part in self.workers.split(":")]
-        except ValueError:
-            bounds = []
-        if len(bounds) not in (1, 2) or bounds[0] < 1 or bounds[-1] < bounds[0]:
-            raise SettingsError(f"--workers is {self.workers!r}; use a number from 1, or MIN:MAX such as 1:8")
-        return bounds[0], bounds[-1]

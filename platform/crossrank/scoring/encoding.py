@@ -2,7 +2,8 @@
 
 A reranker scores one query against many documents and one document under many queries. Tokenising every pair
 whole does the same work again and again; here each text is tokenised once and pairs are spliced from the parts.
-The result equals ``tokenizer(query, document, truncation="only_second")``, which is checked at load.
+The result equals ``tokenizer(query, document, truncation="only_second")``, which is checked at load; for a model
+that was trained with ``longest_first`` it equals that instead.
 
 Shape letters: P pairs, T tokens of a text.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,11 @@ from numpy.typing import NDArray
 from crossrank.errors import ModelRefused, SettingsError
 from crossrank.scoring.prompts import Prompt
 from crossrank.scoring.scored import EncodedText, PlainText, Tokens
+
+Truncation = Literal["only_second", "longest_first"]
+"""What is cut where a pair is over the window. ``only_second``: the document, and beforehand a query over half the
+window. ``longest_first``: whichever has more tokens, as the original ko-reranker recipe does; a model that was
+trained so says it in its config.json."""
 
 PROBE_PAIRS = [
     ("how long does it take to charge?", "Charging takes about 4.5 hours; the light turns green."),
@@ -37,7 +43,7 @@ class EncodedPairs:
     first_P: NDArray[np.int32]
     """Leading tokens of each pair that have token type 0; the rest have type 1."""
     truncated_P: NDArray[np.int32]
-    """Tokens cut off each document."""
+    """Tokens cut off each document; with ``longest_first`` off both texts of the pair."""
 
     @property
     def lengths_P(self) -> NDArray[np.int32]:
@@ -69,9 +75,12 @@ class Tokenizer:
 class SpliceEncoder:
     """Pairs spliced as ``before query between document after``, the special tokens found out from the tokenizer."""
 
-    def __init__(self, tokenizer: Tokenizer, max_length: int, model: str) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, max_length: int, model: str, truncation: Truncation = "only_second"
+    ) -> None:
         self.tokenizer = tokenizer
         self.max_length = max_length
+        self.truncation = truncation
         probe = tokenizer.hf("a", "b", add_special_tokens=True)
         parts: list[list[int]] = [[], [], []]
         part = 0
@@ -93,15 +102,19 @@ class SpliceEncoder:
 
     @property
     def store_key(self) -> str:
+        # The truncation has no part in it: either way a document is kept up to the window, and cut in its pairs.
         return f"{self.tokenizer.fingerprint()}-{self.max_length}"
 
     @property
     def query_limit(self) -> int:
-        """Tokens a query may have: half the window, so that a document always has room."""
+        """Tokens a query may have: half the window, so that a document always has room.
+
+        With ``longest_first`` nothing is cut by it; the server refuses by it.
+        """
         return min(self.max_length // 2, self.max_length - self.num_special - 1)
 
     def queries(self, texts: Sequence[str]) -> list[EncodedText]:
-        return self._tokens(texts, self.query_limit)
+        return self._tokens(texts, self.query_limit if self.truncation == "only_second" else self.max_length)
 
     def documents(self, texts: Sequence[str]) -> list[EncodedText]:
         return self._tokens(texts, self.max_length)
@@ -116,18 +129,24 @@ class SpliceEncoder:
         query_P: NDArray[np.integer],
         document_P: NDArray[np.integer],
     ) -> EncodedPairs:
-        heads = {
-            int(q): np.concatenate([self.before, cast(Tokens, queries[q]).ids, self.between])
-            for q in np.unique(query_P)
-        }
+        heads = {int(q): self._head(cast(Tokens, queries[q]).ids) for q in np.unique(query_P)}
         ids_P, first, truncated = [], [], []
         for q, d in zip(query_P.tolist(), document_P.tolist(), strict=True):
             head, document = heads[q], cast(Tokens, documents[d])
+            query_cut = 0
+            if self.truncation == "longest_first":
+                query = cast(Tokens, queries[q])
+                share = _query_share(query.total, document.total, self.max_length - self.num_special)
+                query_cut = query.total - share
+                head = head if share >= len(query.ids) else self._head(query.ids[:share])
             kept = document.ids[: self.max_length - len(head) - len(self.after)]
             ids_P.append(np.concatenate([head, kept, self.after]))
             first.append(len(head) if self.has_types else len(ids_P[-1]))
-            truncated.append(document.total - len(kept))
+            truncated.append(query_cut + document.total - len(kept))
         return EncodedPairs(ids_P, np.array(first, dtype=np.int32), np.array(truncated, dtype=np.int32))
+
+    def _head(self, query_ids: NDArray[np.int32]) -> NDArray[np.int32]:
+        return np.concatenate([self.before, query_ids, self.between])
 
     def _check(self, model: str) -> None:
         """Refuse a tokenizer whose pairs are not the splice of their parts: every score would be quietly wrong."""
@@ -144,12 +163,37 @@ class SpliceEncoder:
                 )
 
 
+def _query_share(query: int, document: int, room: int) -> int:
+    """Tokens that ``longest_first`` keeps of a query beside a document of so many; the document has what is left.
+
+    In closed form what ``TruncationStrategy::LongestFirst`` of the tokenizers library does: the shorter text stays
+    whole if it has at most half the room, else each gets half. An odd token goes to the longer one, to the document
+    where they are equal; so lengths must be those of the whole texts.
+    """
+    return min(query, max(room - document, (room + (query > document)) // 2))
+
+
 class PromptEncoder:
-    """Pairs inside a prompt. The body is tokenised whole for each pair, because tokens merge across its seams."""
+    """Pairs inside a prompt. The body is tokenised whole for each pair, because tokens merge across its seams.
+
+    Refuses ``longest_first``: the body is one text to the tokenizer, so there are no two to compare.
+    """
 
     store_key = None
+    truncation: Truncation = "only_second"
 
-    def __init__(self, tokenizer: Tokenizer, max_length: int, prompt: Prompt, instruction: str | None) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        max_length: int,
+        prompt: Prompt,
+        instruction: str | None,
+        truncation: Truncation = "only_second",
+    ) -> None:
+        if truncation != "only_second":
+            raise SettingsError(
+                f"truncation is {truncation}, and of a model with a prompt only documents can be cut; use only_second"
+            )
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.prompt = prompt

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import math
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from threading import Lock
 from typing import Any, Literal
 
 from crossrank import storage
 from crossrank.errors import InputError
 from crossrank.formats.lines import json_line, read_json_lines, writing_lines
-from crossrank.progress import say
+from crossrank.progress import Progress, Waiting, say
+from crossrank.provenance import provenance
 from crossrank.records import Json, Reason, Reject, Rejected
+from crossrank.scoring.normalize import normalize_runs
 from crossrank.settings import option
 
-CHUNK_PAIRS = 8192
+CHUNK_PAIRS = 2048
 """Pairs that are scored together, at least; the candidates of one query are never split, for the softmax."""
-
 
 REJECTED = ".rejected.jsonl"
 """What the file of rejected lines is called, after the output."""
@@ -46,28 +48,45 @@ def score(settings: ScoreSettings) -> dict[str, Any]:
     Each line comes out with a "score" more, in the order of the input. A line that cannot be scored goes to
     OUTPUT.rejected.jsonl with its number and reason (to standard error without --output), and is counted.
     """
+    say(str(provenance()))
     if not storage.exists(settings.input):
         raise InputError(f"{settings.input} does not exist; check the path")
     for suffix in ("", REJECTED):
         output = None if settings.output is None else settings.output + suffix
         storage.refuse_overwriting("--output", output, input=settings.input, model=settings.model)
-    from crossrank.scoring.reranker import Reranker
+    with Waiting("loading the model"):
+        from crossrank.scoring.reranker import Reranker
 
-    reranker = Reranker.load(
-        settings.model, None, settings.precision, settings.max_length, instruction=settings.instruction
-    )
+        reranker = Reranker.load(
+            settings.model, None, settings.precision, settings.max_length, instruction=settings.instruction
+        )
     say(str(reranker))
     counts: Counter[str] = Counter()
-    with _lines_to(settings.output) as write, _rejected_to(settings.output, counts) as reject:
+    read: deque[list[tuple[int, Json]]] = deque()
+    """Chunks that were read and are not written yet: one, and on a GPU the next."""
+
+    def pairs() -> Iterator[list[tuple[str, str]]]:
         for chunk in _chunks(_pairs(settings.input, reject)):
-            scores = reranker.score([(row["query"], row["document"]) for _, row in chunk], settings.normalize)
-            for (line, row), value in zip(chunk, scores.tolist(), strict=True):
+            read.append(chunk)
+            yield [(row["query"], row["document"]) for _, row in chunk]
+
+    with (
+        _lines_to(settings.output) as write,
+        _rejected_to(settings.output, counts) as reject,
+        Progress("pairs", None) as progress,
+    ):
+        for logits in reranker.score_chunks(pairs()):
+            chunk = read.popleft()
+            scores = normalize_runs(logits, [row["query"] for _, row in chunk], settings.normalize)
+            for (line, row), logit, value in zip(chunk, logits.tolist(), scores.tolist(), strict=True):
                 if math.isfinite(value):
                     write(json_line({**row, "score": value}))
                     counts["scored"] += 1
                 else:
-                    detail = f"the model gave {value}"
+                    its_own = f"the model gave {logit}"
+                    detail = "another document of the query has no score" if math.isfinite(logit) else its_own
                     reject(Rejected(settings.input, line, None, Reason.SCORE_NOT_FINITE, detail))
+            progress.advance(len(chunk))
     counts.update({what: count for what, count in reranker.cut.items() if count})
     say(", ".join(f"{count:,} {what}" for what, count in counts.items()) or "no lines")
     return dict(counts)
@@ -115,20 +134,22 @@ def _lines_to(output: str | None) -> Iterator[Callable[[str], object]]:
 
 @contextmanager
 def _rejected_to(output: str | None, counts: Counter[str]) -> Iterator[Reject]:
-    """Where rejected lines go, counted by reason. The file is written only if there are some."""
-    rows: list[Rejected] = []
+    """Where rejected lines go, as they come, counted by reason. The file is written only if there are some."""
+    write: Callable[[str], object] | None = None
+    one_at_a_time = Lock()  # on a GPU lines are read in a thread, while scores come in another
+    with ExitStack() as stack:
 
-    def reject(row: Rejected) -> None:
-        counts[row.reason] += 1
-        if output is None:
-            say(f"{row.source} line {row.line}: {row.reason}, {row.detail}")
-        else:
-            rows.append(row)
-
-    yield reject
-    if output is not None:
-        storage.delete(output + REJECTED)  # of an earlier run
-    if rows and output is not None:
-        with writing_lines(output + REJECTED) as write:
-            for row in rows:
+        def reject(row: Rejected) -> None:
+            nonlocal write
+            with one_at_a_time:
+                counts[row.reason] += 1
+                if output is None:
+                    say(f"{row.source} line {row.line}: {row.reason}, {row.detail}")
+                    return
+                if write is None:
+                    write = stack.enter_context(writing_lines(output + REJECTED))
                 write(json_line(asdict(row)))
+
+        yield reject
+    if output is not None and write is None:
+        storage.delete(output + REJECTED)  # of an earlier run

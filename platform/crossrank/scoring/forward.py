@@ -29,6 +29,9 @@ class Forward(Protocol):
     def __call__(self, ids_B: Sequence[NDArray[np.int32]], first_B: NDArray[np.int32]) -> Tensor:
         """Logits in float32, shape (B,), on the model's device; `first_B` as in `EncodedPairs.first_P`."""
 
+    def logits(self, ids_B: Sequence[NDArray[np.int32]], first_B: NDArray[np.int32]) -> Tensor:
+        """The same, with gradients where they are wanted."""
+
 
 class TransformersForward:
     """The model as transformers wrote it, on a padded batch."""
@@ -44,6 +47,10 @@ class TransformersForward:
 
     @torch.inference_mode()
     def __call__(self, ids_B: Sequence[NDArray[np.int32]], first_B: NDArray[np.int32]) -> Tensor:
+        return self.logits(ids_B, first_B)
+
+    def logits(self, ids_B: Sequence[NDArray[np.int32]], first_B: NDArray[np.int32]) -> Tensor:
+        """The same, with gradients where they are wanted."""
         lengths_B = np.array([len(ids) for ids in ids_B])
         width = int(lengths_B.max())
         ids_BT = np.full((len(ids_B), width), self._pad_token_id, dtype=np.int64)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from crossrank import storage
-from crossrank.errors import InputError, ModelRefused, StorageError
+from crossrank.errors import InputError, ModelRefused, SettingsError, StorageError
 from crossrank.once import made_once
 
 HUB_ID = re.compile(r"[\w][\w.-]*/[\w.-]+")
@@ -59,7 +59,9 @@ def _folder_revision(uri: str) -> str:
 
 def _model_files(uri: str) -> list[str]:
     endings = tuple(pattern.removeprefix("*") for pattern in MODEL_FILES)
-    return [file.uri for file in storage.list_files(uri) if file.uri.endswith(endings)]
+    # What a job keeps beside a model it made begins with an underscore.
+    names = [file.uri for file in storage.list_files(uri) if not file.uri.rsplit("/", 1)[-1].startswith("_")]
+    return [name for name in names if name.endswith(endings)]
 
 
 def _from_s3(uri: str) -> ModelFolder:
@@ -108,9 +110,29 @@ def _from_hub(name: str) -> ModelFolder:
 
 def check_model(folder: ModelFolder) -> dict[str, Any]:
     """The model's configuration, after refusing what crossrank does not score with."""
+    config = _checked_config(folder)
+    if not has_head(config):
+        _refuse_headless(folder, config)
+    _refuse_labels(folder)
+    return config
+
+
+def check_base(folder: ModelFolder) -> dict[str, Any]:
+    """The configuration of a model to train, which may still have no head; a head with other labels is refused."""
+    config = _checked_config(folder)
+    if has_head(config):
+        _refuse_labels(folder)
+    return config
+
+
+def has_head(config: dict[str, Any]) -> bool:
+    """Whether the model is one for classification already."""
+    return any(name.endswith("ForSequenceClassification") for name in config.get("architectures") or [])
+
+
+def _checked_config(folder: ModelFolder) -> dict[str, Any]:
     config = _read_config(folder)
     _refuse_remote_code(folder, config)
-    _refuse_other_heads(folder, config)
     if not any(folder.path.glob("*.safetensors")):
         pickles = sorted(file.name for file in folder.path.glob("*.bin"))
         held = f"only {pickles[0]}, a pickle that may run code when it is loaded" if pickles else "no weights"
@@ -151,18 +173,20 @@ def _refuse_remote_code(folder: ModelFolder, config: dict[str, Any]) -> None:
     )
 
 
-def _refuse_other_heads(folder: ModelFolder, config: dict[str, Any]) -> None:
+def _refuse_headless(folder: ModelFolder, config: dict[str, Any]) -> None:
     architectures = config.get("architectures") or ["none named"]
-    if not any(name.endswith("ForSequenceClassification") for name in architectures):
-        generates = any(name.endswith(("ForCausalLM", "ForConditionalGeneration")) for name in architectures)
-        way_out = (
-            "use its sequence-classification conversion (one logit, ...ForSequenceClassification)"
-            if generates
-            else "crossrank train gives it one"
-        )
-        raise ModelRefused(
-            f"{folder.name} has no classification head (architecture {architectures[0]}), so it cannot score; {way_out}"
-        )
+    generates = any(name.endswith(("ForCausalLM", "ForConditionalGeneration")) for name in architectures)
+    way_out = (
+        "use its sequence-classification conversion (one logit, ...ForSequenceClassification)"
+        if generates
+        else "crossrank train gives it one"
+    )
+    raise ModelRefused(
+        f"{folder.name} has no classification head (architecture {architectures[0]}), so it cannot score; {way_out}"
+    )
+
+
+def _refuse_labels(folder: ModelFolder) -> None:
     labels = _num_labels(folder)
     if labels != 1:
         raise ModelRefused(
@@ -204,38 +228,66 @@ def load_weights(folder: ModelFolder, config: dict[str, Any], dtype: Any, device
     A weight that the files lack is refused, never made up.
     """
     import torch
+
+    from crossrank.scoring.precision import lower_backbone
+
+    model, missing = _read_weights(folder)
+    if missing:
+        _refuse_missing(folder, config, model, missing)
+    if dtype != torch.float32:
+        lower_backbone(model, dtype)
+    return model.to(device).eval()
+
+
+def load_base(folder: ModelFolder, config: dict[str, Any], seed: int) -> tuple[Any, list[str]]:
+    """The model in float32 on the CPU, ready to train, and the names of its weights that were made afresh.
+
+    Only the weights of a head, its pooler among them, may be made: those drawn are the same for the same seed.
+    """
+    import torch
+
+    torch.manual_seed(seed)
+    model, missing = _read_weights(folder)
+    prefix = f"{model.base_model_prefix}."
+    lacking = [name for name in missing if name.startswith(prefix) and not name.startswith(f"{prefix}pooler.")]
+    if lacking or (missing and has_head(config)):
+        _refuse_missing(folder, config, model, lacking or missing)
+    return model.train(), missing
+
+
+def _read_weights(folder: ModelFolder) -> tuple[Any, list[str]]:
+    """A model with one logit in float32, and the names of the weights that the files lack or have in another shape."""
+    import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForSequenceClassification
     from transformers.utils import logging as transformers_logging
-
-    from crossrank.scoring.precision import lower_backbone
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
         model, loaded = AutoModelForSequenceClassification.from_pretrained(
             folder.path,
+            num_labels=1,
             dtype=torch.float32,
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
-            ignore_mismatched_sizes=True,  # they are refused below, by name
+            ignore_mismatched_sizes=True,  # they are refused by name
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelRefused(
             f"the weights of {folder.name} cannot be read ({_one_line(error)}); fetch it again"
         ) from error
-    missing = sorted({*loaded["missing_keys"], *(name for name, *_ in loaded["mismatched_keys"])})
-    if missing:
-        custom = ", because it needs code of its own from the hub" if "auto_map" in config else ""
-        raise ModelRefused(
-            f"{folder.name} lacks {len(missing)} weights of the {type(model).__name__} that its config.json describes "
-            f"(first {missing[0]}){custom}; "
-            f"its scores would be random, so use a complete reranker"
-        )
-    if dtype != torch.float32:
-        lower_backbone(model, dtype)
-    return model.to(device).eval()
+    return model, sorted({*loaded["missing_keys"], *(name for name, *_ in loaded["mismatched_keys"])})
+
+
+def _refuse_missing(folder: ModelFolder, config: dict[str, Any], model: Any, missing: list[str]) -> None:
+    custom = ", because it needs code of its own from the hub" if "auto_map" in config else ""
+    raise ModelRefused(
+        f"{folder.name} lacks {len(missing)} weights of the {type(model).__name__} that its config.json describes "
+        f"(first {missing[0]}){custom}; "
+        f"its scores would be random, so use a complete reranker"
+    )
 
 
 def check_vocabulary(folder: ModelFolder, tokenizer: Any, model: Any) -> None:
@@ -245,6 +297,21 @@ def check_vocabulary(folder: ModelFolder, tokenizer: Any, model: Any) -> None:
         raise ModelRefused(
             f"the tokenizer of {folder.name} has {len(tokenizer)} tokens and its model {embeddings}, so they do not "
             f"belong together; fetch both from the same place"
+        )
+
+
+def check_window(folder: ModelFolder, model: Any, max_length: int) -> None:
+    """Refuse a window that is over the positions which the model has."""
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if positions is None:
+        return
+    embeddings = getattr(model.base_model, "embeddings", None)
+    padding_index = getattr(getattr(embeddings, "position_embeddings", None), "padding_idx", None)
+    if padding_index is not None:
+        positions -= padding_index + 1  # the RoBERTa family counts positions from the padding index on
+    if max_length > positions:
+        raise SettingsError(
+            f"max_length is {max_length}, over the {positions} positions of {folder.name}; lower --max-length"
         )
 
 

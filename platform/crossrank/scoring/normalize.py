@@ -1,5 +1,6 @@
 """From logits to the scores a caller asked for."""
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -39,3 +40,10 @@ def normalize(logits_C: NDArray[np.floating], how: Normalize) -> NDArray[np.floa
         return np.where(logits >= 0, 1 / (1 + small), small / (1 + small)).astype(np.float32)
     exponentials = np.exp(logits - logits.max())
     return (exponentials / exponentials.sum()).astype(np.float32)
+
+
+def normalize_runs(logits_P: NDArray[np.float32], queries: Sequence[str], how: Normalize) -> NDArray[np.float32]:
+    """Scores of pairs in which each run of consecutive equal queries is one query's candidates, shape (P,)."""
+    starts = [p for p, query in enumerate(queries) if p == 0 or query != queries[p - 1]]
+    runs = [normalize(run, how) for run in np.split(logits_P, starts[1:])]
+    return np.concatenate(runs) if len(logits_P) else logits_P

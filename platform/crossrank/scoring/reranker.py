@@ -8,10 +8,9 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,25 +20,30 @@ from crossrank.batching import Cost, cut
 from crossrank.chosen import Chosen
 from crossrank.errors import InputError, SettingsError
 from crossrank.scoring import normalize as scores
+from crossrank.scoring.ahead import ahead
 from crossrank.scoring.budget import token_budget
+from crossrank.scoring.choosing import encoder_of, forward_of
 from crossrank.scoring.encoding import EncodedPairs, PromptEncoder, SpliceEncoder, Tokenizer
-from crossrank.scoring.forward import Forward, TransformersForward
+from crossrank.scoring.forward import Forward
 from crossrank.scoring.heap import Heap
-from crossrank.scoring.loading import check_model, check_vocabulary, find_model, load_tokenizer, load_weights
+from crossrank.scoring.loading import (
+    check_model,
+    check_vocabulary,
+    check_window,
+    find_model,
+    load_tokenizer,
+    load_weights,
+)
 from crossrank.scoring.normalize import Normalize
-from crossrank.scoring.packed import PackedForward, packable
-from crossrank.scoring.prompts import PROMPT_OF_MODEL_TYPE
-from crossrank.scoring.scored import EncodedText, Scored
+from crossrank.scoring.precision import choose_dtype
+from crossrank.scoring.scored import EncodedText, Scored, Window
+from crossrank.scoring.truncation import saved_truncation
 
 logger = logging.getLogger(__name__)
 
-WINDOW_PAIRS = 8192
+WINDOW_PAIRS = 2048
 """Pairs that are encoded and sorted by length together: enough that neighbours in length are near equal, few
-enough that memory does not grow with the input."""
-
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-Item = TypeVar("Item")
+enough that memory does not grow with the input, and that a GPU begins before much is tokenised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,10 @@ class Reranker:
         self.on_memory_retry: Callable[[], None] = lambda: None
         """Called when a batch is halved, since the GPU's memory did not hold it."""
         self.cut: Counter[str] = Counter()
-        """Documents and queries that `score` cut to the window since it was loaded."""
+        """Documents and queries that `score` cut to the window since it was loaded.
+
+        Where the model cuts ``longest_first``: pairs of which anything was cut, and queries over the window alone.
+        """
         self._forward = forward
         self._heap = Heap()
 
@@ -108,7 +115,8 @@ class Reranker:
 
         Raises:
             ModelRefused: no folder, no head, more than one label, pickled weights, code of its own, weights missing.
-            SettingsError: a device or precision that is not here, a window that the model does not have.
+            SettingsError: a device or precision that is not here, a window that the model does not have, a prompt
+                together with ``longest_first``.
         """
         if budget is not None and budget < max_length:
             raise SettingsError(
@@ -117,21 +125,15 @@ class Reranker:
             )
         folder = find_model(model)
         config = check_model(folder)
+        truncation = saved_truncation(config, model)
         chosen_device = _device(device)
-        chosen_dtype = _dtype(dtype, chosen_device)
+        chosen_dtype = choose_dtype(dtype, chosen_device)
         tokenizer = Tokenizer(load_tokenizer(folder))
         loaded = load_weights(folder, config, chosen_dtype, chosen_device)
         check_vocabulary(folder, tokenizer.hf, loaded)
-        _check_window(loaded, max_length, model)
-        prompt = PROMPT_OF_MODEL_TYPE.get(config["model_type"])
-        if instruction is not None and prompt is None:
-            raise SettingsError(f"{model} has no prompt, so an instruction has no place; leave --instruction out")
-        encoder = (
-            PromptEncoder(tokenizer, max_length, prompt, instruction)
-            if prompt
-            else SpliceEncoder(tokenizer, max_length, model)
-        )
-        forward = _forward(loaded, tokenizer.hf)
+        check_window(folder, loaded, max_length)
+        encoder = encoder_of(model, config, tokenizer, max_length, instruction, truncation)
+        forward = forward_of(loaded, tokenizer.hf)
         chosen_budget = (
             token_budget(loaded.config, chosen_device, forward.cost, max_length)
             if budget is None
@@ -161,6 +163,7 @@ class Reranker:
             "dtype": str(self.dtype).removeprefix("torch."),
             "forward": self._forward.name,
             "max_length": self.encoder.max_length,
+            "truncation": self.encoder.truncation,
             "token_budget": str(self.budget),
         }
 
@@ -168,7 +171,8 @@ class Reranker:
         """Score pairs of a query and a document.
 
         Each distinct text of a window of pairs is tokenised once. What does not fit the window is cut off the
-        document; a query over half the window is cut to half. Both are counted and logged.
+        document; a query over half the window is cut to half. Both are counted and logged. A model that was trained
+        with ``longest_first``, by its config.json, has its pairs cut so instead.
 
         Args:
             pairs: ``(query, document)`` each; any iterable, read in windows: its documents are never held all at once.
@@ -178,26 +182,38 @@ class Reranker:
             Scores in float32 and input order, shape (P,).
         """
         scores.check(normalize)
-        chunks: list[NDArray[np.float32]] = []
         queries: list[str] = []
-        truncated_documents = truncated_queries = 0
-        for window, encoded in _ahead(self._encode(window) for window in _windows(pairs)):
-            scored = self.score_encoded(*encoded)
-            chunks.append(scored.logits_P)
-            truncated_documents += int((scored.truncated_P > 0).sum())
-            truncated_queries += sum(query.overflow > 0 for query in encoded[0])
-            if normalize != "none":
-                queries.extend(query for query, _ in window)
-        self.cut.update({"documents_cut": truncated_documents, "queries_cut": truncated_queries})
-        if truncated_documents or truncated_queries:
+
+        def windows() -> Iterator[list[tuple[str, str]]]:
+            for window in _windows(pairs):
+                if normalize != "none":
+                    queries.extend(query for query, _ in window)
+                yield window
+
+        logits_P = np.concatenate([np.zeros(0, dtype=np.float32), *self.score_chunks(windows())])
+        return logits_P if normalize == "none" else scores.normalize_runs(logits_P, queries, normalize)
+
+    def score_chunks(self, chunks: Iterable[Sequence[tuple[str, str]]]) -> Iterator[NDArray[np.float32]]:
+        """Logits of each of several chunks of pairs; on a GPU the next chunk is read and tokenised meanwhile."""
+        cut: Counter[str] = Counter()
+
+        def encoded() -> Iterator[Window]:
+            for chunk in chunks:
+                window = self._encode(chunk)
+                cut["queries_cut"] += sum(query.overflow > 0 for query in window.queries)
+                yield window
+
+        for scored in self.score_windows(encoded()):
+            cut["documents_cut"] += int((scored.truncated_P > 0).sum())
+            yield scored.logits_P
+        self.cut.update(cut)
+        if cut.total():
             logger.info(
                 "cut to the window of %d tokens: %d documents, %d queries",
                 self.encoder.max_length,
-                truncated_documents,
-                truncated_queries,
+                cut["documents_cut"],
+                cut["queries_cut"],
             )
-        logits_P = np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.float32)
-        return logits_P if normalize == "none" else _normalize_runs(logits_P, queries, normalize)
 
     def rank(
         self, query: str, documents: Sequence[str], top_n: int | None = None, normalize: Normalize = "none"
@@ -224,18 +240,35 @@ class Reranker:
         query_P: NDArray[np.integer],
         document_P: NDArray[np.integer],
     ) -> Scored:
-        """Score the pairs ``(queries[query_P[p]], documents[document_P[p]])`` of texts that `encoder` made ready.
+        """Score the pairs ``(queries[query_P[p]], documents[document_P[p]])`` of texts that `encoder` made ready."""
+        [scored] = self.score_windows(iter([Window(queries, documents, query_P, document_P)]))
+        return scored
 
-        A pair that stands twice is scored once: in another batch it could differ in its last bits, and no longer tie.
+    def score_windows(self, windows: Iterator[Window]) -> Iterator[Scored]:
+        """Score windows of pairs one after another; on a GPU the next is made ready meanwhile, which tokenises.
+
+        A CPU has no cores to spare for that. A pair that stands twice in a window is scored once: in another batch
+        it could differ in its last bits, and no longer tie.
         """
-        keys_P = np.asarray(query_P, dtype=np.int64) * max(len(documents), 1) + document_P
-        _, once, again_P = np.unique(keys_P, return_index=True, return_inverse=True)
-        encoded = (
-            self.encoder.pairs(queries, documents, query_P[some], document_P[some])
-            for some in (once[start : start + WINDOW_PAIRS] for start in range(0, max(len(once), 1), WINDOW_PAIRS))
-        )
-        windows = [self._score_window(pairs) for pairs in _ahead(encoded)]
-        return Scored(*(np.concatenate(parts)[again_P] for parts in zip(*windows, strict=True)))
+        pieces = self._pieces(windows)
+        parts: list[tuple[NDArray[Any], ...]] = []
+        for pairs, again_P in ahead(pieces) if self.runs_ahead else pieces:
+            parts.append(self._score_window(pairs))
+            if again_P is not None:
+                yield Scored(*(np.concatenate(values)[again_P] for values in zip(*parts, strict=True)))
+                parts = []
+
+    def _pieces(self, windows: Iterator[Window]) -> Iterator[tuple[EncodedPairs, NDArray[np.int64] | None]]:
+        """Each window's pairs once each, `WINDOW_PAIRS` at a time; with the last of them where every pair has its
+        score."""
+        for queries, documents, query_P, document_P in windows:
+            keys_P = np.asarray(query_P, dtype=np.int64) * max(len(documents), 1) + document_P
+            _, once, again_P = np.unique(keys_P, return_index=True, return_inverse=True)
+            for start in range(0, max(len(once), 1), WINDOW_PAIRS):
+                some = once[start : start + WINDOW_PAIRS]
+                is_last = start + WINDOW_PAIRS >= len(once)
+                pairs = self.encoder.pairs(queries, documents, query_P[some], document_P[some])
+                yield pairs, again_P if is_last else None
 
     @property
     def cost(self) -> Cost:
@@ -291,31 +324,15 @@ class Reranker:
         middle = len(batch_B) // 2
         return self._run(ids_P, first_P, batch_B[:middle]) + self._run(ids_P, first_P, batch_B[middle:])
 
-    def _encode(
-        self, window: list[tuple[str, str]]
-    ) -> tuple[
-        list[tuple[str, str]],
-        tuple[list[EncodedText], list[EncodedText], NDArray[np.int64], NDArray[np.int64]],
-    ]:
-        queries = {query: None for query, _ in window}
-        documents = {document: None for _, document in window}
+    def _encode(self, pairs: Sequence[tuple[str, str]]) -> Window:
+        """Each distinct text made ready once."""
+        queries = {query: None for query, _ in pairs}
+        documents = {document: None for _, document in pairs}
         query_index = {query: index for index, query in enumerate(queries)}
         document_index = {document: index for index, document in enumerate(documents)}
-        query_P = np.array([query_index[query] for query, _ in window])
-        document_P = np.array([document_index[document] for _, document in window])
-        return window, (
-            self.encoder.queries(list(queries)),
-            self.encoder.documents(list(documents)),
-            query_P,
-            document_P,
-        )
-
-
-def _normalize_runs(logits_P: NDArray[np.float32], queries: list[str], how: Normalize) -> NDArray[np.float32]:
-    """Normalise each run of consecutive equal queries."""
-    starts = [p for p, query in enumerate(queries) if p == 0 or query != queries[p - 1]]
-    runs = [scores.normalize(run, how) for run in np.split(logits_P, starts[1:])]
-    return np.concatenate(runs) if len(logits_P) else logits_P
+        query_P = np.array([query_index[query] for query, _ in pairs])
+        document_P = np.array([document_index[document] for _, document in pairs])
+        return Window(self.encoder.queries(list(queries)), self.encoder.documents(list(documents)), query_P, document_P)
 
 
 def _windows(pairs: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
@@ -341,25 +358,6 @@ def _refuse_half_characters(position: int, pair: tuple[str, str]) -> None:
         ) from error
 
 
-def _ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """The same items, the next one made in a thread while this one is used: tokenising overlaps the forward."""
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        future = thread.submit(next, items, None)
-        while (item := future.result()) is not None:
-            future = thread.submit(next, items, None)
-            yield item
-
-
-def _forward(model: Any, hf_tokenizer: Any) -> Forward:
-    if packable(model):
-        return PackedForward(model)
-    pad_token_id = hf_tokenizer.pad_token_id if hf_tokenizer.pad_token_id is not None else model.config.pad_token_id
-    if pad_token_id is None:
-        raise SettingsError("the model names no padding token; set pad_token_id in its config.json")
-    model.config.pad_token_id = pad_token_id  # decoder models find the last real token by it
-    return TransformersForward(model, pad_token_id)
-
-
 def _device(device: str | None) -> torch.device:
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -370,27 +368,3 @@ def _device(device: str | None) -> torch.device:
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise SettingsError(f"device is {device!r}, and torch sees no GPU here; use cpu")
     return chosen
-
-
-def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
-    if dtype is None:
-        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
-    if isinstance(dtype, torch.dtype):
-        return dtype
-    if dtype not in PRECISIONS:
-        raise SettingsError(f"precision is {dtype!r}; use {', '.join(PRECISIONS)}")
-    return PRECISIONS[dtype]
-
-
-def _check_window(loaded: Any, max_length: int, model: str) -> None:
-    positions = getattr(loaded.config, "max_position_embeddings", None)
-    if positions is None:
-        return
-    embeddings = getattr(loaded.base_model, "embeddings", None)
-    padding_index = getattr(getattr(embeddings, "position_embeddings", None), "padding_idx", None)
-    if padding_index is not None:
-        positions -= padding_index + 1  # the RoBERTa family counts positions from the padding index on
-    if max_length > positions:
-        raise SettingsError(
-            f"max_length is {max_length}, over the {positions} positions of {model}; lower --max-length"
-        )

@@ -5,8 +5,8 @@ Shape letters: P pairs, Q queries, D distinct documents.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -39,6 +39,15 @@ EncodedText = Tokens | PlainText
 """A text made ready once, however many pairs it is in."""
 
 
+class Window(NamedTuple):
+    """Pairs that are scored together: ``(queries[query_P[p]], documents[document_P[p]])``."""
+
+    queries: Sequence[EncodedText]
+    documents: Sequence[EncodedText]
+    query_P: NDArray[np.integer]
+    document_P: NDArray[np.integer]
+
+
 @dataclass(frozen=True, slots=True)
 class Scored:
     """Scores of pairs and what they cost."""
@@ -50,7 +59,13 @@ class Scored:
     padding_P: NDArray[np.int32]
     """Padding slots computed on behalf of each pair."""
     truncated_P: NDArray[np.int32]
-    """Tokens cut off the document of each pair."""
+    """Tokens cut off the document of each pair; off query and document if the model cuts ``longest_first``."""
+
+    @classmethod
+    def joined(cls, parts: Iterable[Scored]) -> Scored:
+        """Several, at least one, end to end."""
+        those = list(parts)
+        return cls(*(np.concatenate([getattr(each, field.name) for each in those]) for field in fields(cls)))
 
 
 class PairEncoder(Protocol):
@@ -64,7 +79,10 @@ class PairEncoder(Protocol):
         """Identifies the token ids that `documents` gives, so that they may be kept; None when it gives none."""
 
     def queries(self, texts: Sequence[str]) -> list[EncodedText]:
-        """Queries made ready, in order; one longer than half the window is cut to half."""
+        """Queries made ready, in order; one longer than half the window is cut to half.
+
+        If the model cuts ``longest_first``, it is cut in each pair instead, by what its document leaves.
+        """
 
     def documents(self, texts: Sequence[str]) -> list[EncodedText]:
         """Documents made ready, in order."""
@@ -86,4 +104,9 @@ class Scorer(Protocol):
         query_P: NDArray[np.integer],
         document_P: NDArray[np.integer],
     ) -> Scored:
-        """Score the pairs ``(queries[query_P[p]], documents[document_P[p]])``."""
+        """Score the pairs of one `Window`."""
+
+    def score_windows(self, windows: Iterator[Window]) -> Iterator[Scored]:
+        """Score windows one after another. They are made as they are asked for: one that computes on a GPU asks for
+        the next while it scores this one."""
+        return (self.score_encoded(*window) for window in windows)

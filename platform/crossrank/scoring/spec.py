@@ -34,6 +34,8 @@ class RerankerSpec:
     precision: str | None = None
     instruction: str | None = None
     device: str | None = None
+    process_bytes: int = 0
+    """About what a process takes that scores with it on a CPU."""
 
     def load(self, threads: int | None) -> Scorer:
         import torch

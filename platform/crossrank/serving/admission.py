@@ -26,6 +26,9 @@ FIRST_TOKENS_PER_CHARACTER = 0.35
 """Before the first request was counted. English has about 0.25, Korean 0.6 to 1 by the tokenizers of XLM-R and BERT."""
 RATIO_WEIGHT = 0.05
 """What one request counts in the measured ratio."""
+TOKENS_PER_CHARACTER = (0.1, 4.0)
+"""Between these is every text that is one: half of English's, and a token for each byte. White space and words that
+the tokenizer does not know have none, and without a bound a few thousand of them would make everything seem free."""
 SHARE_OF_UNIMPORTANT = 0.5
 SHARE_FOR_WAITING = 2 / 3
 """Of its time, what a request may wait for those that are due before it. Were it all the time that its own work leaves
@@ -112,22 +115,32 @@ class Admission:
         """
         with self._lock:
             self._refuse(tokens, timeout_s, self._queue_s * (SHARE_OF_UNIMPORTANT if priority > 0 else 1.0))
-            permit = Permit(self, self._clock() + timeout_s, tokens)
-            self._door.add(permit)
-            self._at_the_door += tokens
-        return permit
+            return self._let_in(tokens, timeout_s)
+
+    def let_in(self, tokens: int, timeout_s: float) -> Permit:
+        """Let in what is never refused: the server's own pairs, that warm it up or tell whether it is well."""
+        with self._lock:
+            return self._let_in(tokens, timeout_s)
 
     def counted(self, num_characters: int, num_tokens: int) -> None:
-        """Learn from a request that was tokenised; `num_tokens` without special tokens."""
+        """Learn from texts that were tokenised; `num_tokens` without special tokens."""
         if num_characters:
+            least, most = TOKENS_PER_CHARACTER
+            ratio = min(max(num_tokens / num_characters, least), most)
             with self._lock:
-                self._ratio += RATIO_WEIGHT * (num_tokens / num_characters - self._ratio)
+                self._ratio += RATIO_WEIGHT * (ratio - self._ratio)
 
     def forget(self, permit: Permit) -> None:
         with self._lock:
             if permit in self._door:
                 self._door.remove(permit)
                 self._at_the_door -= permit.tokens
+
+    def _let_in(self, tokens: int, timeout_s: float) -> Permit:
+        permit = Permit(self, self._clock() + timeout_s, tokens)
+        self._door.add(permit)
+        self._at_the_door += tokens
+        return permit
 
     def _refuse(self, tokens: int, timeout_s: float, queue_s: float) -> None:
         rate = self._backlog.tokens_per_second

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
+import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request, Response
+from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 import crossrank
 from crossrank.serving import dialects
+from crossrank.serving.about import About
 from crossrank.serving.ask import Answer, Ask
 from crossrank.serving.dialects import Limits, Served, Wanted
+from crossrank.serving.exposition import CONTENT_TYPE, AllReplicas
 from crossrank.serving.faults import (
     Abandoned,
+    Broken,
     Fault,
     Invalid,
     NotReady,
@@ -29,13 +35,16 @@ from crossrank.serving.faults import (
     UnknownModel,
     Unparsable,
 )
+from crossrank.serving.headers import answer_headers, fault_headers
 from crossrank.serving.keys import Keys
-from crossrank.serving.metrics import CONTENT_TYPE, Metrics, added_up
+from crossrank.serving.metrics import UNREAD, Metrics
 from crossrank.serving.openapi import describe
 from crossrank.serving.quotas import Quotas
 from crossrank.serving.repeats import score_once
 from crossrank.serving.service import Service
-from crossrank.serving.tokens import read_texts, shown_tokens
+from crossrank.serving.tokens import read_texts
+
+logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 32_000_000
 UNNAMED = {None, "", "default/not-specified"}
@@ -62,7 +71,10 @@ class Site:
     max_body_bytes: int = MAX_BODY_BYTES
     metrics: Metrics = field(default_factory=Metrics)
     metrics_of_all: Callable[[], Awaitable[list[str]]] | None = None
-    """The series of every replica; None where there is one."""
+    """The `metrics_text` of every replica that tells it in time; None where there is one."""
+    all_replicas: AllReplicas = field(default_factory=AllReplicas)
+    share: Callable[[str], Coroutine[Any, Any, None]] | None = None
+    """Lets every replica remember what this one exposed, which may be the next to leave; None where there is one."""
     num_replicas: Callable[[], Awaitable[int]] = _alone
     quotas: Quotas | None = None
     """What each key may use; None lets each use what there is."""
@@ -71,9 +83,10 @@ class Site:
 
 
 def metrics_text(site: Site) -> str:
-    """The series of one replica."""
+    """The series of one replica, as replicas tell them to each other."""
     engine, admission = site.service.engine, site.service.admission
-    return site.metrics.text(engine.queue.num_tickets, admission.waiting_tokens, engine.tokens_per_second)
+    families = site.metrics.families(engine.queue.num_tickets, admission.waiting_tokens, engine.tokens_per_second)
+    return site.all_replicas.told(site.metrics.replica, families)
 
 
 def build_app(site: Site) -> FastAPI:
@@ -104,66 +117,122 @@ def build_app(site: Site) -> FastAPI:
     return app
 
 
+@dataclass(slots=True)
+class _Heard:
+    """What is known of a request so far, for whoever has to tell that it failed."""
+
+    path: str
+    method: str
+    request_id: str
+    began: float = field(default_factory=time.monotonic)
+    body: Any = None
+    dialect: str = UNREAD
+    priority: int = 0
+
+
+@dataclass(slots=True)
+class _Bill:
+    """What a request costs its key."""
+
+    tokens: int
+
+
 class _Routes:
     """The handlers. Public: health, ping, metrics and docs; the rest asks for a key where there are keys."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self._service = site.service
+        self._metrics = site.metrics
         self._score = site.score or site.service.score
+        self._about = About(site.service, site.model_names[0], site.limits, site.max_body_bytes)
+        self._sharing: asyncio.Task[None] | None = None  # kept, or it would be collected before it has run
 
     async def scores(self, request: Request) -> Response:
         """Scores in the dialect of the body."""
         path = _path(request)
         method = path.strip("/").rsplit("/", 1)[-1] or "predict"
-        # Ray Serve gives every request an id, or takes the client's, and sends it back as a header.
-        request_id = request.headers.get("x-request-id", "")[:128] or f"rr-{uuid.uuid4().hex}"
-        self._site.metrics.arrived(method)
-        body: Any = None
-        try:
-            key = self._key(request)
-            body = _parsed(await self._read(request))
-            wanted = dialects.read(path, body, request.headers, self._site.limits)
-            self._check_model(wanted)
-            answer = await _unless_gone(request, self._paid(key, wanted.ask))
-        except Fault as fault:
-            self._site.metrics.failed(fault)
-            return _refusal(path, body, fault, request_id)
-        except asyncio.CancelledError:  # Ray Serve saw the client go before we did
-            self._site.metrics.failed(Abandoned("the client went away"))
-            raise
-        self._site.metrics.answered(method, wanted.dialect, answer)
-        served = Served(self._site.model_names[0], self._service.model.revision, request_id, int(time.time()))
-        return _json(200, wanted.render(answer, served), self._headers(answer))
+        return await self._answering(_Heard(path, method, _request_id(request)), partial(self._scores, request))
+
+    async def _scores(self, request: Request, heard: _Heard) -> Response:
+        key = self._key(request)
+        heard.body = _parsed(await self._read(request))
+        wanted = dialects.read(heard.path, heard.body, request.headers, self._site.limits)
+        heard.dialect, heard.priority = wanted.dialect, wanted.ask.priority
+        self._metrics.read(len(wanted.ask.documents))
+        self._check_model(wanted)
+        answer = await _unless_gone(request, self._paid(key, wanted.ask))
+        model = self._service.model
+        served = Served(self._site.model_names[0], model.revision, heard.request_id, int(time.time()))
+        body = wanted.render(answer, served)
+        self._metrics.scored(wanted.dialect, wanted.ask.priority, answer)
+        return _json(200, body, answer_headers(answer, model.describe().get("device", "cpu"), model.revision))
 
     async def _paid(self, key: int, ask: Ask) -> Answer:
         """The scores, out of what the key may use."""
-        quotas = self._site.quotas
-        if quotas is None:
-            return await score_once(self._score, ask)
-        tokens, num_replicas = self._service.estimated_tokens(ask), await self._site.num_replicas()
-        quotas.pay(key, tokens, num_replicas)
-        spent = tokens
-        try:
+        async with self._paying(key, partial(self._service.estimated_tokens, ask)) as bill:
             answer = await score_once(self._score, ask)
-            spent = answer.num_tokens
+            bill.tokens = answer.num_tokens
             return answer
-        except (Overloaded, Invalid):  # refused before any work
-            spent = 0
-            raise
-        finally:
-            quotas.settle(key, spent - tokens, num_replicas)
 
     async def tokenize(self, request: Request) -> Response:
         """Tokens as text-embeddings-inference shows them."""
-        body: Any = None
+        heard = _Heard("/predict", "tokenize", _request_id(request))  # whose refusals are TEI's, too
+        return await self._answering(heard, partial(self._tokenize, request))
+
+    async def _tokenize(self, request: Request, heard: _Heard) -> Response:
+        key = self._key(request)
+        heard.body = _parsed(await self._read(request))
+        texts, special = read_texts(heard.body, self._site.limits.max_documents)
+        async with self._paying(key, partial(self._service.admission.estimate, sum(map(len, texts)))) as bill:
+            shown = await _unless_gone(request, self._service.show_tokens(texts, special))
+            bill.tokens = sum(map(len, shown))
+        return _json(200, shown)
+
+    @asynccontextmanager
+    async def _paying(self, key: int, estimated_tokens: Callable[[], int]) -> AsyncIterator[_Bill]:
+        """Take tokens out of what the key may use, and afterwards what it cost in truth; what is refused costs none."""
+        quotas = self._site.quotas
+        if quotas is None:
+            yield _Bill(0)
+            return
+        tokens, num_replicas = estimated_tokens(), await self._site.num_replicas()
+        bill = _Bill(tokens)
+        quotas.pay(key, tokens, num_replicas)
         try:
-            self._key(request)
-            body = _parsed(await self._read(request))
-            texts, special = read_texts(body, self._site.limits.max_documents)
-            return _json(200, shown_tokens(self._service.model.encoder.tokenizer.hf, texts, special))
+            yield bill
+        except (Overloaded, Invalid):  # refused before any work
+            bill.tokens = 0
+            raise
+        finally:
+            quotas.settle(key, bill.tokens - tokens, num_replicas)
+
+    async def _answering(self, heard: _Heard, answer: Callable[[_Heard], Awaitable[Response]]) -> Response:
+        """The answer to a request, or why there is none in its own dialect, counted either way."""
+        self._metrics.arrived(heard.method)
+        try:
+            response = await answer(heard)
         except Fault as fault:
-            return _refusal("/predict", body, fault, "")
+            return self._refusal(heard, fault)
+        except ClientDisconnect:
+            return self._refusal(heard, Abandoned("the client went away"))
+        except asyncio.CancelledError:  # Ray Serve saw the client go before we did
+            self._refusal(heard, Abandoned("the client went away"))
+            raise
+        except Exception as error:
+            logger.exception("500 /%s: request %s failed", heard.method, heard.request_id)
+            return self._refusal(
+                heard, Broken(f"the server failed on this request ({type(error).__name__}); send it again")
+            )
+        self._metrics.answered(heard.method)
+        return response
+
+    def _refusal(self, heard: _Heard, fault: Fault) -> Response:
+        self._metrics.failed(fault, heard.dialect, heard.priority)
+        if isinstance(fault, Abandoned):
+            seconds = time.monotonic() - heard.began
+            logger.warning("499 /%s: the client of %s went away after %.2f s", heard.method, heard.request_id, seconds)
+        return _refused(heard.path, heard.body, fault, heard.request_id)
 
     async def health(self) -> Response:
         """200 with an empty body when a forward succeeded lately, 503 otherwise."""
@@ -179,90 +248,35 @@ class _Routes:
 
     async def info(self, request: Request) -> Response:
         """What text-embeddings-inference tells under /info, and our limits."""
-        return await self._told(request, self._info)
+        return await self._told(request, lambda num_replicas: self._about.info(num_replicas))
 
     async def models(self, request: Request) -> Response:
         """The model as OpenAI's list has it."""
-        return await self._told(request, self._models)
+        return await self._told(request, lambda _: self._about.models())
 
     async def show_metrics(self) -> Response:
         """All series, those of other replicas added."""
-        of_all = self._site.metrics_of_all
-        texts = await of_all() if of_all is not None else [metrics_text(self._site)]
-        return Response(added_up(texts), media_type=CONTENT_TYPE)
+        site, told = self._site, [metrics_text(self._site)]
+        if site.metrics_of_all is not None:
+            try:
+                told = await site.metrics_of_all() + told
+            except Exception:
+                logger.warning("the other replicas did not tell their metrics", exc_info=True)
+        text = site.all_replicas.exposed(told)
+        if site.share is not None:
+            self._sharing = asyncio.create_task(site.share(site.all_replicas.memory()))
+        return Response(text, media_type=CONTENT_TYPE)
 
-    async def _told(self, request: Request, tell: Callable[[], Awaitable[Any]]) -> Response:
+    async def _told(self, request: Request, tell: Callable[[int], Any]) -> Response:
+        path = _path(request)
         try:
             self._key(request)
+            return _json(200, tell(await self._site.num_replicas()))
         except Fault as fault:
-            return _refusal(_path(request), None, fault, "")
-        return _json(200, await tell())
-
-    async def _info(self) -> dict[str, Any]:
-        model, limits = self._service.model, self._site.limits
-        about = model.describe()
-        return {
-            "model_id": model.name,
-            "model_sha": model.revision,
-            "model_dtype": about.get("dtype"),
-            "served_model_name": self._site.model_names[0],
-            "model_type": {"reranker": {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}},
-            "max_concurrent_requests": None,
-            "max_input_length": model.encoder.max_length,
-            "max_batch_tokens": self._service.engine.queue.budget,
-            "max_batch_requests": None,
-            "max_client_batch_size": limits.max_client_batch_size or limits.max_documents,
-            "auto_truncate": limits.auto_truncate,
-            "tokenization_workers": 1,
-            "version": crossrank.__version__,
-            "sha": None,
-            "docker_label": None,
-            "model": about,
-            "limits": self._limits(),
-            "score_type": "probability",
-            "replicas": await self._site.num_replicas(),
-        }
-
-    def _limits(self) -> dict[str, Any]:
-        admission, deadlines = self._service.admission, self._service.deadlines
-        return {
-            "max_documents_per_request": self._site.limits.max_documents,
-            "max_body_bytes": self._site.max_body_bytes,
-            "max_query_tokens": self._service.query_limit,
-            "max_queued_tokens": admission.max_queued_tokens,
-            "tokens_per_second": round(self._service.engine.tokens_per_second),
-            "tokens_per_character": round(admission.tokens_per_character, 4),
-            "default_timeout_s": deadlines.default_s,
-            "max_timeout_s": deadlines.most_s,
-        }
-
-    async def _models(self) -> dict[str, Any]:
-        name, model = self._site.model_names[0], self._service.model
-        entry = {
-            "id": name,
-            "object": "model",
-            "created": 0,
-            "owned_by": "crossrank",
-            "root": model.name,
-            "parent": None,
-            "max_model_len": model.encoder.max_length,
-            "capabilities": ["rerank", "score"],
-            "limits": self._limits(),
-            "revision": model.revision,
-            "stats": self._stats(),
-        }
-        return {"object": "list", "data": [entry]}
-
-    def _stats(self) -> dict[str, Any]:
-        """The load, under the names of infinity, which counts texts where this server counts tokens."""
-        admission, queue = self._service.admission, self._service.engine.queue
-        most = admission.max_queued_tokens
-        return {
-            "queue_fraction": round(admission.waiting_tokens / most, 4) if most else 0.0,
-            "queue_absolute": queue.num_tokens,
-            "results_pending": queue.num_tickets,
-            "batch_size": queue.budget,
-        }
+            return _refused(path, None, fault, "")
+        except Exception as error:
+            logger.exception("500 %s", path)
+            return _refused(path, None, Broken(f"the server failed ({type(error).__name__}); send it again"), "")
 
     def _key(self, request: Request) -> int:
         found = [self._site.keys.which(request.headers.get(name)) for name in KEY_HEADERS]
@@ -296,27 +310,17 @@ class _Routes:
             )
         return b"".join(chunks)
 
-    def _headers(self, answer: Answer) -> dict[str, str]:
-        timing = answer.timing
-        return {
-            "x-compute-type": self._service.model.describe().get("device", "cpu"),
-            "x-compute-time": _ms(timing.total_s),
-            "x-compute-characters": str(answer.num_characters),
-            "x-compute-tokens": str(answer.num_tokens),
-            "x-total-time": _ms(timing.total_s),
-            "x-tokenization-time": _ms(timing.tokenization_s),
-            "x-queue-time": _ms(timing.queue_s),
-            "x-inference-time": _ms(timing.inference_s),
-            "x-truncated-documents": str(int((answer.cut_C > 0).sum())),
-            "x-model-revision": self._service.model.revision,
-        }
-
 
 def _path(request: Request) -> str:
     """The path below the prefix that the application was deployed under; any SageMaker endpoint is /invocations."""
     prefix = str(request.scope.get("root_path", ""))
     path = request.url.path.removeprefix(prefix) or "/"
     return "/invocations" if path.startswith("/endpoints/") else path
+
+
+def _request_id(request: Request) -> str:
+    # Ray Serve gives every request an id, or takes the client's, and sends it back as a header.
+    return request.headers.get("x-request-id", "")[:128] or f"rr-{uuid.uuid4().hex}"
 
 
 async def _unless_gone(request: Request, work: Awaitable[Result]) -> Result:
@@ -345,22 +349,9 @@ def _parsed(body: bytes) -> Any:
         raise Unparsable(f"the body is not JSON: {' '.join(str(error).split())[:160]}") from error
 
 
-def _refusal(path: str, body: Any, fault: Fault, request_id: str) -> Response:
-    status, content = dialects.fault_body(path, body, fault, request_id)
-    headers: dict[str, str] = {}
-    if isinstance(fault, Overloaded):
-        headers["retry-after"] = str(math.ceil(fault.retry_after_s))
-        headers["retry-after-ms"] = str(math.ceil(fault.retry_after_s * 1000))
-    if isinstance(fault, NotReady):
-        headers["retry-after"] = "1"
-    if isinstance(fault, Unauthorized):
-        headers["www-authenticate"] = "Bearer"
-    return _json(status, content, headers)
+def _refused(path: str, body: Any, fault: Fault, request_id: str) -> Response:
+    return _json(*dialects.fault_body(path, body, fault, request_id), fault_headers(fault))
 
 
 def _json(status: int, content: Any, headers: dict[str, str] | None = None) -> Response:
     return Response(json.dumps(content, ensure_ascii=False), status, headers, media_type="application/json")
-
-
-def _ms(seconds: float) -> str:
-    return str(round(seconds * 1000))

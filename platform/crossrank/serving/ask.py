@@ -40,19 +40,25 @@ class Ask:
     """Lower is more important, as in Cohere's API; the higher are shed first."""
     timeout_s: float | None = None
     """None takes the server's default."""
+    instruction: str | None = None
+    """What relevant means, for a model with a prompt; None takes the one that the server was started with."""
+
+    def characters_C(self) -> NDArray[np.int64]:
+        """Characters that each document makes the server read: its own, its query's and the instruction's."""
+        around = len(self.instruction or "")
+        documents_C = np.fromiter(map(len, self.documents), np.int64, len(self.documents))
+        # One query counts for each of its documents; as many as documents, each for its own.
+        return documents_C + np.fromiter(map(len, self.queries), np.int64, len(self.queries)) + around
 
     @property
     def num_characters(self) -> int:
-        """Characters of all pairs: a query counts once for each of its documents."""
-        return self.characters_within(None)
+        """Characters of all pairs."""
+        return int(self.characters_C().sum())
 
-    def characters_within(self, limit: int | None) -> int:
-        """Characters of all pairs, of each document at most so many, where it is cut rather than split."""
-        most = None if self.cutting.long_document == "chunk_max" else limit
-        documents = sum(len(text) if most is None else min(len(text), most) for text in self.documents)
-        if len(self.queries) == 1:
-            return documents + len(self.queries[0]) * len(self.documents)
-        return documents + sum(map(len, self.queries))
+    @property
+    def num_text_characters(self) -> int:
+        """Characters of the queries and the documents, each once."""
+        return sum(map(len, self.queries)) + sum(map(len, self.documents))
 
 
 @dataclass(slots=True)
@@ -87,6 +93,11 @@ class Answer:
     def num_tokens(self) -> int:
         """Tokens that the model read."""
         return int(self.tokens_C.sum())
+
+    @property
+    def num_cut(self) -> int:
+        """Documents of which not all was read."""
+        return int((self.cut_C > 0).sum())
 
     def order(self) -> NDArray[np.int64]:
         """Documents best first: by logit, equal ones in their order."""

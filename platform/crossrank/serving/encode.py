@@ -1,6 +1,7 @@
 """From a request to token ids, with the truth about what did not fit.
 
-Documents are cut, or split into chunks; a query is cut only where the request allows it.
+Documents are cut, or split into chunks; a query is cut only where the request allows it. A large request is tokenised
+in steps, so that others come between, and an end is put to one whose deadline has passed.
 
 Shape letters: C documents of a request, U pairs (one or more a document), T tokens of a text.
 """
@@ -10,14 +11,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from crossrank.errors import SettingsError
 from crossrank.scoring.encoding import EncodedPairs, PromptEncoder, SpliceEncoder
 from crossrank.scoring.scored import EncodedText, PlainText, Tokens
 from crossrank.serving.ask import Ask, Cutting
 from crossrank.serving.faults import Invalid
+from crossrank.serving.steps import STEP_CHARACTERS, Span, Steps, all_of, in_steps, tokenised
 
 MAX_QUERY_TOKENS = 512
 """A query's limit where half the window is more."""
@@ -25,9 +29,12 @@ MAX_QUERY_TOKENS = 512
 MOST_TOKENS_OF_CHARACTER = 4
 """Its bytes in UTF-8, where it has no token of its own."""
 
+MAX_INSTRUCTION_CHARACTERS = 4_000
+
+STEP_PIECES = 64
+"""Pairs that are put together in one step."""
+
 Encoder = SpliceEncoder | PromptEncoder
-Span = tuple[int, int]
-"""Tokens from, to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,8 @@ class EncodedAsk:
     cut_C: NDArray[np.int32]
     """Tokens of each document that are in no pair."""
     query_cut: int
+    num_text_tokens: int
+    """Tokens of all texts before anything was cut, each text once."""
 
     @property
     def num_tokens(self) -> int:
@@ -48,38 +57,118 @@ class EncodedAsk:
 
 
 def query_limit(encoder: Encoder) -> int:
-    """Tokens that a query may have."""
-    return min(encoder.query_limit, MAX_QUERY_TOKENS)
+    """Tokens that a query may have, few enough that no pair has to cut it."""
+    limit = min(encoder.query_limit, MAX_QUERY_TOKENS)
+    if isinstance(encoder, SpliceEncoder) and encoder.truncation == "longest_first":
+        # Up to half of what the special tokens leave of the window, longest_first keeps a query whole. Within that
+        # it cuts documents alone, so rooms, chunks and counts are the same as with only_second.
+        limit = min(limit, (encoder.max_length - encoder.num_special) // 2)
+    return limit
 
 
 def encode(ask: Ask, encoder: Encoder) -> EncodedAsk:
     """Tokenise a request, each text once.
 
     Raises:
-        Invalid: a query over its limit, or a document that does not fit, where the request does not let it be cut.
+        Invalid: a query over its limit, or a document that does not fit, where the request does not let it be cut; an
+            instruction for a model without a prompt, or one that leaves no room.
     """
+    return all_of(encoding(ask, encoder))
+
+
+def encoding(ask: Ask, encoder: Encoder) -> Steps[EncodedAsk]:
+    """`encode` in steps; the result is what the generator returns."""
+    encoder = _instructed(encoder, ask)
     texts = _Spliced(encoder) if isinstance(encoder, SpliceEncoder) else _Prompted(encoder)
-    queries, rooms, query_cut = texts.queries(ask.queries, ask.cutting)
-    query_C = np.zeros(len(ask.documents), np.int64) if len(queries) == 1 else np.arange(len(ask.documents))
-    totals = texts.read(ask.documents)
+    has_one_query = len(ask.queries) == 1
+    queries: list[_Queries] = []
+    if has_one_query:
+        queries.append((yield from texts.queries(ask.queries, ask.cutting)))
+    parts: list[EncodedAsk] = []
+    for first, end in in_steps(ask.characters_C()):
+        if first:
+            yield
+        if not has_one_query:
+            queries.append((yield from texts.queries(ask.queries[first:end], ask.cutting)))
+        parts.append((yield from _part(ask, first, end, queries[-1], texts)))
+    return EncodedAsk(
+        [ids for part in parts for ids in part.ids_U],
+        np.concatenate([np.zeros(0, np.int32), *(part.first_U for part in parts)]),
+        np.concatenate([np.zeros(0, np.int64), *(part.document_U for part in parts)]),
+        np.concatenate([np.zeros(0, np.int32), *(part.cut_C for part in parts)]),
+        sum(each.num_cut for each in queries),
+        sum(each.num_tokens for each in queries) + sum(part.num_text_tokens for part in parts),
+    )
+
+
+class _Queries(NamedTuple):
+    """Queries ready to be put into pairs."""
+
+    texts: list[EncodedText]
+    rooms: list[int]
+    """Tokens that each leaves to its document."""
+    num_cut: int
+    num_tokens: int
+    """Before they were cut."""
+
+
+def _part(ask: Ask, first: int, end: int, queries: _Queries, texts: _Spliced | _Prompted) -> Steps[EncodedAsk]:
+    """The pairs of some documents of a request; of the queries nothing is counted."""
+    totals = yield from texts.read(ask.documents[first:end])
+    query_C = np.zeros(len(totals), np.int64) if len(queries.texts) == 1 else np.arange(len(totals))
     pieces: list[EncodedText] = []
-    document_U: list[int] = []
+    document: list[int] = []
     cut = []
     for c, total in enumerate(totals):
-        spans = _spans(total, rooms[query_C[c]], ask.cutting, c, texts)
+        spans = _spans(total, queries.rooms[query_C[c]], ask.cutting, c, first + c, texts)
         pieces += [texts.piece(c, span) for span in spans]
-        document_U += [c] * len(spans)
+        document += [c] * len(spans)
         cut.append(total - sum(end - start for start, end in spans))
-    document_of_U = np.array(document_U, dtype=np.int64)
-    pairs = texts.pairs(queries, pieces, query_C[document_of_U])
+    document_U = np.array(document, dtype=np.int64)
     cut_C = np.array(cut, dtype=np.int32)
-    # What the splice still had to cut: where a prompt's tokens merge across its seams, a little more than expected.
-    np.add.at(cut_C, document_of_U, pairs.truncated_P)
-    return EncodedAsk(pairs.ids_P, pairs.first_P, document_of_U, cut_C, query_cut)
+    lots: list[EncodedPairs] = []
+    for start in range(0, len(pieces), STEP_PIECES):
+        if start:
+            yield
+        lot = slice(start, start + STEP_PIECES)
+        lots.append(texts.pairs(queries.texts, pieces[lot], query_C[document_U[lot]]))
+        # What the splice still had to cut: where a prompt's tokens merge across its seams, a little more than expected.
+        np.add.at(cut_C, document_U[lot], lots[-1].truncated_P)
+    ids_U = [ids for pairs in lots for ids in pairs.ids_P]
+    return EncodedAsk(
+        ids_U, np.concatenate([pairs.first_P for pairs in lots]), first + document_U, cut_C, 0, int(sum(totals))
+    )
 
 
-def _spans(total: int, room: int, cutting: Cutting, c: int, texts: _Spliced | _Prompted) -> list[Span]:
-    """Which tokens of a document are read: one span, or with chunk_max as many as it takes."""
+def _instructed(encoder: Encoder, ask: Ask) -> Encoder:
+    """The encoder with the instruction of the request."""
+    if ask.instruction is None:
+        return encoder
+    if isinstance(encoder, SpliceEncoder):
+        raise Invalid("this model has no prompt, so an instruction has no place; leave instruction out", "instruction")
+    num = len(ask.instruction)
+    if num > MAX_INSTRUCTION_CHARACTERS:
+        raise Invalid(
+            f"instruction has {num} characters, over the limit of {MAX_INSTRUCTION_CHARACTERS}; shorten it",
+            "instruction",
+        )
+    try:
+        return PromptEncoder(encoder.tokenizer, encoder.max_length, encoder.prompt, ask.instruction)
+    except SettingsError as error:
+        raise Invalid(
+            f"instruction has {num} characters, and the window of {encoder.max_length} tokens has no room for a query "
+            f"and a document beside it; shorten it",
+            "instruction",
+        ) from error
+
+
+def _spans(total: int, room: int, cutting: Cutting, c: int, number: int, texts: _Spliced | _Prompted) -> list[Span]:
+    """Which tokens of a document are read: one span, or with chunk_max as many as it takes.
+
+    Args:
+        c: its place among the texts that were read last.
+        number: its place in the request, for the refusal.
+    """
     limit = total if cutting.max_tokens_per_document is None else min(total, cutting.max_tokens_per_document)
     chunk = max(1, room - texts.seam)
     max_chunks = cutting.max_chunks_per_document or total
@@ -96,7 +185,7 @@ def _spans(total: int, room: int, cutting: Cutting, c: int, texts: _Spliced | _P
         return spans[:max_chunks] if cutting.side == "right" else spans[-max_chunks:]
     if not cutting.documents:
         raise Invalid(
-            f"document {c} has {total} tokens, and beside the query the window has room for {room}; "
+            f"document {number} has {total} tokens, and beside the query the window has room for {room}; "
             f"shorten it, let it be cut, or send long_document: chunk_max",
             "documents",
         )
@@ -113,19 +202,28 @@ class _Spliced:
         self._encoder = encoder
         self._documents: list[NDArray[np.int32]] = []
 
-    def queries(self, texts: Sequence[str], cutting: Cutting) -> tuple[list[EncodedText], list[int], int]:
+    def queries(self, texts: Sequence[str], cutting: Cutting) -> Steps[_Queries]:
         limit = _query_limit(self._encoder, cutting)
         found: list[EncodedText] = []
-        for ids in self._encoder.tokenizer(texts):
-            _refuse_long_query(len(ids), limit, cutting)
-            found.append(Tokens(np.array(ids[:limit], dtype=np.int32), len(ids)))
-        around = self._encoder.num_special
-        rooms = [self._encoder.max_length - around - len(query.ids) for query in found if isinstance(query, Tokens)]
-        return found, rooms, sum(query.overflow for query in found)
+        rooms = []
+        num_tokens = num_cut = 0
+        ids_of_each = yield from tokenised(texts, self._ids, _enough(limit, cutting))
+        for text, ids in zip(texts, ids_of_each, strict=True):
+            _refuse_long_query(text, len(ids), limit, cutting)
+            kept = np.array(ids[:limit], dtype=np.int32)
+            # What is cut here is no part of the pair any more: longest_first would weigh it, and leave its room empty.
+            found.append(Tokens(kept, len(kept)))
+            rooms.append(self._encoder.max_length - self._encoder.num_special - len(kept))
+            num_cut += len(ids) - len(kept)
+            num_tokens += len(ids)
+        return _Queries(found, rooms, num_cut, num_tokens)
 
-    def read(self, texts: Sequence[str]) -> list[int]:
-        self._documents = [np.array(ids, dtype=np.int32) for ids in self._encoder.tokenizer(texts)]
+    def read(self, texts: Sequence[str]) -> Steps[list[int]]:
+        self._documents = [np.array(ids, dtype=np.int32) for ids in (yield from tokenised(texts, self._ids))]
         return [len(ids) for ids in self._documents]
+
+    def _ids(self, texts: Sequence[str], before: int) -> list[list[int]]:
+        return self._encoder.tokenizer(texts)
 
     def edge(self, c: int, token: int) -> int:
         return token
@@ -148,19 +246,26 @@ class _Prompted:
         self._encoder = encoder
         self._documents: list[tuple[str, list[Span]]] = []
 
-    def queries(self, texts: Sequence[str], cutting: Cutting) -> tuple[list[EncodedText], list[int], int]:
+    def queries(self, texts: Sequence[str], cutting: Cutting) -> Steps[_Queries]:
         limit = _query_limit(self._encoder, cutting)
         found: list[EncodedText] = []
-        for text, offsets in self._read(texts):
-            _refuse_long_query(len(offsets), limit, cutting)
-            found.append(PlainText(_characters(text, offsets, (0, limit)), max(0, len(offsets) - limit)))
-        heads = self._encoder.tokenizer([self._encoder.body(q.text) for q in found if isinstance(q, PlainText)])
-        rooms = [max(1, self._encoder.body_limit - len(ids)) for ids in heads]
-        return found, rooms, sum(query.overflow for query in found)
+        bodies: list[str] = []
+        num_tokens = num_cut = 0
+        offsets_of_each = yield from tokenised(texts, self._offsets, _enough(limit, cutting))
+        for text, offsets in zip(texts, offsets_of_each, strict=True):
+            _refuse_long_query(text, len(offsets), limit, cutting)
+            kept = _characters(text, offsets, (0, limit))
+            found.append(PlainText(kept))
+            bodies.append(self._encoder.body(kept))
+            num_cut += max(0, len(offsets) - limit)
+            num_tokens += len(offsets)
+        rooms = [max(1, self._encoder.body_limit - len(ids)) for ids in self._encoder.tokenizer(bodies)]
+        return _Queries(found, rooms, num_cut, num_tokens)
 
-    def read(self, texts: Sequence[str]) -> list[int]:
-        self._documents = self._read(texts)
-        return [len(offsets) for _, offsets in self._documents]
+    def read(self, texts: Sequence[str]) -> Steps[list[int]]:
+        offsets_of_each = yield from tokenised(texts, self._offsets)
+        self._documents = list(zip(texts, offsets_of_each, strict=True))
+        return [len(offsets) for offsets in offsets_of_each]
 
     def edge(self, c: int, token: int) -> int:
         """Where a chunk may end: no later than before this token, and not amid the tokens of one character."""
@@ -176,8 +281,9 @@ class _Prompted:
     def pairs(self, queries: list[EncodedText], pieces: list[EncodedText], query_U: NDArray[np.int64]) -> EncodedPairs:
         return self._encoder.pairs(queries, pieces, query_U, np.arange(len(pieces)))
 
-    def _read(self, texts: Sequence[str]) -> list[tuple[str, list[Span]]]:
-        return list(zip(texts, self._encoder.offsets(texts), strict=True))
+    def _offsets(self, texts: Sequence[str], before: int) -> list[list[Span]]:
+        found = self._encoder.offsets(texts)
+        return found if not before else [[(start + before, end + before) for start, end in each] for each in found]
 
 
 def _characters(text: str, offsets: list[Span], span: Span) -> str:
@@ -193,10 +299,20 @@ def _query_limit(encoder: Encoder, cutting: Cutting) -> int:
     return limit if cutting.max_tokens_per_query is None else min(limit, cutting.max_tokens_per_query)
 
 
-def _refuse_long_query(length: int, limit: int, cutting: Cutting) -> None:
+def _may_cut_query(cutting: Cutting) -> bool:
     # Whoever names a limit for the query has asked for it to be cut there.
-    if length > limit and not cutting.query and cutting.max_tokens_per_query is None:
+    return cutting.query or cutting.max_tokens_per_query is not None
+
+
+def _enough(limit: int, cutting: Cutting) -> int | None:
+    """Tokens of a query after which its refusal is certain."""
+    return None if _may_cut_query(cutting) else limit
+
+
+def _refuse_long_query(text: str, length: int, limit: int, cutting: Cutting) -> None:
+    if length > limit and not _may_cut_query(cutting):
+        more = " or more" if len(text) > STEP_CHARACTERS else ""  # the rest was not read
         raise Invalid(
-            f"the query has {length} tokens, over its limit of {limit}; shorten it, or send truncate_query: true",
+            f"the query has {length} tokens{more}, over its limit of {limit}; shorten it, or send truncate_query: true",
             "query",
         )

@@ -20,10 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.serving.ask import Answer, Ask
-from crossrank.serving.encode import encode
 from crossrank.serving.faults import Expired, Fault, Invalid, NotReady, Overloaded
 from crossrank.serving.metrics import Metrics
-from crossrank.serving.service import Deadlines, Service
+from crossrank.serving.service import LATE, Deadlines, Service
 
 SLICE_S = 0.5
 """Seconds of work that a slice has at least; a request with two such slices is split."""
@@ -160,7 +159,7 @@ class FanOut:
         """The answer of one replica, None for this one, in the time that is left."""
         left_s = deadline - self._clock()
         if left_s <= 0:
-            raise Expired("the deadline passed; raise timeout_ms, or send fewer documents")
+            raise Expired(LATE)
         ask = replace(ask, timeout_s=left_s)
         if place is None:
             return await self._here.score(ask)
@@ -168,7 +167,7 @@ class FanOut:
             async with asyncio.timeout(left_s):  # the replica keeps the deadline itself, unless it hangs
                 return await self._siblings.score(place, ask)
         except TimeoutError:
-            raise Expired("the deadline passed; raise timeout_ms, or send fewer documents") from None
+            raise Expired(LATE) from None
         except Overloaded as refusal:
             self._away[place] = self._clock() + max(refusal.retry_after_s, LEAST_AWAY_S)
             raise
@@ -192,21 +191,10 @@ class FanOut:
 
 def estimate(service: Service) -> Callable[[Ask], NDArray[np.float64]]:
     """What tells the seconds of work in each document of an ask, shape (C,), by the speed measured so far."""
-    encoder = service.model.encoder
-    # Of a pair of empty texts the model reads what it puts around every pair.
-    special_tokens = encode(Ask(queries=("",), documents=("",)), encoder).num_tokens
 
     def seconds_of(ask: Ask) -> NDArray[np.float64]:
         rate = service.engine.tokens_per_second
-        if not rate:
-            return np.zeros(len(ask.documents))
-        ratio = service.admission.tokens_per_character
-        characters_C = np.fromiter(map(len, ask.documents), np.float64, len(ask.documents))
-        if ask.cutting.long_document != "chunk_max":
-            characters_C = np.minimum(characters_C, encoder.max_length / ratio)
-        # One query counts for each of its documents; as many as documents, each for its own.
-        characters_C += np.fromiter(map(len, ask.queries), np.float64, len(ask.queries))
-        return (characters_C * ratio + special_tokens) / rate
+        return service.estimated_tokens_C(ask) / rate if rate else np.zeros(len(ask.documents))
 
     return seconds_of
 

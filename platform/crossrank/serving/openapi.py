@@ -11,7 +11,8 @@ from pydantic import TypeAdapter
 
 from crossrank.serving.dialects import SPOKEN, TIMEOUT_HEADER, Dialect
 from crossrank.serving.dialects.answers import FaultObject, TeiFault
-from crossrank.serving.metrics import CONTENT_TYPE
+from crossrank.serving.exposition import CONTENT_TYPE
+from crossrank.serving.headers import OF_TRUNCATION
 from crossrank.serving.tokens import ShownTokens, TokenizeRequest
 
 REFERENCE = "#/components/schemas/{model}"
@@ -65,9 +66,12 @@ def _completed(schema: Schema) -> Schema:
             "requestBody": _body(shapes.accepted([dialect.request for dialect in dialects])),
             "responses": _answers(shapes, [dialect.answer for dialect in dialects], _statuses(dialects)),
         }
+        paths[path]["post"]["responses"]["200"]["headers"] = {
+            name: {"description": text, "schema": {"type": "string"}} for name, text in OF_TRUNCATION.items()
+        }
     paths["/tokenize"]["post"] |= {
         "requestBody": _body(shapes.accepted([TokenizeRequest])),
-        "responses": _answers(shapes, [ShownTokens], [400, 401, 413, 422]),
+        "responses": _answers(shapes, [ShownTokens], [400, 401, 413, 422, 424, 429, 503, 504]),
     }
     for path in ("/info", "/models", "/v1/models"):
         paths[path]["get"]["responses"] = _answers(shapes, [dict[str, Any]], [401])

@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from crossrank.serving.admission import QUEUE_S, Admission
+from crossrank.serving.admission import QUEUE_S, Admission, Permit
 from crossrank.serving.ask import Answer, Ask, Timing
-from crossrank.serving.encode import EncodedAsk, Encoder, encode, query_limit
+from crossrank.serving.encode import EncodedAsk, Encoder, encode, encoding, query_limit
 from crossrank.serving.engine import Engine, Model
+from crossrank.serving.estimate import Window, estimated_tokens_C
 from crossrank.serving.fair_queue import Ticket
-from crossrank.serving.faults import Abandoned, Expired, Fault, NotReady
+from crossrank.serving.faults import Abandoned, Expired, NotReady
+from crossrank.serving.steps import one_of
+from crossrank.serving.tokens import shown_tokens
+
+Result = TypeVar("Result")
 
 INLINE_CHARACTERS = 20_000
 """Texts that are tokenised at once: the hop to another thread and back costs more than they take."""
+TOKENIZER_THREADS = max(1, (os.cpu_count() or 1) - 1)
+"""What tokenises larger ones. Each takes one step of a request and goes to the end of the line, so none waits for all
+of another."""
 STALLED_S = 60.0
 """A batch that runs for so long will not end."""
 FRESH_S = 30.0
 """A forward that succeeded so lately is proof enough of health."""
+LATE = "the deadline passed; raise timeout_ms, or send fewer documents"
 PROBE = Ask(queries=("is it well?",), documents=("it is",), priority=-(2**31), timeout_s=10.0)
 
 
@@ -54,20 +67,19 @@ class Deadlines:
 class Service:
     """Scores asks with one model. Make it, `await start()`, and `stop()` at the end."""
 
-    def __init__(self, model: ServedModel, deadlines: Deadlines = Deadlines(), tokenizer_threads: int = 1) -> None:
+    def __init__(self, model: ServedModel, deadlines: Deadlines = Deadlines()) -> None:
         self.model = model
         self.deadlines = deadlines
         self.engine = Engine(model, model.budget.value)
         self.admission = Admission(self.engine, deadlines.queue_s)
-        self._tokenizers = ThreadPoolExecutor(tokenizer_threads, thread_name_prefix="tokenizer")
-        # Of a pair of empty texts the model reads what it puts around every pair.
-        self._special_tokens = encode(Ask(queries=("",), documents=("",)), model.encoder).num_tokens
+        self._tokenizers = ThreadPoolExecutor(TOKENIZER_THREADS, thread_name_prefix="tokenizer")
+        self._window = Window.of(model.encoder)
         self._draining = False
 
     async def start(self) -> None:
         """Warm the model up, from one pair to a full batch, and measure its speed."""
         self.engine.start()
-        await self.score(PROBE)
+        await self.score(PROBE, patient=True)
         text = "how fast is this model on this machine? " * 8
         num = max(
             1,
@@ -90,21 +102,18 @@ class Service:
         """The scores of a request, in the order of its documents.
 
         Args:
-            patient: for warming up: no limit but the request's own.
+            patient: never refused for what it costs, and no deadline but its own: for warming up and trial pairs.
 
         Raises:
             Fault: refused, expired, or failed; each with its own class.
         """
-        if self._draining:
-            raise NotReady("the server is shutting down; send the request again")
+        self._refuse_when_draining()
         began = time.monotonic()
         timeout_s = self._timeout(ask, patient)
-        admission = self.admission
-        num_characters = self._characters(ask)
-        permit = admission.admit(self.estimated_tokens(ask), timeout_s, ask.priority)
+        permit = self._permit(ask, timeout_s, patient)
         try:
-            encoded = await self._encode(ask)
-            admission.counted(num_characters, encoded.num_tokens - len(encoded.ids_U) * self._special_tokens)
+            encoded = await self._encode(ask, began + timeout_s)
+            self.admission.counted(ask.num_text_characters, encoded.num_text_tokens)
             encoded_at = time.monotonic()
             ticket, ended = self._ticket(ask, encoded, began + timeout_s)
             self.engine.queue.budget = self.model.budget.value  # lowered where a GPU ran out of memory
@@ -121,10 +130,21 @@ class Service:
 
     def estimated_tokens(self, ask: Ask) -> int:
         """What a request will make the model read, by its characters."""
-        return self.admission.estimate(self._characters(ask)) + len(ask.documents) * self._special_tokens
+        return math.ceil(self.estimated_tokens_C(ask).sum())
 
-    def _characters(self, ask: Ask) -> int:
-        return ask.characters_within(int(self.model.encoder.max_length / self.admission.tokens_per_character))
+    def estimated_tokens_C(self, ask: Ask) -> NDArray[np.float64]:
+        """The same of each document."""
+        return estimated_tokens_C(ask, self.admission.tokens_per_character, self._window)
+
+    async def show_tokens(self, texts: list[str], special: bool) -> list[list[dict[str, Any]]]:
+        """The tokens of texts as `shown_tokens` has them, in the time that a request has by itself.
+
+        Raises:
+            Fault: expired, or the server is shutting down.
+        """
+        tokenizer = self.model.encoder.tokenizer.hf
+        deadline = time.monotonic() + self.deadlines.default_s
+        return await self._in_pool(lambda: shown_tokens(tokenizer, texts, special), deadline)
 
     async def check(self) -> None:
         """Raise NotReady unless the model scored something lately, or does so now."""
@@ -138,19 +158,43 @@ class Service:
             return
         try:
             await self.score(PROBE, patient=True)
-        except Fault as fault:
-            raise NotReady(f"the model fails on a trial pair: {fault}") from fault
+        except Exception as error:
+            raise NotReady(f"the model fails on a trial pair: {error}") from error
 
     def _timeout(self, ask: Ask, patient: bool) -> float:
         if ask.timeout_s is None:
             return self.deadlines.default_s
         return ask.timeout_s if patient else min(ask.timeout_s, self.deadlines.most_s)
 
-    async def _encode(self, ask: Ask) -> EncodedAsk:
+    def _permit(self, ask: Ask, timeout_s: float, patient: bool) -> Permit:
+        tokens = self.estimated_tokens(ask)
+        return (
+            self.admission.let_in(tokens, timeout_s)
+            if patient
+            else self.admission.admit(tokens, timeout_s, ask.priority)
+        )
+
+    async def _encode(self, ask: Ask, deadline: float) -> EncodedAsk:
         if ask.num_characters <= INLINE_CHARACTERS:
             return encode(ask, self.model.encoder)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._tokenizers, encode, ask, self.model.encoder)
+        steps = encoding(ask, self.model.encoder)
+        while True:
+            encoded = await self._in_pool(lambda: one_of(steps), deadline)
+            if encoded is not None:
+                return encoded
+
+    async def _in_pool(self, act: Callable[[], Result], deadline: float) -> Result:
+        """Do it in a thread of the tokenizers. Where it has not begun by the deadline, it is left out."""
+        self._refuse_when_draining()
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                return await asyncio.get_running_loop().run_in_executor(self._tokenizers, act)
+        except TimeoutError:
+            raise Expired(LATE) from None
+
+    def _refuse_when_draining(self) -> None:
+        if self._draining:
+            raise NotReady("the server is shutting down; send the request again")
 
     def _ticket(self, ask: Ask, encoded: EncodedAsk, deadline: float) -> tuple[Ticket, asyncio.Event]:
         loop = asyncio.get_running_loop()
@@ -167,7 +211,7 @@ class Service:
         try:
             await asyncio.wait_for(ended.wait(), deadline - time.monotonic())
         except TimeoutError:
-            queue.withdraw(ticket, Expired("the deadline passed; raise timeout_ms, or send fewer documents"))
+            queue.withdraw(ticket, Expired(LATE))
         except asyncio.CancelledError:
             queue.withdraw(ticket, Abandoned("the client went away"))
             raise

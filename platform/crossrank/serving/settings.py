@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from typing import Literal
 
 from crossrank.errors import SettingsError
 from crossrank.settings import option
+
+EVERYWHERE = "0.0.0.0"
+HOSTS = ("127.0.0.1", "localhost", EVERYWHERE)
+"""Where a server can listen. Its replicas listen there too, each on a port of its own, and HAProxy reaches those of its
+own machine at 127.0.0.1 alone: at any other address, of this machine or of IPv6, every request would get a 500."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,22 +56,32 @@ class ReplicaSettings:
 class ServeSettings(ReplicaSettings):
     """`ReplicaSettings`, and where to listen."""
 
-    host: str = option("127.0.0.1", help="Address to listen on.")
+    host: str = option("127.0.0.1", help="127.0.0.1 for this machine alone, 0.0.0.0 for all that reach it.")
     port: int = option(8000, help="Port to listen on.")
     without_keys: bool = option(False, help="Let everybody in, also on an address that others reach.")
+
+    def __post_init__(self) -> None:
+        ReplicaSettings.__post_init__(self)  # slots make another class, which super() does not know
+        check_host("--host", self.host)
+
+
+def check_host(name: str, host: str) -> None:
+    """Refuse an address at which the server would say that it is ready, and fail.
+
+    Args:
+        name: of the setting that holds it.
+    """
+    if host not in HOSTS:
+        raise SettingsError(
+            f"{name} is {host}, and HAProxy reaches the replicas at 127.0.0.1 alone; use 127.0.0.1 for this machine "
+            f"alone, or {EVERYWHERE} for all of its IPv4 addresses"
+        )
 
 
 def refuse_open_door(settings: ServeSettings, has_keys: bool) -> None:
     """Refuse to listen where others reach the server without asking them for a key."""
-    if not has_keys and not settings.without_keys and not _is_loopback(settings.host):
+    if not has_keys and not settings.without_keys and settings.host == EVERYWHERE:
         raise SettingsError(
             f"--host is {settings.host}, which others reach, and there are no API keys; "
             f"give --api-keys FILE, or say --without-keys to let everybody in"
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

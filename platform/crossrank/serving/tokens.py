@@ -9,6 +9,9 @@ from typing_extensions import TypedDict
 
 from crossrank.serving.faults import Empty, Invalid
 
+MAX_CHARACTERS = 200_000
+"""Of all texts together: what is shown of a token is a hundred times what it stands for."""
+
 
 class TokenizeRequest(TypedDict):
     """What `read_texts` reads."""
@@ -50,6 +53,12 @@ def read_texts(body: Any, most: int) -> tuple[list[str], bool]:
             text.encode()
         except UnicodeEncodeError as error:
             raise Invalid(f"inputs[{number}] holds half a surrogate pair, which is not text", "inputs") from error
+    num_characters = sum(map(len, texts))
+    if num_characters > MAX_CHARACTERS:
+        raise Invalid(
+            f"inputs holds {num_characters:,} characters, over the limit of {MAX_CHARACTERS:,}; send less at once",
+            "inputs",
+        )
     special = body.get("add_special_tokens")
     if special is not None and not isinstance(special, bool):
         raise Invalid("add_special_tokens is neither true nor false", "add_special_tokens")

@@ -1,6 +1,7 @@
 """Scoring one block: the results of a worker, with scores that can be counted."""
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import pytest
 from crossrank.corpus.store import SourceRow, open_store
 from crossrank.corpus.tokens import open_tokens
 from crossrank.records import Reason, Reject
+from crossrank.reranking import block
 from crossrank.reranking.block import Corpus, Keep, rerank_block
 from crossrank.reranking.layout import PREPARED_SCHEMA, part_schema
-from tests.unit.stand_ins import OverlapScorer
+from crossrank.scoring.ahead import ahead
+from crossrank.scoring.scored import EncodedText, Scored, Window
+from tests.unit.stand_ins import OverlapEncoder, OverlapScorer
 
 TEXTS = ["a red cat", "a blue dog", "red red cat cat sleeps", "one cat", "nothing here"]
 """Of the corpus: rows 0 to 4 are the documents d0 to d4."""
@@ -52,8 +56,8 @@ def group(query_id: str, text: str, docs: dict[str, str | None], **lists: list[A
 def results(
     rows: list[dict[str, Any]], corpus: Corpus | None, keep: Keep = ALL, scorer: OverlapScorer | None = None
 ) -> list[dict[str, Any]]:
-    block = pa.Table.from_pylist([{"row": 40 + n, **row} for n, row in enumerate(rows)], schema=PREPARED_SCHEMA)
-    part = rerank_block(block, scorer or OverlapScorer(), corpus, keep)
+    table = pa.Table.from_pylist([{"row": 40 + n, **row} for n, row in enumerate(rows)], schema=PREPARED_SCHEMA)
+    part = rerank_block(table, scorer or OverlapScorer(), corpus, keep)
     assert part.schema == part_schema(keep.with_text)
     assert part["row"].to_pylist() == [40 + n for n in range(len(rows))]
     return part.to_pylist()
@@ -111,7 +115,7 @@ def test_the_order_is_that_of_the_logits_where_a_sigmoid_cannot_tell_them_apart(
 
 @pytest.mark.parametrize("with_store", [True, False])
 def test_a_score_that_is_no_number_rejects_its_query_alone(corpus: Corpus, tmp_path: Path, with_store: bool) -> None:
-    scorer = OverlapScorer(nan_for="one cat", keeps_tokens=with_store)
+    scorer = OverlapScorer(poison="one cat", keeps_tokens=with_store)
     if with_store:
         wanted_N = np.ones(len(TEXTS), dtype=bool)
         corpus = Corpus(corpus.store, open_tokens(tmp_path / "tokens", corpus.store, wanted_N, scorer.encoder))
@@ -125,7 +129,7 @@ def test_a_score_that_is_no_number_rejects_its_query_alone(corpus: Corpus, tmp_p
 
 def test_scores_that_are_no_numbers_are_not_ties() -> None:
     docs: dict[str, str | None] = {"a": "cat", "b": "cat", "c": "dog"}
-    [result] = results([group("q1", "dog", docs)], None, scorer=OverlapScorer(nan_for="cat"))
+    [result] = results([group("q1", "dog", docs)], None, scorer=OverlapScorer(poison="cat"))
     assert (result["reason"], result["stats"]["tied_documents"]) == ("score_not_finite", 0)
 
 
@@ -175,6 +179,79 @@ def test_a_text_that_many_lists_name_is_made_ready_once(corpus: Corpus) -> None:
     rows = [group(f"g{n}", "cat", {"d0": None, "x": "same text", "y": "same text"}) for n in range(3)]
     results(rows, corpus, scorer=scorer)
     assert scorer.encoder.num_texts == 2
+
+
+class CountingEncoder(OverlapEncoder):
+    """Tells when it was asked for a second lot of documents."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked_again = threading.Event()
+        self._asked = False
+
+    def documents(self, texts: Sequence[str]) -> list[EncodedText]:
+        if self._asked:
+            self.asked_again.set()
+        self._asked = True
+        return super().documents(texts)
+
+
+class AheadScorer(OverlapScorer):
+    """Asks for the next window while it scores one, as a model on a GPU does, and scores the first one for as long
+    as the second is not tokenised."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._encoder = self.counting = CountingEncoder()
+
+    def score_windows(self, windows: Iterator[Window]) -> Iterator[Scored]:
+        return super().score_windows(ahead(windows))
+
+    def score_encoded(self, *window: Any) -> Scored:
+        assert self.counting.asked_again.wait(20), "nothing was tokenised while the model scored"
+        return super().score_encoded(*window)
+
+
+def test_texts_are_tokenised_while_those_before_them_are_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(block, "WINDOW_PAIRS", 2)
+    rows = [group(f"g{n}", f"w{n}", {"a": f"w{n} a", "b": f"w{n + 1} b"}) for n in range(5)]
+    scorer = AheadScorer()
+    for n, result in enumerate(results(rows, None, scorer=scorer)):
+        assert ranking(result) == [("a", 1), ("b", 0)], n
+    assert scorer.counting.num_texts == 10
+
+
+@pytest.mark.parametrize("window_pairs", [1, 2, 3, 4, 6, 100])
+@pytest.mark.parametrize("with_store", [True, False])
+def test_the_windows_of_a_block_change_nothing(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window_pairs: int, with_store: bool
+) -> None:
+    scorer = OverlapScorer(keeps_tokens=with_store)
+    if with_store:
+        wanted_N = np.ones(len(TEXTS), dtype=bool)
+        corpus = Corpus(corpus.store, open_tokens(tmp_path / "tokens", corpus.store, wanted_N, scorer.encoder))
+    rows = [
+        group("g1", "", {}) | {"reason": Reason.EMPTY_QUERY},
+        group("g2", "red cat", {"d0": None, "own": "cat cat red sleeps"}),
+        group("g3", "blue dog", {"d0": None, "d1": None, "d2": None}),
+        group("g4", "zebra", {}) | {"reason": Reason.NO_CANDIDATES},
+        group("g5", "sleeps", {"d0": None, "own": "cat cat red sleeps", "again": "cat cat red sleeps"}),
+        group("g6", "cat", {}) | {"reason": Reason.NO_CANDIDATES},
+    ]
+    whole = results(rows, corpus, scorer=scorer)
+    made_ready = scorer.encoder.num_texts
+    monkeypatch.setattr(block, "WINDOW_PAIRS", window_pairs)
+    assert results(rows, corpus, scorer=scorer) == whole
+    assert [ranking(row) for row in whole] == [
+        [],
+        [("d0", 2), ("own", 2)],
+        [("d1", 2), ("d0", 0), ("d2", 0)],
+        [],
+        [("own", 1), ("again", 1), ("d0", 0)],
+        [],
+    ]
+    if with_store:
+        assert scorer.encoder.num_texts - made_ready == 1, "a text of two windows is made ready once"
 
 
 def test_queries_without_candidates_stand_between_those_that_have_some(corpus: Corpus) -> None:

@@ -10,7 +10,14 @@ from crossrank import storage
 from crossrank.errors import InputError, JobFailed
 from crossrank.records import Reason, Rejected
 from crossrank.reranking.derive import totals, write_rejected, write_run
-from crossrank.reranking.layout import Layout, part_schema, read_table, rejected_file, write_table
+from crossrank.reranking.layout import (
+    PREPARED_SCHEMA,
+    Layout,
+    part_schema,
+    read_table,
+    rejected_file,
+    write_table,
+)
 
 BLOCKS = [2, 1]
 FAULT = Rejected("q.jsonl", 3, "q9", Reason.DUPLICATE_ID, "stands twice")
@@ -37,8 +44,11 @@ def write_part(layout: Layout, number: int, *rows: dict[str, Any]) -> None:
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    """Two blocks: q0 and q1 (rejected), and q2."""
+    """Two blocks: q0 and q1 (rejected), and q2, from the lines 1, 5 and 2 of two files."""
     layout = Layout(str(tmp_path / "out"))
+    for number, places in enumerate(([("q.jsonl", 1), ("q.jsonl", 5)], [("r.jsonl", 2)])):
+        rows = [{"source": source, "line": line} for source, line in places]
+        write_table(layout.block(number), pa.Table.from_pylist(rows, schema=PREPARED_SCHEMA))
     write_part(layout, 0, row(0, [("d2", 1.5), ("d1", 0.1)]), row(1, [], Reason.NO_CANDIDATES))
     write_part(layout, 1, row(2, [("d3", -4.0)]))
     with rejected_file(layout.prepared_rejected) as reject:
@@ -84,7 +94,7 @@ def test_a_part_that_is_torn_is_named_with_what_to_do(layout: Layout) -> None:
 
 def test_rejected_rows_are_those_of_preparing_and_those_of_the_job(layout: Layout) -> None:
     counts = write_rejected(layout, len(BLOCKS))
-    assert counts == {"q.jsonl": {"duplicate_id": 1}, layout.output: {"no_candidates": 1}}
+    assert counts == {"q.jsonl": {"duplicate_id": 1, "no_candidates": 1}}
     [prepared, scored] = read_table(storage.join(layout.rejected, "rejected.parquet")).to_pylist()
     assert prepared == {
         "source": "q.jsonl",
@@ -93,13 +103,12 @@ def test_rejected_rows_are_those_of_preparing_and_those_of_the_job(layout: Layou
         "reason": "duplicate_id",
         "detail": "stands twice",
     }
-    # Parquet files count rows from 1: q1 is the second of its part.
     assert scored == {
-        "source": layout.part(0),
-        "line": 2,
+        "source": "q.jsonl",
+        "line": 5,
         "record_id": "q1",
         "reason": "no_candidates",
-        "detail": "query q1 was not ranked",
+        "detail": "no document is left that could be scored",
     }
 
 

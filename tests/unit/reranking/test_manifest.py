@@ -9,8 +9,9 @@ from crossrank.reranking.manifest import Scoring
 
 def scoring_of(*ends: float, pairs: int = 10) -> Scoring:
     scoring = Scoring()
-    for end in ends:
-        scoring.add({"started": end - 1.0, "seconds": 1.0, "pairs": pairs, "queries": 1})
+    for n, end in enumerate(ends):
+        told = {"started": end - 1.0, "seconds": 1.0, "worker": f"node:{n % 2}", "threads": 4}
+        scoring.add({"pairs": pairs, "queries": 1, **told})
     return scoring
 
 
@@ -20,6 +21,7 @@ def test_the_steady_speed_leaves_out_the_first_and_the_last_tenth_of_the_blocks(
     assert scoring.steady_pairs_per_second == 10.0
     assert scoring.first_ended == 10.0
     assert (scoring.queries, scoring.pairs) == (20, 200)
+    assert (scoring.workers, scoring.threads) == ({"node:0", "node:1"}, {4})
 
 
 def test_blocks_may_be_told_in_any_order() -> None:

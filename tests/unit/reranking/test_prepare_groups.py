@@ -22,12 +22,14 @@ def group(query_id: str, query: str, *docs: Any) -> str:
     return json.dumps({"query_id": query_id, "query": query, "docs": records}) + "\n"
 
 
-def test_documents_that_bring_their_text_need_no_corpus(prepare: Prepare) -> None:
+def test_documents_that_bring_their_text_need_no_corpus(prepare: Prepare, tmp_path: Path) -> None:
     document = {"doc_id": "b", "title": "Cats", "text": "sleep", "rank": 7, "score": 0.5, "label": 1}
     prepared = prepare(groups=group("g1", "red cat", ("a", "one"), document), corpus=None)
     [row] = prepared.rows
     assert row == {
         "row": 0,
+        "source": str(tmp_path / "g.jsonl"),
+        "line": 1,
         "query_id": "g1",
         "query": "red cat",
         "reason": None,

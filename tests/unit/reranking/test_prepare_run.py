@@ -154,7 +154,7 @@ def test_what_a_run_is_measured_with_are_texts_of_both_sides(prepare: Prepare) -
     }
 
 
-def test_blocks_hold_every_query_once_in_order(prepare: Prepare) -> None:
+def test_blocks_hold_every_query_once_in_order(prepare: Prepare, tmp_path: Path) -> None:
     prepared = prepare(run="q1 Q0 d1 1 2 x\nq1 Q0 d3 2 1 x\nq3 Q0 d4 1 0.25 x\n")
     tables = list(blocks(iter(prepared.rows), 2))
     assert [len(table) for table in tables] == [2, 1]
@@ -164,6 +164,8 @@ def test_blocks_hold_every_query_once_in_order(prepare: Prepare) -> None:
     assert [row["corpus_rows"] for row in rows] == [[0, 2], [], [3]]
     assert rows[2] == {
         "row": 2,
+        "source": str(tmp_path / "q.jsonl"),
+        "line": 3,
         "query_id": "q3",
         "query": "green bird",
         "reason": None,

@@ -73,6 +73,17 @@ def test_the_ratio_learns_from_the_requests_that_were_counted() -> None:
     assert admission.tokens_per_character == pytest.approx(0.8, abs=1e-3)
 
 
+@pytest.mark.parametrize(("num_tokens", "ratio"), [(0, 0.1), (10**9, 4.0)], ids=["white space", "nonsense"])
+def test_texts_that_are_none_do_not_make_all_others_seem_free_or_beyond_all_measure(
+    num_tokens: int, ratio: float
+) -> None:
+    admission = Door().admission
+    for _ in range(20_000):
+        admission.counted(1_000, num_tokens)
+    assert admission.tokens_per_character == pytest.approx(ratio)
+    assert admission.estimate(1_000) == pytest.approx(1_000 * ratio, abs=1)
+
+
 def test_a_request_in_the_queue_is_counted_there_and_no_longer_at_the_door() -> None:
     door = Door()
     permit = door.ask(500)
@@ -229,6 +240,14 @@ def test_who_comes_back_when_told_is_let_in(
         assert 0.05 <= retry_after_s <= max(0.05, backlog / speed)
         door.work(retry_after_s)
         door.ask(tokens, timeout_s)
+
+
+def test_the_servers_own_pairs_are_let_in_whatever_waits_and_counted_like_all_others() -> None:
+    door = Door(speed=1.0, backlog=10**9)
+    permit = door.admission.let_in(40, timeout_s=10.0)
+    assert door.admission.waiting_tokens == 10**9 + 40
+    permit.release()
+    assert door.admission.waiting_tokens == 10**9
 
 
 def test_a_burst_of_threads_is_let_in_up_to_the_limit_and_no_further() -> None:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from crossrank.serving.ask import Answer, Ask, Cutting, Timing
 from crossrank.serving.fan_out import LEAST_AWAY_S, SLICE_S, FanOut, Lost, merged, split
 from crossrank.serving.faults import Broken, Empty, Expired, Fault, Invalid, NotReady, Overloaded
-from crossrank.serving.metrics import Metrics, added_up
+from crossrank.serving.metrics import Metrics
 from crossrank.serving.service import Deadlines
 from tests.unit.serving.desk import Clock
 
@@ -99,10 +99,8 @@ class Fleet:
         return asyncio.run(asyncio.wait_for(self.fan_out.score(ask), GUARD_S))
 
     def counted(self, name: str) -> float:
-        [line] = [
-            line for line in added_up([self.metrics.text(0, 0.0, 0.0)]).splitlines() if line.startswith(f"{name} ")
-        ]
-        return float(line.rsplit(" ", 1)[1])
+        [family] = [family for family in self.metrics.families(0, 0.0, 0.0) if family["name"] == name]
+        return sum(family["values"].values())
 
     @property
     def documents_seen(self) -> list[int]:

@@ -102,6 +102,7 @@ class Ranking(TypedDict):
     score_type: NotRequired[Literal["probability", "logit"]]
     timing_ms: NotRequired[TimingMs]
     truncated_documents: NotRequired[int]
+    query_truncated_tokens: NotRequired[int]
 
 
 @exactly

@@ -171,7 +171,7 @@ def _meta(answer: Answer, version: str) -> dict[str, Any]:
         "tokens": {"input_tokens": answer.num_tokens},
     }
     warnings = []
-    if num_cut := int((answer.cut_C > 0).sum()):
+    if num_cut := answer.num_cut:
         warnings.append(f"{num_cut} of {num} documents were cut")
     if answer.query_cut:
         warnings.append(f"the query was cut by {answer.query_cut} tokens")
@@ -200,7 +200,8 @@ def _costs(answer: Answer, served: Served, logits: bool) -> dict[str, Any]:
         "model_revision": served.revision,
         "score_type": "logit" if logits else "probability",
         "timing_ms": {name: round(value * 1000, 3) for name, value in seconds.items()},
-        "truncated_documents": int((answer.cut_C > 0).sum()),
+        "truncated_documents": answer.num_cut,
+        "query_truncated_tokens": answer.query_cut,
     }
 
 

@@ -50,6 +50,8 @@ class Options(Body):
     priority: Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] | None = None
     """Lower is more important."""
     timeout_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    instruction: Text | None = None
+    """What relevant means, for a model with a prompt; refused for another, whose scores it could not change."""
 
     def ask(self, queries: Sequence[str], documents: Sequence[str], cut: bool, side: Side | None) -> Ask:
         """The pairs with these options; queries that are all the same become one.
@@ -73,6 +75,7 @@ class Options(Body):
             ),
             priority=self.priority or 0,
             timeout_s=None if self.timeout_ms is None else self.timeout_ms / 1000,
+            instruction=self.instruction or None,
         )
 
 

@@ -1,8 +1,8 @@
 """``{"instances": [...]}``, as Vertex and some SageMaker endpoints wrap requests: ``{"predictions": [...]}``.
 
 An instance is a request of text-embeddings-inference (``texts`` or ``inputs``), or a bare pair ``{"text",
-"text_pair"}``. All of them are scored as one request, so what may be cut has to be the same in all; the most important
-priority and the shortest timeout hold for all.
+"text_pair"}``. All of them are scored as one request, so what may be cut and the instruction have to be the same in
+all; the most important priority and the shortest timeout hold for all.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
 
     Raises:
         Empty: no instances, or one without texts.
-        Invalid: an instance that is not a request, or that is cut otherwise than the first; more texts than the server
-            takes in all of them.
+        Invalid: an instance that is not a request, or that is cut or instructed otherwise than the first; more texts
+            than the server takes in all of them.
     """
     instances = parsed(InstancesRequest, body).instances
     check_count("instances", len(instances), limits.max_documents)
@@ -65,10 +65,12 @@ def _together(asks: Sequence[Ask]) -> Ask:
     """One ask for all, with a query for each document."""
     first = asks[0]
     for i, ask in enumerate(asks):
-        if ask.cutting != first.cutting:
-            raise Invalid(
-                f"instances[{i}] is cut otherwise than instances[0]; send it in a request of its own", f"instances[{i}]"
-            )
+        for same, how in ((ask.cutting == first.cutting, "cut"), (ask.instruction == first.instruction, "instructed")):
+            if not same:
+                raise Invalid(
+                    f"instances[{i}] is {how} otherwise than instances[0]; send it in a request of its own",
+                    f"instances[{i}]",
+                )
     queries = [query for ask in asks for query in _repeated(ask)]
     return replace(
         first,

@@ -75,7 +75,8 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
             "parameters.function_to_apply is softmax, of which one label always gets 1; send sigmoid or none",
             "parameters.function_to_apply",
         )
-    ask = request.ask([p.text for p in pairs], [p.text_pair for p in pairs], _may_cut(parameters, limits), None)
+    may_cut = parameters.truncation not in (False, "do_not_truncate")
+    ask = request.ask([p.text for p in pairs], [p.text_pair for p in pairs], may_cut, None)
 
     def render(answer: Answer, served: Served) -> Any:
         scores = scores_of(answer, parameters.function_to_apply == "none").tolist()
@@ -99,7 +100,7 @@ def read_text_pairs(body: Mapping[str, Any], path: str, limits: Limits) -> Wante
     check_count("text_pairs", len(pairs), limits.max_documents)
     for i, (query, _) in enumerate(pairs):
         check_query(f"text_pairs[{i}][0]", query)
-    ask = request.ask([query for query, _ in pairs], [text for _, text in pairs], limits.auto_truncate, None)
+    ask = request.ask([query for query, _ in pairs], [text for _, text in pairs], True, None)
 
     def render(answer: Answer, served: Served) -> dict[str, Any]:
         return {"scores": scores_of(answer, request.score_type == "logit").tolist()}
@@ -111,12 +112,6 @@ def is_pipeline(body: Mapping[str, Any]) -> bool:
     """`inputs` is an object, or a list that begins with one."""
     inputs = body.get("inputs")
     return isinstance(inputs[0] if isinstance(inputs, list) and inputs else inputs, Mapping)
-
-
-def _may_cut(parameters: Parameters, limits: Limits) -> bool:
-    if parameters.truncation is None:
-        return limits.auto_truncate
-    return parameters.truncation not in (False, "do_not_truncate")
 
 
 PIPELINE = Dialect("pipeline", is_pipeline, PipelineRequest, read, PipelineLabels, speaks_tei=True)

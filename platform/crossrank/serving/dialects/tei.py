@@ -27,7 +27,7 @@ class TeiOptions(Options):
     """What ``/rerank`` and ``/predict`` have in common."""
 
     truncate: bool | None = None
-    """False refuses a document that does not fit; null takes the server's default."""
+    """False refuses a document that does not fit."""
     truncation_direction: Side | None = None
     raw_scores: bool | None = None
     """True shows logits, otherwise probabilities."""
@@ -60,8 +60,7 @@ def read_rerank(body: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
     request = parsed(TeiRerank, body)
     check_query("query", request.query)
     check_batch("texts", len(request.texts), limits)
-    cut = limits.auto_truncate if request.truncate is None else request.truncate
-    ask = request.ask([request.query], request.texts, cut, request.truncation_direction)
+    ask = request.ask([request.query], request.texts, request.truncate is not False, request.truncation_direction)
 
     def render(answer: Answer, served: Served) -> list[dict[str, Any]]:
         best = ranked(answer, bool(request.raw_scores), request.top_n, request.min_score)
@@ -84,9 +83,8 @@ def read_predict(body: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
     check_batch("inputs", len(pairs), limits)
     for i, (query, _) in enumerate(pairs):
         check_query("inputs[0]" if single else f"inputs[{i}][0]", query)
-    cut = limits.auto_truncate if request.truncate is None else request.truncate
     queries, documents = zip(*pairs, strict=True)
-    ask = request.ask(queries, documents, cut, request.truncation_direction)
+    ask = request.ask(queries, documents, request.truncate is not False, request.truncation_direction)
 
     def render(answer: Answer, served: Served) -> list[Any]:
         scores = scores_of(answer, bool(request.raw_scores)).tolist()

@@ -17,8 +17,6 @@ class Limits:
     max_documents: int = 10_000
     max_client_batch_size: int | None = None
     """The cap of text-embeddings-inference on bodies in its shape; None has no cap but `max_documents`."""
-    auto_truncate: bool = True
-    """What `truncate` is in the dialects of Hugging Face where the body does not say."""
     max_timeout_s: float = 60.0
     """A longer wait is cut to this."""
 

@@ -20,6 +20,7 @@ from crossrank.serving.fan_out import FanOut, estimate
 from crossrank.serving.faults import Fault
 from crossrank.serving.keys import Keys
 from crossrank.serving.metrics import Metrics
+from crossrank.serving.on_ray.deadline import EarlierDeadline
 from crossrank.serving.on_ray.siblings import SiblingReplicas, own_name
 from crossrank.serving.quotas import Quotas
 from crossrank.serving.service import Deadlines, Service
@@ -80,7 +81,9 @@ class RerankReplica:
         self._site = site
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return build_app(self._site)
+        app = build_app(self._site)
+        app.add_middleware(EarlierDeadline)
+        return app
 
     async def check_health(self) -> None:
         """Raises when the model does not score; Serve then replaces this replica."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import signal
 import socket
 import threading
+import time
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -28,12 +30,21 @@ from crossrank.serving.keys import VARIABLE, Keys, read_keys
 from crossrank.serving.on_ray.replica import ReplicaTask, RerankReplica
 from crossrank.serving.on_ray.scaling import replicas_for_backlog
 from crossrank.serving.service import Deadlines
-from crossrank.serving.settings import ReplicaSettings, ServeSettings, refuse_open_door
+from crossrank.serving.settings import ReplicaSettings, ServeSettings, check_host, refuse_open_door
 from crossrank.settings import from_mapping, option
 
 APPLICATION = "rerank"
-MAX_ONGOING_REQUESTS = 512
-"""Requests inside one replica; what they may cost together is the business of admission."""
+MAX_ONGOING_REQUESTS = 50_000
+"""Requests inside one replica. What they may cost together is the business of admission, which refuses in their dialect
+and knows when to come back; Ray Serve does neither, so its own limit is one that nobody reaches."""
+MOST_CONNECTIONS = 30_000
+"""Of HAProxy. Beyond its limit, 4096 by itself, clients wait where admission does not see them."""
+FILES_OF_HAPROXY = 500
+"""That it opens beside two for each connection; it does not start where they are more than the system lets it have."""
+LEAVES_S = "3"
+"""Seconds for which a replica that is to stop still takes requests. By itself they are 30, for load balancers that are
+far away; HAProxy on the same machine knows at once."""
+MOST_LEAVES_S = 30.0
 CONTROLLER_ANSWERS_S = 30.0
 """Seconds in which the controller of a running Ray Serve tells where it listens."""
 
@@ -48,12 +59,13 @@ class FileSettings(ReplicaSettings):
 def build(args: dict[str, Any]) -> Any:
     """The application that a Serve file names: ``import_path: crossrank.serving.on_ray.start:build``.
 
-    Refused before anything is changed: args that are none, a model that cannot be served, and an address that others
-    reach without a key to ask them for.
+    Refused before anything is changed: args that are none, a model that cannot be served, an address at which nobody
+    would be answered, and one that others reach without a key to ask them for.
     """
     settings = from_mapping(FileSettings, args, "args")
     host = _host_of_running_serve()
     if host is not None:
+        check_host("http_options.host", host)
         _refuse_open_file(settings, host)
     return application(settings)
 
@@ -138,7 +150,7 @@ def application(settings: ReplicaSettings, spec: ScorerSpec | None = None) -> An
         max_queued_requests=MAX_ONGOING_REQUESTS,
         backpressure_config=BackpressureConfig(status_code=429, retry_after_s=1),
         max_surge_percent=100,  # an update starts new replicas first
-        graceful_shutdown_timeout_s=settings.max_timeout_s,
+        graceful_shutdown_timeout_s=MOST_LEAVES_S + settings.max_timeout_s,  # what came last may take all its time
         health_check_period_s=5,
         health_check_timeout_s=30,
     ).bind(task)
@@ -152,6 +164,8 @@ def serve(settings: ServeSettings) -> None:
     app = application(ReplicaSettings(**replicas))
     _refuse_taken_port(settings)
     _find_ports_of_haproxy()
+    _raise_limit_of_haproxy()
+    os.environ.setdefault("RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S", LEAVES_S)
     # Ray lets workers give way to everything else on the machine (nice 15); a server has somebody waiting.
     os.environ.setdefault("RAY_worker_niceness", "0")
     connect()
@@ -165,7 +179,11 @@ def serve(settings: ServeSettings) -> None:
             last = [line.strip() for line in str(error).splitlines() if line.strip()][-1:]
             raise JobFailed(f"the server did not start: {' '.join(last)[:300]}; Ray's logs have the rest") from error
     say(f"ready: http://{settings.host}:{settings.port}/rerank, docs under /docs; Ctrl-C stops it")
-    _until_stopped()
+    stopped = _signals()
+    stopped.wait()
+    stopped.clear()
+    say("finishing what was begun; Ctrl-C again stops at once")
+    _drain(settings.max_timeout_s, stopped)
     say("stopping")
     with without_native_output():
         ray_serve.shutdown()
@@ -173,7 +191,7 @@ def serve(settings: ServeSettings) -> None:
 
 
 def _refuse_taken_port(settings: ServeSettings) -> None:
-    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
+    with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as HAProxy does: one that was just left is free
         try:
             probe.bind((settings.host, settings.port))
@@ -195,12 +213,34 @@ def _find_ports_of_haproxy() -> None:
             os.environ.setdefault(variable, str(probe.getsockname()[1]))
 
 
+def _raise_limit_of_haproxy() -> None:
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    room = MOST_CONNECTIONS if most_files == resource.RLIM_INFINITY else (most_files - FILES_OF_HAPROXY) // 2
+    if room > 4096:
+        os.environ.setdefault("RAY_SERVE_HAPROXY_MAXCONN", str(min(room, MOST_CONNECTIONS)))
+
+
 def _keys(settings: ReplicaSettings) -> Keys:
     return Keys(read_keys(settings.api_keys, os.environ.get(VARIABLE)))
 
 
-def _until_stopped() -> None:
-    stopped = threading.Event()
+def _signals() -> threading.Event:
+    """Set at each Ctrl-C and SIGTERM from now on."""
+    told = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    stopped.wait()
+        signal.signal(number, lambda *_: told.set())
+    return told
+
+
+def _drain(most_s: float, stopped: threading.Event) -> None:
+    """Take the replicas away while the proxy is still there: `ray.serve.shutdown` would end both at the same moment.
+
+    Args:
+        most_s: what a request may take.
+        stopped: ends it early.
+    """
+    until = time.monotonic() + most_s + float(LEAVES_S)
+    ray_serve.delete(APPLICATION, _blocking=False)
+    while APPLICATION in ray_serve.status().applications and time.monotonic() < until:
+        if stopped.wait(0.2):
+            return

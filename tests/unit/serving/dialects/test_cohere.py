@@ -143,7 +143,7 @@ def test_every_option_reaches_the_ask() -> None:
         BODY
         | {"max_tokens_per_doc": 40, "max_tokens_per_query": 20, "truncation": False, "truncation_side": "left"}
         | {"truncate_query": True, "long_document": "chunk_max", "max_chunks_per_doc": 3, "priority": 9}
-        | {"timeout_ms": 1500},
+        | {"timeout_ms": 1500, "instruction": "find manuals"},
     )
     assert ask.cutting == Cutting(
         documents=False,
@@ -154,7 +154,7 @@ def test_every_option_reaches_the_ask() -> None:
         long_document="chunk_max",
         max_chunks_per_document=3,
     )
-    assert (ask.priority, ask.timeout_s) == (9, 1.5)
+    assert (ask.priority, ask.timeout_s, ask.instruction) == (9, 1.5, "find manuals")
 
 
 def test_the_zeros_of_vllm_are_no_limits() -> None:
@@ -170,7 +170,8 @@ def test_a_number_of_chunks_means_scoring_by_chunks_unless_the_body_says_otherwi
 
 
 def test_diagnostics_tell_what_each_score_cost_and_what_was_cut() -> None:
-    found = shown("/v2/rerank", BODY | {"include": ["diagnostics"], "top_n": 1}, answer(LOW, HALF, LOW, cut=[1, 2, 0]))
+    given = answer(LOW, HALF, LOW, cut=[1, 2, 0], query_cut=7)
+    found = shown("/v2/rerank", BODY | {"include": ["diagnostics"], "top_n": 1}, given)
     assert found["results"] == [
         {
             "index": 1,
@@ -182,11 +183,13 @@ def test_diagnostics_tell_what_each_score_cost_and_what_was_cut() -> None:
             "chunks": 1,
         }
     ]
-    assert {key: found[key] for key in ("model_revision", "score_type", "timing_ms", "truncated_documents")} == {
+    told = ("model_revision", "score_type", "timing_ms", "truncated_documents", "query_truncated_tokens")
+    assert {key: found[key] for key in told} == {
         "model_revision": "abc",
         "score_type": "probability",
         "timing_ms": {"tokenization": 1.0, "queue": 2.0, "inference": 3.5, "total": 6.5},
         "truncated_documents": 2,
+        "query_truncated_tokens": 7,
     }
 
 

@@ -60,12 +60,10 @@ def test_the_body_of_haystack_cuts_from_the_left_and_never_the_query() -> None:
     assert asked("/rerank", body).cutting == Cutting(documents=True, query=False, side="left")
 
 
-@pytest.mark.parametrize(
-    ("truncate", "by_default", "cut"),
-    [(None, True, True), (None, False, False), (False, True, False), (True, False, True)],
-)
-def test_a_truncate_of_null_takes_the_default_of_the_server(truncate: bool | None, by_default: bool, cut: bool) -> None:
-    assert asked("/rerank", RERANK | {"truncate": truncate}, auto_truncate=by_default).cutting.documents is cut
+@pytest.mark.parametrize(("truncate", "cut"), [(None, True), (True, True), (False, False)])
+def test_a_text_that_does_not_fit_is_cut_unless_truncate_is_false(truncate: bool | None, cut: bool) -> None:
+    assert asked("/rerank", RERANK | {"truncate": truncate}).cutting.documents is cut
+    assert asked("/predict", {"inputs": ["q", "a"], "truncate": truncate}).cutting.documents is cut
 
 
 def test_null_is_taken_for_every_optional_field() -> None:

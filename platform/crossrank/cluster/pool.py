@@ -1,0 +1,80 @@
+"""How many workers score, and how they share the cores: worked out from what the nodes of a cluster have."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crossrank.chosen import Chosen
+
+MEMORY_SHARE = 0.7
+"""Part of a node's free memory that the workers of a CPU may take: the corpus, the blocks and others need the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What a node has for workers."""
+
+    cores: int
+    gpus: float
+    memory_bytes: float
+    """Free when Ray started there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """How many workers there are and what each takes."""
+
+    least: int
+    most: int
+    gpus: float
+    per_node: int
+    """Workers that share the cores of a node."""
+    why: str
+    """Why so many."""
+
+    @property
+    def workers(self) -> Chosen[str]:
+        """How many, with the reason."""
+        return Chosen(str(self.most) if self.least == self.most else f"{self.least} to {self.most}", self.why)
+
+    def threads(self) -> int:
+        """CPU threads of one worker on the node that asks."""
+        return max(1, (os.cpu_count() or 1) // self.per_node)
+
+
+def pool_of(
+    nodes: Sequence[Node], workers: tuple[int, int] | None, gpus: float, worker_bytes: int | None = None
+) -> Pool:
+    """The workers of nodes that each can hold one: as many as asked, or one for each GPU, or by cores and memory.
+
+    On a CPU one worker a core is faster than one for all cores: what else runs on a core then stops one worker, and
+    not all threads of a matrix product. Each holds the model, so there are fewer where memory is short.
+
+    Args:
+        worker_bytes: memory of a worker on a CPU; None asks for one worker a node, beside stages of somebody else.
+    """
+    if workers is not None:
+        least, most = workers
+        return Pool(least, most, gpus, -(-most // max(len(nodes), 1)), "as given")
+    if gpus:
+        counts, why = [int(node.gpus / gpus) for node in nodes], f"one for each {gpus:g} GPU"
+    elif worker_bytes is None:
+        counts, why = [1 for _ in nodes], "one a node"
+    else:
+        counts, why = _on_cpu(nodes, worker_bytes)
+    most = max(sum(counts), 1)
+    return Pool(most, most, gpus, max(counts, default=1), why)
+
+
+def _on_cpu(nodes: Sequence[Node], worker_bytes: int) -> tuple[list[int], str]:
+    counts = [max(1, min(node.cores, int(node.memory_bytes * MEMORY_SHARE / max(worker_bytes, 1)))) for node in nodes]
+    each = f"about {worker_bytes / 1e9:.1f} GB each"
+    if counts == [node.cores for node in nodes]:
+        return counts, f"one a core, {each}"
+    free = min(node.memory_bytes for node in nodes) / 1e9
+    return (
+        counts,
+        f"at {each} as many as {MEMORY_SHARE:.0%} of the free memory hold, {free:.1f} GB on the smallest node",
+    )

@@ -1,0 +1,27 @@
+"""How much memory a process takes that scores on a CPU, told from the headers of a model's files."""
+
+from __future__ import annotations
+
+from math import prod
+
+from crossrank.errors import ModelRefused
+from crossrank.scoring.loading import ModelFolder
+
+PROCESS_BYTES = 1_000_000_000
+"""Of a worker without its weights: Python, torch and Ray (0.4 GB with MiniLM-L6, measured), and a block of work."""
+BYTES_PER_WEIGHT = 6
+"""Four in float32, which every model is loaded in; half as much again while it loads."""
+
+
+def process_bytes(folder: ModelFolder) -> int:
+    """About what a process takes that scores with this model on a CPU. Refuses weights that cannot be read."""
+    from safetensors import SafetensorError, safe_open
+
+    num_weights = 0
+    try:
+        for path in sorted(folder.path.glob("*.safetensors")):
+            with safe_open(path, "numpy") as file:
+                num_weights += sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelRefused(f"the weights of {folder.name} cannot be read ({error}); fetch it again") from error
+    return PROCESS_BYTES + BYTES_PER_WEIGHT * num_weights

@@ -1,0 +1,274 @@
+"""`GroupStore`: labelled groups in memory-mapped files, converted once a node and shared by its ranks.
+
+Half a million groups open at once and cost a rank nothing until it reads them: numbers are mapped arrays, texts a
+`TextStore`, and documents that are named by id stay rows of the corpus store.
+
+Shape letters: G groups, N documents of all groups, D documents of one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossrank import storage
+from crossrank.corpus.ids import UNKNOWN, hash_id
+from crossrank.corpus.source import CorpusSource
+from crossrank.corpus.store import SourceRow, TextStore, Usable, open_store
+from crossrank.errors import InputError
+from crossrank.formats.group_files import fingerprint_of_groups, read_group_files
+from crossrank.once import made_once
+from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text
+
+LAYOUT = "1"
+"""Changes when the files of a store change, so that an old cache is not read as a new one."""
+
+Use = Literal["train", "validate"]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSource:
+    """Groups at a URI, and what is taken of them: what travels to every node instead of the texts."""
+
+    uri: str
+    fingerprint: str
+    use: Use
+    """``train`` keeps judged documents and groups with both kinds; ``validate`` keeps all candidates of a group
+    that has a positive."""
+    corpus: CorpusSource | None = None
+    """Where documents without text are looked up."""
+    needs_teacher: bool = False
+    low: float = 0.0
+    high: float = 1.0
+    """The groups whose query id falls, by its hash, at or above `low` and below `high` of the whole."""
+    limit: int | None = None
+
+    @property
+    def key(self) -> str:
+        """Equal for sources that give the same store."""
+        return hashlib.sha256(repr((LAYOUT, astuple(self))).encode()).hexdigest()[:32]
+
+    def open(self) -> GroupStore:
+        """The store on this machine, converted now if it is not here yet.
+
+        Raises:
+            InputError: no group can be used, a document has neither text nor corpus, the file has changed.
+        """
+        corpus = self.corpus.open() if self.corpus else None
+        folder = storage.cache_folder() / "groups" / self.key
+        made_once(folder, lambda new: _convert(new, self, corpus))
+        return GroupStore(folder, corpus)
+
+
+class Documents(NamedTuple):
+    """The documents of one group, in the order of their initial rank."""
+
+    rows_D: NDArray[np.int64]
+    """Row of the corpus; below 0, ``~row`` of the store's own texts."""
+    labels_D: NDArray[np.float32]
+    """NaN where unjudged."""
+    teachers_D: NDArray[np.float32]
+    """NaN where there is none."""
+
+
+class GroupStore:
+    """Groups by number. Open or make one with `GroupSource.open`."""
+
+    def __init__(self, folder: Path, corpus: TextStore | None) -> None:
+        self._offsets_G1: NDArray[np.int64] = np.load(folder / "offsets.npy", mmap_mode="r")
+        self.rows_N: NDArray[np.int64] = np.load(folder / "rows.npy", mmap_mode="r")
+        self._labels_N: NDArray[np.float32] = np.load(folder / "labels.npy", mmap_mode="r")
+        self._teachers_N: NDArray[np.float32] = np.load(folder / "teachers.npy", mmap_mode="r")
+        self._queries_G: NDArray[np.int64] = np.load(folder / "queries.npy", mmap_mode="r")
+        self._ranked_G: NDArray[np.bool_] = np.load(folder / "ranked.npy", mmap_mode="r")
+        self._key = folder.name
+        self.own = TextStore(folder / "texts")
+        """Queries, and the documents that came with their text."""
+        self.corpus = corpus
+
+    def __len__(self) -> int:
+        return len(self._queries_G)
+
+    @property
+    def num_documents(self) -> int:
+        return len(self.rows_N)
+
+    def documents(self, group: int) -> Documents:
+        some = slice(int(self._offsets_G1[group]), int(self._offsets_G1[group + 1]))
+        return Documents(np.array(self.rows_N[some]), np.array(self._labels_N[some]), np.array(self._teachers_N[some]))
+
+    def hashes(self, groups: Sequence[int]) -> list[int]:
+        """64 bits for each of these groups, from its query id."""
+        return [hash_id(query_id) for query_id in self.query_ids(groups)]
+
+    def query_ids(self, groups: Sequence[int]) -> list[str]:
+        return self.own.ids(int(self._queries_G[group]) for group in groups)
+
+    def queries(self, groups: Sequence[int]) -> list[str]:
+        return self.own.texts(int(self._queries_G[group]) for group in groups)
+
+    def texts(self, rows: Sequence[int]) -> list[str]:
+        """What the model reads of these documents."""
+        found = dict[int, str]()
+        for store, taken in ((self.corpus, [row for row in rows if row >= 0]), (self.own, [r for r in rows if r < 0])):
+            if taken:
+                assert store is not None, "a row of the corpus was found in the corpus"
+                found.update(zip(taken, store.texts(row if row >= 0 else ~row for row in taken), strict=True))
+        return [found[row] for row in rows]
+
+    def key_of(self, store: TextStore) -> str:
+        """Names the content of one of the two text stores, for what is worked out from it and kept."""
+        return self._key if store is self.own else store.key
+
+    @property
+    def all_ranked(self) -> bool:
+        """Whether every document says its initial rank; otherwise their order may have the positives first."""
+        return bool(self._ranked_G.all())
+
+    def rejected(self) -> Iterator[Rejected]:
+        """Groups and documents that were set aside while converting."""
+        return self.own.rejected()
+
+    def rejected_counts(self) -> dict[str, int]:
+        return dict(Counter(str(row.reason) for row in self.rejected()))
+
+
+def _convert(folder: Path, source: GroupSource, corpus: TextStore | None) -> None:
+    arrays = _Arrays()
+    open_store(folder / "texts", lambda reject: _texts(source, corpus, arrays, reject), Reason.EMPTY_QUERY)
+    own = TextStore(folder / "texts")
+    counts = Counter(str(row.reason) for row in own.rejected())
+    kept_G = own.usable(np.array(arrays.queries, dtype=np.int64)) == Usable.YES
+    if not kept_G.any():
+        told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items())) or "it is empty"
+        raise InputError(
+            f"{source.uri} holds no group that can be used to {source.use} ({told}); a group has a document labelled "
+            f"above 0{' and one labelled 0' if source.use == 'train' else ''}"
+            f"{', each with a teacher_score' if source.needs_teacher else ''}"
+        )
+    if fingerprint_of_groups(source.uri) != source.fingerprint:
+        raise InputError(f"{source.uri} changed while it was read; leave it unchanged and run the same command again")
+    arrays.save(folder, kept_G)
+
+
+class _Arrays:
+    """The numbers of the groups, while they are read."""
+
+    def __init__(self) -> None:
+        self.offsets = array("q", [0])
+        self.rows = array("q")
+        self.labels = array("f")
+        self.teachers = array("f")
+        self.queries = array("q")
+        self.ranked = array("b")
+
+    def save(self, folder: Path, kept_G: NDArray[np.bool_]) -> None:
+        """Without the groups that turned out to be duplicates."""
+        offsets_G1 = np.array(self.offsets, dtype=np.int64)
+        sizes_G = offsets_G1[1:] - offsets_G1[:-1]
+        kept_N = np.repeat(kept_G, sizes_G)
+        np.save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(sizes_G[kept_G])]))
+        np.save(folder / "rows.npy", np.array(self.rows, dtype=np.int64)[kept_N])
+        np.save(folder / "labels.npy", np.array(self.labels, dtype=np.float32)[kept_N])
+        np.save(folder / "teachers.npy", np.array(self.teachers, dtype=np.float32)[kept_N])
+        np.save(folder / "queries.npy", np.array(self.queries, dtype=np.int64)[kept_G])
+        np.save(folder / "ranked.npy", np.array(self.ranked, dtype=bool)[kept_G])
+
+
+def _texts(source: GroupSource, corpus: TextStore | None, arrays: _Arrays, reject: Reject) -> Iterator[SourceRow]:
+    """The texts that a store of its own has to hold: for each usable group its query, then its documents with text."""
+    row = 0
+    for file, line, group in islice(read_group_files(source.uri, reject), source.limit):
+        if not source.low <= hash_id(group.query_id) / 2**64 < source.high:
+            continue
+        read = _Reading(source, corpus, file, line, group, reject)
+        if not read.is_usable():
+            continue
+        arrays.queries.append(row)
+        arrays.ranked.append(all(doc.rank is not None for doc, _ in read.kept))
+        yield SourceRow(file, line, group.query_id, group.query)
+        row += 1
+        for place, (doc, corpus_row) in enumerate(read.kept):
+            arrays.labels.append(float("nan") if doc.label is None else doc.label)
+            arrays.teachers.append(float("nan") if doc.teacher_score is None else doc.teacher_score)
+            if corpus_row != UNKNOWN:
+                arrays.rows.append(corpus_row)
+                continue
+            arrays.rows.append(~row)
+            # The line break keeps it from being anybody's query id.
+            yield SourceRow(file, line, f"{row}\n{place}", document_text(doc.title, doc.text))
+            row += 1
+        arrays.offsets.append(len(arrays.rows))
+
+
+class _Reading:
+    """One group, looked at: the documents of it that can be used, and whether they make a group."""
+
+    def __init__(
+        self, source: GroupSource, corpus: TextStore | None, file: str, line: int, group: Group, reject: Reject
+    ) -> None:
+        self.kept: list[tuple[Candidate, int]] = []
+        """Documents with their row of the corpus, `UNKNOWN` for those that bring their text."""
+        self._source = source
+        self._corpus = corpus
+        self._place = (file, line, group.query_id)
+        self._group = group
+        self._reject = reject
+
+    def is_usable(self) -> bool:
+        """Fills `kept`; sets the group aside, with its reason, where it cannot be used."""
+        if not self._group.query.strip():
+            return self._set_aside(Reason.EMPTY_QUERY, "the query is empty or white space")
+        wanted = [doc for doc in self._group.docs if not doc.flags and (self._is_judged(doc))]
+        corpus_rows = self._corpus.rows([doc.doc_id for doc in wanted]).tolist() if self._corpus else []
+        for place, doc in enumerate(wanted):
+            if doc.text is None and self._corpus is None:
+                raise InputError(
+                    f"{self._place[0]} line {self._place[1]} names document {doc.doc_id} without its text; "
+                    f"give the --corpus that has it"
+                )
+            corpus_row = corpus_rows[place] if doc.text is None else UNKNOWN
+            if not self._is_missing(doc, corpus_row):
+                self.kept.append((doc, corpus_row))
+        return self._makes_a_group()
+
+    def _is_judged(self, doc: Candidate) -> bool:
+        return self._source.use == "validate" or doc.label is not None
+
+    def _is_missing(self, doc: Candidate, corpus_row: int) -> bool:
+        if doc.text is not None:
+            if document_text(doc.title, doc.text):
+                return False
+            self._set_aside(Reason.EMPTY_DOCUMENT, f"document {doc.doc_id} has no text")
+        elif corpus_row == UNKNOWN:
+            self._set_aside(Reason.UNKNOWN_DOCUMENT, f"document {doc.doc_id} has no text, and the corpus lacks it")
+        else:
+            assert self._corpus is not None, "a row was found in it"
+            if self._corpus.usable(np.array([corpus_row]))[0] != Usable.EMPTY:
+                return False
+            self._set_aside(Reason.EMPTY_DOCUMENT, f"document {doc.doc_id} has no text in the corpus")
+        return True
+
+    def _makes_a_group(self) -> bool:
+        labels = [doc.label for doc, _ in self.kept]
+        if not any(label is not None and label > 0 for label in labels):
+            return self._set_aside(Reason.NO_POSITIVE, "no document that can be used is labelled above 0")
+        if self._source.use == "train" and not any(label is not None and label <= 0 for label in labels):
+            return self._set_aside(Reason.NO_NEGATIVE, "no document that can be used is labelled 0")
+        without = [doc.doc_id for doc, _ in self.kept if doc.teacher_score is None]
+        if self._source.needs_teacher and without:
+            return self._set_aside(Reason.NO_TEACHER_SCORE, f"document {without[0]} has no teacher_score")
+        return True
+
+    def _set_aside(self, reason: Reason, detail: str) -> bool:
+        self._reject(Rejected(*self._place, reason, detail))
+        return False

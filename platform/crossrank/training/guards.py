@@ -1,0 +1,107 @@
+"""What goes wrong in training while the loss is printed and nobody looks: collapse, and gradients that are no numbers.
+
+FlagEmbedding's users report twenty epochs at ln 2 and models that give every pair the same score; nothing had said so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+from crossrank.errors import JobFailed
+
+UNIFORM_SHARE = 0.99
+"""A mean loss at this part of ln(group size), or above, has learnt nothing."""
+EQUAL_SPREAD = 1e-4
+"""Scores of a group that lie closer than this are equal."""
+
+
+class Stop(JobFailed):
+    """Training cannot go on; the message says why and what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Figures of one step, over all ranks."""
+
+    step: int
+    loss: float
+    """Mean of the group cross-entropy over the groups of the step."""
+    uniform: float
+    """Mean of ln(documents of a group): the loss of a model that cannot tell them apart."""
+    spread: float
+    """Mean over groups of the largest minus the smallest score."""
+    is_finite: bool
+    """Whether loss and gradient are numbers."""
+
+
+class Guards:
+    """Looks at every step. Its state is a small dictionary, kept with each checkpoint."""
+
+    def __init__(self, collapse_patience: int, max_skipped_steps: int) -> None:
+        self._patience = collapse_patience
+        self._max_skipped = max_skipped_steps
+        self.skipped = 0
+        """Steps whose gradients were no numbers, in all."""
+        self._in_a_row = 0
+        self._losses: deque[tuple[float, float]] = deque(maxlen=max(1, collapse_patience))
+        self._equal_steps = 0
+
+    def see(self, seen: Seen) -> None:
+        """Take note of a step.
+
+        Raises:
+            Stop: nothing was learnt for so many steps, scores are all equal, or too many steps were skipped.
+        """
+        if not seen.is_finite:
+            self._skip(seen.step)
+            return
+        self._in_a_row = 0
+        self._losses.append((seen.loss, seen.uniform))
+        self._equal_steps = self._equal_steps + 1 if seen.spread < EQUAL_SPREAD else 0
+        if not self._patience:
+            return
+        if self._equal_steps >= self._patience:
+            raise Stop(
+                f"collapsed: at step {seen.step} the scores of every group had been equal for {self._equal_steps} "
+                f"steps; lower learning_rate, or start from another base"
+            )
+        if len(self._losses) == self._patience and self.loss_share() >= UNIFORM_SHARE:
+            raise Stop(
+                f"collapsed: over the {self._patience} steps up to {seen.step} the loss was {self.loss_share():.3f} of "
+                f"that of a model that cannot tell documents apart (ln of the group size); change learning_rate, "
+                f"look at the labels, or raise collapse_patience if it is only slow"
+            )
+
+    def loss_share(self) -> float:
+        """Mean loss of the last steps over that of a model that has learnt nothing."""
+        uniform = sum(uniform for _, uniform in self._losses)
+        return sum(loss for loss, _ in self._losses) / uniform if uniform else math.nan
+
+    def _skip(self, step: int) -> None:
+        self.skipped += 1
+        self._in_a_row += 1
+        if self._in_a_row > self._max_skipped:
+            raise Stop(
+                f"step {step} is the {self._in_a_row}th in a row whose gradient is no number, over max_skipped_steps "
+                f"({self._max_skipped}); lower learning_rate, or use --precision bf16 or fp32"
+            )
+
+    def state(self) -> dict[str, object]:
+        """To be kept with a checkpoint."""
+        return {
+            "skipped": self.skipped,
+            "in_a_row": self._in_a_row,
+            "losses": [list(pair) for pair in self._losses],
+            "equal_steps": self._equal_steps,
+        }
+
+    def restore(self, state: dict[str, object]) -> None:
+        """Go on from what `state` gave."""
+        kept: list[list[float]] = state["losses"]  # type: ignore[assignment]
+        self.skipped, self._in_a_row, self._equal_steps = (
+            int(state[name])  # type: ignore[call-overload]
+            for name in ("skipped", "in_a_row", "equal_steps")
+        )
+        self._losses.extend((loss, uniform) for loss, uniform in kept)

@@ -1,0 +1,96 @@
+"""The groups of a run: which are trained on, which are held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from crossrank import storage
+from crossrank.corpus.source import CorpusSource
+from crossrank.errors import InputError, SettingsError
+from crossrank.formats.group_files import fingerprint_of_groups
+from crossrank.training.groups import GroupSource, GroupStore
+from crossrank.training.settings import TrainSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Where the groups are; what travels to every node."""
+
+    train: GroupSource
+    validate: GroupSource | None
+    fingerprints: dict[str, str]
+
+    def read(self) -> Read:
+        """Convert them on this machine, if they are not here yet.
+
+        Raises:
+            InputError: no group can be used for one of the two.
+        """
+        return Read(self.train.open(), self.validate.open() if self.validate else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The groups themselves."""
+
+    train: GroupStore
+    validate: GroupStore | None
+
+    def counts(self) -> dict[str, Any]:
+        """For the manifest."""
+        named = {"train": self.train} | ({"validate": self.validate} if self.validate else {})
+        return {
+            name: {"groups": len(store), "documents": store.num_documents, "set_aside": store.rejected_counts()}
+            for name, store in named.items()
+        }
+
+
+def inputs_of(settings: TrainSettings) -> Inputs:
+    """Find the inputs and take their fingerprints.
+
+    Raises:
+        InputError: something is not there.
+        SettingsError: columns of a corpus that is not given.
+    """
+    corpus = _corpus(settings)
+    groups = storage.absolute(settings.groups)
+    fingerprints = {"groups": fingerprint_of_groups(groups)}
+    if corpus is not None:
+        fingerprints["corpus"] = corpus.fingerprint
+    held_out = settings.eval_fraction or 0.0
+    train = GroupSource(
+        groups,
+        fingerprints["groups"],
+        "train",
+        corpus,
+        needs_teacher=settings.needs_teacher,
+        low=held_out,
+        limit=settings.limit,
+    )
+    validate = None
+    if settings.eval_groups is not None:
+        uri = storage.absolute(settings.eval_groups)
+        fingerprints["eval_groups"] = fingerprint_of_groups(uri)
+        validate = GroupSource(uri, fingerprints["eval_groups"], "validate", corpus)
+    elif held_out:
+        validate = GroupSource(groups, fingerprints["groups"], "validate", corpus, high=held_out, limit=settings.limit)
+    if fingerprints.get("eval_groups") == fingerprints["groups"]:
+        raise InputError(
+            f"--eval-groups {settings.eval_groups} holds what --groups holds, so it would be measured on what it was "
+            f"trained on; give other groups, or --eval-fraction 0.02"
+        )
+    return Inputs(train, validate, fingerprints)
+
+
+def _corpus(settings: TrainSettings) -> CorpusSource | None:
+    columns = {name: getattr(settings, name) for name in ("doc_id_column", "title_column", "text_column")}
+    if settings.corpus is None:
+        idle = next((name for name, column in columns.items() if column is not None), None)
+        if idle is not None:
+            raise SettingsError(
+                f"--{idle.replace('_', '-')} is {columns[idle]!r}, and there is no --corpus that has it; leave it out"
+            )
+        return None
+    uri = storage.absolute(settings.corpus)
+    return CorpusSource(uri, CorpusSource.fingerprint_of(uri), **columns)

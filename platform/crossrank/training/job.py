@@ -1,0 +1,207 @@
+"""`crossrank train`, from settings to a finished model folder.
+
+Wrong input is named, and a run that is finished already ends, before Ray is started.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from crossrank import storage
+from crossrank.chosen import Chosen
+from crossrank.outputs import Manifest, alone, earlier_run, manifest_of, refuse_other_settings, write_json
+from crossrank.progress import Waiting, say
+from crossrank.provenance import provenance
+from crossrank.scoring.loading import ModelFolder, check_base, find_model, has_head
+from crossrank.settings import that_change_rows
+from crossrank.training import result
+from crossrank.training.checkpoint import Checkpoints
+from crossrank.training.hub import check_repo
+from crossrank.training.inputs import Inputs, inputs_of
+from crossrank.training.settings import TrainSettings
+from crossrank.training.sizing import Sizes, sizes_of
+from crossrank.training.telling import Telling
+
+if TYPE_CHECKING:
+    from crossrank.cluster.pool import Pool
+    from crossrank.training.on_ray.validating import RayValidator
+    from crossrank.training.run import Task
+
+KIND = "train"
+FORMAT = 1
+"""Of checkpoints and of what decides them. Raise it when a change makes it impossible to go on with a run."""
+
+
+def train(settings: TrainSettings) -> dict[str, Any]:
+    """Fine-tune a reranker on labelled groups, over any number of workers with the same result.
+
+    The output is a model folder with its model card. Run the same command again after a kill and it goes on at the
+    exact step, also with other workers; a finished run does nothing and says so.
+    """
+    started = time.time()
+    say(str(provenance()))
+    output = storage.absolute(settings.output)
+    with Waiting("looking at the base and the groups"):
+        base = find_model(settings.base)
+        config = check_base(base)
+        inputs = inputs_of(settings)
+    identity = {
+        "format": FORMAT,
+        "settings": _that_decide(settings),
+        "base_revision": base.revision,
+        "inputs": inputs.fingerprints,
+    }
+    before = earlier_run(output, KIND)
+    if before is not None and not settings.overwrite:
+        refuse_other_settings(output, before["identity"], identity)
+    if before is not None and before["state"] == "finished" and not settings.overwrite and not settings.dry_run:
+        say(f"{output} is finished: step {before['chosen_step']:,} of {before['steps']:,}; nothing to do")
+        result.push(settings, output, before)
+        return before
+    if not has_head(config):
+        say(f"{settings.base} is an encoder without a head: it gets a fresh one of one logit")
+    manifest = {
+        "kind": KIND,
+        "state": "running",
+        "crossrank": asdict(provenance()),
+        "command": result.command_of(sys.argv),
+        "settings": asdict(settings),
+        "identity": identity,
+        "base": {"name": settings.base, "revision": base.revision, "has_head": has_head(config)},
+        "started": started,
+    }
+    if settings.dry_run:
+        return _dry_run(settings, base, config, inputs)
+    if settings.push_to_hub is not None:
+        check_repo(settings.push_to_hub)
+    if before is None:
+        write_json(manifest_of(output), manifest)
+    with alone(output):
+        if before is not None and settings.overwrite:
+            result.clear(output, before)
+            write_json(manifest_of(output), manifest)
+            before = None
+        return _run(settings, base, config, inputs, output, manifest, before)
+
+
+def _that_decide(settings: TrainSettings) -> dict[str, Any]:
+    """Settings that have to be the same when the run goes on; where base and groups lie does not matter."""
+    by_content = {"base", "groups", "eval_groups", "corpus"}
+    return {name: value for name, value in that_change_rows(settings).items() if name not in by_content}
+
+
+def _run(
+    settings: TrainSettings,
+    base: ModelFolder,
+    config: dict[str, Any],
+    inputs: Inputs,
+    output: str,
+    manifest: Manifest,
+    before: Manifest | None,
+) -> Manifest:
+    from crossrank.cluster import on_ray as cluster
+    from crossrank.training.on_ray.ranks import train_on
+    from crossrank.training.on_ray.validating import RayValidator
+
+    cluster.connect()
+    pool = cluster.pool(settings.worker_range(), settings.gpus_per_worker)
+    with Waiting("reading the groups"):
+        read = inputs.read()
+    sizes = _sizes(settings, config, len(read.train), pool, before)
+    # What was worked out is kept, so that a run goes on with it wherever it goes on.
+    manifest |= {"groups": read.counts(), "sizes": asdict(sizes)}
+    write_json(manifest_of(output), manifest)
+    task = _task(settings, base, inputs, sizes, output)
+    telling = Telling(sizes, read, pool)
+    telling.begin()
+    validation, baselines = None, {}
+    if inputs.validate is not None:
+        validation = _validation(settings, task, inputs, pool)
+        checkpoints = Checkpoints(output, settings.save_total_limit)
+        validator = RayValidator(validation, checkpoints, threads=pool.threads())
+        with Waiting("measuring what there is without training"):
+            baselines = _baselines(validator, task.base, read.validate.all_ranked if read.validate else False)
+        telling.baselines(baselines)
+    ended = train_on(task, validation, pool, settings.max_failures, telling.row)
+    return result.finish(settings, task, read, ended, baselines, manifest)
+
+
+def _sizes(
+    settings: TrainSettings, config: dict[str, Any], num_groups: int, pool: Pool, before: Manifest | None
+) -> Sizes:
+    kept = (before or {}).get("sizes")
+    if kept is not None:
+        return Sizes(**{**kept, **{name: Chosen(**kept[name]) for name in ("budget", "precision")}})
+    gpu_bytes = None
+    if pool.gpus:
+        from crossrank.cluster.on_ray import smallest_gpu_bytes
+
+        gpu_bytes = smallest_gpu_bytes()
+    elif settings.precision == "fp16":
+        say("fp16 on CPU is slower than fp32 and no smaller; it is done since it was asked for")
+    return sizes_of(settings, num_groups, config, gpu_bytes)
+
+
+def _task(settings: TrainSettings, base: ModelFolder, inputs: Inputs, sizes: Sizes, output: str) -> Task:
+    from crossrank.training.run import Task
+
+    where = storage.absolute(settings.base) if base.is_local else settings.base  # workers have a directory of their own
+    return Task(replace(settings, output=output), where, base.revision, inputs.train, sizes, output)
+
+
+def _validation(settings: TrainSettings, task: Task, inputs: Inputs, pool: Pool) -> Any:
+    from crossrank.cluster.on_ray import environment, spare_gpus
+    from crossrank.training.on_ray.validating import Validation
+
+    assert inputs.validate is not None, "only where there is something to validate on"
+    # Decided once: where a GPU is left over it validates there, and a score does not depend on who is busy.
+    gpus = 1.0 if pool.gpus and spare_gpus(pool) >= 1 else 0.0
+    if pool.gpus and not gpus:
+        say("every GPU trains, so validations run on CPU; leave one out of --workers to have them on it")
+    return Validation(
+        inputs.validate, task.base, settings.max_length, settings.instruction, task.output, gpus, environment()
+    )
+
+
+def _baselines(validator: RayValidator, base: str, is_ranked: bool) -> dict[str, Any]:
+    """The rows of step 0: what there is without training."""
+    named: dict[str, tuple[str, str | None]] = {"no reranker": ("none", None)} if is_ranked else {}
+    named["base model"] = ("base", base)
+    for name, model in named.values():
+        validator.begin_on(name, model)
+    return {row: validator.result_on(*given) for row, given in named.items()}
+
+
+def _dry_run(settings: TrainSettings, base: ModelFolder, config: dict[str, Any], inputs: Inputs) -> dict[str, Any]:
+    from crossrank.cluster import on_ray as cluster
+    from crossrank.training.on_ray import probing
+
+    with Waiting("reading the groups"):
+        read = inputs.read()
+    cluster.connect()
+    pool = cluster.pool(settings.worker_range(), settings.gpus_per_worker)
+    sizes = _sizes(settings, config, len(read.train), pool, None)
+    task = _task(settings, base, inputs, sizes, storage.absolute(settings.output))
+    with Waiting("loading and measuring the model"):
+        measured = probing.measured(task, pool)
+    num_groups = sizes.num_groups * settings.num_train_epochs
+    plan = {
+        "groups": sizes.num_groups,
+        "set_aside": read.train.rejected_counts(),
+        "epochs": settings.num_train_epochs,
+        "steps": sizes.num_steps,
+        "pairs": int(num_groups * measured["pairs_per_group"]),
+        "tokens": int(num_groups * measured["tokens_per_group"]),
+        "truncated_share": round(measured["truncated_share"], 4),
+        "workers": pool.most,
+        "groups_per_second_of_a_worker": round(measured["groups_per_second"], 2),
+        "hours": round(num_groups / measured["groups_per_second"] / pool.most / 3600, 4),
+        "micro_batch_tokens": str(sizes.budget),
+        "precision": str(sizes.precision),
+    }
+    for name, value in plan.items():
+        print(f"{name:30} {value:,}" if isinstance(value, int) else f"{name:30} {value}")
+    return plan

@@ -1,0 +1,158 @@
+"""One optimiser step, the same for any number of ranks.
+
+A step is cut into micro-batches, the micro-batches are dealt to the ranks, and gradients are summed once. Dropout is
+seeded by step and micro-batch, so it too is the same whichever rank computes it.
+
+Shape letters: P pairs of a micro-batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from crossrank.scoring.forward import Forward
+from crossrank.training import losses
+from crossrank.training.dealing import deal
+from crossrank.training.guards import Seen, Stop
+from crossrank.training.sampler import seed_of
+from crossrank.training.schedule import factor, set_rate
+from crossrank.training.settings import TrainSettings
+from crossrank.training.steps import Batcher, MicroBatch
+from crossrank.training.world import Gradients, World
+
+PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True, slots=True)
+class StepFigures:
+    """What a step came to, over all ranks."""
+
+    seen: Seen
+    objective: float
+    """The weighted loss, mean over the groups of the step; the cross-entropy itself where nothing else has a weight."""
+    learning_rate: float
+    grad_norm: float
+    groups: int
+    pairs: int
+    tokens: int
+    truncated: int
+    """Pairs that were cut to the window."""
+    busy_ranks: int
+    """Ranks that had a micro-batch."""
+
+
+class Loop:
+    """Model, optimiser and everything else that a step changes.
+
+    Args:
+        forward: of the model whose weights `optimizer` changes.
+        precision: ``fp32``, ``bf16`` or ``fp16`` of the forward pass; weights and optimiser are float32 always.
+    """
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        forward: Forward,
+        optimizer: Any,
+        batcher: Batcher,
+        world: World,
+        device: torch.device,
+        precision: str,
+        num_steps: int,
+    ) -> None:
+        self.num_steps = num_steps
+        self.optimizer = optimizer
+        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+        self._settings = settings
+        self._weights = losses.Weights(
+            group_ce=settings.weight_group_ce,
+            bce=settings.weight_bce,
+            kl=settings.weight_kl,
+            margin_mse=settings.weight_margin_mse,
+            temperature=settings.temperature,
+        )
+        self._forward = forward
+        self._batcher = batcher
+        self._world = world
+        self._device = device
+        self._precision = precision
+        self._gradients = Gradients([each for group in optimizer.param_groups for each in group["params"]])
+
+    def steps(self, start: int) -> Iterator[tuple[int, StepFigures]]:
+        """Train from a step, counted from 0, to the end; the next step's batches are made while one is computed."""
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as thread:
+            ready = thread.submit(self._batcher.micro_batches, start)
+            for step in range(start, self.num_steps):
+                batches = ready.result()
+                if step + 1 < self.num_steps:
+                    ready = thread.submit(self._batcher.micro_batches, step + 1)
+                yield step, self._step(step, batches)
+
+    def _step(self, step: int, batches: list[MicroBatch]) -> StepFigures:
+        num_groups = sum(len(batch.sizes_S) for batch in batches)
+        hands = deal([batch.tokens for batch in batches], self._world.num_ranks)
+        self._gradients.clear()
+        sums = torch.zeros(3, dtype=torch.float64, device=self._device)
+        for number in hands[self._world.rank]:
+            sums += self._backward(step, batches[number], num_groups)
+        self._gradients.sum(self._world)
+        self._world.sum(sums)
+        self.scaler.unscale_(self.optimizer)
+        norm = float(self._gradients.norm())
+        objective, loss, spread = (value / num_groups for value in sums.tolist())
+        rate = set_rate(
+            self.optimizer,
+            factor(step, self.num_steps, self._settings.warmup_ratio, self._settings.lr_scheduler),
+        )
+        is_finite = math.isfinite(norm) and math.isfinite(objective)
+        if is_finite:
+            self._gradients.shorten(norm, self._settings.max_grad_norm)
+            self.scaler.step(self.optimizer)
+        self.scaler.update()
+        uniform = sum(math.log(size) for batch in batches for size in batch.sizes_S) / num_groups
+        return StepFigures(
+            Seen(step, loss, uniform, spread, is_finite),
+            objective,
+            rate,
+            norm,
+            num_groups,
+            sum(len(batch.ids_P) for batch in batches),
+            sum(batch.tokens for batch in batches),
+            sum(batch.truncated for batch in batches),
+            sum(map(bool, hands)),
+        )
+
+    def _backward(self, step: int, batch: MicroBatch, num_groups: int) -> torch.Tensor:
+        """Add the gradients of a micro-batch; gives its sums of objective, cross-entropy and spread."""
+        torch.manual_seed(seed_of(self._settings.seed, step, batch.number))
+        # Longest first, as the forwards like them; the loss wants them group after group.
+        order_P = np.argsort([-len(ids) for ids in batch.ids_P], kind="stable")
+        back_P = torch.from_numpy(np.argsort(order_P))
+        try:
+            with self._autocast():
+                logits_P = self._forward.logits([batch.ids_P[p] for p in order_P], batch.first_P[order_P])
+            scores_P = logits_P[back_P.to(logits_P.device)]
+            labels_P = torch.from_numpy(batch.labels_P).to(self._device)
+            teachers_P = torch.from_numpy(batch.teachers_P).to(self._device) if self._settings.needs_teacher else None
+            objective = losses.summed(scores_P, batch.sizes_S, labels_P, teachers_P, self._weights)
+            self.scaler.scale(objective / num_groups).backward()
+        except torch.cuda.OutOfMemoryError as error:
+            raise Stop(
+                f"the GPU's memory does not hold a micro-batch of {batch.tokens} tokens; set micro_batch_tokens below "
+                f"that, gradient_checkpointing to true, or lower train_group_size"
+            ) from error
+        with torch.no_grad():
+            loss = losses.group_cross_entropy(losses.rows(scores_P, batch.sizes_S, -torch.inf))
+            return torch.stack([objective.detach(), loss, losses.spread(scores_P, batch.sizes_S)]).double()
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        dtype = PRECISIONS.get(self._precision)
+        return nullcontext() if dtype is None else torch.autocast(self._device.type, dtype)

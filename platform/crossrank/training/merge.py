@@ -1,0 +1,313 @@
+"""`crossrank merge`: weights between those of a base model and of one tuned from it, against forgetting.
+
+A tuned reranker is better at what it was tuned on and often worse at the rest; half way back it tends to keep most of
+both.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from crossrank import storage
+from crossrank.errors import ModelRefused, OutputError, SettingsError
+from crossrank.progress import Progress, Waiting, say
+from crossrank.provenance import provenance
+from crossrank.scoring.loading import MODEL_FILES, ModelFolder, check_base, check_model, find_model, load_tokenizer
+from crossrank.settings import option
+from crossrank.training.tensors import INDEX, WEIGHTS, Kind, Tensors, opened, write_tensors
+
+MANIFEST = "_manifest.json"
+CONFIG = "config.json"
+FLOATS = {"F64", "F32", "F16", "BF16"}
+"""Number formats that are interpolated and saved as F32. Others, such as the integers of a buffer, have to be equal."""
+SHAPE = (
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "intermediate_size",
+    "hidden_act",
+    "hidden_activation",
+    "global_attn_every_n_layers",
+    "local_attention",
+    "position_buckets",
+)
+"""Settings under which the same weights compute something else, whether or not their shapes tell."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MergeSettings:
+    """What to merge, how far, and where to put it."""
+
+    base: str = option(help="Model that the tuned one started from: hub id, folder or s3://.")
+    tuned: str = option(help="Tuned reranker: hub id, folder or s3://.")
+    alpha: float = option(0.5, help="Share of the tuned weights: 0 is the base, 1 the tuned model.")
+    output: str = option(help="Folder for the merged model, a local path or s3://bucket/folder.", changes_rows=False)
+    overwrite: bool = option(False, help="Throw away the model that the output holds.", changes_rows=False)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.alpha <= 1:
+            raise SettingsError(f"--alpha is {self.alpha}; use 0 for the base, 1 for the tuned model, or between")
+        if not self.output:
+            raise SettingsError("--output is empty; name a folder")
+        storage.refuse_overwriting("--output", self.output, base=self.base, tuned=self.tuned)
+        for flag, uri in (("--base", self.base), ("--tuned", self.tuned)):
+            if _real(uri).startswith(f"{_real(self.output)}/"):
+                raise OutputError(f"{flag} {uri} lies in --output {self.output}; name a folder apart from it")
+
+
+def merge(settings: MergeSettings) -> dict[str, Any]:
+    """Merge a tuned reranker with its base: alpha x tuned + (1 - alpha) x base.
+
+    Computed and saved in float32, with the configuration and the tokenizer of the tuned model. A head that the base
+    lacks is the tuned one's. Memory does not grow with the model.
+    """
+    say(str(provenance()))
+    before = _earlier(settings)
+    with Waiting("looking at the models"):
+        base, tuned = find_model(settings.base), find_model(settings.tuned)
+        check_base(base)
+        config = check_model(tuned)
+        prefix = _refuse_strangers(base, tuned)
+    identity = {"base": base.revision, "tuned": tuned.revision, "alpha": settings.alpha}
+    if before is not None and not settings.overwrite:
+        if before["identity"] != identity:
+            raise _in_the_way(settings.output, "the merge of other models or of another alpha")
+        say(f"{settings.output} is finished; nothing to do")
+        return before
+    with opened(base) as base_tensors, opened(tuned) as tuned_tensors:
+        merging = _Merging(base_tensors, tuned_tensors, prefix, settings.alpha)
+        merging.say_what_is_not_shared()
+        manifest = {
+            "state": "finished",
+            "crossrank": asdict(provenance()),
+            "settings": asdict(settings),
+            "identity": identity,
+            "tensors": {
+                "merged": len(merging.shared),
+                "of_tuned_alone": merging.of_tuned_alone,
+                "of_base_left_out": merging.left_out,
+            },
+        }
+        with _new_folder(settings.output) as folder:
+            with (
+                storage.writing(storage.join(folder, WEIGHTS)) as file,
+                Progress("tensors", len(merging.kinds)) as progress,
+            ):
+                write_tensors(file, merging.kinds, lambda name: merging.tensor(name, progress))
+            _write_rest(folder, tuned, config, manifest)
+    say(f"finished: {len(merging.shared):,} tensors merged at alpha {settings.alpha:g}; {settings.output}")
+    return manifest
+
+
+def _earlier(settings: MergeSettings) -> dict[str, Any] | None:
+    """The manifest of an earlier merge in the output; refuses whatever else it may hold."""
+    output = settings.output
+    if storage.exists(output) and not storage.is_folder(output):
+        raise OutputError(f"--output {output} is a file; name a folder")
+    held = storage.list_files(output, recursive=True)
+    if not held:
+        return None
+    manifest = storage.join(output, MANIFEST)
+    try:
+        found = json.loads(storage.read_bytes(manifest)) if storage.exists(manifest) else None
+    except ValueError:
+        found = None
+    if isinstance(found, dict) and {*found.get("identity", ())} == {"base", "tuned", "alpha"}:
+        return found
+    if not settings.overwrite:
+        raise _in_the_way(output, f"files, such as {held[0].uri}")
+    if not storage.exists(storage.join(output, CONFIG)):
+        raise OutputError(
+            f"--output {output} holds no model but {held[0].uri}, and --overwrite throws away models alone; "
+            f"name another folder"
+        )
+    return None
+
+
+def _in_the_way(output: str, what: str) -> OutputError:
+    return OutputError(f"--output {output} holds {what}; name another folder, or add --overwrite")
+
+
+def _refuse_strangers(base: ModelFolder, tuned: ModelFolder) -> str:
+    """Refuse two models of which neither was tuned from the other.
+
+    Returns:
+        What the names of the tuned encoder's weights begin with, such as ``bert``.
+    """
+    from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+
+    base_config, tuned_config = _config_of(base), _config_of(tuned)
+    for name in ("model_type", *SHAPE):
+        values = [getattr(config, name, None) for config in (base_config, tuned_config)]
+        if values[0] != values[1]:
+            raise _strangers(f"{name} is {values[0]} in {base.name} and {values[1]} in {tuned.name}")
+    vocabularies = [load_tokenizer(folder).get_vocab() for folder in (base, tuned)]
+    if vocabularies[0] != vocabularies[1]:
+        sizes = " and ".join(f"{len(each):,}" for each in vocabularies)
+        raise _strangers(f"{base.name} and {tuned.name} have vocabularies of {sizes} tokens that differ")
+    return str(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(tuned_config)].base_model_prefix)
+
+
+def _strangers(difference: str) -> ModelRefused:
+    return ModelRefused(
+        f"{difference}, so neither was tuned from the other; name the model that training started from as --base"
+    )
+
+
+def _config_of(folder: ModelFolder) -> Any:
+    """The configuration with what config.json leaves to its default."""
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(folder.path, trust_remote_code=False)
+    except (OSError, ValueError, TypeError, KeyError, StrictDataclassError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelRefused(
+            f"{folder.name}/{CONFIG} cannot be used ({reason}); name a folder that transformers saved"
+        ) from error
+
+
+class _Merging:
+    """What each weight of the result is made of. Refuses weights that have no middle."""
+
+    def __init__(self, base: Tensors, tuned: Tensors, prefix: str, alpha: float) -> None:
+        self._base, self._tuned, self._alpha = base, tuned, alpha
+        self.shared: dict[str, str] = {}
+        """Weights that both have, and what the base calls them: an encoder saved alone has names without the prefix."""
+        self.left_out: list[str] = []
+        """Weights, by the base's names, that the tuned model has not, such as the head of a language model."""
+        for theirs in base.kinds:
+            name = next((each for each in (theirs, f"{prefix}.{theirs}") if each in tuned.kinds), None)
+            if name is None:
+                self.left_out.append(theirs)
+            else:
+                self.shared[name] = theirs
+        self.of_tuned_alone = [name for name in tuned.kinds if name not in self.shared]
+        # Pooling is not always saved with an encoder, and is made new with the head then.
+        encoder = [name for name in self.of_tuned_alone if name.startswith(f"{prefix}.") and ".pooler." not in name]
+        if encoder:
+            raise _strangers(f"{base.model} lacks {len(encoder)} weights of {tuned.model}'s encoder, as {encoder[0]}")
+        for name in self.shared:
+            self._refuse_other_kind(name)
+        self.kinds = {
+            name: Kind("F32", kind.shape) if kind.number in FLOATS else kind for name, kind in tuned.kinds.items()
+        }
+        """The weights of the result, as they are saved."""
+
+    def _refuse_other_kind(self, name: str) -> None:
+        ours, theirs = self._tuned.kinds[name], self._base.kinds[self.shared[name]]
+        where = f"in {self._base.model} and {{}} in {self._tuned.model}"
+        if ours.shape != theirs.shape:
+            raise _strangers(f"{name} has the shape {list(theirs.shape)} {where.format(list(ours.shape))}")
+        if ours.number != theirs.number and not {ours.number, theirs.number} <= FLOATS:
+            raise ModelRefused(
+                f"{name} holds {theirs.number} numbers {where.format(ours.number)}; use the models as they were "
+                f"before quantisation"
+            )
+
+    def say_what_is_not_shared(self) -> None:
+        """Name what is no mixture."""
+        base, tuned = self._base.model, self._tuned.model
+        if self.of_tuned_alone:
+            modules = sorted({name.rsplit(".", 1)[0] for name in self.of_tuned_alone})
+            say(f"{base} has no {', '.join(modules)}: taken from {tuned}, whatever alpha is")
+        if self.left_out:
+            parts = Counter(name.split(".")[0] for name in self.left_out)
+            told = ", ".join(f"{part} ({count})" for part, count in sorted(parts.items()))
+            say(f"{base} has weights that {tuned} has not, and they are left out: {told}")
+
+    def tensor(self, name: str, progress: Progress) -> Any:
+        """One weight of the result."""
+        import torch
+
+        found = self._mixed(name)
+        progress.advance(1)
+        if self.kinds[name].number != "F32":
+            return found
+        found = found.to(torch.float32)
+        # isfinite() would make a second tensor; a NaN anywhere is a NaN in both extremes.
+        if found.numel() and not torch.isfinite(torch.stack(found.aminmax())).all():
+            raise ModelRefused(
+                f"{name} is not finite in {self._tuned.model} or in {self._base.model}; use an earlier checkpoint"
+            )
+        return found
+
+    def _mixed(self, name: str) -> Any:
+        """At either end of alpha, the weight of one model to the last bit."""
+        import torch
+
+        if name not in self.shared or (self._alpha == 1 and self.kinds[name].number == "F32"):
+            return self._tuned.read(name)
+        theirs = self._base.read(self.shared[name])
+        if self.kinds[name].number != "F32":
+            ours = self._tuned.read(name)
+            if not torch.equal(*(each.reshape(-1).view(torch.uint8) for each in (ours, theirs))):
+                raise ModelRefused(
+                    f"{name} holds {self.kinds[name].number} numbers that differ in {self._base.model} and "
+                    f"{self._tuned.model}, and they have no middle; use the models as they were before quantisation"
+                )
+            return ours
+        if self._alpha == 0:
+            return theirs
+        mixed = self._tuned.read(name).to(torch.float32, copy=True).mul_(self._alpha)
+        return mixed.add_(theirs.to(torch.float32), alpha=1 - self._alpha)
+
+
+def _write_rest(folder: str, tuned: ModelFolder, config: dict[str, Any], manifest: dict[str, Any]) -> None:
+    """What the tuned model has beside its weights; the configuration last, without which a folder is no model."""
+    kept = {each.name: each for pattern in MODEL_FILES for each in tuned.path.glob(pattern)}
+    for name, path in sorted(kept.items()):
+        if not name.startswith("_") and not name.endswith(".safetensors") and name not in (INDEX, CONFIG):
+            with open(path, "rb") as source, storage.writing(storage.join(folder, name)) as copy:
+                shutil.copyfileobj(source, copy)
+    config = {name: value for name, value in config.items() if name != "torch_dtype"} | {"dtype": "float32"}
+    for name, content in ((MANIFEST, manifest), (CONFIG, config)):
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        storage.write_bytes(storage.join(folder, name), text.encode())
+
+
+@contextmanager
+def _new_folder(output: str) -> Iterator[str]:
+    """Where to write what becomes `output` when the block ends, in place of what it held.
+
+    A local folder is there whole or not at all. An object store cannot rename: there the old model goes first.
+    """
+    if storage.is_s3(output):
+        storage.delete(output)
+        yield output
+        return
+    final = Path(_real(output))
+    for left_by_a_kill in final.parent.glob(f"_{final.name}.*.tmp"):
+        shutil.rmtree(left_by_a_kill, ignore_errors=True)
+    new, old = (final.with_name(f"_{final.name}.{uuid.uuid4().hex[:8]}.tmp") for _ in range(2))
+    try:
+        yield str(new)
+        if final.exists():
+            final.rename(old)
+        try:
+            new.rename(final)
+        except OSError:
+            if old.exists():
+                old.rename(final)
+            raise
+    except OSError as error:
+        raise OutputError(f"cannot write {output}: {error.strerror or error}") from error
+    finally:
+        for folder in (new, old):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _real(uri: str) -> str:
+    return storage.absolute(uri).rstrip("/") if storage.is_s3(uri) else os.path.realpath(storage.absolute(uri))

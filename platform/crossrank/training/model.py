@@ -1,0 +1,146 @@
+"""The model that trains: from its base, with a head, perhaps with adapters, to a folder that loads anywhere."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from crossrank.errors import MissingExtra
+from crossrank.scoring.choosing import encoder_of, forward_of
+from crossrank.scoring.encoding import PromptEncoder, SpliceEncoder, Tokenizer
+from crossrank.scoring.forward import Forward
+from crossrank.scoring.loading import (
+    ModelFolder,
+    check_base,
+    check_vocabulary,
+    check_window,
+    has_head,
+    load_base,
+    load_tokenizer,
+)
+from crossrank.scoring.precision import head_modules, keep_head_in_float32
+from crossrank.scoring.truncation import remember_truncation
+from crossrank.training.settings import TrainSettings
+
+WEIGHTS = "model.safetensors"
+
+
+class TrainedModel:
+    """A model with one logit in float32, what makes its inputs, and what computes its logits."""
+
+    def __init__(self, settings: TrainSettings, folder: ModelFolder, device: torch.device) -> None:
+        config = check_base(folder)
+        self.tokenizer = load_tokenizer(folder)
+        self.model, self.fresh = load_base(folder, config, settings.seed)
+        """`fresh`: names of the weights that were made, because the base has no head."""
+        check_vocabulary(folder, self.tokenizer, self.model)
+        check_window(folder, self.model, settings.max_length)
+        self.encoder: SpliceEncoder | PromptEncoder = encoder_of(
+            folder.name,
+            config,
+            Tokenizer(self.tokenizer),
+            settings.max_length,
+            settings.instruction,
+            settings.truncation,
+        )
+        remember_truncation(self.model.config, settings.truncation, settings.max_length)
+        self.model.to(device)
+        if settings.freeze_embeddings:
+            self.model.base_model.get_input_embeddings().requires_grad_(False)
+            getattr(self.model.base_model, "embeddings", nn.Identity()).requires_grad_(False)
+        if settings.dropout is not None:
+            _set_dropout(self.model, settings.dropout)
+        self._adapted = _adapted(self.model, settings, self.fresh) if settings.lora_rank else None
+        keep_head_in_float32(self.model)
+        self._max_length = settings.max_length
+        # The adapters are put into the model itself, so what computes its logits computes them too.
+        self.forward: Forward = forward_of(
+            self.model, self.tokenizer, trains=True, recompute=settings.gradient_checkpointing
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write a model folder: adapters merged, weights in float32, the tokenizer with the window of the training."""
+        model = self.model
+        if self._adapted is not None:
+            model = copy.deepcopy(self._adapted).merge_and_unload()
+        model.save_pretrained(folder)
+        self.tokenizer.model_max_length = self._max_length
+        self.tokenizer.save_pretrained(folder)
+
+    def adapter_state(self) -> dict[str, Any] | None:
+        """What a run with adapters needs beside the base to go on; None without adapters."""
+        if self._adapted is None:
+            return None
+        from peft import get_peft_model_state_dict
+
+        return dict(get_peft_model_state_dict(self._adapted))
+
+    def restore(self, folder: Path, adapter: dict[str, Any] | None) -> None:
+        """Take the weights of a checkpoint."""
+        if self._adapted is not None:
+            from peft import set_peft_model_state_dict
+
+            assert adapter is not None, "a run with adapters keeps their state"
+            set_peft_model_state_dict(self._adapted, adapter)
+            return
+        from safetensors.torch import load_file
+
+        weights = load_file(folder / WEIGHTS) if (folder / WEIGHTS).exists() else _sharded(folder, load_file)
+        # Weights that are tied are written once.
+        lacking, unknown = self.model.load_state_dict(weights, strict=False)
+        tied = set(getattr(self.model, "all_tied_weights_keys", None) or ())
+        if unknown or set(lacking) - tied:
+            raise ValueError(f"it lacks {sorted(set(lacking) - tied)[:1]} and has {unknown[:1]} too many")
+
+
+def is_headless(folder: ModelFolder) -> bool:
+    """Whether the base is an encoder that gets a head here."""
+    return not has_head(check_base(folder))
+
+
+def _sharded(folder: Path, load_file: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    names = json.loads((folder / f"{WEIGHTS}.index.json").read_text())["weight_map"].values()
+    weights: dict[str, Any] = {}
+    for name in sorted(set(names)):
+        weights |= load_file(folder / name)
+    return weights
+
+
+def _set_dropout(model: Any, probability: float) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = probability
+        elif isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = probability
+
+
+def _adapted(model: Any, settings: TrainSettings, fresh: list[str]) -> Any:
+    """LoRA on every linear layer of the backbone; the head, and a fresh pooler, train as they are."""
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError as error:
+        raise MissingExtra.of("peft", "lora", "lora_rank") from error
+    heads = {id(module) for module in head_modules(model)}
+    names = {id(module): name for name, module in model.named_modules()}
+    whole = [names[each] for each in heads if any(True for _ in model.get_submodule(names[each]).parameters())]
+    in_heads = tuple(f"{name}." for name in whole) + tuple(whole)
+    linears = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and not name.startswith(in_heads)
+    ]
+    torch.manual_seed(settings.seed)  # the adapters are drawn alike on every rank
+    config = LoraConfig(
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,
+        target_modules=linears,
+        modules_to_save=whole,
+        bias="none",
+    )
+    return get_peft_model(model, config)

@@ -1,0 +1,1 @@
+"""Training on a Ray cluster: the ranks, the validations beside them, and a measurement beforehand."""

@@ -1,0 +1,60 @@
+"""How fast one worker trains, measured on a few micro-batches: for `--dry-run`."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from typing import Any
+
+import ray
+
+from crossrank.cluster.on_ray import environment
+from crossrank.cluster.pool import Pool
+from crossrank.training.run import Task
+
+PROBE_S = 5.0
+PROBE_GROUPS = 8
+"""Groups of a measured step: enough for a few micro-batches, few enough for a CPU."""
+
+
+def measured(task: Task, pool: Pool) -> dict[str, float]:
+    """groups_per_second of a worker, pairs_per_group, tokens_per_group and truncated_share of sampled groups."""
+    options = {"num_cpus": 1, "num_gpus": pool.gpus, "max_calls": 1}
+    found: dict[str, float] = ray.get(ray.remote(**options)(_probe).remote(task, pool, environment()))
+    return found
+
+
+def _probe(task: Task, pool: Pool, variables: dict[str, str]) -> dict[str, Any]:
+    import torch
+
+    from crossrank.scoring.loading import find_model
+    from crossrank.training.model import TrainedModel
+    from crossrank.training.run import loop_of
+    from crossrank.training.world import World
+
+    os.environ.update(variables)
+    torch.set_num_threads(pool.threads())
+    settings = replace(task.settings, groups_per_step=min(PROBE_GROUPS, task.settings.groups_per_step))
+    device = torch.device("cuda" if pool.gpus else "cpu")
+    model = TrainedModel(settings, find_model(task.base), device)
+    loop = loop_of(replace(task, settings=settings), model, device, World())
+    groups = pairs = tokens = truncated = 0
+    began = time.monotonic()
+    for step, figures in loop.steps(0):
+        if step == 0:
+            began = time.monotonic()  # the first step sets up kernels and buffers
+            continue
+        groups += figures.groups
+        pairs += figures.pairs
+        tokens += figures.tokens
+        truncated += figures.truncated
+        if time.monotonic() - began > PROBE_S:
+            break
+    seconds = time.monotonic() - began
+    return {
+        "groups_per_second": groups / max(seconds, 1e-9),
+        "pairs_per_group": pairs / max(groups, 1),
+        "tokens_per_group": tokens / max(groups, 1),
+        "truncated_share": truncated / max(pairs, 1),
+    }

@@ -1,0 +1,159 @@
+"""A run on Ray: Ray Train starts the ranks, starts them again when one dies, and lends GPUs; the loop is ours.
+
+Checkpoints do not go through Ray Train. They lie in the output, rank 0 writes them, and ranks that start again, as many
+as there are by then, take the newest: so a worker that dies and a run that is killed are one case.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import tempfile
+import threading
+import uuid
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import ray
+import ray.train
+import ray.train.torch
+
+from crossrank.cluster.on_ray import environment
+from crossrank.cluster.pool import Pool
+from crossrank.errors import CrossrankError, JobFailed
+from crossrank.training.checkpoint import Checkpoints
+from crossrank.training.on_ray.failures import ours
+from crossrank.training.on_ray.validating import RayValidator, Validation
+from crossrank.training.run import Ended, Row, Task, run
+
+POLL_S = 0.5
+
+
+@ray.remote(num_cpus=0)
+class Board:
+    """Where rank 0 tells how it goes and how it ended; the driver looks."""
+
+    def __init__(self) -> None:
+        self._rows: list[Row] = []
+        self._ended: bytes | None = None
+
+    def tell(self, row: Row) -> None:
+        """One more row of the history."""
+        self._rows.append(row)
+
+    def rows(self, since: int) -> list[Row]:
+        """Rows from a place on."""
+        return self._rows[since:]
+
+    def end(self, ended: bytes) -> None:
+        """Pickled: `Ended`, or the error that ended it. The first counts."""
+        self._ended = self._ended or ended
+
+    def ended(self) -> bytes | None:
+        """None while it goes on."""
+        return self._ended
+
+
+def train_on(
+    task: Task, validation: Validation | None, pool: Pool, max_failures: int, heard: Callable[[Row], None]
+) -> Ended:
+    """Run the task on the workers of a pool; `heard` is called with each row of its history as it comes.
+
+    Raises:
+        CrossrankError: what stopped the run; its checkpoints are kept.
+    """
+    board = Board.remote()  # type: ignore[attr-defined]
+    given = pickle.dumps((task, validation, pool, board, environment()))
+    workers = pool.least if pool.least == pool.most else (pool.least, pool.most)
+    logging.getLogger("ray.train").setLevel(logging.CRITICAL)
+    with tempfile.TemporaryDirectory(prefix="crossrank-train-") as storage_path, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer = ray.train.torch.TorchTrainer(
+            _rank,
+            train_loop_config={"given": given},
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=workers,
+                use_gpu=pool.gpus > 0,
+                resources_per_worker={"CPU": 1, **({"GPU": pool.gpus} if pool.gpus else {})},
+            ),
+            # A name of its own, or Ray Train would go on with what it knows of an earlier run: the output knows better.
+            run_config=ray.train.RunConfig(
+                name=f"crossrank-{uuid.uuid4().hex}",
+                storage_path=storage_path,
+                failure_config=ray.train.FailureConfig(max_failures=max_failures),
+            ),
+        )
+        with _Listener(board, heard):
+            try:
+                trainer.fit()
+            except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
+                if ray.get(board.ended.remote()) is None:
+                    raise ours(error, "training") from error
+    ended = ray.get(board.ended.remote())
+    if ended is None:
+        raise JobFailed("training ended without a result; run the same command again to go on from its last checkpoint")
+    result = pickle.loads(ended)
+    if isinstance(result, CrossrankError):
+        raise result
+    finished: Ended = result
+    return finished
+
+
+class _Listener:
+    """Passes on what the board is told, in a thread: the main one waits for Ray Train, which takes its signals."""
+
+    def __init__(self, board: Any, heard: Callable[[Row], None]) -> None:
+        self._board = board
+        self._heard = heard
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _listen(self) -> None:
+        since = 0
+        while True:
+            is_last = self._stopped.wait(POLL_S)
+            rows = ray.get(self._board.rows.remote(since))
+            since += len(rows)
+            for row in rows:
+                self._heard(row)
+            if is_last:
+                return
+
+
+def _rank(config: dict[str, Any]) -> None:
+    """One rank: a process that Ray Train has put into a process group."""
+    import torch
+
+    task, validation, pool, board, variables = pickle.loads(config["given"])
+    os.environ.update(variables)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    if ray.get(board.ended.remote()) is not None:
+        return  # another rank met an error that would come again
+    torch.set_num_threads(pool.threads())
+    device = ray.train.torch.get_device() if pool.gpus else torch.device("cpu")
+    is_first = ray.train.get_context().get_world_rank() == 0
+    validator = None
+    if validation is not None:
+        checkpoints = Checkpoints(task.output, task.settings.save_total_limit)
+        validator = RayValidator(validation, checkpoints, threads=1)
+    try:
+        ended = run(task, device, validator, board.tell.remote if is_first else _unheard)
+    except CrossrankError as error:
+        logging.getLogger(__name__).exception("training stopped")
+        ray.get(board.end.remote(pickle.dumps(error)))
+        raise  # or ranks that did not meet it would wait for this one; those that start again look at the board
+    if is_first:
+        ray.get(board.end.remote(pickle.dumps(ended)))
+
+
+def _unheard(_: Row) -> None:
+    """Only rank 0 is heard."""

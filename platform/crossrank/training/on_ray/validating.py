@@ -1,0 +1,86 @@
+"""Validations in tasks of their own, beside the training."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+
+from crossrank.training.checkpoint import Checkpoints
+from crossrank.training.groups import GroupSource
+from crossrank.training.on_ray.failures import ours
+from crossrank.training.validation import Measured
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What is validated on, and with what."""
+
+    groups: GroupSource
+    base: str
+    max_length: int
+    instruction: str | None
+    output: str
+    gpus: float
+    environment: dict[str, str]
+
+
+class RayValidator:
+    """Validates in a task of its own; what it finds is kept beside the checkpoints, so it is never measured twice."""
+
+    def __init__(self, validation: Validation, checkpoints: Checkpoints, threads: int) -> None:
+        self._validation = validation
+        self._checkpoints = checkpoints
+        self._threads = threads
+        self._begun: dict[str, ray.ObjectRef] = {}
+
+    def begin(self, step: int) -> None:
+        self.begin_on(str(step), self._checkpoints.uri(step))
+
+    def result(self, step: int) -> Measured:
+        return self.result_on(str(step), self._checkpoints.uri(step))
+
+    def begin_on(self, name: str, model: str | None) -> None:
+        """Start measuring a model under a name, unless that was done; None is no reranker."""
+        if name not in self._begun and self._checkpoints.read_note(_note(name)) is None:
+            options = {"num_cpus": 1, "num_gpus": self._validation.gpus, "max_retries": 3}
+            self._begun[name] = ray.remote(**options)(_validate).remote(self._validation, model, self._threads)
+
+    def result_on(self, name: str, model: str | None) -> Measured:
+        """What was found; waits for it."""
+        kept = self._checkpoints.read_note(_note(name))
+        if kept is None:
+            self.begin_on(name, model)
+            try:
+                kept = ray.get(self._begun.pop(name))
+            except ray.exceptions.RayError as error:
+                raise ours(error, f"the validation of {name}") from error
+            self._checkpoints.write_note(_note(name), kept)
+        return Measured.of(kept)
+
+
+def _note(name: str) -> str:
+    return f"validation-{name}"
+
+
+def _validate(validation: Validation, model: str | None, threads: int) -> dict[str, Any]:
+    import torch
+
+    from crossrank.scoring.loading import find_model
+    from crossrank.scoring.reranker import Reranker
+    from crossrank.training.cosine import embedder
+    from crossrank.training.model import is_headless
+    from crossrank.training.validation import by_cosine, by_scorer, initial_order, measure
+
+    os.environ.update(validation.environment)
+    torch.set_num_threads(threads)
+    device = "cuda" if validation.gpus else "cpu"
+    groups = validation.groups.open()
+    if model is None:
+        return measure(groups, initial_order).state()
+    if model == validation.base and is_headless(folder := find_model(model)):
+        return measure(groups, by_cosine(embedder(folder.path, validation.max_length, device))).state()
+    reranker = Reranker.load(model, device, max_length=validation.max_length, instruction=validation.instruction)
+    return measure(groups, by_scorer(reranker)).state()

@@ -1,0 +1,202 @@
+"""From the chosen checkpoint to a model folder that anybody can load, with its card, its curves and its manifest."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crossrank import __version__, storage
+from crossrank.evaluation.intervals import Mean, mean_of, paired_difference
+from crossrank.outputs import Manifest, manifest_of, write_json
+from crossrank.progress import say
+from crossrank.training.card import CardFacts, DataFacts, Result, model_card, worse_than_before
+from crossrank.training.checkpoint import COMPLETE, FOLDER, Checkpoints
+from crossrank.training.curves import EVENTS, PICTURE, write_curves
+from crossrank.training.hub import push_to_hub
+from crossrank.training.inputs import Read
+from crossrank.training.settings import TrainSettings
+from crossrank.training.validation import Measured
+
+if TYPE_CHECKING:
+    from crossrank.training.run import Ended, Task
+
+CARD = "README.md"
+CURVES = "_curves"
+NOT_OF_THE_MODEL = ("training.pt", "history.json", COMPLETE)
+TRUNCATED_SHARE = 0.1
+"""Part of the pairs that may be cut before it is said loudly."""
+LIBRARIES = ("torch", "transformers", "ray", "tokenizers")
+
+
+def finish(
+    settings: TrainSettings,
+    task: Task,
+    read: Read,
+    ended: Ended,
+    baselines: dict[str, Measured],
+    manifest: Manifest,
+) -> Manifest:
+    """Write the result of a run into its output; its manifest, which comes last, says that it is finished."""
+    checkpoints = Checkpoints(task.output, settings.save_total_limit)
+    steps = sorted({row["step"] for row in ended.history if "validation" in row})
+    measured = {step: _noted(checkpoints, step) for step in steps}
+    facts = _facts(settings, task, read, ended, baselines, measured, manifest)
+    warnings = [*worse_than_before(facts), *facts.warnings]
+    files = _write(task.output, checkpoints.fetch(ended.chosen), facts, ended, baselines)
+    training = [row for row in ended.history if "validation" not in row]
+    manifest = manifest | {
+        "state": "finished",
+        "steps": ended.steps,
+        "chosen_step": ended.chosen,
+        "why_it_ended": ended.why,
+        "skipped_steps": ended.skipped,
+        "validations": {str(step): found.means() for step, found in measured.items()},
+        "baselines": {name: found.means() for name, found in baselines.items()},
+        "truncated_share": _truncated_share(training),
+        "pairs": sum(row["pairs"] for row in training),
+        "tokens": sum(row["tokens"] for row in training),
+        "groups_per_second": _median([row["groups_per_second"] for row in training]),
+        "warnings": warnings,
+        "files": files,
+        "finished": time.time(),
+    }
+    write_json(manifest_of(task.output), manifest)
+    storage.delete_leftovers(task.output)
+    _say(task.output, manifest, facts)
+    push(settings, task.output, manifest)
+    return manifest
+
+
+def push(settings: TrainSettings, output: str, manifest: Manifest) -> None:
+    """Upload a finished model, where that was asked for and not done before."""
+    if settings.push_to_hub is None or manifest.get("pushed") == settings.push_to_hub:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for name in manifest["files"]:
+            storage.copy(storage.join(output, name), str(Path(folder) / name))
+        say(f"pushed: {push_to_hub(Path(folder), settings.push_to_hub, shown_as=output)}")
+    manifest["pushed"] = settings.push_to_hub
+    write_json(manifest_of(output), manifest)
+
+
+def clear(output: str, manifest: Manifest) -> None:
+    """Remove what an earlier run wrote, and nothing else that may lie in the folder."""
+    # Cut off anywhere, this leaves a run that is not finished and has fewer checkpoints.
+    write_json(manifest_of(output), manifest | {"state": "running"})
+    for name in (FOLDER, CURVES, *manifest.get("files", [])):
+        storage.delete(storage.join(output, name))
+    storage.delete(manifest_of(output))
+
+
+def command_of(arguments: Sequence[str]) -> str:
+    """The command line as it was typed, without the path of the program."""
+    program, *rest = arguments
+    return shlex.join([Path(program).name, *rest])
+
+
+def _write(output: str, checkpoint: Path, facts: CardFacts, ended: Ended, baselines: dict[str, Measured]) -> list[str]:
+    names = sorted(file.name for file in checkpoint.iterdir() if file.name not in NOT_OF_THE_MODEL)
+    # The configuration last: what is cut off before it is no model folder yet.
+    for name in sorted(names, key=lambda name: name == "config.json"):
+        storage.copy(str(checkpoint / name), storage.join(output, name))
+    with tempfile.TemporaryDirectory() as folder:
+        written = write_curves(ended.history, Path(folder), {name: found.means() for name, found in baselines.items()})
+        for name in written:
+            target = storage.join(output, PICTURE) if name == PICTURE else storage.join(output, CURVES, name)
+            storage.copy(str(Path(folder) / name), target)
+    storage.write_bytes(storage.join(output, CARD), model_card(facts).encode())
+    return [*names, *([PICTURE] if EVENTS in written else []), CARD]
+
+
+def _facts(
+    settings: TrainSettings,
+    task: Task,
+    read: Read,
+    ended: Ended,
+    baselines: dict[str, Measured],
+    measured: dict[int, Measured],
+    manifest: Manifest,
+) -> CardFacts:
+    chosen = measured.get(ended.chosen)
+    base = baselines.get("base model")
+    differences: dict[str, Mean] = {}
+    if chosen and base:
+        pairs = {name: paired_difference(values, base.values[name]) for name, values in chosen.values.items()}
+        differences = {name: mean for name, mean in pairs.items() if mean is not None}
+    training = [row for row in ended.history if "validation" not in row]
+    place = task.output.rstrip("/")
+    return CardFacts(
+        name=place.rsplit("/", 1)[-1],
+        location=settings.push_to_hub or place,
+        base_model=settings.base,
+        base_revision=task.revision,
+        base_on_hub=task.base == settings.base and not storage.is_s3(task.base) and not Path(task.base).exists(),
+        command=manifest["command"],
+        data=DataFacts(
+            uri=settings.groups,
+            fingerprint=task.groups.fingerprint,
+            groups=len(read.train),
+            documents=read.train.num_documents,
+            rejected=read.train.rejected_counts(),
+            truncation_rate=_truncated_share(training),
+        ),
+        settings={each.name: getattr(settings, each.name) for each in fields(settings) if not each.metadata["flag"]}
+        | {"max_length": settings.max_length, "precision": task.sizes.precision.value},
+        baselines=[_result(name, found) for name, found in baselines.items()],
+        checkpoints=[_result(f"step {step}", found) for step, found in measured.items()],
+        best=f"step {ended.chosen}" if chosen else None,
+        decided_by=settings.metric,
+        differences=differences,
+        held_out_queries=len(read.validate) if read.validate else 0,
+        max_length=settings.max_length,
+        warnings=_warnings(ended, training, chosen),
+        versions={"crossrank": __version__, **{name: version(name) for name in LIBRARIES}},
+        seed=settings.seed,
+    )
+
+
+def _result(name: str, found: Measured) -> Result:
+    return Result(name=name, measures={measure: mean_of(values) for measure, values in found.values.items()})
+
+
+def _warnings(ended: Ended, training: list[dict[str, Any]], chosen: Measured | None) -> list[str]:
+    found = []
+    if ended.skipped:
+        found.append(f"{ended.skipped:,} of {ended.steps:,} steps were skipped: their gradients were no numbers.")
+    share = _truncated_share(training)
+    if share is not None and share > TRUNCATED_SHARE:
+        found.append(f"{share:.0%} of the pairs did not fit the window and were cut; a larger max_length reads them.")
+    if chosen is not None and chosen.tie_rate > TRUNCATED_SHARE:
+        found.append(f"{chosen.tie_rate:.0%} of the held-out documents have the score of another of their query.")
+    return found
+
+
+def _truncated_share(training: list[dict[str, Any]]) -> float | None:
+    pairs = sum(row["pairs"] for row in training)
+    return round(sum(row["truncated"] for row in training) / pairs, 6) if pairs else None
+
+
+def _noted(checkpoints: Checkpoints, step: int) -> Measured:
+    note = checkpoints.read_note(f"validation-{step}")
+    assert note is not None, "what is in the history was kept"
+    return Measured.of(note)
+
+
+def _median(values: list[float]) -> float | None:
+    return sorted(values)[len(values) // 2] if values else None
+
+
+def _say(output: str, manifest: Manifest, facts: CardFacts) -> None:
+    say(f"finished: step {manifest['chosen_step']:,} of {manifest['steps']:,} is the result; {output}")
+    if facts.differences:
+        mean = facts.differences[facts.decided_by]
+        low, high = mean.interval or (mean.value, mean.value)
+        say(f"{facts.decided_by} against the base: {mean.value:+.4f} ({low:+.4f} to {high:+.4f})")
+    for warning in manifest["warnings"]:
+        say(f"WARNING: {warning}")

@@ -1,0 +1,76 @@
+"""How long a run is and how much it computes at once, worked out once before it starts and kept for resuming.
+
+None of it depends on the number of workers: a run that goes on with others goes on with the same steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from crossrank.chosen import Chosen
+from crossrank.training.settings import TrainSettings
+
+CPU_TOKENS = 2048
+"""Of a micro-batch, as for scoring: activations that fit the caches."""
+GPU_TOKENS = 32_768
+GPU_SHARE = 0.5
+"""Part of the GPU's memory that activations may take, beside weights, gradients and the optimiser's two moments."""
+ACTIVATIONS_PER_LAYER = 34
+"""Numbers of the hidden size that a layer keeps for its gradient. Source: Korthikanti et al., arXiv 2205.05198, 4.1."""
+NUM_CHECKPOINTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What was worked out."""
+
+    num_groups: int
+    steps_per_epoch: int
+    num_steps: int
+    save_steps: int
+    eval_steps: int
+    budget: Chosen[int]
+    """Token slots of a micro-batch."""
+    precision: Chosen[str]
+
+
+def sizes_of(settings: TrainSettings, num_groups: int, config: Any, gpu_bytes: int | None) -> Sizes:
+    """Work out the sizes of a run.
+
+    Args:
+        num_groups: groups that are trained on.
+        config: of the model, for the numbers that a token keeps.
+        gpu_bytes: memory of the smallest GPU; None on CPU.
+    """
+    steps_per_epoch = -(-num_groups // settings.groups_per_step)
+    num_steps = steps_per_epoch * settings.num_train_epochs
+    save_steps = settings.save_steps or settings.eval_steps or max(1, -(-num_steps // NUM_CHECKPOINTS))
+    return Sizes(
+        num_groups,
+        steps_per_epoch,
+        num_steps,
+        save_steps,
+        settings.eval_steps or save_steps,
+        _budget(settings, config, gpu_bytes),
+        _precision(settings, gpu_bytes),
+    )
+
+
+def _budget(settings: TrainSettings, config: Any, gpu_bytes: int | None) -> Chosen[int]:
+    if settings.micro_batch_tokens is not None:
+        return Chosen(settings.micro_batch_tokens, "as given")
+    if gpu_bytes is None:
+        return Chosen(max(CPU_TOKENS, settings.max_length), "CPU: activations that fit the caches, at least one group")
+    layers, hidden = config["num_hidden_layers"], config["hidden_size"]
+    kept = 2 if settings.gradient_checkpointing else ACTIVATIONS_PER_LAYER
+    bytes_per_token = layers * hidden * kept * 4
+    tokens = int(gpu_bytes * GPU_SHARE / bytes_per_token)
+    chosen = max(settings.max_length, min(tokens, GPU_TOKENS))
+    return Chosen(chosen, f"GPU of {gpu_bytes / 2**30:.0f} GiB at {bytes_per_token / 2**20:.2f} MiB a token")
+
+
+def _precision(settings: TrainSettings, gpu_bytes: int | None) -> Chosen[str]:
+    if settings.precision is not None:
+        return Chosen(settings.precision, "as given")
+    return Chosen("fp32", "CPU") if gpu_bytes is None else Chosen("bf16", "GPU")

@@ -1,0 +1,135 @@
+"""Held-out groups scored and measured: is it better than no reranker, better than the base, better than before?
+
+Every group counts. Documents are ordered by their logits in float32, equal ones by their initial rank.
+
+Shape letters: Q groups (queries), D documents of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossrank.scoring.scored import Scorer
+from crossrank.training.groups import Documents, GroupStore
+
+CHUNK_GROUPS = 256
+"""Groups that are scored together."""
+
+ScoreGroups = Callable[[GroupStore, Sequence[int]], list[NDArray[np.float32]]]
+"""Scores of the documents of each of these groups."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One row of the table: the measures of each group."""
+
+    values: dict[str, list[float]]
+    """By measure, a value a group."""
+    tie_rate: float
+    """Documents whose score another document of the group has too, over all documents."""
+
+    def means(self) -> dict[str, float]:
+        """By measure, over all groups."""
+        return {name: float(np.mean(values)) for name, values in self.values.items()}
+
+    def state(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {"values": self.values, "tie_rate": self.tie_rate}
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> Measured:
+        """The inverse of `state`."""
+        return cls(state["values"], state["tie_rate"])
+
+
+def measure(groups: GroupStore, score: ScoreGroups) -> Measured:
+    """nDCG@10, MRR@10 and Success@3 of every group, by ir_measures."""
+    import ir_measures
+    from ir_measures import RR, Success, nDCG
+
+    measures = {"mrr@10": RR @ 10, "ndcg@10": nDCG @ 10, "success@3": Success @ 3}
+    qrels, run = [], []
+    ties = 0
+    for some in _chunks(len(groups)):
+        for group, scores_D in zip(some, score(groups, some), strict=True):
+            documents = groups.documents(group)
+            ties += _num_tied(scores_D)
+            order_D = np.argsort(-scores_D, kind="stable")
+            for place, document in enumerate(order_D.tolist()):
+                # Distinct numbers in our order: what a library does with equal scores is then no matter.
+                run.append(ir_measures.ScoredDoc(str(group), str(document), float(len(order_D) - place)))
+            qrels += [
+                ir_measures.Qrel(str(group), str(document), _gain(label))
+                for document, label in enumerate(documents.labels_D.tolist())
+            ]
+    found: dict[str, dict[int, float]] = {name: {} for name in measures}
+    names = {measured: name for name, measured in measures.items()}
+    for metric in ir_measures.iter_calc(list(measures.values()), qrels, run):
+        found[names[metric.measure]][int(metric.query_id)] = float(metric.value)
+    values = {name: [by_group.get(group, 0.0) for group in range(len(groups))] for name, by_group in found.items()}
+    return Measured(values, ties / max(1, groups.num_documents))
+
+
+def _gain(label: float) -> int:
+    """A judgement as trec_eval takes it: a whole number, at least 1 for any positive; unjudged is not relevant."""
+    return max(1, round(label)) if label > 0 else 0
+
+
+def _num_tied(scores_D: NDArray[np.float32]) -> int:
+    _, counts = np.unique(scores_D, return_counts=True)
+    return int(counts[counts > 1].sum())
+
+
+def initial_order(groups: GroupStore, some: Sequence[int]) -> list[NDArray[np.float32]]:
+    """No reranker: the documents as the first stage had them."""
+    return [-np.arange(len(groups.documents(group).rows_D), dtype=np.float32) for group in some]
+
+
+def by_scorer(scorer: Scorer) -> ScoreGroups:
+    """What a reranker gives."""
+
+    def score(groups: GroupStore, some: Sequence[int]) -> list[NDArray[np.float32]]:
+        documents = [groups.documents(group) for group in some]
+        rows = _rows(documents)
+        queries = scorer.encoder.queries(groups.queries(some))
+        texts = scorer.encoder.documents(groups.texts(rows))
+        sizes = [len(each.rows_D) for each in documents]
+        scored = scorer.score_encoded(queries, texts, np.repeat(np.arange(len(some)), sizes), np.arange(len(texts)))
+        return _split(scored.logits_P, sizes)
+
+    return score
+
+
+def by_cosine(embed: Callable[[Sequence[str]], NDArray[np.float32]]) -> ScoreGroups:
+    """The cosine between query and document, for a base that is an encoder without a head.
+
+    Args:
+        embed: rows of length 1, one a text.
+    """
+
+    def score(groups: GroupStore, some: Sequence[int]) -> list[NDArray[np.float32]]:
+        documents = [groups.documents(group) for group in some]
+        sizes = [len(each.rows_D) for each in documents]
+        queries = np.repeat(embed(groups.queries(some)), sizes, axis=0)
+        return _split((queries * embed(groups.texts(_rows(documents)))).sum(axis=1), sizes)
+
+    return score
+
+
+def _rows(documents: list[Documents]) -> list[int]:
+    rows: list[int] = np.concatenate([each.rows_D for each in documents]).tolist()
+    return rows
+
+
+def _split(values: NDArray[np.float32], sizes: list[int]) -> list[NDArray[np.float32]]:
+    return np.split(values, np.cumsum(sizes)[:-1])
+
+
+def _chunks(num_groups: int) -> Iterator[list[int]]:
+    for start in range(0, num_groups, CHUNK_GROUPS):
+        yield list(range(start, min(start + CHUNK_GROUPS, num_groups)))

@@ -1,0 +1,71 @@
+"""Starting Ray, or joining it, is said while it goes on, though what Ray itself says is not."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import pytest
+
+from crossrank import progress
+from crossrank.errors import SettingsError
+
+ray = pytest.importorskip("ray")
+
+
+@pytest.fixture
+def slow_ray(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A Ray that takes its time to start and talks meanwhile; gives the options that it was started with."""
+    given: dict[str, Any] = {}
+
+    def init(**options: Any) -> None:
+        given.update(options)
+        os.write(2, b"W0000 some page of the raylet\n")
+        time.sleep(1.5)  # longer than a beat of the progress
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
+    return given
+
+
+def test_a_local_ray_starts_with_a_line_and_goes_on_with_more_of_them(
+    slow_ray: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    from crossrank.cluster.on_ray import connect
+
+    connect()
+    first, *others = [line.split("] ")[1] for line in capfd.readouterr().err.splitlines()]
+    assert first == "starting a local Ray"
+    assert others == ["starting a local Ray, 1 s"]
+    assert slow_ray["address"] == "local"
+    assert slow_ray["num_cpus"] == max(6, 3 * (os.cpu_count() or 1))
+
+
+def test_joining_a_cluster_is_said_with_its_address(
+    slow_ray: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from crossrank.cluster.on_ray import connect
+
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.7:6379")
+    connect()
+    assert "joining the Ray cluster at 10.0.0.7:6379, 1 s\n" in capfd.readouterr().err
+    assert "address" not in slow_ray, "Ray reads it for itself"
+
+
+def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from crossrank.cluster.on_ray import connect
+
+    def init(**_: Any) -> None:
+        raise ConnectionError("nobody\nlistens")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.7:6379")
+    with pytest.raises(SettingsError) as refused:
+        connect()
+    assert str(refused.value) == (
+        "RAY_ADDRESS is 10.0.0.7:6379, and no cluster can be joined there (nobody listens); "
+        "start one, or unset it for a local Ray"
+    )

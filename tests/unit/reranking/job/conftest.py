@@ -1,0 +1,49 @@
+"""Inputs as files, and a stand-in where the job looks for Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import crossrank.cluster
+import crossrank.reranking
+from crossrank.provenance import Provenance
+from crossrank.reranking import job
+from crossrank.reranking import manifest as manifest_module
+from crossrank.reranking.settings import RerankSettings
+from tests.unit.reranking.job.in_process import CORPUS, QUERIES, RUN, UseRay
+
+
+@pytest.fixture
+def use_ray(monkeypatch: pytest.MonkeyPatch) -> UseRay:
+    """Put a stand-in where the job looks for Ray, and return it."""
+
+    def use_ray(stand_in: Any) -> Any:
+        monkeypatch.setattr(crossrank.reranking, "on_ray", stand_in, raising=False)
+        monkeypatch.setattr(crossrank.cluster, "on_ray", stand_in, raising=False)
+        return stand_in
+
+    return use_ray
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> RerankSettings:
+    for name, content in (("q.jsonl", QUERIES), ("c.jsonl", CORPUS), ("bm25.trec", RUN)):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_text(content)
+    return RerankSettings(
+        model="stand-in",
+        queries=str(tmp_path / "in" / "q.jsonl"),
+        corpus=str(tmp_path / "in" / "c.jsonl"),
+        candidates=str(tmp_path / "in" / "bm25.trec"),
+        output=str(tmp_path / "out"),
+        run=str(tmp_path / "out.trec"),
+    )
+
+
+@pytest.fixture(autouse=True)
+def _asks_git_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (job, manifest_module):
+        monkeypatch.setattr(module, "provenance", lambda: Provenance("1.2", "here", None, "01ab"))

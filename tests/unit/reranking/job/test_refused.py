@@ -1,0 +1,166 @@
+"""What a job refuses before it begins, and that it leaves everything as it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crossrank.errors import InputError, OutputError
+from crossrank.reranking.job import rerank
+from crossrank.reranking.settings import RerankSettings
+from tests.unit.reranking.job.in_process import (
+    CORPUS,
+    QUERIES,
+    SPEC,
+    InProcess,
+    Killed,
+    NoRay,
+    UseRay,
+    parts,
+)
+from tests.unit.stand_ins import OverlapSpec
+
+
+@pytest.mark.parametrize(
+    ("state", "changes", "spec", "sentence"),
+    [
+        ("running", {"depth": 50}, SPEC, "depth was 100 and is 50"),
+        ("finished", {"depth": 50}, SPEC, "depth was 100 and is 50"),
+        (
+            "running",
+            {"top_n": 3, "normalize": "sigmoid"},
+            SPEC,
+            "normalize was none and is sigmoid; top_n was 10 and is 3",
+        ),
+        ("finished", {"limit": 3}, SPEC, "limit was None and is 3"),
+        ("finished", {}, OverlapSpec(max_length=64), "model_revision was overlap-512-None and is overlap-64-None"),
+    ],
+)
+def test_other_settings_are_refused_with_the_old_and_the_new_value(
+    settings: RerankSettings, use_ray: UseRay, state: str, changes: dict[str, Any], spec: OverlapSpec, sentence: str
+) -> None:
+    use_ray(InProcess(kill_after=2 if state == "running" else None))
+    if state == "running":
+        with pytest.raises(Killed):
+            rerank(settings, SPEC)
+    else:
+        rerank(settings, SPEC)
+    before = parts(settings)
+    use_ray(NoRay())
+    with pytest.raises(OutputError) as refused:
+        rerank(replace(settings, **changes), spec)
+    assert str(refused.value) == (
+        f"{settings.output} holds a job with other settings ({sentence}); "
+        f"use --overwrite to start afresh, or another --output"
+    )
+    assert parts(settings) == before
+
+
+def test_changed_input_is_refused(settings: RerankSettings, use_ray: UseRay) -> None:
+    use_ray(InProcess())
+    rerank(settings, SPEC)
+    Path(settings.queries or "").write_text(QUERIES.replace("blue", "grey"))
+    with pytest.raises(OutputError, match=r"inputs\.queries was [0-9a-f]{32} and is [0-9a-f]{32}"):
+        rerank(settings, SPEC)
+
+
+def test_another_kind_of_candidates_is_refused(settings: RerankSettings, use_ray: UseRay) -> None:
+    use_ray(InProcess())
+    rerank(settings, SPEC)
+    with pytest.raises(OutputError, match="candidates was None and is bm25"):
+        rerank(replace(settings, candidates="bm25"), SPEC)
+
+
+def test_an_output_inside_the_folder_of_the_corpus_does_not_change_the_corpus(
+    settings: RerankSettings, use_ray: UseRay, tmp_path: Path
+) -> None:
+    folder = tmp_path / "beir"
+    folder.mkdir()
+    (folder / "queries.jsonl").write_text(QUERIES)
+    (folder / "corpus.jsonl").write_text(CORPUS)
+    inside = replace(settings, queries=str(folder), corpus=str(folder), output=str(folder / "out"))
+    use_ray(InProcess())
+    first = rerank(inside, SPEC)
+    use_ray(NoRay())
+    assert rerank(inside, SPEC) == first
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_of_other_files_is_refused_and_left_as_it_is(
+    settings: RerankSettings, use_ray: UseRay, overwrite: bool
+) -> None:
+    use_ray(NoRay())
+    thesis = Path(settings.output, "part-00000.parquet")
+    thesis.parent.mkdir()
+    thesis.write_text("years of work")
+    with pytest.raises(OutputError, match=r"holds files that no rerank job wrote, such as .*part-00000\.parquet"):
+        rerank(replace(settings, overwrite=overwrite), SPEC)
+    assert [path.read_text() for path in Path(settings.output).iterdir()] == ["years of work"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_the_output_of_another_kind_of_job_is_refused(
+    settings: RerankSettings, use_ray: UseRay, overwrite: bool
+) -> None:
+    use_ray(NoRay())
+    Path(settings.output).mkdir()
+    Path(settings.output, "_manifest.json").write_text('{"state": "finished"}')
+    with pytest.raises(OutputError, match="holds the result of another kind of job"):
+        rerank(replace(settings, overwrite=overwrite), SPEC)
+    assert Path(settings.output, "_manifest.json").exists()
+
+
+def test_an_output_that_cannot_be_written_is_named_before_ray_starts(
+    settings: RerankSettings, use_ray: UseRay, tmp_path: Path
+) -> None:
+    use_ray(NoRay())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"cannot write .*file/out"):
+        rerank(replace(settings, output=str(tmp_path / "file" / "out")), SPEC)
+
+
+@pytest.mark.parametrize("name", ["queries", "corpus", "candidates"])
+def test_an_input_that_is_not_there_is_named_before_ray_starts(
+    settings: RerankSettings, use_ray: UseRay, tmp_path: Path, name: str
+) -> None:
+    use_ray(NoRay())
+    missing: dict[str, Any] = {name: str(tmp_path / "nowhere.jsonl")}
+    with pytest.raises(InputError, match=r"nowhere\.jsonl does not exist; check the path"):
+        rerank(replace(settings, **missing), SPEC)
+    assert not Path(settings.output).exists()
+
+
+def test_ids_that_a_run_cannot_hold_are_refused_before_anything_is_scored(
+    settings: RerankSettings, use_ray: UseRay
+) -> None:
+    Path(settings.corpus or "").write_text(CORPUS.replace('"d1"', '"d 1"'))
+    ray = use_ray(InProcess())
+    with pytest.raises(InputError, match="leave --run out"):
+        rerank(replace(settings, candidates="bm25"), SPEC)
+    assert ray.scored == []
+    assert rerank(replace(settings, candidates="bm25", run=None), SPEC)["state"] == "finished"
+
+
+@pytest.mark.parametrize("name", ["part-00009.parquet", "part-1.parquet", "old.parquet"])
+def test_a_table_that_is_no_part_is_refused_since_readers_would_take_it_for_one(
+    settings: RerankSettings, use_ray: UseRay, name: str
+) -> None:
+    use_ray(InProcess(kill_after=2))
+    with pytest.raises(Killed):
+        rerank(settings, SPEC)
+    foreign = Path(settings.output, name)
+    foreign.write_bytes(Path(settings.output, "part-00000.parquet").read_bytes())
+    ray = use_ray(InProcess())
+    with pytest.raises(OutputError, match=rf"{name} is no part of this job, .*; move it away"):
+        rerank(settings, SPEC)
+    assert ray.scored == []
+    foreign.unlink()
+    assert rerank(settings, SPEC)["rows"]["resumed"] == 2
+
+
+def test_a_run_onto_an_input_is_refused(settings: RerankSettings) -> None:
+    with pytest.raises(OutputError, match="would overwrite --queries"):
+        replace(settings, run=settings.queries)

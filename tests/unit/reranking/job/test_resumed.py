@@ -1,0 +1,165 @@
+"""A job that is run again: what was scored is kept, what is missing is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from crossrank.errors import JobFailed, OutputError
+from crossrank.reranking import plan
+from crossrank.reranking.job import rerank
+from crossrank.reranking.layout import Layout, read_json
+from crossrank.reranking.prepare import blocks
+from crossrank.reranking.settings import RerankSettings
+from tests.unit.reranking.job.in_process import (
+    NUM_BLOCKS,
+    RESULT,
+    SPEC,
+    InProcess,
+    Killed,
+    UseRay,
+    parts,
+)
+
+
+@pytest.mark.parametrize("kill_after", range(NUM_BLOCKS))
+def test_a_job_that_was_killed_goes_on_with_what_is_missing(
+    settings: RerankSettings, use_ray: UseRay, tmp_path: Path, kill_after: int
+) -> None:
+    use_ray(InProcess())
+    whole = replace(settings, output=str(tmp_path / "whole"))
+    rerank(whole, SPEC)
+
+    killed = use_ray(InProcess(kill_after=kill_after))
+    with pytest.raises(Killed):
+        rerank(settings, SPEC)
+    assert read_json(Layout(settings.output).manifest)["state"] == "running"
+
+    resumed = use_ray(InProcess())
+    manifest = rerank(settings, SPEC)
+    assert killed.scored + resumed.scored == list(range(NUM_BLOCKS)), "no block is scored twice"
+    assert resumed.num_probes == 0, "nor is the job prepared twice"
+    assert parts(settings) == parts(whole)
+    assert Path(settings.run or "").read_text() == RESULT
+    assert manifest["rows"]["resumed"] == kill_after
+
+
+def test_a_job_that_was_killed_while_preparing_is_prepared_again(
+    settings: RerankSettings, use_ray: UseRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_ray(InProcess())
+    whole = replace(settings, output=str(tmp_path / "whole"))
+    rerank(whole, SPEC)
+
+    def killed_after_one(rows: Any, size: int) -> Iterator[Any]:
+        yield next(blocks(rows, size))
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(plan, "blocks", killed_after_one)
+        with pytest.raises(Killed):
+            rerank(settings, SPEC)
+    assert [path.name for path in Path(settings.output, "_prepared").iterdir()] == ["block-00000.parquet"]
+
+    ray = use_ray(InProcess())
+    rerank(settings, SPEC)
+    assert (ray.num_probes, ray.scored) == (1, list(range(NUM_BLOCKS)))
+    assert parts(settings) == parts(whole)
+
+
+def test_parts_without_a_plan_are_not_taken_for_those_of_new_blocks(settings: RerankSettings, use_ray: UseRay) -> None:
+    # Blocks may be cut otherwise the next time, when another speed is measured.
+    use_ray(InProcess(kill_after=2))
+    with pytest.raises(Killed):
+        rerank(settings, SPEC)
+    Path(Layout(settings.output).plan).unlink()
+    ray = use_ray(InProcess())
+    rerank(settings, SPEC)
+    assert ray.scored == list(range(NUM_BLOCKS))
+
+
+def test_inputs_may_move_and_workers_may_change(settings: RerankSettings, use_ray: UseRay, tmp_path: Path) -> None:
+    use_ray(InProcess(kill_after=2))
+    with pytest.raises(Killed):
+        rerank(settings, SPEC)
+    (tmp_path / "in").rename(tmp_path / "moved")
+    moved: dict[str, Any] = {
+        name: str(getattr(settings, name)).replace("/in/", "/moved/") for name in ("queries", "corpus", "candidates")
+    }
+    ray = use_ray(InProcess())
+    rerank(replace(settings, **moved, model="elsewhere", workers="1:4", gpus_per_worker=0.0), SPEC)
+    assert ray.scored == [2, 3, 4]
+    assert Path(settings.run or "").read_text() == RESULT
+
+
+def test_overwrite_starts_afresh(settings: RerankSettings, use_ray: UseRay) -> None:
+    use_ray(InProcess())
+    rerank(settings, SPEC)
+    ray = use_ray(InProcess())
+    manifest = rerank(replace(settings, overwrite=True, top_n=1, limit=2), SPEC)
+    assert (ray.num_probes, ray.scored) == (1, [0, 1])
+    assert manifest["documents_out"] == 2
+    assert pq.read_table(settings.output)["query_id"].to_pylist() == ["q1", "q2"]
+
+
+def test_overwrite_removes_only_what_the_job_wrote(settings: RerankSettings, use_ray: UseRay) -> None:
+    use_ray(InProcess())
+    rerank(settings, SPEC)
+    notes = Path(settings.output, "notes.txt")
+    notes.write_text("mine")
+    rerank(replace(settings, overwrite=True), SPEC)
+    assert notes.read_text() == "mine"
+
+
+def test_a_block_without_its_part_fails_the_job_and_is_scored_the_next_time(
+    settings: RerankSettings, use_ray: UseRay
+) -> None:
+    use_ray(InProcess(leave_out=3))
+    with pytest.raises(JobFailed, match=r"part-00003\.parquet is not there"):
+        rerank(settings, SPEC)
+    ray = use_ray(InProcess())
+    rerank(settings, SPEC)
+    assert ray.scored == [3]
+
+
+def test_a_finished_job_that_lost_a_part_makes_it_again(settings: RerankSettings, use_ray: UseRay) -> None:
+    use_ray(InProcess())
+    rerank(settings, SPEC)
+    whole = parts(settings)
+    Path(settings.output, "part-00003.parquet").unlink()
+    ray = use_ray(InProcess())
+    rerank(settings, SPEC)
+    assert ray.scored == [3]
+    assert parts(settings) == whole
+
+
+def test_no_run_is_written_from_parts_that_were_swapped(settings: RerankSettings, use_ray: UseRay) -> None:
+    use_ray(InProcess())
+    rerank(replace(settings, run=None), SPEC)
+    output = Path(settings.output)
+    (output / "part-00003.parquet").write_bytes((output / "part-00002.parquet").read_bytes())
+    with pytest.raises(JobFailed, match=r"part-00003\.parquet holds row 2 where 3 belongs"):
+        rerank(replace(settings, run=str(output.parent / "late.trec")), SPEC)
+    assert not (output.parent / "late.trec").exists()
+
+
+def test_a_second_job_on_the_same_output_is_refused_while_the_first_works(
+    settings: RerankSettings, use_ray: UseRay
+) -> None:
+    class Nosy(InProcess):
+        """Starts the same job again in the middle of it."""
+
+        def run_blocks(self, task: Any, numbers: list[int], pool: Any) -> Iterator[dict[str, Any]]:
+            for overwrite in (False, True):
+                with pytest.raises(OutputError, match="another job is at work on"):
+                    rerank(replace(settings, overwrite=overwrite), SPEC)
+            yield from super().run_blocks(task, numbers, pool)
+
+    ray = use_ray(Nosy())
+    assert rerank(settings, SPEC)["state"] == "finished"
+    assert ray.num_probes == 1
