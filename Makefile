@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 SOURCES := platform jobs serve tests benchmarks
 CLIENTS := .venv-clients-a .venv-clients-b
 
-.PHONY: setup demo test test-server test-clients check bench bench-serve clean
+.PHONY: setup demo test test-server test-train test-clients check bench bench-serve clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -27,6 +27,10 @@ test: setup
 # Real servers that are scaled, updated and killed: minutes of waiting.
 test-server: setup
 	$(BIN)/python -m pytest tests/serving
+
+# Training runs that are killed and go on.
+test-train: setup
+	$(BIN)/python -m pytest tests/training
 
 # Rerankers of other projects, as they are, against our server; what they pin against each other takes two environments.
 test-clients: setup $(CLIENTS:%=%/ready)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
-from machine import DATA
+from texts import korean
 
 from crossrank.demo.fit import encoder_folder
 
@@ -37,13 +36,13 @@ def xlmr_base(folder: Path) -> Path:
     target = folder / "xlmr-base"
     if target.exists():
         return target
-    passages = [json.loads(line)["text"] for line in (DATA / "korquad" / "corpus.jsonl").read_text().splitlines()]
+    _, sentences = korean()
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     trainer = trainers.UnigramTrainer(vocab_size=16_000, special_tokens=special, unk_token="<unk>")
-    tokenizer.train_from_iterator(passages, trainer)
+    tokenizer.train_from_iterator(sentences, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )

@@ -28,26 +28,23 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from machine import DATA, WORK, machine
+from machine import WORK, machine
 
 HERE = Path(__file__).parent
 DEPTH = 75
 """Candidates of a query of the steady part: blocks, 1 % of the job, are then 150 pairs, some seconds of work."""
 
-WORKERS = "2"
-"""Of the steady part: one core each. With one worker for both cores, whatever Ray does on one core stops both, as the
-two threads of a matrix product wait for each other."""
-
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", default=["steady", "memory", "scale"])
+    parser.add_argument("--workers", help="of the job; default what the job takes by itself")
     parser.add_argument("--run-job", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.run_job:
         _run_job(json.loads(given.run_job))
         return
-    results = {name: globals()[name]() for name in given.parts}
+    results = {name: globals()[name](given.workers) for name in given.parts}
     for key, value in machine().items():
         print(f"{key:22} {value}")
     for name, figures in results.items():
@@ -57,22 +54,23 @@ def main(arguments: Sequence[str]) -> None:
     print(json.dumps({"benchmark": "rerank_job", **results}))
 
 
-def steady() -> dict[str, Any]:
+def steady(workers: str | None) -> dict[str, Any]:
     """The job against the bare loop over a third of its queries, before and after it, on the same cores."""
     import torch
     from models import minilm
+    from texts import english
 
     from crossrank import Reranker
 
     folder = minilm(WORK)
-    rows = [json.loads(line) for line in (DATA / "wikiqa" / "train.jsonl").read_text().splitlines()]
+    queries, sentences = english()
     reranker = Reranker.load(str(folder), device="cpu")
     with tempfile.TemporaryDirectory() as work:
-        inputs, texts = _real_inputs(Path(work), [row["query"] for row in rows], rows)
+        inputs, texts = _real_inputs(Path(work), queries, sentences)
         third = [pair for q in range(0, len(texts), 3 * DEPTH) for pair in texts[q : q + DEPTH]]
         before = _bare(reranker, third)
         # Unwatched: to read the memory maps of the family twice a second takes a good part of a core.
-        job = _job(Path(work), stand_in=False, watch=False, model=str(folder), workers=WORKERS, **inputs)
+        job = _job(Path(work), stand_in=False, watch=False, model=str(folder), workers=workers, **inputs)
     after = _bare(reranker, third)
     bare = 2 / (1 / before + 1 / after)
     manifest = job["manifest"]
@@ -85,7 +83,9 @@ def steady() -> dict[str, Any]:
         "job_pairs_per_second_with_start": manifest["pairs_per_second"],
         "seconds_to_first_score": round(manifest["first_score_s"], 1),
         "seconds_of_stages": manifest["seconds"],
-        "threads": torch.get_num_threads(),
+        "workers_chosen": manifest["chosen"]["workers"],
+        "workers_and_threads": [manifest["workers"], manifest["threads_of_workers"]],
+        "threads_of_bare_loop": torch.get_num_threads(),
     }
 
 
@@ -96,13 +96,13 @@ def _bare(reranker: Any, pairs: list[Any]) -> float:
     return len(pairs) / (time.perf_counter() - started)
 
 
-def memory() -> dict[str, Any]:
+def memory(workers: str | None) -> dict[str, Any]:
     """Peak memory at 100,000 and at 1,000,000 pairs, over the same corpus."""
     figures: dict[str, Any] = {}
     for num_queries in (1_000, 10_000):
         with tempfile.TemporaryDirectory() as work:
             inputs = _made_inputs(Path(work), num_queries=num_queries, depth=100, num_passages=50_000)
-            job = _job(Path(work), stand_in=True, **inputs)
+            job = _job(Path(work), stand_in=True, workers=workers, **inputs)
         pairs = job["manifest"]["pairs"]
         figures[f"peak_mib_at_{pairs:,}_pairs"] = job["peak_mib"]
         figures[f"seconds_at_{pairs:,}_pairs"] = job["seconds"]
@@ -110,12 +110,12 @@ def memory() -> dict[str, Any]:
     return {**figures, "growth": round(large / small, 3)}
 
 
-def scale() -> dict[str, Any]:
+def scale(workers: str | None) -> dict[str, Any]:
     """10 million pairs over a million passages."""
     with tempfile.TemporaryDirectory() as work:
         inputs = _made_inputs(Path(work), num_queries=200_000, depth=50, num_passages=1_000_000)
         sizes = {name: Path(path).stat().st_size for name, path in inputs.items() if Path(path).is_file()}
-        job = _job(Path(work), stand_in=True, **inputs)
+        job = _job(Path(work), stand_in=True, workers=workers, **inputs)
         output = Path(work) / "out"
         prepared = sum(file.stat().st_size for file in (output / "_prepared").iterdir())
         parts = sum(file.stat().st_size for file in output.glob("part-*.parquet"))
@@ -132,10 +132,9 @@ def scale() -> dict[str, Any]:
     }
 
 
-def _real_inputs(folder: Path, queries: list[str], rows: list[dict[str, Any]]) -> tuple[dict[str, Any], list[Any]]:
+def _real_inputs(folder: Path, queries: list[str], sentences: list[str]) -> tuple[dict[str, Any], list[Any]]:
     """Lists of `DEPTH` documents of one to twelve sentences each, as a run over a corpus; and as plain pairs."""
     rng = random.Random(0)
-    sentences = [text for row in rows for text in row["pos"] + row["neg"]]
     documents = [" ".join(rng.sample(sentences, rng.choice([1, 2, 4, 6, 12]))) for _ in range(2_000)]
     run = {q: rng.sample(range(len(documents)), DEPTH) for q in range(len(queries))}
     _write(folder, queries, documents, run)

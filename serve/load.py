@@ -9,6 +9,7 @@ The last line is JSON. Any server of text-embeddings-inference's or Cohere's dia
 import asyncio
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import aiohttp
 
 from crossrank.cli import run
 from crossrank.progress import say
-from crossrank.serving.load import GRACE_S, LoadSettings, Reply, Shot, body, find_capacity, fire, summary
+from crossrank.serving.load import GRACE_S, LoadSettings, Outcome, Reply, Shot, body, find_capacity, fire, summary
 from crossrank.settings import command
 
 
@@ -33,6 +34,15 @@ async def once(settings: LoadSettings) -> dict[str, Any]:
     """Fire one load, and sum up."""
     shots = settings.shots()
     say(f"{len(shots):,} requests in {settings.seconds:g} s to {settings.endpoint}")
+    outcomes = await sent(settings, shots)
+    told = {"rate": round(settings.requests_per_second, 3), **summary(outcomes, settings.seconds, settings.timeout_s)}
+    for name, value in told.items():
+        say(f"{name:26} {value}")
+    return told
+
+
+async def sent(settings: LoadSettings, shots: Sequence[Shot]) -> list[Outcome]:
+    """Send these shots, whatever the settings themselves would fire."""
     key = settings.key or os.environ.get("CROSSRANK_API_KEY")
     # A connection is dropped before the server does it: it could do so just when a request is on its way.
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
@@ -45,11 +55,7 @@ async def once(settings: LoadSettings) -> dict[str, Any]:
         async def send(shot: Shot) -> Reply:
             return await _send(session, shot, settings)
 
-        outcomes = await fire(shots, send)
-    told = {"rate": round(settings.requests_per_second, 3), **summary(outcomes, settings.seconds, settings.timeout_s)}
-    for name, value in told.items():
-        say(f"{name:26} {value}")
-    return told
+        return await fire(shots, send)
 
 
 async def _capacity(settings: LoadSettings) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from crossrank import storage
 from crossrank.errors import InputError, OutputError
 
 Manifest = dict[str, Any]
+LOCK = "_lock"
 
 
 def manifest_of(output: str) -> str:
@@ -35,14 +36,16 @@ def earlier_run(output: str, kind: str) -> Manifest | None:
         OutputError: the folder holds what no job of this kind wrote.
     """
     if not storage.exists(manifest_of(output)):
-        foreign = [file.uri for file in storage.list_files(output)]
+        # A job that was killed while it started afresh may have left its lock.
+        foreign = [file.uri for file in storage.list_files(output) if not file.uri.endswith(f"/{LOCK}")]
         if foreign:
             raise OutputError(
                 f"{output} holds files that no {kind} job wrote, such as {foreign[0]}; name an empty folder"
             )
         return None
     manifest = read_json(manifest_of(output))
-    if "identity" not in manifest or manifest.get("kind", kind) != kind:
+    # What says no kind is of `crossrank rerank`.
+    if "identity" not in manifest or manifest.get("kind", "rerank") != kind:
         raise OutputError(f"{output} holds the result of another kind of job; name another --output")
     return manifest
 
@@ -56,13 +59,17 @@ def alone(output: str) -> Iterator[None]:
     if storage.is_s3(output):
         yield
         return
-    lock = FileLock(Path(storage.absolute(output)) / "_lock")
+    lock = FileLock(Path(storage.absolute(output)) / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise OutputError(f"another job is at work on {output}; wait for its end, or name another --output") from error
-    with lock:
+    except OSError as error:
+        raise OutputError(f"{output} cannot be written ({error.strerror or error}); name another --output") from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def refuse_other_settings(output: str, before: dict[str, Any], identity: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ and the lines of the manifest alike.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -74,8 +74,14 @@ def that_change_rows(settings: Any) -> dict[str, Any]:
     return {each.name: getattr(settings, each.name) for each in fields(settings) if each.metadata["changes_rows"]}
 
 
-def from_mapping(settings_class: type[Settings], values: Mapping[str, Any], source: str) -> Settings:
+def from_mapping(
+    settings_class: type[Settings], values: Mapping[str, Any], source: str, of_set: Collection[str] = ()
+) -> Settings:
     """Settings from the keys of a configuration file, or of flags; each value is checked against its field's type.
+
+    Args:
+        source: where the values come from, for a sentence about one of them.
+        of_set: the keys that come from ``--set`` instead.
 
     Raises:
         SettingsError: an unknown key, a value of another type, a required key that is missing.
@@ -85,9 +91,10 @@ def from_mapping(settings_class: type[Settings], values: Mapping[str, Any], sour
     checked = {}
     for key, value in values.items():
         name = key.replace("-", "_")
+        place = "--set" if key in of_set else source
         if name not in known:
-            raise SettingsError(f"{source} has the key {key}, which is none of {', '.join(sorted(known))}")
-        checked[name] = _checked(value, hints[name], f"{key} in {source}")
+            raise SettingsError(f"{place} has the key {key}, which is none of {', '.join(sorted(known))}")
+        checked[name] = _checked(value, hints[name], f"{key} in {place}")
     missing = [name for name, each in known.items() if each.default is MISSING and name not in checked]
     if missing:
         flags = " and ".join(map(_flag, missing))
@@ -120,8 +127,11 @@ def command(settings_class: type[Settings], run: Callable[[Settings], Any]) -> c
         given = {name: value for name, value in flags.items() if value is not None}
         read = read_config(config) if config else {}
         values = {key.replace("-", "_"): value for key, value in read.items()}
-        values = _filled(values, _assignments(sets), config)
-        run(from_mapping(settings_class, {**values, **given}, config or "the flags"))
+        assigned = _assignments(sets)
+        filled = _filled(values, assigned, config)
+        set_ = {key: _read_assigned(key, text) for key, text in assigned.items()}
+        merged = {**filled, **set_, **given}
+        run(from_mapping(settings_class, merged, config or "the flags", of_set=set_.keys() - given.keys()))
 
     hints = get_type_hints(settings_class)
     options: list[click.Parameter] = [
@@ -136,35 +146,45 @@ def command(settings_class: type[Settings], run: Callable[[Settings], Any]) -> c
     return click.Command(run.__name__, callback=callback, params=options, help=run.__doc__, epilog=_told(knobs))
 
 
-def _assignments(sets: tuple[str, ...]) -> dict[str, Any]:
-    values = {}
+def _assignments(sets: tuple[str, ...]) -> dict[str, str]:
+    """What each key is set to, as it was typed."""
+    texts = {}
     for assignment in sets:
         key, sign, value = assignment.partition("=")
         if not sign or not key.strip():
             raise SettingsError(f"--set {assignment!r} is no KEY=VALUE; write it like learning_rate=2e-5")
-        try:
-            values[key.strip().replace("-", "_")] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise SettingsError(f"--set {assignment!r} has a value that is not YAML; quote it") from error
-    return values
+        texts[key.strip().replace("-", "_")] = value.strip()
+    return texts
 
 
-def _filled(values: dict[str, Any], sets: dict[str, Any], config: str | None) -> dict[str, Any]:
-    """The values of a file with what was set; ``{name}`` in a text stands for a variable that the file declares.
+def _read_assigned(key: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SettingsError(f"--set '{key}={text}' has a value that is not YAML; quote it") from error
 
-    A file declares variables, with their defaults, under ``variables``; ``--set`` gives them other values.
+
+def _filled(values: dict[str, Any], assigned: dict[str, str], config: str | None) -> dict[str, Any]:
+    """The values of a file; ``{name}`` in a text stands for a variable that the file declares.
+
+    A file declares variables, with their defaults, under ``variables``; ``--set`` gives them other values, which are
+    taken out of `assigned` and are texts as they were typed: to YAML the language ``no`` is a false.
     """
     variables = values.pop("variables", {})
-    if not isinstance(variables, dict):
+    if not isinstance(variables, dict) or not all(isinstance(name, str) for name in variables):
         raise SettingsError(f"variables in {config} is {variables!r}, and a mapping of names to values is wanted")
-    texts = {f"{{{name}}}": str(sets.pop(name, default)) for name, default in variables.items()}
+    texts = {}
+    for name, default in variables.items():
+        if isinstance(default, bool) or not isinstance(default, str | int | float):
+            raise SettingsError(f"the variable {name} in {config} is {default!r}, and a text is wanted; quote it")
+        texts[f"{{{name}}}"] = assigned.pop(name.replace("-", "_"), str(default))
 
     def fill(value: Any) -> Any:
         for place, text in texts.items() if isinstance(value, str) else ():
             value = value.replace(place, text)
         return value
 
-    return {key: fill(value) for key, value in values.items()} | sets
+    return {key: fill(value) for key, value in values.items()}
 
 
 def _told(knobs: list[Field[Any]]) -> str | None:

@@ -1,11 +1,14 @@
-"""A thousand real pairs, Korean and English, 5 to 2,000 tokens: each scores as transformers scores it alone."""
+"""A thousand pairs of real text, Korean and English, 5 to 2,000 tokens: each scores as transformers scores it alone.
+
+The texts are those of ../shared/data where it is, of KorQuAD and WikiQA; in a plain clone those of the demo's sample.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,13 +19,21 @@ from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from crossrank import Reranker
+from crossrank.demo.sample import read_sample
 from tests.model.reference import Pair, assert_same_scores, one_at_a_time
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 MAX_LENGTH = 512
 NUM_PAIRS = 1000
 
-pytestmark = pytest.mark.skipif(not (DATA / "korquad").exists(), reason=f"needs the real data in {DATA}")
+
+class Texts(NamedTuple):
+    """What pairs are made of."""
+
+    questions_ko: list[str]
+    passages_ko: list[str]
+    questions_en: list[str]
+    sentences_en: list[str]
 
 
 class Real(NamedTuple):
@@ -35,7 +46,7 @@ class Real(NamedTuple):
 def real(tmp_path_factory: pytest.TempPathFactory) -> Real:
     """MiniLM with a one-logit head, the pairs, and their logits one at a time: half a minute, once."""
     folder = _minilm_with_a_head(tmp_path_factory.mktemp("minilm"))
-    pairs = _real_pairs()
+    pairs = _pairs(_shared_texts() if (DATA / "korquad").exists() else _sample_texts())
     return Real(folder, pairs, one_at_a_time(folder, pairs, MAX_LENGTH))
 
 
@@ -55,25 +66,39 @@ def _minilm_with_a_head(folder: Path) -> Path:
     return folder
 
 
-def _real_pairs() -> list[Pair]:
+def _shared_texts() -> Texts:
+    wikiqa = _lines("wikiqa/train.jsonl")
+    return Texts(
+        [row["text"] for row in _lines("korquad/queries.jsonl")],
+        [row["text"] for row in _lines("korquad/corpus.jsonl")],
+        [row["query"] for row in wikiqa],
+        [sentence for row in wikiqa for sentence in row["pos"] + row["neg"]],
+    )
+
+
+def _sample_texts() -> Texts:
+    korean, english = (read_sample(language, "train") for language in ("ko", "en"))
+    sentences = [part.strip() for text in english.documents.values() for part in text.split(". ") if part.strip()]
+    return Texts(
+        list(korean.queries.values()), list(korean.documents.values()), list(english.queries.values()), sentences
+    )
+
+
+def _pairs(texts: Texts) -> list[Pair]:
     """Mostly short, so that the reference stays affordable; one in fifty from a few hundred to 2,000 tokens."""
     draw = random.Random(11)
-    corpus = _lines("korquad/corpus.jsonl")
-    passages = [row["text"] for row in corpus]
-    questions = [row["text"] for row in _lines("korquad/queries.jsonl")]
-    wikiqa = _lines("wikiqa/train.jsonl")
-    sentences = [sentence for row in wikiqa for sentence in row["pos"] + row["neg"]]
     pairs: list[Pair] = []
     while len(pairs) < NUM_PAIRS:
-        korean, english = draw.choice(questions), draw.choice(wikiqa)["query"]
+        korean, english = draw.choice(texts.questions_ko), draw.choice(texts.questions_en)
         pairs += [
-            (english, draw.choice(sentences)),
-            (english, draw.choice(sentences)[: draw.randint(1, 60)]),
-            (korean, draw.choice(passages)[: draw.randint(1, 40)]),  # MiniLM spells Korean out: 2 tokens a character
-            (english.split()[0], draw.choice(sentences).split()[0]),
+            (english, draw.choice(texts.sentences_en)),
+            (english, draw.choice(texts.sentences_en)[: draw.randint(1, 60)]),
+            # MiniLM spells Korean out: 2 tokens a character
+            (korean, draw.choice(texts.passages_ko)[: draw.randint(1, 40)]),
+            (english.split()[0], draw.choice(texts.sentences_en).split()[0]),
         ]
         if len(pairs) % 50 < 4:
-            pairs[-1] = (korean, " ".join(draw.sample(passages, 4))[: draw.randint(100, 1400)])
+            pairs[-1] = (korean, " ".join(draw.sample(texts.passages_ko, 8))[: draw.randint(100, 1400)])
     return pairs[:NUM_PAIRS]
 
 
@@ -96,9 +121,12 @@ def _all_cores() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def test_the_pairs_have_5_to_2000_tokens_and_some_are_over_the_window(real: Real) -> None:
+@pytest.mark.parametrize("texts", [_shared_texts, _sample_texts], ids=["shared", "sample"])
+def test_the_pairs_have_5_to_2000_tokens_and_some_are_over_the_window(real: Real, texts: Callable[[], Texts]) -> None:
+    if texts is _shared_texts and not (DATA / "korquad").exists():
+        pytest.skip(f"the data is not in {DATA}")
     tokenizer = AutoTokenizer.from_pretrained(real.folder)
-    queries, documents = zip(*real.pairs, strict=True)
+    queries, documents = zip(*_pairs(texts()), strict=True)
     lengths = np.array([len(ids) for ids in tokenizer(list(queries), list(documents))["input_ids"]])
     assert lengths.min() == 5
     assert 1900 < lengths.max() < 2100

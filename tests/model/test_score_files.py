@@ -66,7 +66,7 @@ def test_each_line_comes_out_in_its_place_with_a_score_and_all_that_it_had(
 ) -> None:
     monkeypatch.setattr(files, "CHUNK_PAIRS", 3)
     monkeypatch.setattr(Reranker, "runs_ahead", runs_ahead)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": n, "query": f"{QUERY} {n // 2}", "document": text, "more": {"é": [n]}} for n, text in enumerate(TEXTS)
     ]
     (tmp_path / "in.jsonl").write_bytes(lines_of(rows))
@@ -123,7 +123,7 @@ def test_softmax_runs_over_consecutive_lines_of_the_same_query(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "CHUNK_PAIRS", 2)  # a chunk ends where the query changes, and not before
-    rows = [
+    rows: list[dict[str, Any]] = [
         *pairs("zero", "ln 2", "ln 5", query="a"),  # 1 : 2 : 5 of 8
         *pairs("ln 5", query="b"),
         *pairs("ln 2", "zero", query="a"),  # a list of its own: 2 : 1 of 3

@@ -1,4 +1,4 @@
-"""The driver of a job as a process of its own, to be killed. As a program: runs one job with a stand-in.
+"""The driver of a job as a process of its own, to be killed. As a program: runs one job with a stand-in, or a training.
 
 python -m tests.ray.driver '{"settings": {...}, "spec": {"log": ..., "pair_s": ...}}'
 """
@@ -33,6 +33,10 @@ class Driver:
     def of_job(cls, settings: dict[str, Any], spec: dict[str, Any], log: Path) -> Driver:
         job = json.dumps({"settings": settings, "spec": spec})
         return cls([sys.executable, "-m", "tests.ray.driver", job], log)
+
+    @classmethod
+    def of_training(cls, settings: dict[str, Any], log: Path) -> Driver:
+        return cls([sys.executable, "-m", "tests.ray.driver", json.dumps({"training": settings})], log)
 
     @property
     def said(self) -> str:
@@ -148,6 +152,12 @@ def _main() -> None:
     from tests.ray.stand_ins import LoggedSpec
 
     job = json.loads(sys.argv[1])
+    if "training" in job:
+        from crossrank.training.job import train
+        from crossrank.training.settings import TrainSettings
+
+        train(TrainSettings(**job["training"]))
+        return
     rerank(RerankSettings(**job["settings"]), LoggedSpec(**job["spec"]))
 
 

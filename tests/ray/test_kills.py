@@ -25,7 +25,7 @@ from tests.ray.stand_ins import DeadlySpec, LoggedSpec, pairs_started
 QUERIES, DEPTH = 240, 10
 """120 blocks of 2 queries, 20 pairs each."""
 PROBE_PAIRS = 16
-STARTS_S = 60.0
+STARTS_S = 180.0
 """What a driver may take until it has scored something; 7 s on two idle cores."""
 REPEATED_AT_MOST = 0.10
 

@@ -26,7 +26,7 @@ from tests.ray.stand_ins import LoggedSpec, pairs_started
 from tests.unit.stand_ins import OverlapSpec
 
 BUCKET = "ranking"
-STARTS_S = 60.0
+STARTS_S = 180.0
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from crossrank.settings import from_mapping
 
 
 def fault_file(model: str) -> Path:
-    """Where it is told: `raise`, `nan`, `memory`, `pause` (until told to go on), `hang` (for ever); no file, no fault."""
+    """Where it is told: `raise`, `nan`, `memory`, `pause` until told otherwise, `hang` for ever; no file, no fault."""
     return Path(f"{model}.fault")
 
 

@@ -95,6 +95,7 @@ class Head(Node):
             "RAY_SERVE_MAX_PER_REPLICA_RETRY_COUNT": "1",  # 3 otherwise, and each start takes its time
             "RAY_SERVE_HAPROXY_STATS_PORT": str(self._haproxy_statistics),
             "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
+            "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(free_port()),
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_USAGE_STATS_ENABLED": "0",

@@ -88,11 +88,14 @@ def scores_by_the_library(model: Path) -> Any:
 def test_a_file_of_serve_can_be_deployed_and_listens_on_loopback(file: Path) -> None:
     from ray.serve.schema import ServeDeploySchema
 
+    from crossrank.serving.on_ray.start import OURS_FIRST_S
+
     config = ServeDeploySchema.model_validate(yaml.safe_load(file.read_text()))
     assert config.http_options.host == "127.0.0.1"
     for application in config.applications:
         assert application.import_path == "crossrank.serving.on_ray.start:build"
-        from_mapping(ReplicaSettings, application.args, file.name)
+        settings = from_mapping(ReplicaSettings, application.args, file.name)
+        assert config.http_options.request_timeout_s == settings.max_timeout_s + OURS_FIRST_S
 
 
 def test_a_deployed_file_answers_with_the_scores_of_the_library(deployed: Deployed, versions: Path) -> None:

@@ -22,7 +22,7 @@ SMALL: Any = {"query": QUERY, "texts": ["Charging takes 4.5 hours.", "The warran
 NUM_TEXTS = 90
 """Of 50 words, half a second of work: too little to be split over both replicas."""
 LARGE: Any = SMALL | {"texts": [f"{n} " + "word " * 50 for n in range(NUM_TEXTS)], "timeout_ms": 60_000}
-LONGEST: Any = LARGE | {"texts": [f"{n} " + "word " * 50 for n in range(30 * NUM_TEXTS)]}
+LONGEST: Any = LARGE | {"texts": [f"{n} " + "word " * 50 for n in range(12 * NUM_TEXTS)]}
 ENDS_S = 1.0
 """What a killed replica had begun ends within this time."""
 
@@ -77,6 +77,7 @@ def slow(model: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slow]
 
 def test_clients_that_go_away_do_not_disturb_the_others_and_their_work_is_dropped(slow: Slow) -> None:
     num = 20
+    all_of_it = num * int(requests.post(slow.url, json=LARGE, timeout=60).headers["x-compute-tokens"])
     dropped, read = slow.counted('te_request_failure{err="dropped"}'), slow.counted("te_batch_next_tokens_sum")
 
     def go_away(_: int) -> None:
@@ -95,8 +96,7 @@ def test_clients_that_go_away_do_not_disturb_the_others_and_their_work_is_droppe
     # One that went before its body was there has nothing to be dropped.
     assert dropped + num / 2 <= slow.counted('te_request_failure{err="dropped"}') <= dropped + num
     spent = slow.counted("te_batch_next_tokens_sum") - read
-    all_of_it = num * NUM_TEXTS * 50
-    print(f"{len(asking.replies)} answers; {spent:.0f} tokens were read, {all_of_it} or more were asked for")
+    print(f"{len(asking.replies)} answers; {spent:.0f} tokens were read, of {all_of_it} nobody waited for, and theirs")
     assert spent < all_of_it / 2
 
 
@@ -135,11 +135,11 @@ def test_an_update_finishes_what_was_begun(slow: Slow) -> None:
     slow.wait_until_idle()
     with ThreadPoolExecutor(1) as client:
         longest = client.submit(requests.post, slow.url, json=LONGEST, timeout=90)
-        with Asking(slow.url, LARGE, num_clients=6, pause_s=0.0) as asking:
+        with Asking(slow.url, LARGE, num_clients=4, pause_s=0.0) as asking:
             began = time.monotonic()
             slow.deploy("second")
             took_s = time.monotonic() - began
-            asking.wait_for(12)
+            asking.wait_for(8)
         answer = longest.result()
     print(f"the new version after {took_s:.1f} s; {len(asking.replies)} requests, and one of {answer.elapsed}")
     assert set(asking.outcomes) == {"200"}, asking.refusals[:5]

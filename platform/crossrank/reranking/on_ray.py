@@ -203,6 +203,7 @@ def run_blocks(task: Task, numbers: list[int], pool_: Pool) -> Iterator[dict[str
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     # A block may take long on a slow machine, and its worker may have to convert the corpus before the first one.
     context.execution_no_progress_timeout_s = 24 * 3600
+    least, most = min(pool_.least, len(numbers)), min(pool_.most, len(numbers))
     blocks = ray.data.from_arrow([pa.table({"block": [number]}) for number in numbers])
     with warnings.catch_warnings():
         # Ray 2.60 has no other way to limit the retries than one that it calls deprecated.
@@ -211,7 +212,7 @@ def run_blocks(task: Task, numbers: list[int], pool_: Pool) -> Iterator[dict[str
             BlockWorker,
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(
-                min_size=pool_.least, max_size=pool_.most, initial_size=pool_.least, max_tasks_in_flight_per_actor=2
+                min_size=least, max_size=most, initial_size=least, max_tasks_in_flight_per_actor=2
             ),
             num_cpus=1,
             num_gpus=pool_.gpus or None,

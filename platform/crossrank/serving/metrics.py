@@ -7,6 +7,7 @@ with ``rr_`` and name the model, its revision and the replica; requests have the
 from __future__ import annotations
 
 import uuid
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -102,11 +103,11 @@ class Metrics:
         num, timing = len(answer.tokens_C), answer.timing
         whole = (timing.total_s, timing.tokenization_s, timing.queue_s, timing.inference_s)
         for of_request, of_pair, seconds in zip(self._request_seconds, self._pair_seconds, whole, strict=True):
-            of_request.observe(np.array([seconds]))
-            of_pair.observe(np.full(num, seconds))
+            of_request.observe(seconds)
+            of_pair.observe(seconds, num)
         self._pairs_scored.inc(num)
-        self._input_length.observe(answer.tokens_C)
-        self._scores.observe(1.0 / (1.0 + np.exp(-np.clip(answer.logits_C, -80, 80).astype(np.float64))))
+        self._input_length.observe_all(answer.tokens_C)
+        self._scores.observe_all(1.0 / (1.0 + np.exp(-np.clip(answer.logits_C, -80, 80).astype(np.float64))))
         labels = (dialect, urgency(priority))
         self._documents.labels(*labels).inc(num)
         self._cut_documents.labels(*labels).inc(answer.num_cut)
@@ -191,7 +192,12 @@ class Bulk:
         self._sum = 0.0
         registry.register(self)
 
-    def observe(self, value_N: NDArray[Any]) -> None:
+    def observe(self, value: float, times: int = 1) -> None:
+        """Count a value, so many times."""
+        self._counts[bisect_left(self._bounds, value)] += times
+        self._sum += value * times
+
+    def observe_all(self, value_N: NDArray[Any]) -> None:
         """Count values."""
         self._counts += np.bincount(np.searchsorted(self._bounds, value_N), minlength=len(self._counts))
         self._sum += float(value_N.sum())

@@ -4,8 +4,9 @@
                                             complete.json
     OUTPUT/_checkpoint/validation-500.json  what was measured of it
 
-`complete.json` names every file with its size and comes last: a checkpoint without it, or with a file of another size,
-is none. Rank 0 writes to this machine's disk while training waits, and a thread brings it to its place meanwhile.
+`complete.json` names every file with its size, has an id of its own, and comes last: a checkpoint without it, or with
+a file of another size, is none. Rank 0 writes to this machine's disk while training waits, and a thread brings it to
+its place meanwhile.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import uuid
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from crossrank import storage
-from crossrank.errors import CrossrankError, InputError, OutputError, StorageError
+from crossrank.errors import InputError, OutputError, StorageError
 from crossrank.once import made_once
 from crossrank.progress import say
 
@@ -67,7 +71,7 @@ class Checkpoints:
             raise _full(self.uri(step), error) from error
         try:
             write(local)
-        except (OSError, RuntimeError) as error:  # torch tells a full disk as a RuntimeError
+        except (OSError, RuntimeError, SafetensorError) as error:  # torch tells a full disk as a RuntimeError
             shutil.rmtree(local, ignore_errors=True)
             raise _full(self.uri(step), error) from error
         self._sending = self._thread.submit(self._send, step, local, set(kept), then)
@@ -93,27 +97,37 @@ class Checkpoints:
 
         Raises:
             InputError: a file of it is missing or has another size.
+            StorageError: the object store cannot be reached.
         """
         uri = self.uri(step)
-        sizes = json.loads(storage.read_bytes(storage.join(uri, COMPLETE)))
+        complete = json.loads(storage.read_bytes(storage.join(uri, COMPLETE)))
+        sizes = complete["files"]
         if not storage.is_s3(uri):
             folder = Path(storage.absolute(uri))
-        else:
-            folder = storage.cache_folder() / "checkpoints" / storage.hash_bytes(json.dumps([uri, sizes]).encode())
-            made_once(folder, lambda new: _download(uri, list(sizes), new))
-        for name, num_bytes in sizes.items():
-            found = (folder / name).stat().st_size if (folder / name).exists() else None
-            if found != num_bytes:
-                raise InputError(f"{uri}/{name} has {found} bytes, and was written with {num_bytes}")
+            _check_sizes(uri, folder, sizes)
+            return folder
+        # The id is in the key: another run's checkpoint of this step has the same place and mostly the same sizes.
+        key = storage.hash_bytes(json.dumps([uri, complete]).encode())
+        folder = storage.cache_folder() / "checkpoints" / key
+        made_once(folder, lambda new: _download(uri, sizes, new))
         return folder
 
     def newest_readable(self, read: Callable[[Path], Any]) -> tuple[int, Any] | None:
-        """The newest checkpoint that `read` can read, with what it gave; those it cannot are said and passed over."""
-        for step in reversed(self.steps()):
+        """The newest checkpoint that `read` can read, with what it gave; those it cannot are said and passed over.
+
+        Raises:
+            StorageError, OutputError: the object store cannot be reached, or this machine cannot keep what it gives:
+                the checkpoint may well be good.
+        """
+        steps = self.steps()
+        for place in reversed(range(len(steps))):
             try:
-                return step, read(self.fetch(step))
-            except (CrossrankError, OSError, RuntimeError, ValueError, KeyError) as error:
-                say(f"the checkpoint {self.uri(step)} cannot be read ({error}); going back to the one before")
+                return steps[place], read(self.fetch(steps[place]))
+            except (StorageError, OutputError):
+                raise
+            except Exception as error:  # a damaged file makes every library raise something of its own
+                then = "going back to the one before" if place else "there is none before it, so training starts anew"
+                say(f"the checkpoint {self.uri(steps[place])} cannot be read ({_one_line(error)}); {then}")
         return None
 
     def write_note(self, name: str, content: dict[str, Any]) -> None:
@@ -144,13 +158,14 @@ class Checkpoints:
         uri = self.uri(step)
         try:
             sizes = {file.name: file.stat().st_size for file in sorted(local.iterdir())}
+            complete = json.dumps({"id": uuid.uuid4().hex, "files": sizes})
+            self._delete(step)  # of an earlier try that was not whole, or could not be read
             if storage.is_s3(uri):
                 for name in sizes:
                     _upload(local / name, storage.join(uri, name))
-                storage.write_bytes(storage.join(uri, COMPLETE), json.dumps(sizes).encode())
+                storage.write_bytes(storage.join(uri, COMPLETE), complete.encode())
             else:
-                (local / COMPLETE).write_text(json.dumps(sizes))
-                storage.delete(uri)  # of an earlier try that was not whole
+                (local / COMPLETE).write_text(complete)
                 local.rename(storage.absolute(uri))
         except OSError as error:
             raise _full(uri, error) from error
@@ -162,17 +177,32 @@ class Checkpoints:
     def _delete_old(self, kept: set[int]) -> None:
         for step in self.steps()[: -self._num_kept]:
             if step not in kept:
-                # The marker first: a kill in the middle leaves no checkpoint that looks whole.
-                storage.delete(storage.join(self.uri(step), COMPLETE))
-                storage.delete(self.uri(step))
+                self._delete(step)
+
+    def _delete(self, step: int) -> None:
+        # The marker first: a kill in the middle leaves no checkpoint that looks whole.
+        storage.delete(storage.join(self.uri(step), COMPLETE))
+        storage.delete(self.uri(step))
 
 
 def _full(uri: str, error: Exception) -> OutputError:
-    text = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+    text = getattr(error, "strerror", None) or _one_line(error)
     return OutputError(
         f"the checkpoint {uri} cannot be written ({text}); earlier ones are intact: make room, and run the same "
         f"command again"
     )
+
+
+def _one_line(error: Exception) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:200]
+
+
+def _check_sizes(uri: str, folder: Path, sizes: dict[str, int]) -> None:
+    for name, num_bytes in sizes.items():
+        found = (folder / name).stat().st_size if (folder / name).exists() else None
+        if found != num_bytes:
+            told = "is missing" if found is None else f"has {found:,} bytes"
+            raise InputError(f"{uri}/{name} {told}, and was written with {num_bytes:,}")
 
 
 def _upload(file: Path, uri: str) -> None:
@@ -180,13 +210,11 @@ def _upload(file: Path, uri: str) -> None:
         shutil.copyfileobj(source, target, 1 << 22)
 
 
-def _download(uri: str, names: list[str], folder: Path) -> None:
-    for name in names:
-        try:
-            with (
-                storage.open_input(storage.join(uri, name), decompress=False) as source,
-                open(folder / name, "wb") as target,
-            ):
-                shutil.copyfileobj(source, target, 1 << 22)
-        except StorageError as error:
-            raise InputError(str(error)) from error
+def _download(uri: str, sizes: dict[str, int], folder: Path) -> None:
+    for name in sizes:
+        with (
+            storage.open_input(storage.join(uri, name), decompress=False) as source,
+            open(folder / name, "wb") as target,
+        ):
+            shutil.copyfileobj(source, target, 1 << 22)
+    _check_sizes(uri, folder, sizes)

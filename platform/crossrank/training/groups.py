@@ -29,7 +29,7 @@ from crossrank.formats.group_files import fingerprint_of_groups, read_group_file
 from crossrank.once import made_once
 from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text
 
-LAYOUT = "1"
+LAYOUT = "2"
 """Changes when the files of a store change, so that an old cache is not read as a new one."""
 
 Use = Literal["train", "validate"]
@@ -42,8 +42,8 @@ class GroupSource:
     uri: str
     fingerprint: str
     use: Use
-    """``train`` keeps judged documents and groups with both kinds; ``validate`` keeps all candidates of a group
-    that has a positive."""
+    """``train`` keeps judged documents and groups with both kinds; ``validate`` keeps unjudged ones too, and groups
+    that have a positive. Documents that a filter flagged are in neither."""
     corpus: CorpusSource | None = None
     """Where documents without text are looked up."""
     needs_teacher: bool = False
@@ -51,6 +51,13 @@ class GroupSource:
     high: float = 1.0
     """The groups whose query id falls, by its hash, at or above `low` and below `high` of the whole."""
     limit: int | None = None
+
+    def takes(self, query_id: str | None) -> bool:
+        """Whether a group is of this part. Of a line without an id the last part tells, so that it is told once."""
+        if query_id is None:
+            return self.high == 1
+        share = (hash_id(query_id) >> 11) / (1 << 53)  # exact in a float, and so below 1 for every id
+        return self.low <= share < self.high
 
     @property
     def key(self) -> str:
@@ -149,15 +156,29 @@ def _convert(folder: Path, source: GroupSource, corpus: TextStore | None) -> Non
     counts = Counter(str(row.reason) for row in own.rejected())
     kept_G = own.usable(np.array(arrays.queries, dtype=np.int64)) == Usable.YES
     if not kept_G.any():
-        told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items())) or "it is empty"
-        raise InputError(
-            f"{source.uri} holds no group that can be used to {source.use} ({told}); a group has a document labelled "
-            f"above 0{' and one labelled 0' if source.use == 'train' else ''}"
-            f"{', each with a teacher_score' if source.needs_teacher else ''}"
-        )
+        raise _nothing_usable(source, counts, arrays.num_of_others)
     if fingerprint_of_groups(source.uri) != source.fingerprint:
         raise InputError(f"{source.uri} changed while it was read; leave it unchanged and run the same command again")
     arrays.save(folder, kept_G)
+
+
+def _nothing_usable(source: GroupSource, counts: Counter[str], num_of_others: int) -> InputError:
+    if num_of_others and not counts:
+        part, way_out = (
+            ("to train on", "lower it")
+            if source.use == "train"
+            else ("for validation", "raise it, or give --eval-groups")
+        )
+        return InputError(
+            f"--eval-fraction leaves none of the {num_of_others:,} groups of {source.uri} {part}; {way_out}"
+        )
+    told = [f"{count:,} {reason}" for reason, count in sorted(counts.items())]
+    told += [f"{num_of_others:,} on the other side of --eval-fraction"] if num_of_others else []
+    return InputError(
+        f"{source.uri} holds no group that can be used to {source.use} ({', '.join(told) or 'it is empty'}); a group "
+        f"has a document labelled above 0{' and one labelled 0' if source.use == 'train' else ''}"
+        f"{', each with a teacher_score' if source.needs_teacher else ''}"
+    )
 
 
 class _Arrays:
@@ -170,6 +191,8 @@ class _Arrays:
         self.teachers = array("f")
         self.queries = array("q")
         self.ranked = array("b")
+        self.num_of_others = 0
+        """Groups that are not of this part."""
 
     def save(self, folder: Path, kept_G: NDArray[np.bool_]) -> None:
         """Without the groups that turned out to be duplicates."""
@@ -186,9 +209,15 @@ class _Arrays:
 
 def _texts(source: GroupSource, corpus: TextStore | None, arrays: _Arrays, reject: Reject) -> Iterator[SourceRow]:
     """The texts that a store of its own has to hold: for each usable group its query, then its documents with text."""
+
+    def reject_of_part(rejected: Rejected) -> None:
+        if source.takes(rejected.record_id):
+            reject(rejected)
+
     row = 0
-    for file, line, group in islice(read_group_files(source.uri, reject), source.limit):
-        if not source.low <= hash_id(group.query_id) / 2**64 < source.high:
+    for file, line, group in islice(read_group_files(source.uri, reject_of_part), source.limit):
+        if not source.takes(group.query_id):
+            arrays.num_of_others += 1
             continue
         read = _Reading(source, corpus, file, line, group, reject)
         if not read.is_usable():
@@ -228,7 +257,7 @@ class _Reading:
         """Fills `kept`; sets the group aside, with its reason, where it cannot be used."""
         if not self._group.query.strip():
             return self._set_aside(Reason.EMPTY_QUERY, "the query is empty or white space")
-        wanted = [doc for doc in self._group.docs if not doc.flags and (self._is_judged(doc))]
+        wanted = self._each_once([doc for doc in self._group.docs if not doc.flags and self._is_judged(doc)])
         corpus_rows = self._corpus.rows([doc.doc_id for doc in wanted]).tolist() if self._corpus else []
         for place, doc in enumerate(wanted):
             if doc.text is None and self._corpus is None:
@@ -240,6 +269,15 @@ class _Reading:
             if not self._is_missing(doc, corpus_row):
                 self.kept.append((doc, corpus_row))
         return self._makes_a_group()
+
+    def _each_once(self, docs: list[Candidate]) -> list[Candidate]:
+        """Of documents that stand twice the first: it would be its own negative, or be found twice."""
+        first: dict[str, Candidate] = {}
+        for doc in docs:
+            if first.setdefault(doc.doc_id, doc) is not doc:
+                detail = f"document {doc.doc_id} stands twice in the group; the first is kept"
+                self._set_aside(Reason.DUPLICATE_ID, detail)
+        return list(first.values())
 
     def _is_judged(self, doc: Candidate) -> bool:
         return self._source.use == "validate" or doc.label is not None

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from crossrank.errors import JobFailed
 
 UNIFORM_SHARE = 0.99
-"""A mean loss at this part of ln(group size), or above, has learnt nothing."""
+"""A mean loss at this part of ln(group size), or above, has learnt nothing, unless it falls."""
+FALLING_SHARE = 0.98
+"""A loss falls where its later half is at this part of its earlier half, or below: a head with large weights may begin
+far above ln(group size)."""
 EQUAL_SPREAD = 1e-4
 """Scores of a group that lie closer than this are equal."""
 
@@ -26,6 +29,7 @@ class Seen:
     """Figures of one step, over all ranks."""
 
     step: int
+    """Counted from 0; messages count from 1."""
     loss: float
     """Mean of the group cross-entropy over the groups of the step."""
     uniform: float
@@ -64,14 +68,14 @@ class Guards:
             return
         if self._equal_steps >= self._patience:
             raise Stop(
-                f"collapsed: at step {seen.step} the scores of every group had been equal for {self._equal_steps} "
+                f"collapsed: at step {seen.step + 1} the scores of every group had been equal for {self._equal_steps} "
                 f"steps; lower learning_rate, or start from another base"
             )
-        if len(self._losses) == self._patience and self.loss_share() >= UNIFORM_SHARE:
+        if len(self._losses) == self._patience and self.loss_share() >= UNIFORM_SHARE and not self._falls():
             raise Stop(
-                f"collapsed: over the {self._patience} steps up to {seen.step} the loss was {self.loss_share():.3f} of "
-                f"that of a model that cannot tell documents apart (ln of the group size); change learning_rate, "
-                f"look at the labels, or raise collapse_patience if it is only slow"
+                f"collapsed: over the {self._patience} steps up to {seen.step + 1} the loss was "
+                f"{self.loss_share():.3f} of that of a model that cannot tell documents apart (ln of the group size); "
+                f"change learning_rate, look at the labels, or raise collapse_patience if it is only slow"
             )
 
     def loss_share(self) -> float:
@@ -79,13 +83,18 @@ class Guards:
         uniform = sum(uniform for _, uniform in self._losses)
         return sum(loss for loss, _ in self._losses) / uniform if uniform else math.nan
 
+    def _falls(self) -> bool:
+        losses = [loss for loss, _ in self._losses]
+        half = len(losses) // 2
+        return half > 0 and sum(losses[-half:]) <= FALLING_SHARE * sum(losses[:half])
+
     def _skip(self, step: int) -> None:
         self.skipped += 1
         self._in_a_row += 1
         if self._in_a_row > self._max_skipped:
             raise Stop(
-                f"step {step} is the {self._in_a_row}th in a row whose gradient is no number, over max_skipped_steps "
-                f"({self._max_skipped}); lower learning_rate, or use --precision bf16 or fp32"
+                f"step {step + 1} is number {self._in_a_row} in a row whose gradient is no number, over "
+                f"max_skipped_steps ({self._max_skipped}); lower learning_rate, or use --precision bf16 or fp32"
             )
 
     def state(self) -> dict[str, object]:
@@ -104,4 +113,5 @@ class Guards:
             int(state[name])  # type: ignore[call-overload]
             for name in ("skipped", "in_a_row", "equal_steps")
         )
+        self._losses.clear()
         self._losses.extend((loss, uniform) for loss, uniform in kept)

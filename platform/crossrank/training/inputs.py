@@ -8,7 +8,8 @@ from typing import Any
 from crossrank import storage
 from crossrank.corpus.source import CorpusSource
 from crossrank.errors import InputError, SettingsError
-from crossrank.formats.group_files import fingerprint_of_groups
+from crossrank.formats.group_files import GROUP_FILES, fingerprint_of_groups
+from crossrank.formats.sources import files_of
 from crossrank.training.groups import GroupSource, GroupStore
 from crossrank.training.settings import TrainSettings
 
@@ -50,7 +51,7 @@ def inputs_of(settings: TrainSettings) -> Inputs:
     """Find the inputs and take their fingerprints.
 
     Raises:
-        InputError: something is not there.
+        InputError: something is not there, or is both trained and validated on.
         SettingsError: columns of a corpus that is not given.
     """
     corpus = _corpus(settings)
@@ -72,14 +73,16 @@ def inputs_of(settings: TrainSettings) -> Inputs:
     if settings.eval_groups is not None:
         uri = storage.absolute(settings.eval_groups)
         fingerprints["eval_groups"] = fingerprint_of_groups(uri)
+        shared = sorted({*files_of(groups, GROUP_FILES)} & {*files_of(uri, GROUP_FILES)})
+        if shared or fingerprints["eval_groups"] == fingerprints["groups"]:
+            what = f"{shared[0]}, which --groups has too" if shared else "what --groups holds"
+            raise InputError(
+                f"--eval-groups {settings.eval_groups} holds {what}, so it would be measured on what it was trained "
+                f"on; give other groups, or --eval-fraction 0.02"
+            )
         validate = GroupSource(uri, fingerprints["eval_groups"], "validate", corpus)
     elif held_out:
         validate = GroupSource(groups, fingerprints["groups"], "validate", corpus, high=held_out, limit=settings.limit)
-    if fingerprints.get("eval_groups") == fingerprints["groups"]:
-        raise InputError(
-            f"--eval-groups {settings.eval_groups} holds what --groups holds, so it would be measured on what it was "
-            f"trained on; give other groups, or --eval-fraction 0.02"
-        )
     return Inputs(train, validate, fingerprints)
 
 

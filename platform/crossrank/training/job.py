@@ -58,9 +58,12 @@ def train(settings: TrainSettings) -> dict[str, Any]:
     if before is not None and not settings.overwrite:
         refuse_other_settings(output, before["identity"], identity)
     if before is not None and before["state"] == "finished" and not settings.overwrite and not settings.dry_run:
-        say(f"{output} is finished: step {before['chosen_step']:,} of {before['steps']:,}; nothing to do")
-        result.push(settings, output, before)
-        return before
+        missing = [name for name in before["files"] if not storage.exists(storage.join(output, name))]
+        if not missing:
+            say(f"{output} is finished: step {before['chosen_step']:,} of {before['steps']:,}; nothing to do")
+            result.push(settings, output, before)
+            return before
+        say(f"{output} was finished, and {missing[0]} is gone: making it again from the checkpoints")
     if not has_head(config):
         say(f"{settings.base} is an encoder without a head: it gets a fresh one of one logit")
     manifest = {
@@ -125,7 +128,8 @@ def _run(
         with Waiting("measuring what there is without training"):
             baselines = _baselines(validator, task.base, read.validate.all_ranked if read.validate else False)
         telling.baselines(baselines)
-    ended = train_on(task, validation, pool, settings.max_failures, telling.row)
+    with telling:
+        ended = train_on(task, validation, pool, settings.max_failures, telling.row)
     return result.finish(settings, task, read, ended, baselines, manifest)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
+from safetensors import safe_open
 
 from crossrank.errors import CrossrankError
 from crossrank.scoring.loading import find_model
@@ -32,8 +33,8 @@ from crossrank.training.world import World
 
 STATE = "training.pt"
 HISTORY = "history.json"
-ROW_EVERY_S = 2.0
-"""A row of the history covers the steps of so many seconds, and at least one."""
+HISTORY_ROWS = 1000
+"""Rows of training that the history of a run has at most, beside those that a checkpoint cuts short."""
 
 Row = dict[str, Any]
 Result = TypeVar("Result")
@@ -140,6 +141,7 @@ class _Rank:
         self._guards = Guards(settings.collapse_patience, settings.max_skipped_steps)
         self._history: list[Row] = []
         self._open = _OpenRow()
+        self._steps_per_row = -(-task.sizes.num_steps // HISTORY_ROWS)
 
     def to_the_end(self) -> Ended:
         start = self._restore()
@@ -259,7 +261,7 @@ class _Rank:
 
     def _note(self, figures: StepFigures) -> None:
         self._open.add(figures)
-        if time.monotonic() - self._open.since >= ROW_EVERY_S:
+        if self._open.num_steps >= self._steps_per_row:
             self._close_row()
 
     def _close_row(self) -> None:
@@ -273,16 +275,20 @@ class _OpenRow:
     """Steps that make one row of the history together."""
 
     def __init__(self) -> None:
-        self.since = time.monotonic()
+        self._since = time.monotonic()
         self._steps: list[StepFigures] = []
+
+    @property
+    def num_steps(self) -> int:
+        return len(self._steps)
 
     def add(self, figures: StepFigures) -> None:
         self._steps.append(figures)
 
     def close(self) -> Row | None:
         """The row; None where there was no step since the last."""
-        steps, seconds = self._steps, time.monotonic() - self.since
-        self._steps, self.since = [], time.monotonic()
+        steps, seconds = self._steps, time.monotonic() - self._since
+        self._steps, self._since = [], time.monotonic()
         if not steps:
             return None
         groups = sum(figures.groups for figures in steps)
@@ -314,4 +320,7 @@ class _OpenRow:
 def _readable(folder: Path) -> bool:
     torch.load(folder / STATE, map_location="cpu", weights_only=True, mmap=True)
     json.loads((folder / HISTORY).read_text())
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, "pt") as weights:
+            weights.keys()
     return True

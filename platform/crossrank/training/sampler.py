@@ -44,7 +44,9 @@ class Sampler:
 
 @lru_cache(maxsize=2)  # the step that is trained and the one that is made ready may lie in two epochs
 def _order(num_groups: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    return np.random.Generator(np.random.PCG64([seed, epoch])).permutation(num_groups)
+    order = np.random.Generator(np.random.PCG64([seed, epoch])).permutation(num_groups)
+    order.flags.writeable = False  # it is shared by all who ask
+    return order
 
 
 def documents_of(

@@ -125,6 +125,8 @@ class TrainSettings(JobSettings):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise SettingsError(f"{name} is {value}; use a number above 0")
+        if self.seed >= 1 << 63:
+            raise SettingsError(f"seed is {self.seed}; use a number below 2^63")
         if not 0 <= self.warmup_ratio < 1:
             raise SettingsError(f"warmup_ratio is {self.warmup_ratio}; use a part from 0 to below 1")
         if self.dropout is not None and not 0 <= self.dropout < 1:

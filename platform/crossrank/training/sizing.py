@@ -18,6 +18,8 @@ GPU_SHARE = 0.5
 """Part of the GPU's memory that activations may take, beside weights, gradients and the optimiser's two moments."""
 ACTIVATIONS_PER_LAYER = 34
 """Numbers of the hidden size that a layer keeps for its gradient. Source: Korthikanti et al., arXiv 2205.05198, 4.1."""
+LARGE = (24, 1024)
+"""Layers and hidden size of a large encoder: what is assumed of a configuration with other names than usual."""
 NUM_CHECKPOINTS = 10
 
 
@@ -62,7 +64,8 @@ def _budget(settings: TrainSettings, config: Any, gpu_bytes: int | None) -> Chos
         return Chosen(settings.micro_batch_tokens, "as given")
     if gpu_bytes is None:
         return Chosen(max(CPU_TOKENS, settings.max_length), "CPU: activations that fit the caches, at least one group")
-    layers, hidden = config["num_hidden_layers"], config["hidden_size"]
+    layers = next((config[name] for name in ("num_hidden_layers", "n_layers") if name in config), LARGE[0])
+    hidden = next((config[name] for name in ("hidden_size", "dim") if name in config), LARGE[1])
     kept = 2 if settings.gradient_checkpointing else ACTIVATIONS_PER_LAYER
     bytes_per_token = layers * hidden * kept * 4
     tokens = int(gpu_bytes * GPU_SHARE / bytes_per_token)

@@ -16,6 +16,7 @@ from crossrank import storage
 from crossrank.batching import Cost, cut
 from crossrank.corpus.store import TextStore
 from crossrank.corpus.tokens import TokenStore, open_tokens
+from crossrank.errors import UnitOverBudget
 from crossrank.scoring.encoding import EncodedPairs, PromptEncoder, SpliceEncoder
 from crossrank.scoring.scored import EncodedText
 from crossrank.training.groups import GroupStore
@@ -39,7 +40,7 @@ class MicroBatch:
     teachers_P: NDArray[np.float32]
     """NaN where a document has none."""
     truncated: int
-    """Pairs that were cut to the window."""
+    """Pairs of which query or document was cut."""
 
     @property
     def tokens(self) -> int:
@@ -118,15 +119,21 @@ class Batcher:
             UnitOverBudget: a group alone is over the budget.
         """
         chosen = self.sampler.groups(step).tolist()
-        pairs, sizes_U, labels, teachers = self._pairs(chosen, self.sampler.epoch(step))
+        pairs, is_cut_P, sizes_U, labels, teachers = self._pairs(chosen, self.sampler.epoch(step))
         ends_U = np.cumsum(sizes_U)
         starts_U = ends_U - sizes_U
         lengths_P = pairs.lengths_P
         over_pairs = np.add if self._cost == "packed" else np.maximum
         lengths_U = over_pairs.reduceat(lengths_P.astype(np.int64), starts_U)
-        budget = self._budget
-        if self._stretches:
-            budget = max(budget, int((lengths_U if self._cost == "packed" else lengths_U * sizes_U).max()))
+        costs_U = lengths_U if self._cost == "packed" else lengths_U * sizes_U
+        costliest = int(costs_U.argmax())
+        if costs_U[costliest] > self._budget and not self._stretches:
+            [query_id] = self._groups.query_ids([chosen[costliest]])
+            raise UnitOverBudget(
+                f"the group of query {query_id} takes {costs_U[costliest]:,} tokens, over micro_batch_tokens "
+                f"({self._budget:,}); raise it, or lower train_group_size or --max-length"
+            )
+        budget = max(self._budget, int(costs_U[costliest]))
         batches = []
         for number, units in enumerate(cut(lengths_U, budget, self._cost, "group", rows_U=sizes_U)):
             # Neighbours in length first: a packed batch attends a run of equal lengths at once.
@@ -139,14 +146,14 @@ class Batcher:
                     sizes_U[units].tolist(),
                     labels[taken],
                     teachers[taken],
-                    int((pairs.truncated_P[taken] > 0).sum()),
+                    int(is_cut_P[taken].sum()),
                 )
             )
         return batches
 
     def _pairs(
         self, chosen: list[int], epoch: int
-    ) -> tuple[EncodedPairs, NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+    ) -> tuple[EncodedPairs, NDArray[np.bool_], NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
         rows, labels, teachers, sizes = [], [], [], []
         hashes = self._groups.hashes(chosen)
         for group, group_hash in zip(chosen, hashes, strict=True):
@@ -161,4 +168,6 @@ class Batcher:
         sizes_U = np.array(sizes, dtype=np.int64)
         query_P = np.repeat(np.arange(len(chosen)), sizes_U)
         pairs = self._encoder.pairs(queries, documents_, query_P, np.arange(len(documents_)))
-        return pairs, sizes_U, np.concatenate(labels), np.concatenate(teachers)
+        is_cut_U = np.array([query.overflow > 0 for query in queries])
+        is_cut_P = (pairs.truncated_P > 0) | is_cut_U[query_P]
+        return pairs, is_cut_P, sizes_U, np.concatenate(labels), np.concatenate(teachers)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from types import TracebackType
 from typing import Any
 
 from crossrank.cluster.pool import Pool
-from crossrank.progress import LINE_EVERY_S, say
+from crossrank.progress import Progress, say
 from crossrank.training.inputs import Read
 from crossrank.training.sizing import Sizes
 
@@ -13,15 +14,15 @@ IDLE_WARNING = "a step has fewer micro-batches than there are workers, so some w
 
 
 class Telling:
-    """Says rows of the history as they come."""
+    """Says rows of the history as they come. Training goes on inside its ``with`` block."""
 
     def __init__(self, sizes: Sizes, read: Read, pool: Pool) -> None:
         self._sizes = sizes
         self._read = read
         self._pool = pool
-        self._last_step = 0
-        self._last_time = float("-inf")
+        self._done: int | None = None
         self._told_idle = False
+        self._progress = Progress("steps", sizes.num_steps)
 
     def begin(self) -> None:
         """The size of the run."""
@@ -43,33 +44,37 @@ class Telling:
         if "no reranker" not in rows:
             say("no row without a reranker: the held-out groups do not say the initial rank of their documents")
 
+    def __enter__(self) -> Telling:
+        self._progress.__enter__()
+        self._progress.advance(0, "workers are starting")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.__exit__(kind, error, trace)
+
     def row(self, row: dict[str, Any]) -> None:
-        """A row of the history: of every validation, and of training every few seconds."""
+        """A row of the history."""
         if "validation" in row:
             say(f"step {row['step']:,}: {_told(row['validation'])}")
             return
-        if row["step"] <= self._last_step:
-            say(f"a worker died; going on from step {row['step'] - row['steps']:,}")
-        self._last_step = row["step"]
+        began = row["step"] - row["steps"]
+        if self._done is not None and began < self._done:
+            say(f"a worker died; going on from step {began:,}")
+        elif self._done is None and began:
+            say(f"{began:,} steps were done before")
         if row["busy_ranks"] < self._pool.least and not self._told_idle:
             self._told_idle = True
             say(IDLE_WARNING)
-        if row["time"] - self._last_time >= LINE_EVERY_S or row["step"] == self._sizes.num_steps:
-            self._last_time = row["time"]
-            say(self._line(row))
+        self._progress.advance(row["step"] - (self._done or 0), _detail(row))
+        self._done = row["step"]
 
-    def _line(self, row: dict[str, Any]) -> str:
-        share = 100 * row["step"] / self._sizes.num_steps
-        loss = "no number" if row["loss"] is None else f"{row['loss']:.4f}"
-        parts = [
-            f"step {row['step']:,} of {self._sizes.num_steps:,} ({share:.0f} %)",
-            f"loss {loss}",
-            f"{row['groups_per_second']:,.1f} groups/s",
-            f"rate {row['learning_rate']:.2e}",
-        ]
-        if row["skipped"]:
-            parts.append(f"{row['skipped']} skipped")
-        return ", ".join(parts)
+
+def _detail(row: dict[str, Any]) -> str:
+    loss = "no number" if row["loss"] is None else f"{row['loss']:.4f}"
+    skipped = f", {row['skipped']} skipped" if row["skipped"] else ""
+    return f"loss {loss}, {row['groups_per_second']:,.1f} groups/s{skipped}"
 
 
 def _told(means: dict[str, float]) -> str:

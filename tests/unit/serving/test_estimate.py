@@ -6,13 +6,18 @@ part of what it costs.
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from crossrank.serving.ask import Ask, Cutting
 from crossrank.serving.estimate import Window, estimated_tokens_C
+from crossrank.serving.fan_out import estimate
+from crossrank.serving.service import Service
 
 WINDOW = Window(max_length=512, special_tokens=3, max_query_tokens=256)
 
@@ -76,3 +81,18 @@ def test_no_pair_is_thought_to_be_more_than_the_window(
 ) -> None:
     found = estimated(*documents, of=query, ratio=ratio, instruction=instruction, max_tokens_per_document=limit)
     assert all(3 <= tokens <= 512 for tokens in found)
+
+
+def test_a_request_is_split_by_the_same_estimate_over_the_measured_speed() -> None:
+    class Measured:
+        """A service of so many tokens a second, whose documents are thought to have 40 and 20."""
+
+        def __init__(self, tokens_per_second: float) -> None:
+            self.engine = SimpleNamespace(tokens_per_second=tokens_per_second)
+
+        def estimated_tokens_C(self, ask: Ask) -> NDArray[np.float64]:
+            return np.array([40.0, 20.0])
+
+    ask = Ask(queries=("q",), documents=("a", "b"))
+    assert estimate(cast(Service, Measured(10.0)))(ask).tolist() == [4.0, 2.0]
+    assert estimate(cast(Service, Measured(0.0)))(ask).tolist() == [0.0, 0.0]

@@ -21,14 +21,14 @@ from crossrank.serving.faults import Fault
 from crossrank.serving.keys import Keys
 from crossrank.serving.metrics import Metrics
 from crossrank.serving.on_ray.deadline import EarlierDeadline
-from crossrank.serving.on_ray.siblings import SiblingReplicas, own_name
+from crossrank.serving.on_ray.siblings import SiblingReplicas, own_name, told_by_all
 from crossrank.serving.quotas import Quotas
 from crossrank.serving.service import Deadlines, Service
 
 Result = TypeVar("Result")
 
-METRICS_S = 5.0
-"""Seconds that other replicas have to tell their series."""
+METRICS_S = 2.0
+"""Seconds that other replicas have to tell their series; whoever hangs is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ class RerankReplica:
             max_body_bytes=task.max_body_bytes,
             metrics=metrics,
             metrics_of_all=self._metrics_of_all,
+            share=self._share,
             quotas=Quotas(task.tokens_per_key) if task.tokens_per_key else None,
         )
         if task.max_replicas > 1:
@@ -98,6 +99,10 @@ class RerankReplica:
         """The series of this replica, for the one that was asked for those of all."""
         return metrics_text(self._site)
 
+    async def remember(self, memory: str) -> None:
+        """What another replica has exposed of the series of all."""
+        self._site.all_replicas.remember(memory)
+
     async def name(self) -> str:
         """What the other replicas call this one."""
         return own_name()
@@ -120,9 +125,15 @@ class RerankReplica:
         self._service.stop()
 
     async def _metrics_of_all(self) -> list[str]:
-        context = serve.get_replica_context()
-        handle = serve.get_deployment_handle(context.deployment, context.app_name)
-        return list(await handle.broadcast("metrics_text").results_async(timeout_s=METRICS_S))
+        return await told_by_all(_all_replicas(), "metrics_text", timeout_s=METRICS_S)
+
+    async def _share(self, memory: str) -> None:
+        await told_by_all(_all_replicas(), "remember", memory, timeout_s=METRICS_S)
+
+
+def _all_replicas() -> Any:
+    context = serve.get_replica_context()
+    return serve.get_deployment_handle(context.deployment, context.app_name)
 
 
 def _in_thread_of_its_own(act: Callable[[], Result]) -> Result:

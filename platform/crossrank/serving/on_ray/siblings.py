@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from ray import serve
 from ray.exceptions import RayError, RayTaskError
@@ -79,12 +80,27 @@ class SiblingReplicas:
         return told
 
     async def _ask_names(self) -> None:
-        try:
-            told = await self._handle.broadcast("name").results_async(timeout_s=TELL_S, return_exceptions=True)
-        except (RayError, RayServeException, TimeoutError):
-            told = []
+        told = await told_by_all(self._handle, "name", timeout_s=TELL_S)
         self._names = sorted(name for name in told if isinstance(name, str) and name != own_name())
         self._asked = time.monotonic()
+
+
+async def told_by_all(handle: Any, method: str, *arguments: Any, timeout_s: float) -> list[Any]:
+    """What the replicas say, of those that say it in time: one that dies or hangs is left out.
+
+    Ray's own `results_async` gives all that was said, or nothing where one hangs.
+    """
+    try:
+        replies = await asyncio.wait_for(handle.broadcast(method, *arguments)._fetch_replica_results_async(), timeout_s)
+    except (RayError, RayServeException, TimeoutError):
+        return []
+    asking = [asyncio.ensure_future(reply.get_async()) for reply in replies]
+    if not asking:
+        return []
+    done, late = await asyncio.wait(asking, timeout=timeout_s)
+    for each in late:
+        each.cancel()
+    return [each.result() for each in done if not each.cancelled() and each.exception() is None]
 
 
 def own_name() -> str:

@@ -37,14 +37,17 @@ APPLICATION = "rerank"
 MAX_ONGOING_REQUESTS = 50_000
 """Requests inside one replica. What they may cost together is the business of admission, which refuses in their dialect
 and knows when to come back; Ray Serve does neither, so its own limit is one that nobody reaches."""
-MOST_CONNECTIONS = 30_000
-"""Of HAProxy. Beyond its limit, 4096 by itself, clients wait where admission does not see them."""
-FILES_OF_HAPROXY = 500
-"""That it opens beside two for each connection; it does not start where they are more than the system lets it have."""
+USUAL_CONNECTIONS, MOST_CONNECTIONS = 4_096, 30_000
+"""Of HAProxy, by itself and here. Beyond them clients wait where admission does not see them."""
+FILES_PER_CONNECTION = 2.5
+OTHER_FILES = 500
+"""That HAProxy wants to be able to open: two ends, and a pipe for each fourth. It does not start where it may not."""
 LEAVES_S = "3"
 """Seconds for which a replica that is to stop still takes requests. By itself they are 30, for load balancers that are
 far away; HAProxy on the same machine knows at once."""
 MOST_LEAVES_S = 30.0
+OURS_FIRST_S = 5.0
+"""Seconds after the longest deadline at which Ray Serve ends a request, as plain text."""
 CONTROLLER_ANSWERS_S = 30.0
 """Seconds in which the controller of a running Ray Serve tells where it listens."""
 
@@ -163,7 +166,7 @@ def serve(settings: ServeSettings) -> None:
     replicas = {each.name: getattr(settings, each.name) for each in fields(ReplicaSettings)}
     app = application(ReplicaSettings(**replicas))
     _refuse_taken_port(settings)
-    _find_ports_of_haproxy()
+    _find_free_ports()
     _raise_limit_of_haproxy()
     os.environ.setdefault("RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S", LEAVES_S)
     # Ray lets workers give way to everything else on the machine (nice 15); a server has somebody waiting.
@@ -173,7 +176,10 @@ def serve(settings: ServeSettings) -> None:
     with Waiting("loading and warming up the model"):
         try:
             # Given outright, the host also keeps the replicas' own ports off the network; Ray's default opens them all.
-            ray_serve.start(http_options=HTTPOptions(host=settings.host, port=settings.port), proxy_location="HeadOnly")
+            # The timeout is for those that come while no replica is there: no deadline of ours ends their waiting.
+            timeout_s = settings.max_timeout_s + OURS_FIRST_S
+            http = HTTPOptions(host=settings.host, port=settings.port, request_timeout_s=timeout_s)
+            ray_serve.start(http_options=http, proxy_location="HeadOnly")
             ray_serve.run(app, name=APPLICATION, route_prefix="/", logging_config={"enable_access_log": False})
         except (RuntimeError, ray.exceptions.RayError) as error:
             last = [line.strip() for line in str(error).splitlines() if line.strip()][-1:]
@@ -201,9 +207,17 @@ def _refuse_taken_port(settings: ServeSettings) -> None:
             ) from error
 
 
-def _find_ports_of_haproxy() -> None:
-    """Its statistics and metrics have ports of their own, which a second server on this machine finds taken."""
-    for variable, usual in (("RAY_SERVE_HAPROXY_STATS_PORT", 8404), ("RAY_SERVE_HAPROXY_METRICS_PORT", 9101)):
+def _find_free_ports() -> None:
+    """Ports that are no setting of ours, and that a second server on this machine finds taken.
+
+    Two of them are HAProxy's. The third is that of Ray's own proxy, which has the requests while no replica is there.
+    Two servers would share it without a word, and each answer for the other.
+    """
+    for variable, usual in (
+        ("RAY_SERVE_HAPROXY_STATS_PORT", 8404),
+        ("RAY_SERVE_HAPROXY_METRICS_PORT", 9101),
+        ("RAY_SERVE_FALLBACK_PROXY_HTTP_PORT", 8500),
+    ):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -215,9 +229,11 @@ def _find_ports_of_haproxy() -> None:
 
 def _raise_limit_of_haproxy() -> None:
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    room = MOST_CONNECTIONS if most_files == resource.RLIM_INFINITY else (most_files - FILES_OF_HAPROXY) // 2
-    if room > 4096:
-        os.environ.setdefault("RAY_SERVE_HAPROXY_MAXCONN", str(min(room, MOST_CONNECTIONS)))
+    room = MOST_CONNECTIONS
+    if most_files != resource.RLIM_INFINITY:
+        room = min(room, int((most_files - OTHER_FILES) / FILES_PER_CONNECTION))
+    if room > USUAL_CONNECTIONS:
+        os.environ.setdefault("RAY_SERVE_HAPROXY_MAXCONN", str(room))
 
 
 def _keys(settings: ReplicaSettings) -> Keys:

@@ -115,6 +115,8 @@ def test_a_bad_instance_is_named_and_so_is_one_that_is_cut_otherwise() -> None:
     one = {"query": "q", "texts": ["a"]}
     fault = refused("/invocations", {"instances": [one, one | {"truncate": False}]})
     assert str(fault) == "instances[1] is cut otherwise than instances[0]; send it in a request of its own"
+    fault = refused("/invocations", {"instances": [one, one | {"instruction": "find manuals"}]})
+    assert str(fault) == "instances[1] is instructed otherwise than instances[0]; send it in a request of its own"
     assert isinstance(refused("/invocations", {"instances": []}), Empty)
     two = [{"query": "q", "texts": ["a", "b"]}] * 2
     assert "instances has 4 texts, over the limit of 3" in str(

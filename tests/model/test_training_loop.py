@@ -1,0 +1,316 @@
+"""Steps: equal to the recipe's, whatever the micro-batches, and equal after a kill."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from crossrank import Reranker
+from crossrank.errors import JobFailed, OutputError
+from crossrank.scoring.forward import TransformersForward
+from crossrank.scoring.loading import find_model
+from crossrank.scoring.packed import PackedForward
+from crossrank.training.checkpoint import Checkpoints
+from crossrank.training.groups import GroupStore
+from crossrank.training.model import TrainedModel
+from crossrank.training.run import Ended, loop_of, run
+from crossrank.training.sampler import Sampler, documents_of
+from crossrank.training.schedule import factor
+from crossrank.training.world import World
+from tests.model import runs
+from tests.model.runs import CPU, Killed, Listener, SaidValidator, settings_of, task_of
+
+Tiny = Callable[[str], Path]
+STEPS = 50
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CROSSRANK_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def groups(tmp_path: Path) -> Path:
+    return runs.write_groups(tmp_path / "groups.jsonl")
+
+
+def reference_losses(base: Path, store: GroupStore, settings: Any, num_steps: int) -> list[float]:
+    """The recipe's loop, written from its formula: one batch a step, `CE(logits.view(B, G), 0)`, AdamW, linear rate."""
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    model = AutoModelForSequenceClassification.from_pretrained(base, dtype=torch.float32).train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    rest = [p for p in model.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": rest, "weight_decay": 0.0}],
+        lr=settings.learning_rate,
+    )
+    sampler = Sampler(len(store), settings.groups_per_step, settings.seed)
+    total = sampler.steps_per_epoch * settings.num_train_epochs
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (total - step) / total)
+    losses = []
+    for step in range(num_steps):
+        queries, documents = [], []
+        chosen = sampler.groups(step).tolist()
+        for group, query, group_hash in zip(chosen, store.queries(chosen), store.hashes(chosen), strict=True):
+            found = store.documents(group)
+            size = settings.train_group_size
+            places = documents_of(found.labels_D, size, settings.seed, sampler.epoch(step), group_hash)
+            queries += [query] * len(places)
+            documents += store.texts(found.rows_D[places].tolist())
+        batch = tokenizer(
+            queries,
+            documents,
+            truncation=settings.truncation,
+            max_length=settings.max_length,
+            padding=True,
+            return_tensors="pt",
+        )
+        logits = model(**batch).logits
+        target = torch.zeros(len(chosen), dtype=torch.long)
+        loss = torch.nn.functional.cross_entropy(logits.view(len(chosen), -1), target)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+    return losses
+
+
+@pytest.mark.parametrize("family", ["xlm-roberta", "bert"])
+def test_the_first_fifty_losses_equal_those_of_the_recipe(family: str, tiny: Tiny, tmp_path: Path) -> None:
+    groups = runs.write_groups(tmp_path / "groups.jsonl", negatives=(3, 6))  # enough that every group has three
+    settings = settings_of(
+        tiny(family),
+        groups,
+        tmp_path / "out",
+        train_group_size=3,
+        truncation="longest_first",
+        max_length=64,
+        warmup_ratio=0.0,
+        learning_rate=2e-4,
+        num_train_epochs=10,
+    )
+    expected = reference_losses(tiny(family), task_of(settings).groups.open(), settings, STEPS)
+    found = runs.losses_of(settings, STEPS)
+    assert np.abs(np.array(found) - np.array(expected)).max() <= 1e-5
+    assert np.ptp(expected) > 0.05, "nothing was learnt, so equal losses would say nothing"
+
+
+@pytest.mark.parametrize("family", ["bert", "xlm-roberta"])
+def test_packed_gradients_equal_those_of_transformers(family: str, tiny: Tiny, groups: Path, tmp_path: Path) -> None:
+    settings = settings_of(tiny(family), groups, tmp_path / "out")
+    gradients = []
+    for make in (lambda model, _: PackedForward(model, trains=True), TransformersForward):
+        trained = TrainedModel(settings, find_model(settings.base), CPU)
+        forward = make(trained.model, trained.tokenizer.pad_token_id)
+        loop = loop_of(task_of(settings), trained, CPU, World())
+        [batch, *_] = loop._batcher.micro_batches(0)
+        forward.logits(batch.ids_P, batch.first_P).pow(2).sum().backward()
+        gradients.append({name: each.grad.clone() for name, each in trained.model.named_parameters()})
+    packed, padded = gradients
+    largest = max(float(gradient.abs().max()) for gradient in padded.values())
+    for name, gradient in padded.items():
+        torch.testing.assert_close(packed[name], gradient, rtol=0, atol=1e-5 * largest, msg=name)
+
+
+def test_the_size_of_micro_batches_does_not_matter(tiny: Tiny, groups: Path, tmp_path: Path) -> None:
+    found = [
+        runs.losses_of(settings_of(tiny("bert"), groups, tmp_path / "out", micro_batch_tokens=tokens), 10)
+        for tokens in (400, 100_000)
+    ]
+    assert np.abs(np.array(found[0]) - np.array(found[1])).max() <= 1e-5
+
+
+def test_dropout_is_the_same_whoever_computes_a_micro_batch(tiny: Tiny, groups: Path, tmp_path: Path) -> None:
+    settings = settings_of(tiny("bert"), groups, tmp_path / "out", dropout=0.3)
+    first, second = runs.losses_of(settings, 6), runs.losses_of(settings, 6)
+    assert first == second
+    assert first != runs.losses_of(settings_of(tiny("bert"), groups, tmp_path / "out", dropout=0.0), 6)
+
+
+@pytest.mark.parametrize("family", ["modernbert", "deberta-v2", "gte", "qwen3"])
+def test_every_family_trains(family: str, tiny: Tiny, groups: Path, tmp_path: Path) -> None:
+    settings = settings_of(
+        tiny(family),
+        groups,
+        tmp_path / "out",
+        max_length=320 if family == "qwen3" else 96,
+        micro_batch_tokens=2000,
+        num_train_epochs=4,
+        warmup_ratio=0.0,
+    )
+    losses = runs.losses_of(settings, 20)
+    assert np.isfinite(losses).all()
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])
+
+
+@pytest.mark.parametrize("how", ["recomputed", "bf16", "fp16", "frozen", "adapters", "distilled"])
+def test_every_way_of_training_learns(how: str, tiny: Tiny, groups: Path, tmp_path: Path) -> None:
+    ways: dict[str, dict[str, Any]] = {
+        "recomputed": {"gradient_checkpointing": True},
+        "bf16": {"precision": "bf16"},
+        "fp16": {"precision": "fp16"},
+        "frozen": {"freeze_embeddings": True},
+        "adapters": {"lora_rank": 4, "learning_rate": 1e-2},
+        "distilled": {"weight_group_ce": 0.0, "weight_kl": 1.0, "weight_margin_mse": 0.1},
+    }
+    more = {"num_train_epochs": 6, "warmup_ratio": 0.0} | ways[how]
+    settings = settings_of(tiny("bert"), groups, tmp_path / "out", **more)
+    ended = run(task_of(settings), CPU, None, Listener())
+    losses = [row["loss"] for row in ended.history]
+    assert losses[-1] < losses[0]
+    assert ended.steps == 30
+    base, result = load_file(tiny("bert") / "model.safetensors"), weights_of(ended, settings)
+    assert base.keys() == result.keys(), "it is saved as a plain model"
+    moved = {name for name in base if not torch.equal(base[name], result[name])}
+    embeddings = {name for name in base if ".embeddings." in name}
+    assert moved.isdisjoint(embeddings) == (how in ("frozen", "adapters"))
+    assert Reranker.load(Checkpoints(settings.output, 1).uri(30), max_length=96).score([("a", "b")]).shape == (1,)
+
+
+def weights_of(ended: Ended, settings: Any) -> dict[str, torch.Tensor]:
+    return load_file(Checkpoints(settings.output, 1).fetch(ended.steps) / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    "more", [{"dropout": 0.2}, {"lora_rank": 2}, {"precision": "fp16"}], ids=["dropout", "lora", "fp16"]
+)
+def test_a_run_that_was_killed_ends_as_if_nothing_had_been(
+    more: dict[str, Any], tiny: Tiny, groups: Path, tmp_path: Path
+) -> None:
+    undisturbed = settings_of(tiny("bert"), groups, tmp_path / "whole", **more)
+    expected = weights_of(runs.run_to_end(undisturbed), undisturbed)
+    settings = settings_of(tiny("bert"), groups, tmp_path / "killed", **more)
+    for dies_at in (3, 8):  # before the first checkpoint, and when the second was just written
+        with pytest.raises(Killed):
+            run(task_of(settings), CPU, None, Listener(dies_at))
+    listener = Listener()
+    ended = run(task_of(settings), CPU, None, listener)
+    assert listener.rows[0]["step"] > 4, "it began again"
+    assert [row["step"] for row in ended.history] == sorted(row["step"] for row in ended.history)
+    assert sum(row["steps"] for row in ended.history) == ended.steps
+    found = weights_of(ended, settings)
+    for name, expected_weight in expected.items():
+        torch.testing.assert_close(found[name], expected_weight, rtol=0, atol=1e-6, msg=name)
+
+
+def test_a_checkpoint_that_cannot_be_read_costs_its_steps_and_nothing_else(
+    tiny: Tiny, groups: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    undisturbed = settings_of(tiny("bert"), groups, tmp_path / "whole")
+    expected = weights_of(runs.run_to_end(undisturbed), undisturbed)
+    settings = settings_of(tiny("bert"), groups, tmp_path / "killed")
+    with pytest.raises(Killed):
+        run(task_of(settings), CPU, None, Listener(9))
+    newest = tmp_path / "killed" / "_checkpoint" / "step-00000008" / "training.pt"
+    content = newest.read_bytes()
+    newest.write_bytes(b"x" * len(content))
+    found = weights_of(runs.run_to_end(settings), settings)
+    assert "step-00000008 cannot be read" in capsys.readouterr().err
+    for name, expected_weight in expected.items():
+        torch.testing.assert_close(found[name], expected_weight, rtol=0, atol=1e-6, msg=name)
+
+
+def test_a_full_disk_ends_it_with_a_sentence_and_leaves_the_last_checkpoint(
+    tiny: Tiny, groups: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(tiny("bert"), groups, tmp_path / "out")
+    save = torch.save
+
+    def full_at_the_second(state: Any, path: Path) -> None:
+        if list((tmp_path / "out" / "_checkpoint").glob("step-*")):
+            raise OSError(28, "No space left on device")
+        save(state, path)
+
+    monkeypatch.setattr(torch, "save", full_at_the_second)
+    with pytest.raises(OutputError, match=r"step-00000008 cannot be written \(No space left on device\); earlier ones"):
+        run(task_of(settings), CPU, None, Listener())
+    assert Checkpoints(settings.output, 1).steps() == [4]
+    assert [path.name for path in (tmp_path / "out" / "_checkpoint").iterdir()] == ["step-00000004"]
+
+
+def test_gradients_that_are_no_numbers_are_skipped_and_then_stop_it(tiny: Tiny, groups: Path, tmp_path: Path) -> None:
+    settings = settings_of(tiny("bert"), groups, tmp_path / "out", max_skipped_steps=2)
+    task = task_of(settings)
+    trained = TrainedModel(settings, find_model(settings.base), CPU)
+    loop = loop_of(task, trained, CPU, World())
+    before = {name: weight.clone() for name, weight in trained.model.state_dict().items()}
+    with torch.no_grad():
+        trained.model.classifier.bias.fill_(torch.nan)
+    for step, figures in loop.steps(0):
+        assert not figures.seen.is_finite
+        if step == 3:
+            break
+    for name, weight in trained.model.state_dict().items():
+        if name != "classifier.bias":
+            assert torch.equal(weight, before[name]), name
+    broken = tmp_path / "broken"
+    trained.save(broken)
+    with pytest.raises(JobFailed, match=r"^step 3 is number 3 in a row whose gradient is no number, over max_skipped"):
+        run(task_of(settings_of(broken, groups, tmp_path / "out2", max_skipped_steps=2)), CPU, None, Listener())
+
+
+def test_the_best_checkpoint_is_the_result_and_is_kept(tiny: Tiny, groups: Path, tmp_path: Path) -> None:
+    settings = settings_of(tiny("bert"), groups, tmp_path / "out", save_steps=2, save_total_limit=1)
+    validator = SaidValidator({2: 0.4, 4: 0.9, 6: 0.5, 8: 0.9, 10: 0.1})
+    ended = run(task_of(settings), CPU, validator, Listener())
+    assert (ended.chosen, ended.steps, ended.why) == (4, 10, "finished")
+    assert Checkpoints(settings.output, 1).steps() == [4, 8, 10]
+    assert [row["step"] for row in ended.history if "validation" in row] == [2, 4, 6, 8, 10]
+
+
+def test_it_stops_when_patience_is_out_and_again_when_it_is_started_again(
+    tiny: Tiny, groups: Path, tmp_path: Path
+) -> None:
+    settings = settings_of(tiny("bert"), groups, tmp_path / "out", save_steps=2, early_stopping_patience=2)
+    values = {2: 0.9, 4: 0.5, 6: 0.6, 8: 0.95, 10: 0.95}
+    # The result of step 6 is awaited at step 8: two without a better one, so it stops there, whatever 8 comes to.
+    for _ in range(2):
+        ended = run(task_of(settings), CPU, SaidValidator(values), Listener())
+        assert (ended.steps, ended.why) == (8, "early_stopping")
+        assert ended.chosen == 8
+
+
+def test_a_validation_that_a_kill_interrupted_is_begun_again(tiny: Tiny, groups: Path, tmp_path: Path) -> None:
+    settings = settings_of(tiny("bert"), groups, tmp_path / "out", save_steps=2, eval_steps=4)
+    values = {4: 0.9, 8: 0.8, 10: 0.7}
+    with pytest.raises(Killed):
+        run(task_of(settings), CPU, SaidValidator(values), Listener(7))
+    validator = SaidValidator(values)
+    ended = run(task_of(settings), CPU, validator, Listener())
+    assert validator.begun[0] == 4
+    assert {row["step"]: row["validation"]["mrr@10"] for row in ended.history if "validation" in row} == values
+
+
+def test_the_rate_rises_in_a_line_and_falls_as_asked() -> None:
+    assert [factor(step, 10, 0.2, "linear") for step in (0, 1, 2, 6, 9)] == pytest.approx([0, 0.5, 1, 0.5, 0.125])
+    assert [factor(step, 10, 0.2, "cosine") for step in (1, 2, 6)] == pytest.approx([0.5, 1, 0.5])
+    assert [factor(step, 10, 0.0, "constant") for step in (0, 9)] == [1, 1]
+
+
+def test_an_encoder_without_a_head_gets_the_same_fresh_one_for_the_same_seed(
+    tiny: Tiny, groups: Path, tmp_path: Path
+) -> None:
+    encoder = tmp_path / "encoder"
+    AutoModelForSequenceClassification.from_pretrained(tiny("bert")).bert.save_pretrained(encoder)
+    AutoTokenizer.from_pretrained(tiny("bert")).save_pretrained(encoder)
+    assert json.loads((encoder / "config.json").read_text())["architectures"] == ["BertModel"]
+    heads = []
+    for seed in (1, 1, 2):
+        trained = TrainedModel(settings_of(encoder, groups, tmp_path / "out", seed=seed), find_model(str(encoder)), CPU)
+        assert trained.fresh == ["classifier.bias", "classifier.weight"]
+        heads.append(trained.model.classifier.weight.detach().clone())
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[0], heads[2])

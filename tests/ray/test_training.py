@@ -1,0 +1,161 @@
+"""`crossrank train` on a real Ray: what comes out, what it refuses, and that two workers give what one gives."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from crossrank import Reranker
+from crossrank.cli import main
+from crossrank.errors import InputError, OutputError
+from crossrank.training.job import train
+from crossrank.training.settings import TrainSettings
+from tests.model import runs
+from tests.model.tiny_models import TEXTS
+from tests.ray.trained import assert_close_weights, given, losses_of, weights_of
+
+LOSS_TOLERANCE = 1e-4
+
+
+@pytest.fixture(scope="module")
+def groups(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ragged groups: 1 positive and 2 to 6 negatives."""
+    return runs.write_groups(tmp_path_factory.mktemp("groups") / "groups.jsonl", num_groups=84)
+
+
+@pytest.fixture(scope="module")
+def held_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Other groups, whose documents say their initial rank."""
+    path = runs.write_groups(tmp_path_factory.mktemp("held-out") / "groups.jsonl", num_groups=12, seed=9)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows:
+        random.Random(row["query_id"]).shuffle(row["docs"])
+        for rank, doc in enumerate(row["docs"], start=1):
+            doc["rank"] = rank
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    cluster: None, tiny_model: str, groups: Path, held_out: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The output of one worker that nobody disturbed."""
+    output = tmp_path_factory.mktemp("undisturbed") / "model"
+    train(TrainSettings(**given(tiny_model, groups, output, eval_groups=str(held_out))))
+    return output
+
+
+def test_the_output_is_a_model_folder_with_its_card_and_its_curves(
+    undisturbed: Path, tiny_model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {path.name for path in undisturbed.iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "README.md", "curves.png"} <= names
+    assert {name for name in names if name.startswith("_")} == {"_checkpoint", "_curves", "_manifest.json", "_lock"}
+    manifest = json.loads((undisturbed / "_manifest.json").read_text())
+    assert manifest["state"] == "finished"
+    assert manifest["steps"] == 55
+    assert manifest["groups"]["train"] == {
+        "groups": 84,
+        "documents": manifest["groups"]["train"]["documents"],
+        "set_aside": {},
+    }
+    assert set(manifest["baselines"]) == {"no reranker", "base model"}
+    assert set(manifest["validations"]) == {"11", "22", "33", "44", "55"}
+    best = max(manifest["validations"], key=lambda step: (manifest["validations"][step]["mrr@10"], -int(step)))
+    assert manifest["chosen_step"] == int(best)
+    card = (undisturbed / "README.md").read_text()
+    assert "no reranker" in card
+    assert "base model" in card
+    assert manifest["base"]["revision"] in card
+
+
+def test_the_output_scores_alike_in_every_library(undisturbed: Path) -> None:
+    from sentence_transformers import CrossEncoder
+    from transformers import pipeline
+
+    pairs = [(query, document) for query in TEXTS[:3] for document in TEXTS[3:6]]
+    logits = Reranker.load(str(undisturbed), device="cpu", max_length=96).score(pairs)
+    theirs = CrossEncoder(str(undisturbed), device="cpu").predict(pairs, activation_fn=torch.nn.Identity())
+    assert np.abs(theirs - logits).max() <= 1e-5
+    classify = pipeline("text-classification", model=str(undisturbed), device="cpu")
+    asked = [{"text": query, "text_pair": document} for query, document in pairs]
+    scores = [found["score"] for found in classify(asked, function_to_apply="none", truncation=True)]
+    assert np.abs(np.array(scores) - logits).max() <= 1e-5
+    assert np.ptp(logits) > 0.1, "equal scores would say nothing"
+
+
+def test_two_workers_give_what_one_gives(
+    undisturbed: Path, tiny_model: str, groups: Path, held_out: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "model"
+    manifest = train(TrainSettings(**given(tiny_model, groups, output, eval_groups=str(held_out), workers="2")))
+    assert manifest["state"] == "finished"
+    found, expected = losses_of(output, 55), losses_of(undisturbed, 55)
+    assert len(found) == len(expected) == 55
+    assert np.abs(np.array(found) - np.array(expected)).max() <= LOSS_TOLERANCE
+    assert np.ptp(expected) > 0.1
+    assert_close_weights(output / "_checkpoint" / "step-00000055", undisturbed / "_checkpoint" / "step-00000055")
+
+
+def test_a_finished_run_does_nothing_and_says_so_before_ray(
+    undisturbed: Path, tiny_model: str, groups: Path, held_out: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = (undisturbed / "model.safetensors").stat().st_mtime_ns
+    settings = TrainSettings(**given(tiny_model, groups, undisturbed, eval_groups=str(held_out), workers="2"))
+    assert train(settings)["state"] == "finished"
+    assert (undisturbed / "model.safetensors").stat().st_mtime_ns == before
+    said = capfd.readouterr().err
+    assert "is finished: step" in said
+    assert "groups;" not in said
+
+
+def test_other_settings_are_refused_and_overwrite_starts_afresh(
+    tiny_model: str, groups: Path, cluster: None, tmp_path: Path
+) -> None:
+    output = tmp_path / "model"
+    short = {"num_train_epochs": 1, "save_steps": 6}
+    train(TrainSettings(**given(tiny_model, groups, output, **short)))
+    with pytest.raises(OutputError, match=r"holds a job with other settings \(learning_rate was 0.0005 and is 0.01\)"):
+        train(TrainSettings(**given(tiny_model, groups, output, learning_rate=0.01, **short)))
+    before = weights_of(output)
+    (output / "mine.txt").write_text("not the run's")
+    train(TrainSettings(**given(tiny_model, groups, output, learning_rate=0.01, overwrite=True, **short)))
+    after = weights_of(output)
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    assert (output / "mine.txt").exists()
+
+
+def test_the_dry_run_says_steps_and_hours_and_writes_nothing(
+    tiny_model: str, groups: Path, cluster: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = train(TrainSettings(**given(tiny_model, groups, tmp_path / "model", dry_run=True)))
+    assert plan["steps"] == 55
+    assert plan["groups"] == 84
+    assert plan["hours"] > 0
+    assert "groups_per_second_of_a_worker" in capsys.readouterr().out
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_flag_that_is_wrong_ends_with_one_sentence_and_status_2(
+    tiny_model: str, groups: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["train", "--base", tiny_model, "--groups", str(groups), "--output", str(tmp_path / "model")]
+    with pytest.raises(SystemExit) as ended:
+        main([*flags, "--gpus-per-worker", "1"])
+    assert ended.value.code == 2
+    assert "--gpus-per-worker is 1, and the largest node has 0 GPUs" in capsys.readouterr().err
+
+
+def test_groups_without_a_positive_are_told_and_nothing_is_trained(
+    tiny_model: str, cluster: None, tmp_path: Path
+) -> None:
+    path = tmp_path / "groups.jsonl"
+    path.write_text('{"query_id": "q", "query": "q", "docs": [{"doc_id": "d", "text": "t", "label": 0}]}\n')
+    with pytest.raises(InputError, match=r"holds no group that can be used to train \(1 no_positive\)"):
+        train(TrainSettings(**given(tiny_model, path, tmp_path / "model")))
