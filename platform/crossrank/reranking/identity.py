@@ -6,10 +6,8 @@ from typing import Any
 
 from crossrank import storage
 from crossrank.corpus.source import CorpusSource, QuerySource
-from crossrank.errors import OutputError
-from crossrank.formats.sources import files_of
-from crossrank.reranking.layout import Layout
-from crossrank.reranking.prepare import GROUP_FILES, Sources
+from crossrank.formats.group_files import fingerprint_of_groups
+from crossrank.reranking.prepare import Sources
 from crossrank.reranking.settings import RerankSettings
 from crossrank.scoring.spec import ScorerSpec
 from crossrank.settings import that_change_rows
@@ -57,25 +55,4 @@ def _fingerprint(name: str, uri: str) -> str:
         return QuerySource.fingerprint_of(uri)
     if name == "corpus":
         return CorpusSource.fingerprint_of(uri)
-    return storage.fingerprint_of(uri, files_of(uri, GROUP_FILES)) if name == "groups" else storage.fingerprint(uri)
-
-
-def refuse_other_settings(layout: Layout, before: dict[str, Any], identity: dict[str, Any]) -> None:
-    """Refuse to go on with a job of other settings or inputs, naming what differs."""
-    differences = _differences(before, identity)
-    if differences:
-        raise OutputError(
-            f"{layout.output} holds a job with other settings ({'; '.join(differences)}); "
-            f"use --overwrite to start afresh, or another --output"
-        )
-
-
-def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
-    found = []
-    for key in sorted({*before, *now}):
-        old, new = before.get(key), now.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            found += _differences(old, new, f"{key}.")
-        elif old != new:
-            found.append(f"{prefix.removeprefix('settings.')}{key} was {old} and is {new}")
-    return found
+    return fingerprint_of_groups(uri) if name == "groups" else storage.fingerprint(uri)

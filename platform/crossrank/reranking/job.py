@@ -7,22 +7,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
 from crossrank import storage
-from crossrank.errors import OutputError
+from crossrank.outputs import alone, earlier_run, refuse_other_settings, write_json
 from crossrank.progress import Progress, Waiting, say
 from crossrank.provenance import provenance
 from crossrank.reranking import derive
 from crossrank.reranking.block import Keep
-from crossrank.reranking.identity import identify, refuse_other_settings
-from crossrank.reranking.layout import Layout, read_json, write_json
+from crossrank.reranking.identity import identify
+from crossrank.reranking.layout import Layout
 from crossrank.reranking.manifest import Clock, Manifest, Scoring, finished, new_manifest
 from crossrank.reranking.plan import Plan, prepare, read_plan
 from crossrank.reranking.prepare import Sources, read_work
@@ -35,6 +30,8 @@ if TYPE_CHECKING:
     from crossrank.cluster.pool import Pool
     from crossrank.reranking.on_ray import Task
 
+KIND = "rerank"
+
 
 def rerank(settings: RerankSettings, spec: ScorerSpec | None = None) -> dict[str, Any]:
     """Rerank the candidates of queries with a cross-encoder, over any number of workers.
@@ -44,14 +41,15 @@ def rerank(settings: RerankSettings, spec: ScorerSpec | None = None) -> dict[str
     """
     started = time.time()
     say(str(provenance()))
-    layout = Layout(storage.absolute(settings.output))
+    output = storage.absolute(settings.output)
+    layout = Layout(output)
     with Waiting("looking at the model and the inputs"):
         if spec is None:
             spec = _reranker_spec(settings)
         sources, identity = identify(settings, spec)
-    before = _earlier_run(layout)
+    before = earlier_run(output, KIND)
     if before is not None and not settings.overwrite:
-        refuse_other_settings(layout, before["identity"], identity)
+        refuse_other_settings(output, before["identity"], identity)
     if settings.dry_run:
         return _dry_run(settings, sources, spec)
     if before is not None and before["state"] == "finished" and not settings.overwrite:
@@ -64,31 +62,11 @@ def rerank(settings: RerankSettings, spec: ScorerSpec | None = None) -> dict[str
     manifest = new_manifest(settings, spec, identity, started)
     if before is None:
         write_json(layout.manifest, manifest)
-    with _alone(layout):
+    with alone(output):
         if before is not None and settings.overwrite:
             _clear(layout, before)
             write_json(layout.manifest, manifest)
         return _run(settings, spec, sources, layout, manifest)
-
-
-@contextmanager
-def _alone(layout: Layout) -> Iterator[None]:
-    """Refuse to work where another job of this machine is at work. The lock of one that was killed is gone with it.
-
-    An object store has no locks: there two jobs on one output spoil each other's preparation, though no part.
-    """
-    if storage.is_s3(layout.output):
-        yield
-        return
-    lock = FileLock(Path(layout.output) / "_lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise OutputError(
-            f"another job is at work on {layout.output}; wait for its end, or name another --output"
-        ) from error
-    with lock:
-        yield
 
 
 def _reranker_spec(settings: RerankSettings) -> RerankerSpec:
@@ -118,21 +96,6 @@ def _pool(settings: RerankSettings, spec: ScorerSpec) -> Pool:
 def _placed(spec: ScorerSpec, pool: Pool) -> ScorerSpec:
     """The spec with its device: Ray hides no GPU from a worker that asked for none, and torch would take it."""
     return replace(spec, device=None if pool.gpus else "cpu") if isinstance(spec, RerankerSpec) else spec
-
-
-def _earlier_run(layout: Layout) -> dict[str, Any] | None:
-    """The manifest of an earlier run in this output; refuses what no rerank job wrote."""
-    if not storage.exists(layout.manifest):
-        foreign = [file.uri for file in storage.list_files(layout.output)]
-        if foreign:
-            raise OutputError(
-                f"{layout.output} holds files that no rerank job wrote, such as {foreign[0]}; name an empty folder"
-            )
-        return None
-    manifest = read_json(layout.manifest)
-    if "identity" not in manifest:
-        raise OutputError(f"{layout.output} holds the result of another kind of job; name another --output")
-    return manifest
 
 
 def _clear(layout: Layout, manifest: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ All that is not a result begins with an underscore, so any Parquet reader takes 
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -21,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossrank import storage
-from crossrank.errors import InputError, OutputError
+from crossrank.errors import OutputError
 from crossrank.records import Reject, Rejected
 
 PREPARED_SCHEMA = pa.schema(
@@ -185,19 +184,3 @@ def write_table(uri: str, table: pa.Table) -> None:
 def read_table(uri: str, columns: list[str] | None = None) -> pa.Table:
     """Read one Parquet file whole."""
     return pq.read_table(pa.BufferReader(storage.read_bytes(uri)), columns=columns)
-
-
-def write_json(uri: str, content: dict[str, Any]) -> None:
-    """Write a small JSON object, atomically."""
-    storage.write_bytes(uri, json.dumps(content, ensure_ascii=False, indent=2, default=str).encode())
-
-
-def read_json(uri: str) -> dict[str, Any]:
-    """Read what `write_json` wrote. Refuses what is no JSON object."""
-    try:
-        content = json.loads(storage.read_bytes(uri))
-    except ValueError as error:
-        raise InputError(f"{uri} is not JSON ({error}); remove the folder it is in, or name another") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{uri} holds no JSON object; remove the folder it is in, or name another")
-    return content

@@ -22,6 +22,7 @@ RAMP = 0.1
 def new_manifest(settings: RerankSettings, spec: ScorerSpec, identity: dict[str, Any], started: float) -> Manifest:
     """The manifest of a job that begins."""
     return {
+        "kind": "rerank",
         "state": "running",
         "crossrank": asdict(provenance()),
         "settings": asdict(settings),

@@ -14,10 +14,11 @@ from crossrank import storage
 from crossrank.chosen import Chosen
 from crossrank.corpus.ids import UNKNOWN
 from crossrank.corpus.store import TextStore
+from crossrank.outputs import read_json, write_json
 from crossrank.progress import Progress, Waiting, say
 from crossrank.records import Reject
 from crossrank.reranking.derive import refuse_ids
-from crossrank.reranking.layout import Layout, read_json, rejected_file, write_json, write_table
+from crossrank.reranking.layout import Layout, rejected_file, write_table
 from crossrank.reranking.prepare import Sources, Work, blocks, read_work
 from crossrank.reranking.settings import RerankSettings
 from crossrank.reranking.sizing import queries_per_block

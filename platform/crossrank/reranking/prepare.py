@@ -19,8 +19,7 @@ from crossrank.corpus.ids import UNKNOWN, IdIndex, hash_id
 from crossrank.corpus.source import CorpusSource, QuerySource
 from crossrank.corpus.store import TextStore, Usable
 from crossrank.errors import InputError
-from crossrank.formats import groups_jsonl, groups_parquet
-from crossrank.formats.sources import JSON_LINES, files_of, has_extension
+from crossrank.formats.group_files import read_group_files
 from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text
 from crossrank.reranking.candidates import Bm25Candidates, FirstStage, RunCandidates
 from crossrank.reranking.layout import PREPARED_SCHEMA
@@ -29,7 +28,6 @@ from crossrank.reranking.settings import RerankSettings
 CHUNK_QUERIES = 512
 """Queries whose candidates are fetched together."""
 SAMPLE_PAIRS = 256
-GROUP_FILES = (".parquet", *JSON_LINES)
 
 PreparedRow = dict[str, Any]
 """A row of `PREPARED_SCHEMA`."""
@@ -196,16 +194,7 @@ class GroupWork:
             row_number += 1
 
     def _groups(self, reject: Reject) -> Iterator[tuple[str, int, Group]]:
-        groups = (
-            (file, line, group)
-            for file in files_of(self._uri, GROUP_FILES)
-            for line, group in (
-                groups_jsonl.read_groups(file, reject)
-                if has_extension(file, JSON_LINES)
-                else groups_parquet.read_groups(file, reject)
-            )
-        )
-        return islice(groups, self._limit)
+        return islice(read_group_files(self._uri, reject), self._limit)
 
     def _row(self, row_number: int, file: str, line: int, group: Group, reject: Reject) -> PreparedRow:
         kept: list[tuple[int, int, Candidate, str | None]] = []

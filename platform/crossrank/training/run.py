@@ -88,7 +88,7 @@ def run(
 
     Args:
         validator: on rank 0, where there is something to validate on.
-        tell: is called on rank 0 with every row of the history as it comes.
+        tell: is called on rank 0 with the step it begins at, as ``{"began": step}``, and every row of the history.
 
     Raises:
         Stop: a guard stopped it; checkpoints up to then are kept.
@@ -146,6 +146,8 @@ class _Rank:
     def to_the_end(self) -> Ended:
         start = self._restore()
         done = start
+        if self._world.rank == 0:
+            self._tell({"began": start})
         stops = self._together(lambda: self._resume_validation(start))
         for step, figures in self._loop.steps(start) if not stops else ():
             done = step + 1

@@ -55,15 +55,23 @@ class Telling:
         self._progress.__exit__(kind, error, trace)
 
     def row(self, row: dict[str, Any]) -> None:
-        """A row of the history."""
-        if "validation" in row:
+        """A row of the history, or the step at which the workers begin."""
+        if "began" in row:
+            self._begin_at(row["began"])
+        elif "validation" in row:
             say(f"step {row['step']:,}: {_told(row['validation'])}")
-            return
-        began = row["step"] - row["steps"]
-        if self._done is not None and began < self._done:
-            say(f"a worker died; going on from step {began:,}")
-        elif self._done is None and began:
-            say(f"{began:,} steps were done before")
+        else:
+            self._trained(row)
+
+    def _begin_at(self, step: int) -> None:
+        if self._done is not None:
+            say(f"a worker died; going on from step {step:,}")
+        elif step:
+            say(f"{step:,} steps were done before")
+        self._progress.advance(step - (self._done or 0))
+        self._done = step
+
+    def _trained(self, row: dict[str, Any]) -> None:
         if row["busy_ranks"] < self._pool.least and not self._told_idle:
             self._told_idle = True
             say(IDLE_WARNING)

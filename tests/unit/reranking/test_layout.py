@@ -9,14 +9,13 @@ import pytest
 
 from crossrank import storage
 from crossrank.errors import InputError
+from crossrank.outputs import read_json, write_json
 from crossrank.records import Reason, Rejected
 from crossrank.reranking.layout import (
     Layout,
     part_schema,
-    read_json,
     read_table,
     rejected_file,
-    write_json,
     write_table,
 )
 

@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from crossrank.errors import JobFailed, OutputError
+from crossrank.outputs import read_json
 from crossrank.reranking import plan
 from crossrank.reranking.job import rerank
-from crossrank.reranking.layout import Layout, read_json
+from crossrank.reranking.layout import Layout
 from crossrank.reranking.prepare import blocks
 from crossrank.reranking.settings import RerankSettings
 from tests.unit.reranking.job.in_process import (
