@@ -280,7 +280,7 @@ def test_another_vocabulary_of_the_same_size_is_refused(base: Path, tuned: Path,
     words["zebra"] = words.pop(max(words, key=lambda word: words[word]))
     (base / "tokenizer.json").write_text(json.dumps(tokenizer))
     sentence = refusal(base, tuned, output)
-    assert f"{base} and {tuned} have vocabularies of 600 and 600 tokens that differ" in sentence
+    assert f"{base} and {tuned} have vocabularies of {len(words)} and {len(words)} tokens that differ" in sentence
 
 
 @pytest.mark.parametrize("which", ["base", "tuned"])
