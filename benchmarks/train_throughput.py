@@ -2,6 +2,7 @@
 
     python benchmarks/train_throughput.py                                  # every case, half an hour on 2 cores
     python benchmarks/train_throughput.py --cases minilm-mixed --rounds 3
+    python benchmarks/train_throughput.py --threads 1                      # beside other work: read the CPU time
 
 Same weights, same groups in the same order, as many groups a step, the same rate and schedule; AdamW on both sides. The
 peer's loss is `ListNetLoss` with labels 30, 0, 0, ..., which is the group's cross-entropy. Without dropout every step's
@@ -37,7 +38,6 @@ MAX_LENGTH = 512
 WEIGHT_DECAY = 0.01
 SENTENCES = {"mixed": [1, 1, 2, 3, 4, 6, 9, 14], "sentences": [1]}
 """Sentences of a document: as many as of the pairs of score_throughput.py, or one, as WikiQA has them."""
-ALL = -1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +66,7 @@ class Contender:
 
     side: str
     mini_batch_size: int | None = None
-    """The peer's: pairs of a forward pass. None is its default, the groups of a batch; `ALL` all pairs of the batch."""
+    """The peer's: pairs of a forward pass. None is its default, as many as the batch has groups."""
     groups_per_batch: int | None = None
     """The peer's: fewer than a step has, with gradient accumulation; None is all of them, without."""
 
@@ -74,24 +74,23 @@ class Contender:
     def name(self) -> str:
         if self.side == "crossrank":
             return self.side
-        size = {None: "default", ALL: "all"}.get(self.mini_batch_size, self.mini_batch_size)
-        accumulated = f", accumulating {self.groups_per_batch}" if self.groups_per_batch else ""
-        return f"peer {size}{accumulated}"
+        pairs = "default" if self.mini_batch_size is None else f"{self.mini_batch_size} at once"
+        return f"peer, {pairs}{', accumulating' if self.groups_per_batch else ''}"
 
 
 CROSSRANK = Contender(side="crossrank")
 PEERS = {
     "minilm": [
-        *(Contender(side="peer", mini_batch_size=size) for size in (None, 2, 4, 16, ALL)),
-        Contender(side="peer", mini_batch_size=ALL, groups_per_batch=1),
-        Contender(side="peer", mini_batch_size=4, groups_per_batch=1),
+        *(Contender(side="peer", mini_batch_size=size) for size in (None, 2, 1)),
+        Contender(side="peer", mini_batch_size=1, groups_per_batch=1),
     ],
     "xlmr-base": [
-        *(Contender(side="peer", mini_batch_size=size) for size in (None, 4)),
-        Contender(side="peer", mini_batch_size=ALL, groups_per_batch=1),
+        Contender(side="peer"),
+        Contender(side="peer", mini_batch_size=1, groups_per_batch=1),
     ],
 }
-"""Its default of 8 groups a batch is 8 pairs a forward pass; the others are where its fastest and its smallest are."""
+"""Its default of 8 groups a batch is 8 pairs a forward pass. More pairs pad more, and were slower; one pair pads nothing,
+and accumulating over groups keeps the activations of one group alone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,6 +100,8 @@ class Measured:
     groups_per_second: float
     seconds: float
     """Of all steps but the first."""
+    cpu_seconds: float
+    """The same in time of all threads, which another program on the machine hardly changes."""
     start_seconds: float
     """From files to the first step: the model loaded, texts tokenised where that is done beforehand."""
     peak_mib: int
@@ -256,10 +257,12 @@ def run_here(case: Case, contender: Contender, model: Path, groups: Path) -> Mea
     """Train in this process, once, and say what it took."""
     started = time.perf_counter()
     ends: list[float] = []
+    cpu_ends: list[float] = []
     losses: list[float] = []
 
     def tick(loss: float) -> None:
         ends.append(time.perf_counter())
+        cpu_ends.append(time.process_time())
         losses.append(loss)
 
     if contender.side == "crossrank":
@@ -271,6 +274,7 @@ def run_here(case: Case, contender: Contender, model: Path, groups: Path) -> Mea
     return Measured(
         groups_per_second=case.groups_per_step * (case.num_steps - 1) / seconds,
         seconds=seconds,
+        cpu_seconds=cpu_ends[-1] - cpu_ends[0],
         start_seconds=ends[0] - started,
         peak_mib=peak_mib(),
         losses=losses,
@@ -283,13 +287,18 @@ def peak_mib() -> int:
     return int(next(line.split()[1] for line in status if line.startswith("VmHWM"))) // 1024
 
 
-def run_apart(case: Case, contender: Contender, model: Path, groups: Path) -> Measured:
+def run_apart(case: Case, contender: Contender, model: Path, groups: Path, threads: int) -> Measured:
     """Train in a process of its own, with a cache of its own."""
     given = json.dumps([asdict(case), asdict(contender), str(model), str(groups)])
     with tempfile.TemporaryDirectory() as cache:
         done = subprocess.run(
             [sys.executable, __file__, "--one", given],
-            env={**os.environ, "CROSSRANK_CACHE": cache, "TOKENIZERS_PARALLELISM": "true"},
+            env={
+                **os.environ,
+                "CROSSRANK_CACHE": cache,
+                "OMP_NUM_THREADS": str(threads),
+                "TOKENIZERS_PARALLELISM": "true",
+            },
             capture_output=True,
             text=True,
             check=False,
@@ -299,7 +308,7 @@ def run_apart(case: Case, contender: Contender, model: Path, groups: Path) -> Me
     return Measured(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def compare(name: str, case: Case, rounds: int) -> list[dict[str, Any]]:
+def compare(name: str, case: Case, rounds: int, threads: int) -> list[dict[str, Any]]:
     """A row for each contender."""
     from models import minilm, xlmr_base
 
@@ -311,7 +320,7 @@ def compare(name: str, case: Case, rounds: int) -> list[dict[str, Any]]:
     for number in range(rounds):
         for contender in contenders:
             load = os.getloadavg()[0]
-            measured = run_apart(case, contender, model, groups)
+            measured = run_apart(case, contender, model, groups, threads)
             found[contender.name].append(measured)
             told = {**asdict(measured), "losses": len(measured.losses), "load_before": round(load, 2)}
             print(f"{name} round {number + 1} {contender.name}: {told}", file=sys.stderr)
@@ -321,16 +330,18 @@ def compare(name: str, case: Case, rounds: int) -> list[dict[str, Any]]:
 
 def row_of(case_name: str, case: Case, name: str, runs: list[Measured], ours: list[Measured]) -> dict[str, Any]:
     """Medians of one contender, and how many times as fast ours is: the median over rounds of the rounds' own."""
-    times = [mine.groups_per_second / other.groups_per_second for mine, other in zip(ours, runs, strict=True)]
+    pairs = list(zip(ours, runs, strict=True))
     apart = max(abs(mine - other) for mine, other in zip(ours[0].losses, runs[0].losses, strict=True))
     return {
         "case": case_name,
         "contender": name,
         "groups/s": round(statistics.median(each.groups_per_second for each in runs), 3),
-        "s a step": round(statistics.median(each.seconds for each in runs) / (case.num_steps - 1), 3),
+        "s a step": round(statistics.median(each.seconds for each in runs) / (case.num_steps - 1), 2),
+        "CPU s a step": round(statistics.median(each.cpu_seconds for each in runs) / (case.num_steps - 1), 2),
         "s to first step": round(statistics.median(each.start_seconds for each in runs), 1),
         "peak MiB": max(each.peak_mib for each in runs),
-        "crossrank is times as fast": round(statistics.median(times), 2),
+        "crossrank is times as fast": round(statistics.median(them.seconds / us.seconds for us, them in pairs), 2),
+        "by CPU time": round(statistics.median(them.cpu_seconds / us.cpu_seconds for us, them in pairs), 2),
         "largest difference of loss": "drawn apart" if case.dropout is None else f"{apart:.1e}",
     }
 
@@ -340,6 +351,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, help="steps of a run, the first of which is not counted")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of a run; default one a core")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.one:
@@ -350,7 +362,7 @@ def main(arguments: Sequence[str]) -> None:
     rows: list[dict[str, Any]] = []
     for name in given.cases:
         case = CASES[name]
-        rows += compare(name, replace(case, num_steps=given.steps or case.num_steps), given.rounds)
+        rows += compare(name, replace(case, num_steps=given.steps or case.num_steps), given.rounds, given.threads)
     for key, value in {**machine(), "texts": source()}.items():
         print(f"{key:22} {value}")
     print("\n| " + " | ".join(rows[0]) + " |\n|" + "---|" * len(rows[0]))

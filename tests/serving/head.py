@@ -169,6 +169,17 @@ class Head(Node):
             assert time.monotonic() < until, applications
             time.sleep(0.2)
 
+    def wait_until_no_replica_is_there(self) -> None:
+        """By Ray Serve's own count, which has those that start and those that stop too."""
+        until = time.monotonic() + DEPLOYS_S
+        while any(
+            deployment["replicas"]
+            for application in self.status()["applications"].values()
+            for deployment in application["deployments"].values()
+        ):
+            assert time.monotonic() < until, self.status()
+            time.sleep(0.2)
+
     def answers_by_replica(self) -> list[int]:
         """How many requests each replica has answered with 200, by HAProxy's own count."""
         return self._counted("hrsp_2xx")

@@ -58,17 +58,25 @@ class Faulted:
 
     def counted(self, name: str) -> float:
         lines = requests.get(f"{self.address}/metrics", timeout=60).text.splitlines()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(f"{name} "))
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
 
     def asking(self) -> Asking:
         return Asking(f"{self.address}/rerank", BODY, num_clients=4)
 
-    def check(self, asking: Asking) -> None:
-        """No score is wrong, and nobody waits much longer than asked."""
+    def check(self, asking: Asking, replaced: float = 0.0) -> None:
+        """No score is wrong, and nobody waits much longer than asked.
+
+        Args:
+            replaced: when another replica had taken the place of one that was ended. Who came in between, with nobody
+                there, is heard when it has started, which takes what loading a model takes.
+        """
         assert all(
             reply.scores == pytest.approx(self.right, abs=1e-5) for reply in asking.replies if reply.outcome == "200"
         )
-        assert max(reply.seconds for reply in asking.replies) < HEARD_S
+        for reply in asking.replies:
+            heard_by_the_newcomer = reply.outcome == "200" and reply.sent < replaced
+            waited = reply.sent + reply.seconds - replaced if heard_by_the_newcomer else reply.seconds
+            assert waited < HEARD_S, reply
 
 
 def scores_of_the_library(model: str) -> list[float]:
@@ -194,6 +202,6 @@ def test_a_model_that_hangs_is_replaced(faulted: Faulted) -> None:
         back = time.monotonic()
         asking.wait_for(50)
     print(f"back after {back - hung:.0f} s: {asking.outcomes}")
-    faulted.check(asking)
+    faulted.check(asking, replaced=back)
     assert set(asking.outcomes) <= {"200", "504", "429", "503", "closed", "500"}, asking.outcomes
     assert all(reply.outcome == "200" for reply in asking.since(back + 1.0))

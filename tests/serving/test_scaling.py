@@ -87,6 +87,7 @@ def test_replicas_go_from_none_to_one_to_three_and_back(head: Head, model: str, 
     file = write(tmp_path / "autoscaled.yaml", "autoscaled.yaml", {"port": port}, "tests.serving.slow:build", **args)
     head.deploy(file)
     head.wait_for("RUNNING")
+    head.wait_until_no_replica_is_there()  # one that still starts on a slow machine has no process yet
     with Counted(head) as counted:
         counted.wait_for(0)
         asleep = time.monotonic()
