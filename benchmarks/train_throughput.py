@@ -89,8 +89,8 @@ PEERS = {
         Contender(side="peer", mini_batch_size=1, groups_per_batch=1),
     ],
 }
-"""Its default of 8 groups a batch is 8 pairs a forward pass. More pairs pad more, and were slower; one pair pads nothing,
-and accumulating over groups keeps the activations of one group alone."""
+"""Its default of 8 groups a batch is 8 pairs a forward pass. More pairs pad more, and were slower; one pair pads
+nothing, and accumulating over groups keeps the activations of one group alone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
