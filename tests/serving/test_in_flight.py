@@ -19,10 +19,10 @@ from tests.serving.server import STARTS_S, free_port
 
 QUERY = "how long does it take to charge?"
 SMALL: Any = {"query": QUERY, "texts": ["Charging takes 4.5 hours.", "The warranty is one year."], "raw_scores": True}
-NUM_TEXTS = 90
-"""Of 50 words, half a second of work: too little to be split over both replicas."""
+NUM_TEXTS = 24
+"""Of 50 words, which are 200 tokens in this vocabulary: half a second of work, too little to be split over both."""
 LARGE: Any = SMALL | {"texts": [f"{n} " + "word " * 50 for n in range(NUM_TEXTS)], "timeout_ms": 60_000}
-LONGEST: Any = LARGE | {"texts": [f"{n} " + "word " * 50 for n in range(12 * NUM_TEXTS)]}
+LONGEST: Any = LARGE | {"texts": [f"{n} " + "word " * 50 for n in range(40 * NUM_TEXTS)]}
 ENDS_S = 1.0
 """What a killed replica had begun ends within this time."""
 

@@ -232,7 +232,8 @@ def test_it_finishes_what_was_begun_when_told_to_stop_and_leaves_nothing_behind(
     server.wait_until_ready()
     tokens_per_second = requests.get(server.url + "/info", timeout=10).json()["limits"]["tokens_per_second"]
     text = "word " * 100
-    num = int(WORKS_S * tokens_per_second / 100)
+    tokens = len(post(server, "/tokenize", {"inputs": text}).json()[0])
+    num = int(WORKS_S * tokens_per_second / tokens)
     body: Any = {"query": QUERY, "texts": [f"{n} {text}" for n in range(num)], "timeout_ms": 60_000}
     family = server.family()
     with ThreadPoolExecutor(1) as client:
