@@ -23,6 +23,16 @@ def choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch
     return PRECISIONS[dtype]
 
 
+def refuse_without_bf16(device: torch.device) -> None:
+    """A GPU older than Ampere computes bf16 by way of fp32, many times slower: nobody means that.
+
+    Raises:
+        SettingsError: it is one.
+    """
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise SettingsError(f"precision is bf16, which {torch.cuda.get_device_name(device)} lacks; give fp16, or fp32")
+
+
 def lower_backbone(model: Any, dtype: torch.dtype) -> None:
     """Run the backbone in `dtype`, and everything after it in float32 on weights that were never rounded.
 

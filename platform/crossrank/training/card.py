@@ -121,7 +121,19 @@ def _front_matter(facts: CardFacts) -> str:
     }
     if facts.base_on_hub:
         known |= {"base_model": facts.base_model, "base_model_relation": "finetune"}
+    best = _best(facts)
+    if best is not None:
+        known["model-index"] = [{"name": facts.name, "results": [_measured(best)]}]
     return f"---\n{yaml.safe_dump(known, allow_unicode=True, sort_keys=False)}---"
+
+
+def _measured(best: Result) -> dict[str, Any]:
+    """What the hub shows beside the card: https://github.com/huggingface/hub-docs/blob/main/modelcard.md."""
+    return {
+        "task": {"type": "text-ranking"},
+        "dataset": {"type": "held-out-groups", "name": "held-out groups"},
+        "metrics": [{"type": name, "value": round(mean.value, 4)} for name, mean in best.measures.items()],
+    }
 
 
 def _warning_block(sentences: Sequence[str]) -> str:

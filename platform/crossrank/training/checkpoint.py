@@ -144,11 +144,12 @@ class Checkpoints:
     def _note(self, name: str) -> str:
         return storage.join(self.folder, f"{name}.json")
 
-    def _local_folder(self) -> Path | None:
-        """Where to write first: beside its place, so that a move is enough; anywhere for an object store."""
+    def _local_folder(self) -> Path:
+        """Where to write first: beside its place, so that a move is enough; for an object store in the cache."""
         if storage.is_s3(self.folder):
-            return None
-        folder = Path(storage.absolute(self.folder))
+            folder = storage.cache_folder() / "sending" / storage.hash_bytes(self.folder.encode())
+        else:
+            folder = Path(storage.absolute(self.folder))
         folder.mkdir(parents=True, exist_ok=True)
         for left_by_a_kill in folder.glob(f"crossrank-{PREFIX}*"):
             shutil.rmtree(left_by_a_kill, ignore_errors=True)

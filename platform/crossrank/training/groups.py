@@ -9,6 +9,7 @@ Shape letters: G groups, N documents of all groups, D documents of one.
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -29,7 +30,7 @@ from crossrank.formats.group_files import fingerprint_of_groups, read_group_file
 from crossrank.once import made_once
 from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text
 
-LAYOUT = "2"
+LAYOUT = "3"
 """Changes when the files of a store change, so that an old cache is not read as a new one."""
 
 Use = Literal["train", "validate"]
@@ -49,15 +50,20 @@ class GroupSource:
     needs_teacher: bool = False
     low: float = 0.0
     high: float = 1.0
-    """The groups whose query id falls, by its hash, at or above `low` and below `high` of the whole."""
+    """The groups whose query falls, by its hash, at or above `low` and below `high` of the whole."""
     limit: int | None = None
+    held_out: GroupSource | None = None
+    """Groups of other files whose queries must not be in this store."""
 
-    def takes(self, query_id: str | None) -> bool:
-        """Whether a group is of this part. Of a line without an id the last part tells, so that it is told once."""
-        if query_id is None:
-            return self.high == 1
-        share = (hash_id(query_id) >> 11) / (1 << 53)  # exact in a float, and so below 1 for every id
+    def takes(self, query: str) -> bool:
+        """Whether a group is of this part: by its query, so that groups of one query are in one, whatever their ids."""
+        share = (_same(query) >> 11) / (1 << 53)  # exact in a float, and so below 1 for every query
         return self.low <= share < self.high
+
+    @property
+    def is_last(self) -> bool:
+        """Whether it tells of lines that are no groups, which are of no part, so that each is told once."""
+        return self.high == 1
 
     @property
     def key(self) -> str:
@@ -149,6 +155,11 @@ class GroupStore:
         return dict(Counter(str(row.reason) for row in self.rejected()))
 
 
+def _same(query: str) -> int:
+    """64 bits that are equal for queries that differ in case, white space or Unicode's way of writing them alone."""
+    return hash_id(" ".join(unicodedata.normalize("NFKC", query).casefold().split()))
+
+
 def _convert(folder: Path, source: GroupSource, corpus: TextStore | None) -> None:
     arrays = _Arrays()
     open_store(folder / "texts", lambda reject: _texts(source, corpus, arrays, reject), Reason.EMPTY_QUERY)
@@ -210,14 +221,19 @@ class _Arrays:
 def _texts(source: GroupSource, corpus: TextStore | None, arrays: _Arrays, reject: Reject) -> Iterator[SourceRow]:
     """The texts that a store of its own has to hold: for each usable group its query, then its documents with text."""
 
-    def reject_of_part(rejected: Rejected) -> None:
-        if source.takes(rejected.record_id):
+    def reject_once(rejected: Rejected) -> None:
+        if source.is_last:
             reject(rejected)
 
+    held_out = source.held_out.open() if source.held_out else None
+    measured = {_same(query) for query in held_out.queries(range(len(held_out)))} if held_out else set()
     row = 0
-    for file, line, group in islice(read_group_files(source.uri, reject_of_part), source.limit):
-        if not source.takes(group.query_id):
+    for file, line, group in islice(read_group_files(source.uri, reject_once), source.limit):
+        if not source.takes(group.query):
             arrays.num_of_others += 1
+            continue
+        if _same(group.query) in measured:
+            reject(Rejected(file, line, group.query_id, Reason.HELD_OUT, "its query is among the held-out groups"))
             continue
         read = _Reading(source, corpus, file, line, group, reject)
         if not read.is_usable():

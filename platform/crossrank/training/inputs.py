@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from crossrank import storage
@@ -59,17 +59,9 @@ def inputs_of(settings: TrainSettings) -> Inputs:
     fingerprints = {"groups": fingerprint_of_groups(groups)}
     if corpus is not None:
         fingerprints["corpus"] = corpus.fingerprint
-    held_out = settings.eval_fraction or 0.0
-    train = GroupSource(
-        groups,
-        fingerprints["groups"],
-        "train",
-        corpus,
-        needs_teacher=settings.needs_teacher,
-        low=held_out,
-        limit=settings.limit,
+    everything = GroupSource(
+        groups, fingerprints["groups"], "train", corpus, settings.needs_teacher, limit=settings.limit
     )
-    validate = None
     if settings.eval_groups is not None:
         uri = storage.absolute(settings.eval_groups)
         fingerprints["eval_groups"] = fingerprint_of_groups(uri)
@@ -81,9 +73,11 @@ def inputs_of(settings: TrainSettings) -> Inputs:
                 f"on; give other groups, or --eval-fraction 0.02"
             )
         validate = GroupSource(uri, fingerprints["eval_groups"], "validate", corpus)
-    elif held_out:
-        validate = GroupSource(groups, fingerprints["groups"], "validate", corpus, high=held_out, limit=settings.limit)
-    return Inputs(train, validate, fingerprints)
+        return Inputs(replace(everything, held_out=validate), validate, fingerprints)
+    if settings.eval_fraction:
+        part = replace(everything, use="validate", needs_teacher=False, high=settings.eval_fraction)
+        return Inputs(replace(everything, low=settings.eval_fraction), part, fingerprints)
+    return Inputs(everything, None, fingerprints)
 
 
 def _corpus(settings: TrainSettings) -> CorpusSource | None:

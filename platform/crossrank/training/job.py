@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from crossrank.training.run import Task
 
 KIND = "train"
-FORMAT = 1
+FORMAT = 2
 """Of checkpoints and of what decides them. Raise it when a change makes it impossible to go on with a run."""
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from crossrank.scoring.forward import Forward
+from crossrank.scoring.precision import refuse_without_bf16
 from crossrank.training import losses
 from crossrank.training.dealing import deal
 from crossrank.training.guards import Seen, Stop
@@ -55,6 +56,9 @@ class Loop:
     Args:
         forward: of the model whose weights `optimizer` changes.
         precision: ``fp32``, ``bf16`` or ``fp16`` of the forward pass; weights and optimiser are float32 always.
+
+    Raises:
+        SettingsError: bf16 on a GPU without it.
     """
 
     def __init__(
@@ -68,6 +72,8 @@ class Loop:
         precision: str,
         num_steps: int,
     ) -> None:
+        if precision == "bf16":
+            refuse_without_bf16(device)
         self.num_steps = num_steps
         self.optimizer = optimizer
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")

@@ -17,7 +17,7 @@ class TrainSettings(JobSettings):
     base: str = option(help="Model to start from: hub id, folder or s3://; an encoder without a head gets one.")
     groups: str = option(help="Labelled groups to train on (Parquet or JSONL).")
     eval_groups: str | None = option(None, help="Labelled groups to validate on.")
-    eval_fraction: float | None = option(None, help="Part of --groups, by query id, that is kept for validation.")
+    eval_fraction: float | None = option(None, help="Part of --groups, by query, that is kept for validation.")
     corpus: str | None = option(None, help="Corpus in which documents without text are looked up.")
     max_length: int = option(512, help="Tokens of query, document and special tokens together.")
     precision: Literal["fp32", "bf16", "fp16"] | None = option(

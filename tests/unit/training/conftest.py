@@ -34,7 +34,7 @@ def group(query_id: str, *docs: dict[str, Any], query: str = "red cat") -> str:
 
 def good(query_id: str) -> str:
     """A group that can be used, with a positive and a negative of its own."""
-    return group(query_id, doc(f"{query_id}+", 1), doc(f"{query_id}-", 0))
+    return group(query_id, doc(f"{query_id}+", 1), doc(f"{query_id}-", 0), query=f"red {query_id}")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 
 from crossrank.evaluation.intervals import Mean
 from crossrank.training.card import CardFacts, DataFacts, Result, model_card, worse_than_before
@@ -77,7 +78,29 @@ def test_the_hub_reads_what_kind_of_model_it_is_and_what_it_came_from() -> None:
         "tags": ["cross-encoder", "reranker", "crossrank"],
         "base_model": "BAAI/bge-reranker-large",
         "base_model_relation": "finetune",
+        "model-index": [
+            {
+                "name": "wikiqa reranker",
+                "results": [
+                    {
+                        "task": {"type": "text-ranking"},
+                        "dataset": {"type": "held-out-groups", "name": "held-out groups"},
+                        "metrics": [{"type": "mrr@10", "value": 0.7172}, {"type": "success@3", "value": 0.7912}],
+                    }
+                ],
+            }
+        ],
     }
+
+
+def test_the_hubs_own_client_reads_the_measures_of_the_checkpoint_that_was_chosen() -> None:
+    results = ModelCard(model_card(FACTS)).data.eval_results
+    assert results is not None
+    assert [(each.metric_type, each.metric_value) for each in results] == [("mrr@10", 0.7172), ("success@3", 0.7912)]
+
+
+def test_without_held_out_groups_the_hub_is_told_no_measure() -> None:
+    assert "model-index" not in front_matter_of(model_card(replace(FACTS, best=None)))
 
 
 def test_a_base_that_is_a_folder_is_no_link_on_the_hub() -> None:

@@ -187,7 +187,7 @@ def test_of_groups_with_one_id_the_first_is_kept_whole_and_those_after_it_stay_r
     twice = group("a", doc("x", 0, "other"), doc("y", 1, "other"), doc("z", 0, "other"), query="other")
     store = source(good("a") + twice + good("b")).open()
     assert ids_of(store) == ["a", "b"]
-    assert store.queries([0]) == ["red cat"]
+    assert store.queries([0]) == ["red a"]
     assert [texts_of(store, number) for number in (0, 1)] == [
         ["text of a+", "text of a-"],
         ["text of b+", "text of b-"],
@@ -366,7 +366,7 @@ def test_whatever_the_ids_and_the_part_none_is_lost(source: Source, query_ids: s
     assert sorted(ids_of(train) + ids_of(held_out)) == sorted(query_ids)
 
 
-def test_the_part_depends_on_the_query_id_and_not_on_the_place(source: Source) -> None:
+def test_the_part_depends_on_the_query_and_not_on_the_place(source: Source) -> None:
     ids = [f"q{number}" for number in range(50)]
     _, held_out = in_parts(source, "".join(map(good, ids)), 0.3)
     _, backwards = in_parts(source, "".join(map(good, reversed(ids))), 0.3)
@@ -375,7 +375,7 @@ def test_the_part_depends_on_the_query_id_and_not_on_the_place(source: Source) -
     assert set(ids_of(held_out)) < set(ids_of(in_parts(source, "".join(map(good, ids)), 0.6)[1]))
 
 
-def test_the_query_id_with_the_highest_hash_is_in_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_query_with_the_highest_hash_is_in_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
     # (2^64 - 1) / 2^64 is 1.0 in a float, and 1.0 is not below 1.0: such a group would be in neither part.
     monkeypatch.setattr(groups_module, "hash_id", lambda _: 2**64 - 1)
     assert GroupSource("u", "f", "train", low=0.02).takes("q")
@@ -394,7 +394,21 @@ def test_what_is_set_aside_is_told_by_one_part_alone(source: Source) -> None:
     train, held_out = in_parts(source, lines + wrong, 0.5)
     told = [line for store in (train, held_out) for line, *_ in aside(store)]
     assert sorted(line or 0 for line in told) == list(range(31, 37)), "each once"
-    assert aside(held_out), "where its id can be read, by the part that it would be in"
+    assert not aside(held_out), "what is no group is of no part"
+
+
+def test_groups_of_one_query_are_in_one_part_whatever_their_ids(source: Source) -> None:
+    # Or a model would be measured on questions that it was trained on.
+    docs = (doc("p", 1), doc("n", 0))
+    ways = ("Where is {}?", "  where IS\t{}? ", "Ｗhere is {}?")  # the last begins with a full-width letter
+    lines = [
+        group(f"{number}-{n}", *docs, query=way.format(number)) for number in range(30) for n, way in enumerate(ways)
+    ]
+    train, held_out = in_parts(source, "".join(lines), 0.5)
+    parts = [{name.split("-")[0] for name in ids_of(store)} for store in (train, held_out)]
+    assert parts[0]
+    assert parts[1]
+    assert not parts[0] & parts[1]
 
 
 def test_groups_of_one_id_are_in_one_part(source: Source) -> None:
@@ -418,9 +432,9 @@ def test_a_part_that_gets_no_group_says_how_to_mend_it(source: Source, tmp_path:
 
 
 def test_a_part_whose_groups_are_all_wrong_says_what_there_is_beside_them(source: Source) -> None:
-    held_out = next(f"q{n}" for n in range(100) if GroupSource("u", "f", "validate", high=0.5).takes(f"q{n}"))
-    trained = [f"r{n}" for n in range(100) if GroupSource("u", "f", "train", low=0.5).takes(f"r{n}")]
-    lines = group(held_out, doc("x", 0)) + good(trained[0]) + good(trained[1])
+    held_out = next(f"q{n}" for n in range(100) if GroupSource("u", "f", "validate", high=0.5).takes(f"red q{n}"))
+    trained = [f"r{n}" for n in range(100) if GroupSource("u", "f", "train", low=0.5).takes(f"red r{n}")]
+    lines = group(held_out, doc("x", 0), query=f"red {held_out}") + good(trained[0]) + good(trained[1])
     with pytest.raises(InputError, match=r"\(1 no_positive, 2 on the other side of --eval-fraction\); a group has"):
         source(lines, "validate", high=0.5).open()
 
@@ -460,7 +474,7 @@ def test_every_group_is_kept_or_set_aside(source: Source, drawn: list[tuple[str,
 def test_a_line_of_the_test_is_a_group_as_users_write_it() -> None:
     assert json.loads(good("q")) == {
         "query_id": "q",
-        "query": "red cat",
+        "query": "red q",
         "docs": [
             {"doc_id": "q+", "label": 1, "text": "text of q+"},
             {"doc_id": "q-", "label": 0, "text": "text of q-"},

@@ -64,6 +64,19 @@ def test_other_groups_may_be_validated_on(data: Path) -> None:
     }
 
 
+def test_a_group_whose_query_is_measured_on_is_not_trained_on(data: Path) -> None:
+    # Another id and other documents: the files say nothing of it.
+    again = group("other", doc("x", 1), doc("y", 0), query="RED  r3")
+    with (data / "train.jsonl").open("a") as file:
+        file.write(again)
+    read = inputs(data, eval_groups=str(data / "held_out.jsonl")).read()
+    assert read.validate is not None
+    assert (len(read.train), len(read.validate)) == (NUM_GROUPS, 5)
+    assert read.train.rejected_counts() == {"held_out": 1}
+    (aside,) = read.train.rejected()
+    assert (aside.line, aside.record_id, aside.detail) == (61, "other", "its query is among the held-out groups")
+
+
 def test_a_limit_is_for_what_is_trained_on_and_not_for_groups_given_to_validate(data: Path) -> None:
     read = inputs(data, eval_groups=str(data / "held_out.jsonl"), limit=3).read()
     assert read.validate is not None

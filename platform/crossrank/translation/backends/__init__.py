@@ -1,0 +1,1 @@
+"""Who translates: one file a back-end."""

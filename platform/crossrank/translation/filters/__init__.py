@@ -1,0 +1,1 @@
+"""What of a translation can be used: one rule a reason."""
