@@ -39,7 +39,8 @@ def write_groups(path: Path, num_groups: int = NUM_GROUPS, seed: int = 3, negati
             {"doc_id": f"n{number}-{place}", "text": text(), "label": 0, "teacher_score": draw.uniform(-4, 1)}
             for place in range(draw.randint(*negatives))
         ]
-        rows.append({"query_id": f"q{number}", "query": draw.choice(TEXTS), "docs": docs})
+        # Each query is another, or those of a held-out file would not be trained on.
+        rows.append({"query_id": f"q{number}", "query": f"{draw.choice(TEXTS)} {seed}.{number}", "docs": docs})
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return path
 
