@@ -28,7 +28,7 @@ test: setup
 test-server: setup
 	$(BIN)/python -m pytest tests/serving
 
-# Training runs that are killed and go on.
+# Training runs on Ray, which are killed and go on.
 test-train: setup
 	$(BIN)/python -m pytest tests/training
 

@@ -15,7 +15,7 @@ from crossrank.training.job import train
 from crossrank.training.settings import TrainSettings
 from tests.model import runs
 from tests.ray.driver import Driver, kill, wait_for
-from tests.ray.trained import assert_close_weights, assert_same_weights, given
+from tests.training.trained import assert_close_weights, assert_same_weights, given
 
 STARTS_S = 120.0
 SLOW = {"num_train_epochs": 15, "save_steps": 5, "save_total_limit": 100}

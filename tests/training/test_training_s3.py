@@ -14,7 +14,7 @@ from crossrank.training.job import train
 from crossrank.training.settings import TrainSettings
 from tests.model import runs
 from tests.ray.s3_server import s3_server
-from tests.ray.trained import assert_same_weights, given
+from tests.training.trained import assert_same_weights, given
 
 BUCKET = "training"
 PAIRS = [("how long does it take to charge?", "Charging takes about 4.5 hours."), ("warranty", "one year")]

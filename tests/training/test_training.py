@@ -17,7 +17,7 @@ from crossrank.training.job import train
 from crossrank.training.settings import TrainSettings
 from tests.model import runs
 from tests.model.tiny_models import TEXTS
-from tests.ray.trained import assert_close_weights, given, losses_of, weights_of
+from tests.training.trained import assert_close_weights, given, losses_of, weights_of
 
 LOSS_TOLERANCE = 1e-4
 
