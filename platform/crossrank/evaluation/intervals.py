@@ -30,7 +30,7 @@ class Mean:
 
 def mean_of(values_Q: Values, seed: int = 0, resamples: int = 2000) -> Mean:
     """The mean with its interval. Refuses no queries, and values that are not finite."""
-    values_Q = _checked(values_Q)
+    values_Q = checked(values_Q)
     if not len(values_Q):
         raise ValueError("there are no queries to take the mean of; give at least 1")
     return Mean(float(values_Q.mean()), bootstrap_interval(values_Q, seed, resamples))
@@ -44,7 +44,7 @@ def bootstrap_interval(values_Q: Values, seed: int = 0, resamples: int = 2000) -
     Returns:
         None for fewer than 2 queries, which say nothing of how queries differ.
     """
-    values_Q = _checked(values_Q)
+    values_Q = checked(values_Q)
     num_queries = len(values_Q)
     if num_queries < 2:
         return None
@@ -70,13 +70,14 @@ def paired_difference(a_Q: Values, b_Q: Values, seed: int = 0, resamples: int = 
     Returns:
         None for fewer than 2 queries.
     """
-    a_Q, b_Q = _checked(a_Q), _checked(b_Q)
+    a_Q, b_Q = checked(a_Q), checked(b_Q)
     if len(a_Q) != len(b_Q):
         raise ValueError(f"a has {len(a_Q)} queries and b {len(b_Q)}; give the same queries to both")
     return mean_of(a_Q - b_Q, seed, resamples) if len(a_Q) >= 2 else None
 
 
-def _checked(values_Q: Values) -> NDArray[np.float64]:
+def checked(values_Q: Values) -> NDArray[np.float64]:
+    """A measure of each query as an array. Refuses another shape, and values that are not finite."""
     checked_Q: NDArray[np.float64] = np.asarray(values_Q, dtype=np.float64)
     if checked_Q.ndim != 1:
         raise ValueError(f"the values have the shape {checked_Q.shape}; give one number a query")

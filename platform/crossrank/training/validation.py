@@ -7,6 +7,7 @@ Shape letters: Q groups (queries), D documents of one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crossrank.evaluation import measures
+from crossrank.evaluation.measures import Judged, tie_rate
 from crossrank.scoring.scored import Scorer
 from crossrank.training.groups import Documents, GroupStore
 
+MEASURES = ("mrr@10", "ndcg@10", "success@3")
 CHUNK_GROUPS = 256
 """Groups that are scored together."""
 
@@ -48,41 +52,24 @@ class Measured:
 
 
 def measure(groups: GroupStore, score: ScoreGroups) -> Measured:
-    """nDCG@10, MRR@10 and Success@3 of every group, by ir_measures."""
-    import ir_measures
-    from ir_measures import RR, Success, nDCG
+    """nDCG@10, MRR@10 and Success@3 of every group."""
+    ties = 0.0
 
-    measures = {"mrr@10": RR @ 10, "ndcg@10": nDCG @ 10, "success@3": Success @ 3}
-    qrels, run = [], []
-    ties = 0
-    for some in _chunks(len(groups)):
-        for group, scores_D in zip(some, score(groups, some), strict=True):
-            documents = groups.documents(group)
-            ties += _num_tied(scores_D)
-            order_D = np.argsort(-scores_D, kind="stable")
-            for place, document in enumerate(order_D.tolist()):
-                # Distinct numbers in our order: what a library does with equal scores is then no matter.
-                run.append(ir_measures.ScoredDoc(str(group), str(document), float(len(order_D) - place)))
-            qrels += [
-                ir_measures.Qrel(str(group), str(document), _gain(label))
-                for document, label in enumerate(documents.labels_D.tolist())
-            ]
-    found: dict[str, dict[int, float]] = {name: {} for name in measures}
-    names = {measured: name for name, measured in measures.items()}
-    for metric in ir_measures.iter_calc(list(measures.values()), qrels, run):
-        found[names[metric.measure]][int(metric.query_id)] = float(metric.value)
-    values = {name: [by_group.get(group, 0.0) for group in range(len(groups))] for name, by_group in found.items()}
-    return Measured(values, ties / max(1, groups.num_documents))
+    def judged() -> Iterator[Judged]:
+        nonlocal ties
+        for some in _chunks(len(groups)):
+            scores = score(groups, some)
+            ties += tie_rate(scores) * sum(map(len, scores))
+            for group, scores_D in zip(some, scores, strict=True):
+                labels = {
+                    str(document): label
+                    for document, label in enumerate(groups.documents(group).labels_D.tolist())
+                    if not math.isnan(label)
+                }
+                yield Judged([str(document) for document in np.argsort(-scores_D, kind="stable")], labels)
 
-
-def _gain(label: float) -> int:
-    """A judgement as trec_eval takes it: a whole number, at least 1 for any positive; unjudged is not relevant."""
-    return max(1, round(label)) if label > 0 else 0
-
-
-def _num_tied(scores_D: NDArray[np.float32]) -> int:
-    _, counts = np.unique(scores_D, return_counts=True)
-    return int(counts[counts > 1].sum())
+    values = measures.measure(judged(), MEASURES)
+    return Measured({name: values_Q.tolist() for name, values_Q in values.items()}, ties / max(1, groups.num_documents))
 
 
 def initial_order(groups: GroupStore, some: Sequence[int]) -> list[NDArray[np.float32]]:
