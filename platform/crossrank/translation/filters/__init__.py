@@ -1,1 +1,1 @@
-"""What of a translation can be used: one rule a reason."""
+"""Filters of translations: one rule a file, each with its reason code; what they find becomes flags on documents."""

@@ -1,0 +1,111 @@
+"""Numbers that are written as words: up to twenty, powers of ten, and what is said of time without a number."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+
+HALF = Fraction(1, 2)
+
+_ENGLISH = """
+one/first/a/an/single/once 1, two/second/twice/both/pair/double 2, three/third/thrice/triple 3, four/fourth 4,
+five/fifth 5, six/sixth 6,
+seven/seventh 7, eight/eighth 8, nine/ninth 9, ten/tenth 10, eleven 11, twelve/twelfth/dozen 12, thirteen 13,
+fourteen 14, fifteen 15, sixteen 16, seventeen 17, eighteen 18, nineteen 19, twenty 20, thirty 30, forty 40, fifty 50,
+sixty 60, seventy 70, eighty 80, ninety 90, hundred 100, thousand 1000, million 1000000, billion 1000000000, zero 0
+"""
+_GERMAN = """
+ein/erst/einmal/eins 1, zwei/zweit/beide/doppel/paar 2, drei/dritt 3, vier/viert 4, fünf 5, sechs 6, sieb 7, acht 8,
+neun 9, zehn 10, elf 11, zwölf/dutzend 12, dreizehn 13, vierzehn 14, fünfzehn 15, sechzehn 16, siebzehn 17,
+achtzehn 18, neunzehn 19, zwanzig 20, dreißig 30, vierzig 40, fünfzig 50, sechzig 60, siebzig 70, achtzig 80,
+neunzig 90, hundert 100, tausend 1000, million 1000000, milliarde 1000000000, null 0
+"""
+_KOREAN = """
+하나/한/첫/일/외 1, 둘/두/이/쌍/양 2, 셋/세/석/서/삼 3, 넷/네/넉/사 4,
+다섯/닷/오 5, 여섯/엿/육/륙 6, 일곱/칠 7, 여덟/팔 8,
+아홉/구 9, 열/십 10, 열한/십일 11, 열두/십이 12, 열세/십삼 13, 열네/십사 14, 열다섯/십오/보름 15, 열여섯/십육 16,
+열일곱/십칠 17, 열여덟/십팔 18, 열아홉/십구 19, 스무/스물/이십 20, 서른/삼십 30, 마흔/사십 40, 쉰/오십 50, 예순/육십 60,
+일흔/칠십 70, 여든/팔십 80, 아흔/구십 90, 백 100, 천 1000, 만 10000, 백만 1000000, 억 100000000, 영/제로 0
+"""
+_HALVES = {"en": ("half", "halves"), "de": ("halb", "hälfte"), "ko": ("반", "절반")}
+_IDIOMS: dict[str, dict[str, tuple[int, ...]]] = {
+    "en": {
+        "around the clock": (24, 7),
+        "every day": (7,),
+        "noon": (12,),
+        "midnight": (0, 12),
+        "weekly": (7,),
+        "quarter": (15, 3),
+    },
+    "de": {
+        "rund um die uhr": (24, 7),
+        "täglich": (24, 7),
+        "mittag": (12,),
+        "viertel": (15, 3),
+        "wöchentlich": (7,),
+        "mitternacht": (0, 12, 24),
+    },
+    "ko": {"연중무휴": (7, 365), "하루 종일": (24,), "온종일": (24,), "정오": (12,), "자정": (0, 12, 24), "매일": (7,)},
+}
+SCALES: dict[str, dict[str, int]] = {
+    "en": {
+        "hundred": 10**2,
+        "thousand": 10**3,
+        "k": 10**3,
+        "million": 10**6,
+        "m": 10**6,
+        "mn": 10**6,
+        "billion": 10**9,
+        "b": 10**9,
+        "bn": 10**9,
+        "trillion": 10**12,
+        "dozen": 12,
+    },
+    "de": {
+        "tausend": 10**3,
+        "tsd": 10**3,
+        "million": 10**6,
+        "millionen": 10**6,
+        "mio": 10**6,
+        "milliarde": 10**9,
+        "milliarden": 10**9,
+        "mrd": 10**9,
+        "billion": 10**12,
+        "billionen": 10**12,
+        "dutzend": 12,
+    },
+}
+"""What a word behind a number multiplies it by. For languages that are not here a number counts with and without."""
+
+
+def _table(listed: str) -> dict[str, int]:
+    entries = (entry.rsplit(" ", 1) for entry in " ".join(listed.split()).split(", "))
+    return {word: int(value) for words, value in entries for word in words.split("/")}
+
+
+_WORDS = {"en": _table(_ENGLISH), "de": _table(_GERMAN), "ko": _table(_KOREAN)}
+_KOREAN_COUNTED = r"(?=\s|[번차째개명인분시년월일주층등급호장위배점살회달마대원%쪽단종잔컵])"
+_ENGLISH_END = r"(?=s?\b|-|th\b)"
+_PATTERNS = {
+    # German words are inflected and compounded; in Korean what is counted follows.
+    code: re.compile(
+        rf"(?<![^\W\d_])(?:{'|'.join(sorted(words, key=len, reverse=True))})"
+        + {"ko": _KOREAN_COUNTED, "en": _ENGLISH_END}.get(code, "")
+    )
+    for code, words in _WORDS.items()
+}
+
+
+def numbers_in_words(text: str, language: str) -> Iterator[Fraction]:
+    """The numbers that a folded text says in words, as far as they are known. Generous: "ein" is 1 wherever it is."""
+    words = _WORDS.get(language)
+    if words is None:
+        return
+    for found in _PATTERNS[language].finditer(text):
+        yield Fraction(words[found.group()])
+    if any(half in text for half in _HALVES[language]):
+        yield HALF
+    for idiom, values in _IDIOMS[language].items():
+        if idiom in text:
+            yield from map(Fraction, values)

@@ -1,0 +1,40 @@
+"""Every rule that judges one text, by its reason code. To add one is to add a file and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from crossrank.translation.filters.backend_error import is_backend_error
+from crossrank.translation.filters.empty import is_empty
+from crossrank.translation.filters.length_ratio import has_wrong_length
+from crossrank.translation.filters.lost_number import has_lost_number
+from crossrank.translation.filters.lost_url import has_lost_url
+from crossrank.translation.filters.mojibake import has_mojibake
+from crossrank.translation.filters.pair import TextPair
+from crossrank.translation.filters.repetition import is_repetition
+from crossrank.translation.filters.untranslated import is_untranslated
+from crossrank.translation.filters.wrong_language import is_wrong_language
+from crossrank.translation.filters.wrong_script import is_wrong_script
+
+Rule = Callable[[TextPair], bool]
+
+ALONE: dict[str, Rule] = {"empty": is_empty, "backend_error": is_backend_error}
+"""Where one of these holds there is no translation, and the others would say it again."""
+RULES: dict[str, Rule] = {
+    "untranslated": is_untranslated,
+    "wrong_language": is_wrong_language,
+    "wrong_script": is_wrong_script,
+    "length_ratio": has_wrong_length,
+    "repetition": is_repetition,
+    "mojibake": has_mojibake,
+    "lost_number": has_lost_number,
+    "lost_url": has_lost_url,
+}
+
+
+def reasons_against(pair: TextPair) -> tuple[str, ...]:
+    """Why a translation is a bad one: the codes of the rules that it breaks; none for a good one."""
+    for reason, holds in ALONE.items():
+        if holds(pair):
+            return (reason,)
+    return tuple(reason for reason, holds in RULES.items() if holds(pair))
