@@ -25,6 +25,9 @@ from crossrank.settings import command
 from crossrank.training.job import train
 from crossrank.training.merge import MergeSettings, merge
 from crossrank.training.settings import TrainSettings
+from crossrank.translation.job import translate
+from crossrank.translation.memory.tsv import ExportSettings, ImportSettings, export_memory, import_memory
+from crossrank.translation.settings import TranslateSettings
 
 TOLD = 10
 """Rejected rows that are told one by one; the rest is counted."""
@@ -40,10 +43,20 @@ def crossrank() -> None:
 
 crossrank.add_command(command(RerankSettings, rerank))
 crossrank.add_command(command(ScoreSettings, score))
+crossrank.add_command(command(TranslateSettings, translate))
 crossrank.add_command(command(TrainSettings, train))
 crossrank.add_command(command(MergeSettings, merge))
 crossrank.add_command(command(ServeSettings, serve))
 crossrank.add_command(command(DemoSettings, demo))
+
+
+@crossrank.group()
+def memory() -> None:
+    """The translation memory as a TSV file, and back."""
+
+
+memory.add_command(command(ExportSettings, export_memory), "export")
+memory.add_command(command(ImportSettings, import_memory), "import")
 
 
 @crossrank.command("convert")

@@ -6,6 +6,7 @@
     │   ├── InputError        a file that cannot be read as what it was said to be
     │   ├── StorageError      a URI that cannot be reached: bucket, credentials, permissions
     │   ├── OutputError       an output that cannot be written, or holds something else
+    │   ├── BackendRefused    a translation service that does not serve: credentials, permission, languages
     │   ├── ModelRefused      a model that cannot be scored with, and what to use instead
     │   ├── CorpusTooLarge    the corpus does not fit where it has to
     │   ├── UnitOverBudget    one indivisible unit alone is over the token budget
@@ -39,6 +40,10 @@ class StorageError(UserError):
 
 class OutputError(UserError):
     """An output cannot be written, or already holds the result of other settings."""
+
+
+class BackendRefused(UserError):
+    """A translation service does not serve: credentials, permission, region, languages."""
 
 
 class ModelRefused(UserError):

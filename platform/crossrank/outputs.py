@@ -51,10 +51,13 @@ def earlier_run(output: str, kind: str) -> Manifest | None:
 
 
 @contextmanager
-def alone(output: str) -> Iterator[None]:
+def alone(output: str, flag: str = "--output") -> Iterator[None]:
     """Refuse to work where another job of this machine is at work. The lock of one that was killed is gone with it.
 
     An object store has no locks: there two jobs on one output spoil each other's preparation, though no result.
+
+    Args:
+        flag: what names the folder.
     """
     if storage.is_s3(output):
         yield
@@ -63,9 +66,9 @@ def alone(output: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise OutputError(f"another job is at work on {output}; wait for its end, or name another --output") from error
+        raise OutputError(f"another job is at work on {output}; wait for its end, or name another {flag}") from error
     except OSError as error:
-        raise OutputError(f"{output} cannot be written ({error.strerror or error}); name another --output") from error
+        raise OutputError(f"{output} cannot be written ({error.strerror or error}); name another {flag}") from error
     try:
         yield
     finally:

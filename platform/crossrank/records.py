@@ -35,6 +35,8 @@ class Reason(StrEnum):
     NO_NEGATIVE = "no_negative"
     """A group without a document that is labelled 0, so there is nothing to tell the positive from."""
     NO_TEACHER_SCORE = "no_teacher_score"
+    OTHER_LANGUAGE = "other_language"
+    """A group that says a language other than the one that is translated from."""
     HELD_OUT = "held_out"
     """A group to train on whose query is measured on too."""
 

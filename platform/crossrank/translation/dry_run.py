@@ -1,0 +1,59 @@
+"""What a job would do, cost and take, without doing it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from crossrank.progress import Waiting
+from crossrank.translation.lookup import Lookup
+from crossrank.translation.memory.store import Memory
+from crossrank.translation.plan import Plan, find_missing
+from crossrank.translation.settings import TranslateSettings
+from crossrank.translation.spending import cost_usd
+from crossrank.translation.translating import spending_of
+
+REQUEST_S = 0.2
+"""What a request takes, for the time of a job whose limit is not known."""
+
+
+def dry_run(settings: TranslateSettings, lookup_of: Callable[[Memory], Lookup], output: str) -> dict[str, Any]:
+    """Print and return the plan. Nothing is asked, paid or written."""
+    with Waiting("reading the translation memory"):
+        memory = Memory.reading(settings.memory_folder)
+    plan = Plan(memory.folder)
+    rejected: Counter[str] = Counter()
+    for _ in find_missing(settings, lookup_of(memory), plan, lambda row: rejected.update([row.reason]), _nothing):
+        pass
+    told: dict[str, Any] = {
+        "groups": plan.groups,
+        "documents": plan.documents,
+        "set_aside": dict(rejected),
+        "texts": plan.texts,
+        "unique_texts": plan.unique.texts,
+        "unique_characters": plan.unique.characters,
+        "texts_in_memory": plan.held.texts,
+        "characters_in_memory": plan.held.characters,
+        "texts_to_translate": plan.missing.texts,
+        "characters_to_translate": plan.missing.characters,
+    }
+    if settings.is_paid:
+        rate = settings.requests_per_second or settings.concurrency / REQUEST_S
+        seconds = plan.missing.texts / rate
+        if settings.bytes_per_second is not None:
+            seconds = max(seconds, plan.missing.num_bytes / settings.bytes_per_second)
+        told |= {
+            "usd": cost_usd(plan.missing.characters, settings.usd_per_million_characters),
+            "usd_spent_before": spending_of(settings, output).usd,
+            "hours": round(seconds / 3600, 4),
+            "hours_at": f"{rate:g} requests a second"
+            + ("" if settings.requests_per_second else ", unless the account allows fewer"),
+        }
+    for name, value in told.items():
+        print(f"{name:30} {value:,}" if isinstance(value, int) else f"{name:30} {value}")
+    return told
+
+
+def _nothing(_text: str) -> None:
+    """A service is not tried."""

@@ -1,0 +1,255 @@
+"""`crossrank translate`, from settings to translated groups.
+
+Wrong input is named, and a job that is finished already ends, before Ray is started; a job whose texts are all in the
+memory never starts it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, cast
+
+from crossrank import storage
+from crossrank.formats.group_files import fingerprint_of_groups
+from crossrank.outputs import Manifest, alone, earlier_run, refuse_other_settings, write_json
+from crossrank.progress import Waiting, say
+from crossrank.provenance import provenance
+from crossrank.reranking.layout import Layout
+from crossrank.reranking.manifest import Clock
+from crossrank.settings import that_change_rows
+from crossrank.translation import parts
+from crossrank.translation.backend import Backend
+from crossrank.translation.backends.choosing import backend_of
+from crossrank.translation.dry_run import dry_run
+from crossrank.translation.lookup import Lookup
+from crossrank.translation.memory.store import Memory
+from crossrank.translation.plan import Plan, prepare, read_plan, still_missing
+from crossrank.translation.service import PaidBackend
+from crossrank.translation.settings import TranslateSettings
+from crossrank.translation.translating import Work, spending_of
+
+KIND = "translate"
+FORMAT = 1
+"""Of the output. Raise it when a change makes it impossible to go on with a job."""
+
+Translates = PaidBackend | Backend | None
+
+
+def translate(settings: TranslateSettings) -> dict[str, Any]:
+    """Translate the queries and documents of groups, each text once in its life.
+
+    What is translated is kept in a translation memory (--memory) that all jobs share. Run the same command again
+    after a kill and it goes on where it was; a finished job does nothing and says so.
+    """
+    started = time.time()
+    say(str(provenance()))
+    output = storage.absolute(settings.output)
+    layout = Layout(output)
+    with Waiting("looking at the back-end and the groups"):
+        backend = backend_of(settings)
+        if backend is not None and settings.is_paid:
+            backend.check()
+        identity = _identity(settings, backend)
+    before = earlier_run(output, KIND)
+    if before is not None and not settings.overwrite:
+        refuse_other_settings(output, before["identity"], identity)
+    if settings.dry_run:
+        return dry_run(settings, lambda memory: lookup_of(settings, backend, memory), output)
+    if before is not None and before["state"] == "finished" and not settings.overwrite:
+        gone = parts.missing_parts(layout, before["parts"])
+        if not gone:
+            say(f"{output} is finished: {before['rows']['out']:,} groups; nothing to do")
+            return before
+        say(f"{output} was finished, and {len(gone)} of its parts are gone: making them again")
+    manifest = {
+        "kind": KIND,
+        "state": "running",
+        "crossrank": asdict(provenance()),
+        "settings": asdict(settings),
+        "identity": identity,
+        "backend": None if backend is None else backend.identity,
+        "memory": settings.memory_folder,
+        "started": started,
+    }
+    if before is None:
+        write_json(layout.manifest, manifest)
+    with alone(output):
+        if before is not None and settings.overwrite:
+            _clear(layout, before)
+            write_json(layout.manifest, manifest)
+        return _run(settings, backend, layout, manifest)
+
+
+def lookup_of(settings: TranslateSettings, backend: Translates, memory: Memory) -> Lookup:
+    """How texts are looked up in a memory: under the back-end, or under all that translated between the languages."""
+    if backend is not None:
+        limit = cast(PaidBackend, backend).limit_bytes if settings.is_paid else None
+        return Lookup(memory, [backend.identity], settings.target, limit, failures=not settings.retry_failed)
+    pair = {"source": settings.source, "target": settings.target}
+    others = [each for each in memory.identities if {name: each.get(name) for name in pair} == pair]
+    others.sort(key=lambda each: each.get("backend") != "imported")  # what people brought goes before machines
+    limit = _least_limit(others)
+    return Lookup(memory, others or [pair], settings.target, limit, failures=True)
+
+
+def _least_limit(identities: list[dict[str, Any]]) -> int | None:
+    """Where Amazon translated there may be pieces of long texts."""
+    from crossrank.translation.backends.amazon import LIMIT_BYTES
+
+    return LIMIT_BYTES if any(each.get("backend") == "amazon" for each in identities) else None
+
+
+def _identity(settings: TranslateSettings, backend: Translates) -> dict[str, Any]:
+    changing = {name: value for name, value in that_change_rows(settings).items() if name != "groups"}
+    identity: dict[str, Any] = {
+        "format": FORMAT,
+        "settings": changing,
+        "backend": None if backend is None else backend.identity,
+        "inputs": {"groups": fingerprint_of_groups(storage.absolute(settings.groups))},
+    }
+    if backend is None:  # what it holds is all that there is
+        identity["inputs"]["memory"] = Memory.reading(settings.memory_folder).state
+    return identity
+
+
+def _clear(layout: Layout, manifest: Manifest) -> None:
+    """Remove what the earlier run wrote, and nothing else that may lie in the folder. The memory stays."""
+    write_json(layout.manifest, manifest | {"state": "running"})
+    for uri in (layout.plan, layout.prepared, layout.rejected, storage.join(layout.output, "_spent.json")):
+        storage.delete(uri)
+    layout.delete_parts()
+    storage.delete(layout.manifest)
+
+
+def _run(settings: TranslateSettings, backend: Translates, layout: Layout, manifest: Manifest) -> Manifest:
+    clock = Clock()
+    with _memory(settings, backend) as memory:
+        lookup = lookup_of(settings, backend, memory)
+        spending = spending_of(settings, layout.output)
+        work = Work(settings, memory, lookup, spending)
+        resumed_usd = spending.usd
+        figures, plan = _fill_memory(work, backend, layout, clock)
+    layout.refuse_foreign_tables(parts.num_parts(settings, plan.groups))
+    # Later than a failure of yesterday: what failed while it was asked again is an answer.
+    lookup = lookup_of(settings, backend, memory)
+    resumed = parts.write_parts(settings, lookup, layout, plan.groups)
+    clock.lap("write")
+    storage.copy(layout.prepared_rejected, storage.join(layout.rejected, "rejected.parquet"))
+    found = parts.total(layout, parts.num_parts(settings, plan.groups))
+    rejected = sum(sum(reasons.values()) for reasons in plan.rejected.values())
+    manifest |= {
+        "state": "finished",
+        "parts": parts.num_parts(settings, plan.groups),
+        "rows": {"in": plan.groups + rejected, "out": found["groups"], "rejected": rejected, "resumed": resumed},
+        "rejected": plan.rejected,
+        "texts": {
+            "all": plan.texts,
+            "unique": asdict(plan.unique),
+            "in_memory": asdict(plan.held),
+            "missing": asdict(plan.missing),
+        },
+        "translation": figures,
+        "failed_queries": found["failed_queries"],
+        "documents": {name: found[name] for name in sorted(found) if "documents" in name},
+        "spent": {"characters": spending.characters, "usd": spending.usd, "usd_of_earlier_runs": resumed_usd},
+        "seconds": clock.laps,
+        "finished": time.time(),
+    }
+    write_json(layout.manifest, manifest)
+    storage.delete_leftovers(layout.output)
+    _say_finished(settings, layout, manifest)
+    return manifest
+
+
+@contextmanager
+def _memory(settings: TranslateSettings, backend: Translates) -> Iterator[Memory]:
+    if backend is None:
+        yield Memory.reading(settings.memory_folder)
+        return
+    with Memory.writing(settings.memory_folder) as memory:
+        yield memory
+
+
+def _fill_memory(work: Work, backend: Translates, layout: Layout, clock: Clock) -> tuple[dict[str, Any], Plan]:
+    """Prepare the job, and translate what the memory lacks."""
+    settings, memory, lookup = work.settings, work.memory, work.lookup
+    tried: list[PaidBackend] = []
+
+    def try_first(text: str) -> None:
+        if backend is not None and settings.is_paid and not tried:
+            here = cast(PaidBackend, backend).here()
+            work.try_first(here, text)
+            tried.append(here)
+
+    plan = read_plan(layout, memory.folder)
+    is_resumed = plan is not None
+    if plan is None:
+        plan = prepare(settings, lookup, layout, memory.folder, try_first)
+    clock.lap("prepare")
+    say(
+        f"{plan.groups:,} groups with {plan.texts:,} texts, {plan.unique.texts:,} of them different; the memory has "
+        f"{plan.held.texts:,}, {plan.missing.texts:,} are missing"
+    )
+    if backend is None or not plan.missing.texts:
+        return {}, plan
+    work.missing = plan.missing.texts
+    with Waiting("looking for what earlier runs translated"):
+        left = sum(1 for _ in still_missing(layout, lookup)) if is_resumed or tried else plan.missing.texts
+    work.done_before = plan.missing.texts - left
+    if not left:
+        return {"done_by_earlier_runs": work.done_before}, plan
+    if settings.is_paid and not tried:
+        try_first(next(still_missing(layout, lookup)))
+    elif not settings.is_paid:
+        backend.check()
+    figures = _translate(work, backend, tried, still_missing(layout, lookup))
+    clock.lap("translate")
+    return figures | {"done_by_earlier_runs": work.done_before if is_resumed else 0}, plan
+
+
+def _translate(work: Work, backend: PaidBackend | Backend, tried: list[PaidBackend], texts: Iterator[str]) -> Any:
+    from crossrank.cluster import on_ray as cluster
+
+    settings = work.settings
+    first = next(texts, None)
+    if first is None:
+        return {}
+    rest = _with_first(first, texts)
+    cluster.connect()
+    if settings.is_paid:
+        from crossrank.translation.on_ray.services import asking
+
+        pool = cluster.pool(settings.worker_range(), 0.0)
+        say(f"workers: {pool.workers}")
+        with asking(tried[0], pool, settings.concurrency) as ask:
+            return work.ask_for(rest, ask)
+    pool = cluster.pool(settings.worker_range(), settings.gpus_per_worker)
+    say(f"workers: {pool.workers}")
+    return work.compute(rest, cast(Backend, backend), pool)
+
+
+def _with_first(first: str, rest: Iterator[str]) -> Iterator[str]:
+    yield first
+    yield from rest
+
+
+def _say_finished(settings: TranslateSettings, layout: Layout, manifest: Manifest) -> None:
+    documents = manifest["documents"]
+    paid = f", {manifest['spent']['usd']:,.2f} USD spent" if settings.is_paid else ""
+    say(
+        f"finished: {manifest['rows']['out']:,} groups, {documents['translated_documents']:,} documents translated"
+        f"{paid}; {layout.output}"
+    )
+    if documents["flagged_documents"]:
+        say(
+            f"{documents['flagged_documents']:,} documents are flagged, since they or their queries "
+            f"({manifest['failed_queries']:,}) have no translation: nobody trains on them"
+        )
+    if documents["documents_without_text"]:
+        say(f"{documents['documents_without_text']:,} documents name a text of a corpus, and have none to translate")
+    for source, reasons in manifest["rejected"].items():
+        told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
+        say(f"set aside of {source}: {told}; see {layout.rejected}")

@@ -1,0 +1,224 @@
+"""`Memory`: what was translated before, by key, and what is translated now, kept before it is used.
+
+Shape letters: L keys looked up.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossrank import storage
+from crossrank.outputs import alone
+from crossrank.progress import say
+from crossrank.translation.backend import Outcome
+from crossrank.translation.memory.blocks import Entry, decode, encode
+from crossrank.translation.memory.log import log_of
+from crossrank.translation.memory.mapped import MappedPart, as_array, halves
+from crossrank.translation.memory.parts import Part, delete_part, entries_of, list_parts, read_part, write_part
+
+ROLL_BYTES = 32 << 20
+"""Of the log: that much of it is held in memory, and makes one part."""
+SMALL_PART_BYTES = 4 << 20
+"""Parts under it are joined with what comes after them."""
+
+
+class Memory:
+    """A folder of answers. Later ones take the place of earlier ones. Several threads may ask and keep.
+
+    Memory of this process: the log, at most `ROLL_BYTES` of it; the rest is mapped.
+    """
+
+    def __init__(self, folder: str, writes: bool) -> None:
+        self.folder = storage.absolute(folder)
+        self._writes = writes
+        self._lock = threading.RLock()
+        self._log = log_of(self.folder)
+        self._recent: dict[bytes, Entry] = {}
+        self._recent_bytes = 0
+        whole = self._log.read()
+        for block in whole.blocks:
+            self._remember(list(decode(block)), len(block))
+        if whole.lost_bytes:
+            say(
+                f"the end of the log of the translation memory {self.folder} is damaged: {whole.lost_bytes:,} bytes "
+                f"were no whole block and are left out; the {len(self._recent):,} texts before them are kept"
+            )
+        self._parts: list[Part] = []
+        self._mapped: list[MappedPart] = []
+        for part in list_parts(self.folder):
+            self._take(part)
+        if writes:
+            self._log.repair(whole)
+            self._rewrite_damaged()
+
+    @classmethod
+    def reading(cls, folder: str) -> Memory:
+        """Look things up alone; others may read at the same time."""
+        return cls(folder, writes=False)
+
+    @classmethod
+    @contextmanager
+    def writing(cls, folder: str) -> Iterator[Memory]:
+        """Look things up and keep what is new. Refuses a folder that another job writes to."""
+        with alone(folder, "--memory"):
+            memory = cls(folder, writes=True)
+            try:
+                yield memory
+            finally:
+                memory.close()
+
+    @property
+    def identities(self) -> list[dict[str, Any]]:
+        """The back-ends whose answers it holds; in an order that is always the same."""
+        found = {entry.identity for entry in self._recent.values()}
+        found.update(identity for part in self._mapped for identity in part.identities)
+        return [json.loads(identity) for identity in sorted(found)]
+
+    @property
+    def state(self) -> str:
+        """Names what it holds: another state may give other answers."""
+        held = [*(part.name for part in self._parts), *sorted(key.hex() for key in self._recent)]
+        return storage.hash_bytes("\n".join(held).encode())
+
+    def __len__(self) -> int:
+        """How many answers it holds, those that were replaced among them."""
+        return len(self._recent) + sum(map(len, self._mapped))
+
+    def has(self, keys: Sequence[bytes], failures: bool = True) -> NDArray[np.bool_]:
+        """Whether there is an answer to each key. Shape (L,).
+
+        Args:
+            failures: whether that a text cannot be translated is an answer.
+        """
+        has_L = np.zeros(len(keys), dtype=bool)
+        with self._lock:
+            for place, part, row in self._found(keys):
+                has_L[place] = failures or not part.is_failure(row)
+            for place, key in enumerate(keys):
+                if (entry := self._recent.get(key)) is not None:
+                    has_L[place] = failures or entry.translation is not None
+        return has_L
+
+    def answers(self, keys: Sequence[bytes]) -> list[Outcome | None]:
+        """The answer to each key; None where there is none."""
+        answers: list[Outcome | None] = [None] * len(keys)
+        with self._lock:
+            for place, part, row in self._found(keys):
+                answers[place] = part.outcome(row)
+            for place, key in enumerate(keys):
+                if (entry := self._recent.get(key)) is not None:
+                    answers[place] = Outcome(entry.translation, entry.error)
+        return answers
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Keep answers; they are durable when this returns.
+
+        Raises:
+            OutputError: they are not kept.
+        """
+        assert self._writes, "opened to be read"
+        if not entries:
+            return
+        block = encode(entries)
+        self._log.append(block)
+        with self._lock:
+            self._remember(entries, len(block))
+            if self._recent_bytes >= ROLL_BYTES:
+                self._roll_up()
+
+    def entries(self) -> Iterator[Entry]:
+        """Every answer that holds, oldest first, a part in memory at a time."""
+        for number in range(len(self._parts)):
+            yield from self._holding(number)
+        yield from self._recent.values()
+
+    def close(self) -> None:
+        """Roll up what the log holds, so that the folder is whole as Parquet."""
+        if self._writes and self._recent:
+            self._roll_up()
+        self._log.close()
+
+    def _found(self, keys: Sequence[bytes]) -> Iterator[tuple[int, MappedPart, int]]:
+        """Place of a key, the newest part that has it, and the row there."""
+        if not self._mapped or not keys:
+            return
+        places_L = np.arange(len(keys))
+        high_L, low_L = halves(as_array(list(keys)))
+        order_L = np.argsort(high_L)  # sorted needles are looked up faster
+        places_L, high_L, low_L = places_L[order_L], high_L[order_L], low_L[order_L]
+        for part in reversed(self._mapped):
+            rows_L = part.rows(high_L, low_L)
+            is_found_L = rows_L >= 0
+            for place, row in zip(places_L[is_found_L].tolist(), rows_L[is_found_L].tolist(), strict=True):
+                yield place, part, row
+            places_L, high_L, low_L = places_L[~is_found_L], high_L[~is_found_L], low_L[~is_found_L]
+            if not len(places_L):
+                return
+
+    def _holding(self, number: int) -> Iterator[Entry]:
+        """The entries of a part that no newer one took the place of."""
+        found = list(entries_of(read_part(self.folder, self._parts[number])[0]))
+        newest = self._newest([entry.key for entry in found])
+        return (entry for entry, of in zip(found, newest, strict=True) if of == number)
+
+    def _newest(self, keys: Sequence[bytes]) -> list[int]:
+        """Number of the newest part that has each key; beyond the last where the log has it."""
+        numbers = {id(part): number for number, part in enumerate(self._mapped)}
+        newest = [len(self._mapped)] * len(keys)
+        for place, part, _ in self._found(keys):
+            newest[place] = numbers[id(part)]
+        return [len(self._mapped) if key in self._recent else of for key, of in zip(keys, newest, strict=True)]
+
+    def _remember(self, entries: Sequence[Entry], num_bytes: int) -> None:
+        for entry in entries:
+            self._recent.pop(entry.key, None)  # the last one of a key stands last
+            self._recent[entry.key] = entry
+        self._recent_bytes += num_bytes
+
+    def _take(self, part: Part) -> None:
+        mapped = MappedPart.of(self.folder, part)
+        if mapped.lost_rows:
+            say(
+                f"{part.uri} of the translation memory is damaged: {len(mapped):,} texts of its whole blocks are kept, "
+                f"{mapped.lost_rows:,} are lost"
+            )
+        self._parts.append(part)
+        self._mapped.append(mapped)
+
+    def _rewrite_damaged(self) -> None:
+        for number, mapped in enumerate(self._mapped):
+            if mapped.lost_rows:
+                self._replace([number], [])
+
+    def _roll_up(self) -> None:
+        """Make a part of the log, and of small parts that stand last: short jobs leave no thousand files."""
+        small: list[int] = []
+        for number in reversed(range(len(self._parts))):
+            if self._parts[number].num_bytes >= SMALL_PART_BYTES:
+                break
+            small.insert(0, number)
+        self._replace(small, list(self._recent.values()))
+        # A kill before this line leaves the same answers in the part and in the log, which is no harm.
+        self._log.clear()
+        self._recent, self._recent_bytes = {}, 0
+
+    def _replace(self, numbers: list[int], newer: list[Entry]) -> None:
+        """Write one part of what holds of these and of newer entries, then remove these."""
+        merged: dict[bytes, Entry] = {}
+        for number in numbers:
+            merged.update((entry.key, entry) for entry in self._holding(number))
+        merged.update((entry.key, entry) for entry in newer)
+        before = [self._parts[number] for number in numbers]
+        written = write_part(self.folder, merged.values(), self._parts)
+        for number in reversed(numbers):
+            del self._parts[number], self._mapped[number]
+        self._take(written)
+        for part in before:
+            delete_part(self.folder, part)

@@ -1,0 +1,1 @@
+"""Translators in Ray actors: services that are asked, models that compute."""

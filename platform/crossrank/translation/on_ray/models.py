@@ -1,0 +1,131 @@
+"""Local models in Ray actors: each takes some hundred texts a call, and gives them back as its batches are done."""
+
+from __future__ import annotations
+
+import os
+import queue
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import ray
+
+from crossrank.cluster.on_ray import environment
+from crossrank.cluster.pool import Pool
+from crossrank.errors import CrossrankError, JobFailed
+from crossrank.translation.backend import Backend, Outcome, Translator
+
+TEXTS_PER_CALL = 512
+"""Sorted by length in a worker, so that batches have little padding."""
+CALLS_AHEAD = 2
+"""Of a worker, so that it never waits for the driver."""
+TRIES_AFTER_DEATH = 5
+KEPT = "what is translated is kept, so mend the cause and run the same command again"
+
+Done = Sequence[tuple[int, Outcome]]
+"""Outcomes with the place of their text in the call."""
+
+
+class ModelWorker:
+    """An actor with a model. It is loaded and computes in one thread: OpenMP has a team of threads for each."""
+
+    def __init__(self, backend: Backend, threads: int, environment_: dict[str, str]) -> None:
+        os.environ.update(environment_)
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+        self._backend = backend
+        self._threads = threads
+        self._thread = ThreadPoolExecutor(1)
+        self._translator: Translator | None = None
+
+    def translate(self, texts: list[str]) -> Iterator[Done]:
+        """Outcomes as they come."""
+        done: queue.SimpleQueue[Done | None] = queue.SimpleQueue()
+
+        def work() -> None:
+            try:
+                self._loaded().translate(texts, lambda outcomes: done.put(list(outcomes)))
+            finally:
+                done.put(None)
+
+        working = self._thread.submit(work)
+        while (outcomes := done.get()) is not None:
+            yield outcomes
+        working.result()
+
+    def _loaded(self) -> Translator:
+        if self._translator is None:
+            import torch
+
+            torch.set_num_threads(self._threads)
+            self._translator = self._backend.load()
+        return self._translator
+
+
+@dataclass(slots=True)
+class _Call:
+    """Texts that a worker has, and those of them that are not back."""
+
+    worker: int
+    texts: list[str]
+    left: set[int]
+    deaths: int
+
+
+def translate_on(
+    backend: Backend, pool: Pool, texts: Iterator[str], keep: Callable[[Sequence[tuple[str, Outcome]]], None]
+) -> None:
+    """Translate all texts on the workers of the pool, keeping what is done as it comes.
+
+    Raises:
+        CrossrankError: what a worker raised for the user; JobFailed for anything else.
+    """
+    options = {"num_cpus": 1, "num_gpus": pool.gpus, "max_restarts": -1, "max_task_retries": 0, "max_concurrency": 1}
+    worker = ray.remote(**options)(ModelWorker)
+    workers = [worker.remote(backend, pool.threads(), environment()) for _ in range(pool.most)]
+    calls: dict[ray.ObjectRefGenerator, _Call] = {}
+
+    def begin(number: int, some: list[str], deaths: int = 0) -> None:
+        method = workers[number].translate.options(num_returns="streaming")
+        calls[method.remote(some)] = _Call(number, some, set(range(len(some))), deaths)
+
+    def begin_next(number: int) -> None:
+        if some := list(islice(texts, TEXTS_PER_CALL)):
+            begin(number, some)
+
+    try:
+        for number in [*range(pool.most)] * CALLS_AHEAD:
+            begin_next(number)
+        while calls:
+            [ready], _ = ray.wait(list(calls), num_returns=1)
+            call = calls[ready]
+            try:
+                outcomes: Done = ray.get(next(ready))
+            except StopIteration:
+                del calls[ready]
+                if call.left:
+                    raise JobFailed(f"{len(call.left)} texts came back without an outcome; this is a bug") from None
+                begin_next(call.worker)
+            except ray.exceptions.RayActorError as error:
+                del calls[ready]
+                if call.deaths >= TRIES_AFTER_DEATH:
+                    raise JobFailed(
+                        f"a worker died {call.deaths + 1} times with the same texts "
+                        f"({' '.join(str(error).split())[:160]}); {KEPT}"
+                    ) from error
+                begin(call.worker, [call.texts[place] for place in sorted(call.left)], call.deaths + 1)
+            except ray.exceptions.RayError as error:
+                raise _ours(error) from error
+            else:
+                call.left -= {place for place, _ in outcomes}
+                keep([(call.texts[place], outcome) for place, outcome in outcomes])
+    finally:
+        for each in workers:
+            ray.kill(each)
+
+
+def _ours(error: Exception) -> CrossrankError:
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, CrossrankError):
+        return cause
+    return JobFailed(f"a worker failed: {' '.join(str(cause or error).split())[-300:]}; {KEPT}")

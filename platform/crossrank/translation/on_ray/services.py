@@ -1,0 +1,63 @@
+"""A paid service asked through Ray actors, a request a call.
+
+Threads of the driver ask, and each waits for its answer; which worker asks does not matter to the rate, the budget or
+the memory, which are the driver's.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+from crossrank.cluster.on_ray import environment
+from crossrank.cluster.pool import Pool
+from crossrank.translation.service import Answer, Ask, Kind, PaidBackend
+
+
+class ServiceWorker:
+    """An actor with a client of the service; its threads ask."""
+
+    def __init__(self, backend: PaidBackend, threads: int, environment_: dict[str, str]) -> None:
+        os.environ.update(environment_)
+        self._service = backend.load(threads)
+
+    def ask(self, text: str) -> Answer:
+        """Translate one text by one request."""
+        return self._service.ask(text)
+
+    def ready(self) -> None:
+        """Returns when it can be asked."""
+
+
+@contextmanager
+def asking(backend: PaidBackend, pool: Pool, concurrency: int) -> Iterator[Ask]:
+    """A function that asks, spread over the workers of the pool; it may be called by so many threads at once."""
+    threads = -(-concurrency // pool.most)
+    # One more, so that a worker that is asked whether it is ready is never full.
+    options = {"num_cpus": 0.1, "max_concurrency": threads + 1, "max_restarts": -1, "max_task_retries": 0}
+    worker = ray.remote(**options)(ServiceWorker)
+    workers = [worker.remote(backend, threads, environment()) for _ in range(pool.most)]
+    try:
+        ray.get([each.ready.remote() for each in workers])
+        turns, lock = itertools.cycle(workers), threading.Lock()
+
+        def ask(text: str) -> Answer:
+            with lock:
+                taken = next(turns)
+            try:
+                answer: Answer = ray.get(taken.ask.remote(text))
+            except ray.exceptions.RayActorError:
+                return Answer(Kind.UNANSWERED, "the worker that asked died")  # Ray starts it again
+            except ray.exceptions.RayError as error:
+                return Answer(Kind.REFUSED, f"a worker failed ({' '.join(str(error).split())[-200:]})")
+            return answer
+
+        yield ask
+    finally:
+        for each in workers:
+            ray.kill(each)

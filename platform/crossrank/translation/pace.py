@@ -1,0 +1,103 @@
+"""How fast requests may go to a service that refuses what is too fast: found out by probing, for the whole job.
+
+A pure algorithm; it has no clock and no thread. `gate.py` gives it both.
+
+The rate rises while nothing is refused and falls at a refusal, by little, since little was too much: so it stays just
+under the limit, as TCP does (Jacobson 1988), with CUBIC's memory of where the limit was (Ha, Rhee and Xu 2008). What
+is refused of requests that were sent before the rate fell is no news.
+
+Units: seconds, requests a second, bytes of UTF-8 a second.
+"""
+
+from __future__ import annotations
+
+START = 10.0
+"""Of a service whose limit is not known."""
+LEAST = 0.2
+LAG_S = 0.1
+"""What was not sent in time may be caught up with at once, so that late threads do not lower the rate."""
+DOUBLING_S = 1.5
+"""While nothing was ever refused the rate doubles in this time."""
+NEAR = 0.95
+"""Of the rate at the last refusal; up to there the rate rises fast, and slowly from there."""
+FAST_GROWTH = 0.05
+SLOW_GROWTH = 0.004
+"""A second, as a part of the rate."""
+QUIET_S = 10.0
+"""The slow growth doubles each time that so long nothing was refused: the limit may have risen."""
+MOST_GROWTH = 0.1
+BACK_OFF = 0.96
+BACK_OFF_AGAIN = 0.85
+"""When what is sent after a fall is refused too."""
+BACK_OFF_FIRST = 0.7
+"""While doubling, the rate may have run far over the limit."""
+LIMITING_S = 1.0
+"""A rate that nobody waited for so long is not the limit, and does not rise."""
+
+
+class Pace:
+    """The rate of one job."""
+
+    def __init__(self, most_requests: float | None = None, most_bytes: float | None = None) -> None:
+        """The pace of a job that begins.
+
+        Args:
+            most_requests: a limit that is known, which the rate begins with and never passes.
+            most_bytes: the same in bytes; it does not adapt.
+        """
+        self.rate = START if most_requests is None else most_requests
+        self._most = most_requests
+        self._most_bytes = most_bytes
+        self._next = self._next_bytes = float("-inf")
+        self._waited = float("-inf")
+        self._limit: float | None = None
+        """The rate at the last refusal."""
+        self._fell = float("-inf")
+        self._rose: float | None = None
+        self._falls_in_a_row = 0
+
+    def wait_s(self, now: float) -> float:
+        """Seconds until the next request may go; 0 when it may go now."""
+        wait = max(self._next, self._next_bytes) - now
+        if wait > 0:
+            self._waited = now
+        return max(wait, 0.0)
+
+    def went(self, now: float, num_bytes: int) -> None:
+        """A request goes now."""
+        self._next = max(self._next, now - LAG_S) + 1 / self.rate
+        if self._most_bytes is not None:
+            self._next_bytes = max(self._next_bytes, now - LAG_S) + num_bytes / self._most_bytes
+
+    def accepted(self, sent: float, now: float) -> None:
+        """A request that went at `sent` was not refused."""
+        if sent >= self._fell:
+            self._falls_in_a_row = 0
+        since = now - (now if self._rose is None else self._rose)
+        self._rose = now
+        if now - self._waited > LIMITING_S:
+            return
+        self.rate *= 1 + min(since, LIMITING_S) * self._growth(now)
+        if self._most is not None:
+            self.rate = min(self.rate, self._most)
+
+    def refused(self, sent: float, now: float) -> None:
+        """A request that went at `sent` was refused as too fast."""
+        if sent < self._fell:
+            return
+        if self._limit is None and self._most is None:
+            back_off = BACK_OFF_FIRST
+        else:
+            back_off = BACK_OFF_AGAIN if self._falls_in_a_row else BACK_OFF
+        self._limit = self.rate
+        self.rate = max(self.rate * back_off, LEAST)
+        self._falls_in_a_row += 1
+        self._fell = self._rose = now
+
+    def _growth(self, now: float) -> float:
+        """Part of the rate that is added in a second."""
+        if self._limit is None:
+            return 0.693 / DOUBLING_S
+        if self.rate < NEAR * self._limit:
+            return FAST_GROWTH
+        return min(SLOW_GROWTH * 2 ** ((now - self._fell) / QUIET_S), MOST_GROWTH)

@@ -1,0 +1,94 @@
+"""The output: translated groups in their order, in parts that are written whole, with the figures of each beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from itertools import islice
+from typing import Any
+
+from crossrank import storage
+from crossrank.errors import JobFailed
+from crossrank.formats.groups_parquet import write_groups
+from crossrank.outputs import read_json, write_json
+from crossrank.progress import Progress
+from crossrank.records import Group
+from crossrank.reranking.layout import Layout
+from crossrank.translation.apply import Figures, texts_of, translated
+from crossrank.translation.lookup import NOT_IN_MEMORY, Lookup
+from crossrank.translation.settings import TranslateSettings
+from crossrank.translation.source import read_source
+
+AT_ONCE = 200
+"""Groups whose texts are looked up together."""
+
+
+def num_parts(settings: TranslateSettings, groups: int) -> int:
+    """Parts of so many groups."""
+    return -(-groups // settings.groups_per_part)
+
+
+def write_parts(settings: TranslateSettings, lookup: Lookup, layout: Layout, groups: int) -> int:
+    """Write the parts that are not there. Returns the groups in those that were."""
+    done = {number for number in layout.finished_parts() if storage.exists(_figures_of(layout, number))}
+    size = settings.groups_per_part
+    done_before = sum(min(size, groups - number * size) for number in done)
+    source = read_source(settings, lambda row: None)
+    with Progress("groups", groups, done_before) as progress:
+        for number in range(num_parts(settings, groups)):
+            part = islice(source, size)
+            if number in done:
+                for _ in part:
+                    progress.tick()
+                continue
+            figures = Figures()
+            storage.delete(layout.part(number))  # its figures are not known
+            storage.delete(_figures_of(layout, number))
+            written = write_groups(layout.part(number), _translated(settings, lookup, part, figures, progress))
+            write_json(_figures_of(layout, number), asdict(figures))
+            if written != min(size, groups - number * size):
+                storage.delete(layout.part(number))
+                raise JobFailed(
+                    f"{settings.groups} changed while it was translated: part {number} has {written:,} groups; run the "
+                    f"same command again with --overwrite"
+                )
+    return done_before
+
+
+def total(layout: Layout, parts: int) -> dict[str, int]:
+    """Figures over all parts."""
+    sums = {each.name: 0 for each in fields(Figures)}
+    for number in range(parts):
+        kept: dict[str, Any] = read_json(_figures_of(layout, number))
+        for name in sums:
+            sums[name] += kept[name]
+    return sums
+
+
+def missing_parts(layout: Layout, parts: int) -> list[int]:
+    """Parts that are not there."""
+    return sorted(set(range(parts)) - layout.finished_parts())
+
+
+def _translated(
+    settings: TranslateSettings, lookup: Lookup, groups: Iterator[Group], figures: Figures, progress: Progress
+) -> Iterator[Group]:
+    while some := list(islice(groups, AT_ONCE)):
+        outcomes = lookup.outcomes(text for group in some for text in texts_of(group))
+        if settings.backend != "memory":
+            _refuse_gaps(settings, sum(outcome.error == NOT_IN_MEMORY for outcome in outcomes.values()))
+        for group in some:
+            yield translated(group, outcomes, settings.source, settings.target, figures)
+        progress.advance(len(some))
+
+
+def _refuse_gaps(settings: TranslateSettings, gaps: int) -> None:
+    if gaps:
+        raise JobFailed(
+            f"the translation memory {settings.memory_folder} lost {gaps:,} texts while the job ran; run the same "
+            f"command again with --overwrite, and they are translated again"
+        )
+
+
+def _figures_of(layout: Layout, number: int) -> str:
+    return storage.join(layout.prepared, f"figures-{number:05}.json")

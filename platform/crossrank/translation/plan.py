@@ -1,0 +1,157 @@
+"""Prepare a job: find the unique texts, and which of them the memory lacks; kept, so that it is done once."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from crossrank import storage
+from crossrank.errors import InputError
+from crossrank.outputs import read_json, write_json
+from crossrank.progress import Progress
+from crossrank.records import Reject, Rejected
+from crossrank.reranking.layout import Layout, rejected_file
+from crossrank.translation.apply import texts_of
+from crossrank.translation.lookup import Lookup, Unit
+from crossrank.translation.settings import TranslateSettings
+from crossrank.translation.source import read_source
+from crossrank.translation.unique import UniqueTexts
+
+BATCH_TEXTS = 8192
+EARLY_TEXTS = 1000
+"""Among so many the first that is missing is looked for before all are read, to try the service with it."""
+MISSING_SCHEMA = pa.schema([("text", pa.large_string())])
+
+
+@dataclass(slots=True)
+class Count:
+    """Texts, or pieces of long ones, and their size."""
+
+    texts: int = 0
+    characters: int = 0
+    num_bytes: int = 0
+
+    def add(self, text: str) -> None:
+        """One more."""
+        self.texts += 1
+        self.characters += len(text)
+        self.num_bytes += len(text.encode())
+
+
+@dataclass(slots=True)
+class Plan:
+    """What is to be done; kept in `_prepared/plan.json`."""
+
+    memory: str
+    """Folder of the memory that `missing` was found with."""
+    groups: int = 0
+    documents: int = 0
+    texts: int = 0
+    """Queries, titles and texts, as often as they come."""
+    unique: Count = field(default_factory=Count)
+    held: Count = field(default_factory=Count)
+    """Of the unique ones, those that the memory holds."""
+    missing: Count = field(default_factory=Count)
+    rejected: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Rows that were set aside, by file and reason."""
+
+
+def read_plan(layout: Layout, memory: str) -> Plan | None:
+    """The plan of a job that is prepared with this memory; None for one that is not."""
+    if not storage.exists(layout.plan):
+        return None
+    kept: dict[str, Any] = read_json(layout.plan)
+    plan = Plan(**kept | {name: Count(**kept[name]) for name in ("unique", "held", "missing")})
+    return plan if plan.memory == memory else None
+
+
+def prepare(
+    settings: TranslateSettings, lookup: Lookup, layout: Layout, memory: str, first_missing: Callable[[str], None]
+) -> Plan:
+    """Read the groups, write the texts that are missing, then the plan.
+
+    Args:
+        first_missing: called with one text that is missing, as early as one is found.
+    """
+    storage.delete(layout.prepared)
+    with rejected_file(layout.prepared_rejected) as reject, storage.writing(missing_file(layout)) as stream:
+        plan = Plan(memory)
+        with pq.ParquetWriter(stream, MISSING_SCHEMA, compression="zstd") as writer:
+            for texts in find_missing(settings, lookup, plan, reject, first_missing):
+                writer.write_table(pa.table({"text": texts}, schema=MISSING_SCHEMA))
+    if not plan.groups:
+        told = Counter[str]()
+        for reasons in plan.rejected.values():
+            told.update(reasons)
+        why = ", ".join(f"{count:,} {reason}" for reason, count in sorted(told.items())) or "there is no row"
+        raise InputError(
+            f"no row of {settings.groups} is a group in {settings.source} ({why}); check --groups, --source"
+        )
+    write_json(layout.plan, asdict(plan))
+    return plan
+
+
+def find_missing(
+    settings: TranslateSettings, lookup: Lookup, plan: Plan, reject: Reject, first_missing: Callable[[str], None]
+) -> Iterator[list[str]]:
+    """Fill in the plan, and give the texts that are missing, each once, some at a time."""
+    rejected: dict[str, Counter[str]] = {}
+
+    def count(row: Rejected) -> None:
+        rejected.setdefault(row.source, Counter())[row.reason] += 1
+        reject(row)
+
+    is_found = False
+    scratch = storage.cache_folder() / "scratch"
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch) as folder, Progress("groups read", None) as progress:
+        unique = UniqueTexts(Path(folder))
+        for group in read_source(settings, count):
+            plan.groups += 1
+            plan.documents += len(group.docs)
+            for text in texts_of(group):
+                plan.texts += 1
+                for unit in lookup.units(text):
+                    if not is_found and plan.texts <= EARLY_TEXTS and not lookup.is_known([unit])[0]:
+                        is_found = True
+                        first_missing(unit.text)
+                    unique.add(unit)
+            progress.advance(1)
+        for units in _batches(iter(unique)):
+            missing = []
+            for unit, is_known in zip(units, lookup.is_known(units).tolist(), strict=True):
+                for number in (plan.unique, plan.held if is_known else plan.missing):
+                    number.add(unit.text)
+                if not is_known:
+                    missing.append(unit.text)
+            progress.tick()
+            if missing:
+                yield missing
+    plan.rejected = {source: dict(reasons) for source, reasons in rejected.items()}
+
+
+def missing_file(layout: Layout) -> str:
+    """Where the texts are that were missing when the job was prepared."""
+    return storage.join(layout.prepared, "missing.parquet")
+
+
+def still_missing(layout: Layout, lookup: Lookup) -> Iterator[str]:
+    """Those of them that the memory lacks now."""
+    with storage.open_seekable(missing_file(layout)) as stream:
+        for batch in pq.ParquetFile(stream).iter_batches(1024):
+            units = [unit for text in batch.column("text").to_pylist() for unit in lookup.units(text)]
+            known = lookup.is_known(units).tolist()
+            yield from (unit.text for unit, is_known in zip(units, known, strict=True) if not is_known)
+
+
+def _batches(units: Iterator[Unit]) -> Iterator[list[Unit]]:
+    while batch := list(islice(units, BATCH_TEXTS)):
+        yield batch
