@@ -18,6 +18,8 @@ from crossrank.progress import say
 from crossrank.records import Rejected
 from crossrank.reranking.job import rerank
 from crossrank.reranking.settings import RerankSettings
+from crossrank.retrieval.mining.job import mine
+from crossrank.retrieval.mining.settings import MineSettings
 from crossrank.scoring.files import ScoreSettings, score
 from crossrank.serving.launch import serve
 from crossrank.serving.settings import ServeSettings
@@ -44,6 +46,7 @@ def crossrank() -> None:
 crossrank.add_command(command(RerankSettings, rerank))
 crossrank.add_command(command(ScoreSettings, score))
 crossrank.add_command(command(TranslateSettings, translate))
+crossrank.add_command(command(MineSettings, mine))
 crossrank.add_command(command(TrainSettings, train))
 crossrank.add_command(command(MergeSettings, merge))
 crossrank.add_command(command(ServeSettings, serve))

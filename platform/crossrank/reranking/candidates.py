@@ -19,17 +19,15 @@ from crossrank import storage
 from crossrank.corpus.ids import UNKNOWN
 from crossrank.corpus.store import TextStore, Usable
 from crossrank.formats.trec import RunRow, read_run
-from crossrank.once import made_once, writable_cache
-from crossrank.progress import say
+from crossrank.once import writable_cache
 from crossrank.records import Reason, Reject, Rejected
-from crossrank.retrieval.analysis import analyser, choose_language
-from crossrank.retrieval.bm25 import Bm25Index, estimate_bytes
+from crossrank.retrieval.bm25 import Bm25Index
+from crossrank.retrieval.first_stage import language_of, open_bm25
 
 CHUNK_LINES = 100_000
 """Lines of a run whose ids are looked up together."""
 SPILL_QUERIES = 4096
 """Queries whose candidates share a spill file: what is sorted in memory at once."""
-SAMPLE_PASSAGES = 1000
 
 SPILLED = np.dtype(
     [("query", np.int32), ("document", np.int32), ("rank", np.int32), ("score", np.float64), ("line", np.int64)]
@@ -74,18 +72,9 @@ class Bm25Candidates:
         cls, queries: TextStore, corpus: TextStore, depth: int, language: str, num_queries: int
     ) -> Bm25Candidates:
         """Index the corpus, after saying how much memory it takes; refused where that is not there."""
-        sample_rows = np.linspace(0, max(len(corpus) - 1, 0), min(len(corpus), SAMPLE_PASSAGES), dtype=int)
-        sample = corpus.texts(sample_rows.tolist())
-        chosen = choose_language(language, sample)
-        chosen_analyser = analyser(chosen.value)
-        need = estimate_bytes(sample, chosen_analyser, len(corpus))
-        say(f"BM25 over {len(corpus):,} passages, language {chosen}, needs about {need / 1e6:,.0f} MB")
-        usable_N = corpus.usable(slice(None)) == Usable.YES
-        # A duplicate keeps its row and has no words there, so that no query finds it.
-        texts = (text if usable else "" for text, usable in zip(corpus.all_texts(), usable_N, strict=True))
-        folder = storage.cache_folder() / "bm25" / f"{corpus.key}-{chosen_analyser.name}"
-        made_once(folder, lambda new: Bm25Index.build(texts, chosen_analyser, num_documents=len(corpus)).save(new))
-        return cls(Bm25Index.load(folder), queries, depth, num_queries, int(usable_N.sum()), str(chosen))
+        chosen = language_of(corpus, language)
+        num_usable = int((corpus.usable(slice(None)) == Usable.YES).sum())
+        return cls(open_bm25(corpus, chosen), queries, depth, num_queries, num_usable, str(chosen))
 
     def found(self, query_rows: Sequence[int]) -> list[Found]:
         hits = self.index.search(self.queries.texts(query_rows), self.depth)

@@ -1,0 +1,1 @@
+"""`crossrank mine`: hard negatives for labelled groups, from a corpus."""

@@ -1,0 +1,161 @@
+"""`crossrank mine`, from settings to a finished output folder.
+
+Wrong input is named, and a job that is finished already ends, before Ray is started.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from crossrank import storage
+from crossrank.outputs import Manifest, alone, earlier_run, refuse_other_settings, write_json
+from crossrank.progress import Progress, Waiting, say
+from crossrank.provenance import provenance
+from crossrank.reranking.manifest import Clock
+from crossrank.retrieval.encoder import EncoderSpec
+from crossrank.retrieval.mining.dry_run import dry_run
+from crossrank.retrieval.mining.inputs import Inputs
+from crossrank.retrieval.mining.layout import Layout
+from crossrank.retrieval.mining.manifest import finished, report
+from crossrank.retrieval.mining.plan import Plan, prepare, read_plan
+from crossrank.retrieval.mining.settings import MineSettings
+from crossrank.retrieval.mining.totals import totals
+from crossrank.retrieval.mining.work import Task
+from crossrank.scoring.spec import ScorerSpec
+
+if TYPE_CHECKING:
+    from crossrank.cluster.pool import Pool
+
+KIND = "mine"
+
+
+def mine(
+    settings: MineSettings, encoder: EncoderSpec | None = None, teacher: ScorerSpec | None = None
+) -> dict[str, Any]:
+    """Add hard negatives to labelled groups: what BM25 and an encoder find, less what probably answers the query.
+
+    The output is a folder of groups that `crossrank train` reads. Run the same command again after a kill and it goes
+    on where it was; a finished job does nothing and says so.
+    """
+    started = time.time()
+    say(str(provenance()))
+    output = storage.absolute(settings.output)
+    layout = Layout(output)
+    with Waiting("looking at the models and the inputs"):
+        inputs = Inputs.of(settings, layout, encoder, teacher)
+        identity = inputs.identity()
+    before = earlier_run(output, KIND)
+    if before is not None and not settings.overwrite:
+        refuse_other_settings(output, before["identity"], identity)
+    if settings.dry_run:
+        return dry_run(inputs)
+    if before is not None and before["state"] == "finished" and not settings.overwrite:
+        missing = set(range(before["blocks"])) - layout.finished_parts()
+        if not missing:
+            say(f"{output} is finished: {before['rows']['out']:,} groups, {before['mined']:,} negatives; nothing to do")
+            return before
+        say(f"{output} was finished, and {len(missing)} of its parts are gone: making them again")
+    manifest = {
+        "kind": KIND,
+        "state": "running",
+        "crossrank": asdict(provenance()),
+        "settings": asdict(settings),
+        "identity": identity,
+        "started": started,
+    }
+    if before is None:
+        write_json(layout.manifest, manifest)
+    with alone(output):
+        if before is not None and settings.overwrite:
+            _clear(layout, before)
+            write_json(layout.manifest, manifest)
+        return _run(inputs, layout, manifest)
+
+
+def _clear(layout: Layout, manifest: Manifest) -> None:
+    """Remove what the earlier run wrote, and nothing else that may lie in the folder."""
+    # Cut off anywhere, this leaves a job that is not finished and has no plan, and so is prepared again.
+    write_json(layout.manifest, manifest | {"state": "running"})
+    for uri in (layout.plan, layout.prepared, layout.rejected, layout.dropped_folder, layout.report):
+        storage.delete(uri)
+    layout.delete_parts()
+    storage.delete(layout.manifest)
+
+
+def _run(inputs: Inputs, layout: Layout, manifest: Manifest) -> Manifest:
+    clock = Clock()
+    with Waiting("reading the corpus"):
+        corpus = inputs.open()
+    vectors = inputs.vectors(corpus)
+    plan = read_plan(layout)
+    if plan is None:
+        storage.delete(layout.prepared)
+        layout.delete_parts()  # without a plan nobody knows which groups they hold
+        plan = prepare(inputs.settings, corpus, vectors, layout)
+    layout.refuse_foreign_tables(len(plan.rows_of_blocks))
+    clock.lap("prepare")
+    done = layout.finished_parts()
+    resumed = sum(rows for number, rows in enumerate(plan.rows_of_blocks) if number in done)
+    if len(done) < len(plan.rows_of_blocks):
+        pool = inputs.pool()
+        clock.lap("start_ray")
+        _work(inputs.task(plan.language, vectors, plan.slices, pool), plan, done, pool, clock)
+    with Waiting("adding up"):
+        found = totals(layout, plan.rows_of_blocks)
+        write_json(layout.report, report(found))
+    clock.lap("add_up")
+    manifest = finished(manifest, plan, found, resumed, vectors, clock)
+    write_json(layout.manifest, manifest)
+    layout.delete_searches()
+    storage.delete_leftovers(layout.output)
+    _say_finished(layout, manifest)
+    return manifest
+
+
+def _work(task: Task, plan: Plan, done: set[int], pool: Pool, clock: Clock) -> None:
+    """Encode the shards that have no vectors, search for the blocks that have no part, and mine for those."""
+    from crossrank.retrieval.mining import on_ray
+
+    blocks = [number for number in range(len(plan.rows_of_blocks)) if number not in done]
+    if task.vectors is not None:
+        missing = task.vectors.missing()
+        _do(on_ray, task, [f"encode {shard}" for shard in missing], pool, "shards encoded", task.vectors.num_shards)
+        clock.lap("encode")
+        # One slice after another: all workers read the same part of the vectors, which memory then holds.
+        searches = [(slice_, block) for slice_ in range(len(task.slices)) for block in blocks]
+        searched = task.layout.finished_searches()
+        items = [f"search {slice_} {block}" for slice_, block in searches if (slice_, block) not in searched]
+        _do(on_ray, task, items, pool, "searches", len(task.slices) * len(plan.rows_of_blocks))
+        clock.lap("search")
+    num_groups = sum(plan.rows_of_blocks)
+    before = num_groups - sum(plan.rows_of_blocks[number] for number in blocks)
+    if before:
+        say(f"{before:,} of {num_groups:,} groups were done before")
+    with Progress("groups", num_groups, before) as progress:
+        progress.advance(0, "workers are starting")
+        for figures in on_ray.run_items(task, [f"mine {block}" for block in blocks], pool):
+            progress.advance(figures["groups"])
+    clock.lap("mine")
+
+
+def _do(on_ray: Any, task: Task, items: list[str], pool: Pool, what: str, total: int) -> None:
+    if items:
+        with Progress(what, total, total - len(items)) as progress:
+            for _ in on_ray.run_items(task, items, pool):
+                progress.advance(1)
+
+
+def _say_finished(layout: Layout, manifest: Manifest) -> None:
+    rows = manifest["rows"]
+    say(
+        f"finished: {rows['out']:,} groups of {rows['in']:,}, {manifest['mined']:,} negatives, "
+        f"{rows['without_negatives']:,} groups without one; {layout.output}"
+    )
+    if manifest["dropped"]:
+        told = ", ".join(f"{count:,} {reason}" for reason, count in manifest["dropped"].items())
+        say(f"dropped: {told}; see {layout.report}")
+    for source, reasons in manifest["rejected"].items():
+        told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
+        say(f"set aside of {source}: {told}; see {layout.rejected}")

@@ -1,0 +1,58 @@
+"""`_manifest.json` and `_report.json`: what was asked, what came out, and what was dropped."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from crossrank.outputs import Manifest
+from crossrank.reranking.manifest import Clock
+from crossrank.retrieval.mining.plan import Plan
+from crossrank.retrieval.mining.totals import Totals
+from crossrank.retrieval.negatives import FALSE_NEGATIVES
+from crossrank.retrieval.vectors import VectorStore
+
+
+def report(found: Totals) -> dict[str, Any]:
+    """What was dropped, by reason, with samples."""
+    return {
+        reason: {
+            "probably_answers": reason in FALSE_NEGATIVES,
+            "count": found.dropped[reason],
+            "samples": samples,
+        }
+        for reason, samples in found.samples.items()
+    }
+
+
+def finished(
+    manifest: Manifest, plan: Plan, found: Totals, resumed: int, vectors: VectorStore | None, clock: Clock
+) -> Manifest:
+    """The manifest of a job that ended. Groups read are groups written and groups set aside."""
+    stats = found.stats
+    return manifest | {
+        "state": "finished",
+        "blocks": len(plan.rows_of_blocks),
+        "chosen": {"language": f"{plan.language} ({plan.language_why})", "slices": len(plan.slices)},
+        "rows": {
+            "in": plan.counted["groups_read"],
+            "out": found.groups,
+            "set_aside": plan.groups_set_aside,
+            "resumed": resumed,
+            "without_negatives": found.without_negatives,
+            "with_fewer_than_wanted": stats["exhausted"],
+            "whose_positives_got_no_score": stats["unscored"],
+        },
+        "rejected": plan.rejected,
+        "positives": {"labelled": plan.counted["positives"], "in_corpus": plan.counted["positives_in_corpus"]},
+        "mined": stats["mined"],
+        "mined_by_source": {"bm25": stats["bm25"], "dense": stats["dense"], "bm25+dense": stats["both"]},
+        "dropped": dict(sorted(found.dropped.items())),
+        "recall_at_10": found.first_stage(),
+        "pairs": stats["pairs"],
+        "tokens": stats["tokens"],
+        "truncated_documents": stats["truncated"],
+        "embeddings": None if vectors is None else vectors.folder,
+        "seconds": clock.laps,
+        "finished": time.time(),
+    }
