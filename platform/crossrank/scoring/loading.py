@@ -15,7 +15,7 @@ from crossrank.errors import InputError, ModelRefused, SettingsError, StorageErr
 from crossrank.once import made_once
 
 HUB_ID = re.compile(r"[\w][\w.-]*/[\w.-]+")
-MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
+MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.spm", "*.txt"]
 """What is fetched from a hub: configuration, weights and tokenizer. Never code, never pickles."""
 
 
@@ -110,7 +110,7 @@ def _from_hub(name: str) -> ModelFolder:
 
 def check_model(folder: ModelFolder) -> dict[str, Any]:
     """The model's configuration, after refusing what crossrank does not score with."""
-    config = _checked_config(folder)
+    config = checked_config(folder)
     if not has_head(config):
         _refuse_headless(folder, config)
     _refuse_labels(folder)
@@ -119,7 +119,7 @@ def check_model(folder: ModelFolder) -> dict[str, Any]:
 
 def check_base(folder: ModelFolder) -> dict[str, Any]:
     """The configuration of a model to train, which may still have no head; a head with other labels is refused."""
-    config = _checked_config(folder)
+    config = checked_config(folder)
     if has_head(config):
         _refuse_labels(folder)
     return config
@@ -130,7 +130,8 @@ def has_head(config: dict[str, Any]) -> bool:
     return any(name.endswith("ForSequenceClassification") for name in config.get("architectures") or [])
 
 
-def _checked_config(folder: ModelFolder) -> dict[str, Any]:
+def checked_config(folder: ModelFolder) -> dict[str, Any]:
+    """The configuration of a model of any kind, after refusing code, pickles and what is no model folder."""
     config = _read_config(folder)
     _refuse_remote_code(folder, config)
     if not any(folder.path.glob("*.safetensors")):
