@@ -38,8 +38,8 @@ from crossrank.demo.fit import encoder_folder
 from crossrank.evaluation.intervals import Mean, mean_of, paired_difference
 from crossrank.retrieval.analysis import analyser
 from crossrank.retrieval.bm25 import Bm25Index
+from crossrank.retrieval.encoder import find_encoder
 from crossrank.scoring.loading import check_base, find_model
-from crossrank.training.cosine import embedder
 from crossrank.training.inputs import inputs_of
 from crossrank.training.model import TrainedModel
 from crossrank.training.run import Task, loop_of
@@ -120,10 +120,10 @@ def bm25(questions: list[Question]) -> Score:
 
 def cosine() -> Score:
     """The encoder before any training."""
-    embed = embedder(encoder_folder(), MAX_LENGTH, CPU)
+    encoder = find_encoder(str(encoder_folder()), max_length=MAX_LENGTH).on("cpu").load(None)
 
     def score(some: list[Question]) -> list[NDArray[np.floating]]:
-        return [embed(question.documents) @ embed([question.text])[0] for question in some]
+        return [encoder.passages(question.documents) @ encoder.queries([question.text])[0] for question in some]
 
     return score
 

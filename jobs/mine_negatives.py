@@ -1,4 +1,4 @@
-"""Add hard negatives to labelled groups: what BM25 and an encoder find in a corpus, less what probably answers the query.
+"""Add hard negatives to labelled groups: what BM25 and an encoder find, less what probably answers the query.
 
     ray job submit --runtime-env jobs/runtime_env.yaml -- \\
         python jobs/mine_negatives.py --groups s3://bucket/groups/ --corpus s3://bucket/corpus.jsonl \\

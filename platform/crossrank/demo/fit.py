@@ -13,13 +13,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 
 from crossrank.demo.sample import Sample
 from crossrank.errors import MissingExtra
 from crossrank.progress import Progress
 from crossrank.retrieval.bm25 import Bm25Index
+from crossrank.retrieval.encoder import find_encoder
 
 GROUP_SIZE = 6
 """One passage that answers and five that do not."""
@@ -122,21 +125,8 @@ def _loss(model: Any, tokenizer: Any, groups: list[Group]) -> torch.Tensor:
     return F.cross_entropy(logits_GD, torch.zeros(len(groups), dtype=torch.long))
 
 
-def cosine_scores(queries: list[str], documents: list[str]) -> torch.Tensor:
-    """Cosine of the untouched encoder between every query and document, shape (queries, documents).
-
-    Mean of the last layer's tokens, as all-MiniLM-L6-v2 was trained.
-    """
-    from transformers import AutoModel, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(encoder_folder())
-    model = AutoModel.from_pretrained(encoder_folder()).eval()
-
-    def embed(texts: list[str]) -> torch.Tensor:
-        batch = tokenizer(texts, truncation=True, max_length=256, padding=True, return_tensors="pt")
-        with torch.inference_mode():
-            hidden = model(**batch).last_hidden_state
-        mask = batch["attention_mask"].unsqueeze(-1)
-        return F.normalize((hidden * mask).sum(1) / mask.sum(1), dim=1)
-
-    return embed(queries) @ embed(documents).T
+def cosine_scores(queries: list[str], documents: list[str]) -> NDArray[np.float32]:
+    """Cosine of the untouched encoder between every query and document, shape (queries, documents)."""
+    encoder = find_encoder(str(encoder_folder())).on("cpu").load(None)
+    scores: NDArray[np.float32] = encoder.queries(queries) @ encoder.passages(documents).T
+    return scores

@@ -133,8 +133,6 @@ def find_encoder(
         ModelRefused: no model, a reranker, a model that generates, a pooling or a layer that is not known here.
         SettingsError: more tokens than the model has positions.
     """
-    from crossrank.scoring.footprint import process_bytes
-
     folder = find_model(model)
     config = check_base(folder)
     if has_head(config):
@@ -148,15 +146,29 @@ def find_encoder(
             f"{model} is no encoder but a model that generates ({architectures[0] or config['model_type']}); name an "
             f"encoder such as BAAI/bge-m3 or intfloat/multilingual-e5-base"
         )
+    return read_as_encoder(folder, config, pooling, query_prompt, passage_prompt, max_length)
+
+
+def read_as_encoder(
+    folder: ModelFolder,
+    config: dict[str, Any],
+    pooling: Pooling | None = None,
+    query_prompt: str | None = None,
+    passage_prompt: str | None = None,
+    max_length: int | None = None,
+) -> TransformerSpec:
+    """How a model without a head is read, whatever it was trained for; see `find_encoder`."""
+    from crossrank.scoring.footprint import process_bytes
+
     if not isinstance(config.get("hidden_size"), int):
-        raise ModelRefused(f"{model}/config.json has no hidden_size, so it is no encoder that is known here")
+        raise ModelRefused(f"{folder.name}/config.json has no hidden_size, so it is no encoder that is known here")
     told = _told(folder)
     positions = _positions(config)
     length = max_length or min(told.max_length or DEFAULT_LENGTH, positions)
     if length > positions:
-        raise SettingsError(f"the encoder is to read {length} tokens, over the {positions} positions of {model}")
+        raise SettingsError(f"the encoder is to read {length} tokens, over the {positions} positions of {folder.name}")
     return TransformerSpec(
-        storage.absolute(model) if folder.is_local else model,
+        storage.absolute(folder.name) if folder.is_local else folder.name,
         folder.revision,
         config["hidden_size"],
         pooling or told.pooling,
@@ -235,7 +247,7 @@ def _read(folder: ModelFolder, name: str) -> Any:
 
 def _positions(config: dict[str, Any]) -> int:
     positions = config.get("max_position_embeddings") or DEFAULT_LENGTH
-    if config["model_type"] in ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl"):
+    if config["model_type"] in ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet"):
         positions -= config.get("pad_token_id", 1) + 1  # these count positions from the padding index on
     return int(positions)
 

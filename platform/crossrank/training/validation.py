@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from crossrank.evaluation import measures
 from crossrank.evaluation.measures import Judged, tie_rate
+from crossrank.retrieval.encoder import Encoder
 from crossrank.scoring.scored import Scorer
 from crossrank.training.groups import Documents, GroupStore
 
@@ -92,18 +93,14 @@ def by_scorer(scorer: Scorer) -> ScoreGroups:
     return score
 
 
-def by_cosine(embed: Callable[[Sequence[str]], NDArray[np.float32]]) -> ScoreGroups:
-    """The cosine between query and document, for a base that is an encoder without a head.
-
-    Args:
-        embed: rows of length 1, one a text.
-    """
+def by_cosine(encoder: Encoder) -> ScoreGroups:
+    """The cosine between query and document, for a base that is an encoder without a head."""
 
     def score(groups: GroupStore, some: Sequence[int]) -> list[NDArray[np.float32]]:
         documents = [groups.documents(group) for group in some]
         sizes = [len(each.rows_D) for each in documents]
-        queries = np.repeat(embed(groups.queries(some)), sizes, axis=0)
-        return _split((queries * embed(groups.texts(_rows(documents)))).sum(axis=1), sizes)
+        queries = np.repeat(encoder.queries(groups.queries(some)), sizes, axis=0)
+        return _split((queries * encoder.passages(groups.texts(_rows(documents)))).sum(axis=1), sizes)
 
     return score
 

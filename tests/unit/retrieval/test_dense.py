@@ -37,18 +37,19 @@ def rows_of(hits: Hits) -> list[list[int]]:
 @pytest.mark.parametrize("size", [1, 7, 64, 1000])
 def test_what_is_found_is_what_a_sort_of_all_products_finds_however_the_corpus_is_cut(size: int, dtype: type) -> None:
     draw = np.random.default_rng(size)
-    vectors = draw.normal(size=(500, 16)).astype(dtype)
+    vectors: NDArray[np.floating] = draw.normal(size=(500, 16)).astype(dtype)
     queries = draw.normal(size=(9, 16)).astype(np.float32)
     assert rows_of(search(queries, shards_of(vectors, size), 10)) == by_sorting(queries, vectors, 10)
 
 
 def test_scores_are_products_by_hand_and_fall() -> None:
-    vectors = np.array([[1, 0], [0, 1], [0.5, 0.5]], dtype=np.float32)
+    vectors: NDArray[np.float32] = np.array([[1, 0], [0, 1], [0.5, 0.5]], dtype=np.float32)
     [(rows, scores)] = search(np.array([[2, 1]], dtype=np.float32), shards_of(vectors, 2), 10)
     # 2*1 + 1*0 = 2; 2*0 + 1*1 = 1; 2*0.5 + 1*0.5 = 1.5
     assert rows.tolist() == [0, 2, 1]
     assert scores.tolist() == [2.0, 1.5, 1.0]
-    assert (rows.dtype, scores.dtype) == (np.int32, np.float32)
+    assert rows.dtype == np.dtype(np.int32)
+    assert scores.dtype == np.dtype(np.float32)
 
 
 @pytest.mark.parametrize("size", [3, 10, 40])

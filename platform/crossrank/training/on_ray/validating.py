@@ -68,9 +68,9 @@ def _note(name: str) -> str:
 def _validate(validation: Validation, model: str | None, threads: int) -> dict[str, Any]:
     import torch
 
-    from crossrank.scoring.loading import find_model
+    from crossrank.retrieval.encoder import read_as_encoder
+    from crossrank.scoring.loading import check_base, find_model
     from crossrank.scoring.reranker import Reranker
-    from crossrank.training.cosine import embedder
     from crossrank.training.model import is_headless
     from crossrank.training.validation import by_cosine, by_scorer, initial_order, measure
 
@@ -81,6 +81,7 @@ def _validate(validation: Validation, model: str | None, threads: int) -> dict[s
     if model is None:
         return measure(groups, initial_order).state()
     if model == validation.base and is_headless(folder := find_model(model)):
-        return measure(groups, by_cosine(embedder(folder.path, validation.max_length, device))).state()
+        spec = read_as_encoder(folder, check_base(folder), max_length=validation.max_length)
+        return measure(groups, by_cosine(spec.on(device).load(threads))).state()
     reranker = Reranker.load(model, device, max_length=validation.max_length, instruction=validation.instruction)
     return measure(groups, by_scorer(reranker)).state()
