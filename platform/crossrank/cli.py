@@ -27,6 +27,8 @@ from crossrank.settings import command
 from crossrank.training.job import train
 from crossrank.training.merge import MergeSettings, merge
 from crossrank.training.settings import TrainSettings
+from crossrank.translation.filters.job import filter as filter_translations
+from crossrank.translation.filters.settings import FilterSettings
 from crossrank.translation.job import translate
 from crossrank.translation.memory.tsv import ExportSettings, ImportSettings, export_memory, import_memory
 from crossrank.translation.settings import TranslateSettings
@@ -47,6 +49,7 @@ crossrank.add_command(command(RerankSettings, rerank))
 crossrank.add_command(command(ScoreSettings, score))
 crossrank.add_command(command(TranslateSettings, translate))
 crossrank.add_command(command(MineSettings, mine))
+crossrank.add_command(command(FilterSettings, filter_translations))
 crossrank.add_command(command(TrainSettings, train))
 crossrank.add_command(command(MergeSettings, merge))
 crossrank.add_command(command(ServeSettings, serve))

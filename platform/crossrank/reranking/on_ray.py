@@ -115,7 +115,7 @@ class BlockWorker:
     first.
     """
 
-    def __init__(self, task: Task, pool_: Pool) -> None:
+    def __init__(self, task: Any, pool_: Pool) -> None:
         os.environ.update(task.environment)
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
         self._task = task
@@ -139,9 +139,9 @@ class BlockWorker:
     def _block(self, number: int) -> dict[str, Any]:
         started = time.time()
         layout = self._task.layout
-        block = _patiently(lambda: read_table(layout.block(number)))
+        block = patiently(lambda: read_table(layout.block(number)))
         part = rerank_block(block, self._scorer, self._corpus, self._task.keep)
-        _patiently(lambda: write_table(layout.part(number), part))
+        patiently(lambda: write_table(layout.part(number), part))
         stats = part["stats"].combine_chunks()
         return {
             "block": number,
@@ -167,7 +167,7 @@ class BlockWorker:
         return Corpus(store, open_tokens(folder, store, wanted_N, self._scorer.encoder))
 
 
-def _patiently(act: Callable[[], Result]) -> Result:
+def patiently(act: Callable[[], Result]) -> Result:
     """Read or write, and again after a pause: a store that stutters must not end a job of hours."""
     for pause_s in STORAGE_PAUSES_S:
         try:
@@ -189,8 +189,14 @@ def _wanted(layout: Layout, num_rows: int) -> tuple[NDArray[np.bool_], str]:
     return np.unpackbits(bits, count=num_rows).astype(bool), table["key"][0].as_py()
 
 
-def run_blocks(task: Task, numbers: list[int], pool_: Pool) -> Iterator[dict[str, Any]]:
+def run_blocks(
+    task: Any, numbers: list[int], pool_: Pool, worker: type[BlockWorker] | None = None
+) -> Iterator[dict[str, Any]]:
     """Score these blocks on the pool; gives the figures of each as it is finished.
+
+    Args:
+        task: a `Task`, or what a worker of another kind takes.
+        worker: what is done to a block; None reranks it.
 
     Raises:
         CrossrankError: what a worker raised for the user; JobFailed for anything else.
@@ -209,7 +215,7 @@ def run_blocks(task: Task, numbers: list[int], pool_: Pool) -> Iterator[dict[str
         # Ray 2.60 has no other way to limit the retries than one that it calls deprecated.
         warnings.simplefilter("ignore", RayDeprecationWarning)
         scored = blocks.map_batches(
-            BlockWorker,
+            worker or BlockWorker,
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(
                 min_size=least, max_size=most, initial_size=least, max_tasks_in_flight_per_actor=2
