@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from crossrank.formats import (
     beir,
+    dataset,
     flagembedding,
     groups_jsonl,
     groups_parquet,
@@ -86,6 +87,7 @@ FORMATS: dict[str, Format] = dict(
         _format("beir", "BEIR folder: corpus.jsonl, queries.jsonl, qrels", beir.read_groups, beir.write_groups),
         _format("trec-run", "TREC run: qid Q0 docid rank score tag", trec.read_run_groups, trec.write_run),
         _format("trec-qrels", "TREC judgements: qid iter docid rel", trec.read_qrels_groups, trec.write_qrels),
+        _format("dataset", "what the datasets library reads: hf://owner/name or a folder", dataset.read_groups, None),
         _format("qa-csv", "CSV of question, answer, doc_id, doc", qa_csv.read_groups, qa_csv.write_groups),
     )
 )

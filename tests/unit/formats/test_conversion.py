@@ -24,6 +24,7 @@ NAMES = [
     "beir",
     "trec-run",
     "trec-qrels",
+    "dataset",
     "qa-csv",
 ]
 
@@ -31,7 +32,8 @@ NAMES = [
 def test_the_formats_are_the_documented_ones() -> None:
     assert list(FORMATS) == NAMES
     assert all(name == form.name and form.description for name, form in FORMATS.items())
-    assert all(form.reads_groups and form.writes_groups for form in FORMATS.values())
+    assert all(form.reads_groups for form in FORMATS.values())
+    assert [name for name, form in FORMATS.items() if not form.writes_groups] == ["dataset"]
 
 
 def test_flagembedding_through_parquet_and_back_is_the_same_rows(
@@ -85,7 +87,8 @@ def test_an_unknown_format_is_refused_with_the_names_of_all(source: str, target:
     with pytest.raises(SettingsError) as error:
         convert(source, target, "in", "out", lambda rejected: None)
     assert str(error.value).startswith(flag)
-    assert str(error.value).endswith(", ".join(NAMES))
+    usable = [name for name in NAMES if name != "dataset" or flag == "--from"]
+    assert str(error.value).endswith(", ".join(usable))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -97,7 +100,7 @@ def test_a_source_that_is_not_there_is_named_and_nothing_is_left_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("groups", "beir")])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("groups", "beir", "dataset")])
 def test_an_empty_file_holds_no_groups(tmp_path: Path, write: WriteFile, rejected: list[Rejected], name: str) -> None:
     target = str(tmp_path / "out.parquet")
     assert convert(name, "groups", write("in", ""), target, rejected.append) == ConversionCounts(0, 0, 0)

@@ -1,0 +1,146 @@
+"""Any data set that the `datasets` library reads: of the hub (``hf://owner/name``) or a folder, as groups.
+
+What it holds: what `dataset_columns` finds in its columns; the others ride in `Group.meta`. A passage has the id that
+its set gives it, else a hash of its text, so it is one document in however many rows it stands. Only read, row by row.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from crossrank.errors import InputError, MissingExtra, StorageError
+from crossrank.formats.dataset_columns import columns_of
+from crossrank.formats.dataset_place import Place, place_of
+from crossrank.formats.dataset_rows import classes_of, group_of, merged
+from crossrank.formats.fields import accepted
+from crossrank.progress import say
+from crossrank.records import Group, Json, Reject
+
+HUB_SECONDS = 20.0
+"""For the hub's first answer."""
+
+
+def read_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
+    """One group a row, with its number from 1; rows of one query that stand together, each with a document and its
+    label, are one group.
+
+    Says which columns it takes for what. Rejected: rows with anything but text where a text is wanted, and with bytes.
+
+    Raises:
+        MissingExtra: `datasets` is not installed.
+        InputError: no such data set, config or split; several, and none named; columns of another meaning.
+        StorageError: the hub cannot be reached, or does not give it.
+    """
+    place = place_of(uri)
+    dataset, split = _opened(place)
+    rows = _rows(dataset, uri)
+    first = next(rows, None)
+    if first is None:
+        return
+    names = list(dataset.column_names or first)
+    columns = columns_of(names, uri)
+    riding = [name for name in names if name not in columns.own]
+    say(f"{uri}: {columns}" + (f"; in meta: {', '.join(riding)}" if riding else ""))
+    classes = classes_of(dataset.features or {}, columns, uri)
+
+    def group(row_number: int, row: Json) -> Group:
+        return group_of(row_number, row, columns, classes, split)
+
+    located = enumerate(_all(first, rows), start=1)
+    groups = accepted(located, uri, reject, group)
+    yield from merged(groups) if columns.labels and columns.positive else groups
+
+
+def _all(first: Json, rest: Iterable[Json]) -> Iterator[Json]:
+    yield first
+    yield from rest
+
+
+def _opened(place: Place) -> tuple[Any, str | None]:
+    """The rows of a data set, not yet read, and the name of their split."""
+    try:
+        import datasets
+    except ImportError as error:
+        raise MissingExtra.of("datasets", "datasets", f"reading {place.uri}") from error
+
+    datasets.disable_progress_bars()
+    if not place.is_hub and _saved(place.path):
+        loaded: Any = _from_disk(place)
+    else:
+        revision = _hub_revision(place) if place.is_hub else None
+        try:
+            loaded = datasets.load_dataset(place.path, place.config, streaming=True, revision=revision)
+        except ConnectionError as error:
+            raise StorageError(f"{place.uri}: the hub cannot be reached ({_told(error)}); name a folder") from error
+        except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+            raise InputError(f"{place.uri} cannot be read as a data set ({_told(error)})") from error
+    if not isinstance(loaded, dict):
+        return loaded, place.split
+    return _of_split(loaded, place)
+
+
+def _saved(path: str) -> bool:
+    return any(os.path.exists(os.path.join(path, name)) for name in ("state.json", "dataset_dict.json"))
+
+
+def _from_disk(place: Place) -> Any:
+    import datasets
+
+    try:
+        return datasets.load_from_disk(place.path)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{place.uri} cannot be read as a saved data set ({_told(error)}); save it again") from error
+
+
+def _of_split(loaded: dict[str, Any], place: Place) -> tuple[Any, str]:
+    names = list(loaded)
+    if place.split is None and len(names) == 1:
+        return loaded[names[0]], names[0]
+    if place.split is None:
+        raise InputError(
+            f"{place.uri} has the splits {', '.join(names)}; name one, as {place.uri.rstrip('/')}/{names[0]}"
+        )
+    if place.split not in loaded:
+        raise InputError(f"{place.uri} has no split {place.split}; it has {', '.join(names)}")
+    return loaded[place.split], place.split
+
+
+def _hub_revision(place: Place) -> str:
+    """The commit that the hub has now; all files are then read of that one."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+
+    try:
+        found = HfApi().dataset_info(place.path, timeout=HUB_SECONDS).sha
+    except GatedRepoError as error:
+        raise StorageError(
+            f"{place.uri} asks for its terms to be accepted on the hub; do, then set HF_TOKEN"
+        ) from error
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise InputError(f"{place.uri} is no data set of the hub; check the spelling") from error
+    except (HfHubHTTPError, OSError) as error:
+        raise StorageError(f"{place.uri}: the hub cannot be reached ({_told(error)}); name a folder") from error
+    except Exception as error:  # what its HTTP client raises is of that client
+        raise StorageError(f"{place.uri}: the hub cannot be reached ({_told(error)}); name a folder") from error
+    return str(found)
+
+
+def _rows(dataset: Any, uri: str) -> Iterator[Json]:
+    import datasets
+
+    rows, count = iter(dataset), 0
+    while True:
+        try:
+            row = next(rows, None)
+        except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+            raise InputError(f"{uri} cannot be read after row {count:,} ({_told(error)}); fetch it again") from error
+        if row is None:
+            return
+        count += 1
+        yield row
+
+
+def _told(error: Exception) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:200]

@@ -1,0 +1,65 @@
+"""Where a data set is: ``hf://owner/name[:config][/split]``, or a folder here, ``FOLDER[:config][/split]``."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from crossrank.errors import InputError
+
+HUB = re.compile(r"hf://(?P<name>[\w.-]+/[\w.-]+)(?::(?P<config>[^/:]+))?(?:/(?P<split>[^/:]+))?/?")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A data set and the part of it that is read."""
+
+    uri: str
+    """As the user wrote it."""
+    path: str
+    """Its name on the hub, or its folder."""
+    config: str | None = None
+    split: str | None = None
+    is_hub: bool = False
+
+
+def place_of(uri: str) -> Place:
+    """What a URI names.
+
+    Raises:
+        InputError: it is written in another way, or there is no such folder, or nothing in it.
+    """
+    if uri.startswith("hf://"):
+        found = HUB.fullmatch(uri)
+        if not found:
+            raise InputError(f"{uri} is not hf://owner/name, with :config and /split after it where there are several")
+        return Place(uri, found["name"], found["config"], found["split"], is_hub=True)
+    if "://" in uri:
+        raise InputError(f"{uri} is neither hf://owner/name nor a local folder; fetch it, and name its folder")
+    return _folder(uri)
+
+
+def _folder(uri: str) -> Place:
+    if os.path.isfile(uri):
+        raise InputError(
+            f"{uri} is a file, and a data set is a folder; name the folder, or another --from for one file"
+        )
+    for path, config, split in _readings(uri.rstrip("/")):
+        if not os.path.isdir(path):
+            continue
+        if not any(files for _, _, files in os.walk(path)):
+            raise InputError(f"{path} is a folder without files; name one that holds a data set")
+        return Place(uri, path, config, split)
+    raise InputError(f"{uri} does not exist; name a folder, or hf://owner/name for a data set of the hub")
+
+
+def _readings(uri: str) -> list[tuple[str, str | None, str | None]]:
+    """The whole is a folder; or its last part is a split of the one above; either may have a config."""
+    above, _, last = uri.rpartition("/")
+    readings = [(uri, None, None), (above, None, last)]
+    for path, split in ((uri, None), (above, last)):
+        folder, colon, config = path.rpartition(":")
+        if colon and "/" not in config:
+            readings.append((folder, config, split))
+    return [reading for reading in readings if reading[0]]

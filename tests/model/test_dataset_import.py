@@ -1,0 +1,135 @@
+"""Data sets that the `datasets` library reads, through `crossrank convert`; among the models, as it loads torch."""
+
+import json
+import resource
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crossrank.errors import InputError, StorageError
+from crossrank.formats.conversion import ConversionCounts, convert
+from crossrank.formats.groups_parquet import read_groups
+from crossrank.records import Group, Rejected
+
+datasets = pytest.importorskip("datasets")
+
+
+@pytest.fixture
+def rejected() -> list[Rejected]:
+    return []
+
+
+def jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def converted(source: str, folder: Path, rejected: list[Rejected]) -> tuple[ConversionCounts, list[Group]]:
+    target = str(folder / "groups.parquet")
+    counts = convert("dataset", "groups", source, target, rejected.append)
+    return counts, [group for _, group in read_groups(target, rejected.append)]
+
+
+def test_a_folder_of_files_is_streamed_and_its_columns_are_said(
+    tmp_path: Path, rejected: list[Rejected], capfd: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"query": f"질문 {n}", "pos": [f"p{n}"], "neg": [f"n{n}", "n"], "prompt": "x"} for n in range(50)]
+    jsonl(tmp_path / "set" / "a.jsonl", rows[:20])
+    jsonl(tmp_path / "set" / "b.jsonl", rows[20:])
+    counts, groups = converted(str(tmp_path / "set"), tmp_path, rejected)
+    assert counts == ConversionCounts(50, 50, 0)
+    assert [(group.query, [doc.text for doc in group.docs], group.meta, group.split) for group in groups] == [
+        (row["query"], [*row["pos"], *row["neg"]], {"prompt": "x"}, "train") for row in rows
+    ]
+    told = capfd.readouterr().err
+    assert "query is the query, pos what answers it, neg what does not; in meta: prompt" in told
+
+
+def test_of_several_splits_one_has_to_be_named(tmp_path: Path, rejected: list[Rejected]) -> None:
+    folder = str(tmp_path / "set")
+    jsonl(tmp_path / "set" / "train.jsonl", [{"question": "a", "answer": "b"}])
+    jsonl(tmp_path / "set" / "test.jsonl", [{"question": "c", "answer": "d"}])
+    with pytest.raises(InputError) as error:
+        converted(folder, tmp_path, rejected)
+    assert str(error.value) == f"{folder} has the splits train, test; name one, as {folder}/train"
+    assert not (tmp_path / "groups.parquet").exists()
+    _, [group] = converted(f"{folder}/test", tmp_path, rejected)
+    assert (group.query, group.split) == ("c", "test")
+    with pytest.raises(InputError, match="has no split dev; it has train, test"):
+        converted(f"{folder}/dev", tmp_path, rejected)
+
+
+def test_a_set_that_was_saved_by_the_library_is_read(tmp_path: Path, rejected: list[Rejected]) -> None:
+    made = datasets.Dataset.from_dict({"anchor": ["a", "b"], "positive": ["p", "q"], "negative": ["n", None]})
+    made.save_to_disk(str(tmp_path / "one"))
+    datasets.DatasetDict({"train": made, "test": made.select([1])}).save_to_disk(str(tmp_path / "two"))
+    counts, groups = converted(str(tmp_path / "one"), tmp_path, rejected)
+    assert counts == ConversionCounts(2, 2, 0)
+    assert [[doc.text for doc in group.docs] for group in groups] == [["p", "n"], ["q"]]
+    _, [group] = converted(f"{tmp_path}/two/test", tmp_path, rejected)
+    assert group.query == "b"
+    with pytest.raises(InputError, match="has the splits train, test"):
+        converted(str(tmp_path / "two"), tmp_path, rejected)
+
+
+def test_a_pair_labelled_0_is_a_negative_and_never_a_positive(tmp_path: Path, rejected: list[Rejected]) -> None:
+    rows = {"question": ["a", "a", "b"], "answer": ["no", "yes", "no"], "label": [0, 1, 0]}
+    features = datasets.Features(
+        {"question": datasets.Value("string"), "answer": datasets.Value("string"), "label": datasets.ClassLabel(2)}
+    )
+    datasets.Dataset.from_dict(rows, features=features).save_to_disk(str(tmp_path / "set"))
+    counts, groups = converted(str(tmp_path / "set"), tmp_path, rejected)
+    assert counts == ConversionCounts(2, 2, 0)
+    assert [(group.query, [(doc.text, doc.label) for doc in group.docs]) for group in groups] == [
+        ("a", [("no", 0.0), ("yes", 1.0)]),
+        ("b", [("no", 0.0)]),
+    ]
+
+
+def test_a_row_that_is_no_group_is_rejected_with_its_number_and_the_rest_is_read(
+    tmp_path: Path, rejected: list[Rejected]
+) -> None:
+    jsonl(
+        tmp_path / "set" / "a.jsonl",
+        [{"query": "a", "pos": "p"}, {"query": None, "pos": "p"}, {"query": "c", "pos": "p"}],
+    )
+    counts, groups = converted(str(tmp_path / "set"), tmp_path, rejected)
+    assert counts == ConversionCounts(3, 2, 1)
+    assert [(row.line, row.detail) for row in rejected] == [(2, "query is null")]
+    assert [group.query for group in groups] == ["a", "c"]
+
+
+def test_what_is_no_data_set_is_one_sentence(tmp_path: Path, rejected: list[Rejected]) -> None:
+    jsonl(tmp_path / "set" / "a.jsonl", [{"text": "a", "tag": 1}])
+    with pytest.raises(InputError, match="has the columns text, tag, and none of them is the query"):
+        converted(str(tmp_path / "set"), tmp_path, rejected)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.jsonl").write_text('{"query": "a", "pos": "b"}\n{"query": \n')
+    with pytest.raises(InputError, match="cannot be read"):
+        converted(str(tmp_path / "broken"), tmp_path, rejected)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.xyz").write_text("?")
+    with pytest.raises(InputError, match="cannot be read as a data set"):
+        converted(str(tmp_path / "other"), tmp_path, rejected)
+
+
+def test_a_hub_that_does_not_answer_is_one_sentence(
+    tmp_path: Path, rejected: list[Rejected], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(StorageError, match="hf://o/n: the hub cannot be reached"):
+        converted("hf://o/n", tmp_path, rejected)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ten_times_the_rows_take_the_same_memory(tmp_path: Path, rejected: list[Rejected]) -> None:
+    def peak_mib(count: int) -> int:
+        folder = tmp_path / str(count)
+        jsonl(folder / "a.jsonl", [{"query": f"q{n}", "pos": ["p" * 300], "neg": [f"n{n}" * 90]} for n in range(count)])
+        convert("dataset", "groups", str(folder), str(tmp_path / "out.parquet"), rejected.append)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+    few = peak_mib(6_000)
+    assert peak_mib(60_000) < few + 80  # its blocks of 10 MiB are filled only by the larger one, which has 45 MiB
+    assert rejected == []
