@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,12 +26,29 @@ WIDTH = 64
 
 
 class WordEncoder:
-    """Stands in for a model: a text is the count of its words, each in one of 64 places, made one long."""
+    """Stands in for a model: a text is the count of its words, each in one of 64 places, made one long.
+
+    Args:
+        log: a file to which a line is added for every call that encodes passages.
+        pause_s: seconds that such a call takes at least.
+    """
+
+    def __init__(self, log: str | None = None, pause_s: float = 0.0) -> None:
+        self._log = log
+        self._pause_s = pause_s
 
     def queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return self.passages(texts)
+        return self._vectors(texts)
 
     def passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if self._log is not None:
+            with open(self._log, "a", buffering=1) as log:
+                log.write(f"{len(texts)}\n")
+        time.sleep(self._pause_s)
+        return self._vectors(texts)
+
+    @staticmethod
+    def _vectors(texts: Sequence[str]) -> NDArray[np.float32]:
         vectors = np.zeros((len(texts), WIDTH), dtype=np.float32)
         for row, text in enumerate(texts):
             for word in text.lower().split():
@@ -40,11 +58,10 @@ class WordEncoder:
 
 @dataclass(frozen=True, slots=True)
 class WordSpec:
-    """A `WordEncoder` to be loaded."""
+    """A `WordEncoder` to be loaded; for what the fields mean, see there."""
 
     revision: str = "words"
     log: str | None = None
-    """A file to which a line is added for every call that encodes passages."""
     pause_s: float = 0.0
 
     @property
@@ -63,7 +80,7 @@ class WordSpec:
         return self
 
     def load(self, threads: int | None) -> WordEncoder:
-        return WordEncoder()
+        return WordEncoder(self.log, self.pause_s)
 
 
 class Killed(BaseException):
