@@ -20,7 +20,8 @@ DOUBLING_S = 1.5
 """While nothing was ever refused the rate doubles in this time."""
 NEAR = 0.95
 """Of the rate at the last refusal; up to there the rate rises fast, and slowly from there."""
-FAST_GROWTH = 0.05
+CLOSING = 0.3
+"""Part of the gap up to there that is closed in a second."""
 SLOW_GROWTH = 0.004
 """A second, as a part of the rate."""
 QUIET_S = 10.0
@@ -29,7 +30,7 @@ MOST_GROWTH = 0.1
 BACK_OFF = 0.96
 BACK_OFF_AGAIN = 0.85
 """When what is sent after a fall is refused too."""
-BACK_OFF_FIRST = 0.7
+BACK_OFF_FIRST = 0.6
 """While doubling, the rate may have run far over the limit."""
 LIMITING_S = 1.0
 """A rate that nobody waited for so long is not the limit, and does not rise."""
@@ -98,6 +99,5 @@ class Pace:
         """Part of the rate that is added in a second."""
         if self._limit is None:
             return 0.693 / DOUBLING_S
-        if self.rate < NEAR * self._limit:
-            return FAST_GROWTH
-        return min(SLOW_GROWTH * 2 ** ((now - self._fell) / QUIET_S), MOST_GROWTH)
+        quiet = min(SLOW_GROWTH * 2 ** ((now - self._fell) / QUIET_S), MOST_GROWTH)
+        return max(quiet, CLOSING * (NEAR * self._limit / self.rate - 1))

@@ -21,6 +21,8 @@ SENTENCE_END = re.compile(
 WHITE_SPACE = re.compile(r"\s+")
 UNSPACED = ("zh", "ja", "th", "lo", "km", "my", "bo", "dz")
 """Languages that write no space between sentences."""
+AHEAD = 64
+"""Signs beyond a piece that are looked at, for what follows its last sentence."""
 JOINERS = ("\u200d", "\ufe0e", "\ufe0f")
 """Zero width joiner and variation selectors: a sign is not cut beside them."""
 
@@ -44,6 +46,8 @@ def split(text: str, limit_bytes: int) -> list[Piece]:
     start = 0
     while len(text) - start > limit_bytes // 4 and len(rest := text[start:].encode()) > limit_bytes:
         most = start + len(rest[:limit_bytes].decode(errors="ignore"))
+        if most == start:
+            raise ValueError(f"a limit of {limit_bytes} bytes holds no sign of the text")
         end, ends_sentence = _sentence_end(text, start, most), True
         if end is None:
             end, ends_sentence = _word_end(text, start, most), False
@@ -69,7 +73,7 @@ def join(pieces: Sequence[Piece], translations: Sequence[str], target: str) -> s
 
 def _sentence_end(text: str, start: int, most: int) -> int | None:
     found = None
-    for match in SENTENCE_END.finditer(text, start):
+    for match in SENTENCE_END.finditer(text, start, most + AHEAD):
         if match.end() > most:
             break
         found = match.end()
