@@ -13,16 +13,23 @@ ORIGIN = "origin"
 
 def origin_of_query(group: Group) -> str | None:
     """The query before it was translated; None where the group was not."""
-    found: str | None = group.meta.get(ORIGIN, {}).get("query")
-    return found
+    found = _origin(group.meta).get("query")
+    return found if isinstance(found, str) else None
 
 
 def origin_of_document(doc: Candidate) -> str | None:
     """What the model would read of the document before it was translated; None where it was not."""
-    if ORIGIN not in doc.meta:
+    origin = _origin(doc.meta)
+    title, text = origin.get("title"), origin.get("text")
+    if not origin or not all(part is None or isinstance(part, str) for part in (title, text)):
         return None
-    origin = doc.meta[ORIGIN]
-    return document_text(origin.get("title"), origin.get("text"))
+    return document_text(title, text)
+
+
+def _origin(meta: Json) -> Json:
+    """What `with_origin` put there. The key may be somebody else's: that is no origin."""
+    found = meta.get(ORIGIN)
+    return found if isinstance(found, dict) else {}
 
 
 def with_origin(meta: Json, **origin: str | None) -> Json:

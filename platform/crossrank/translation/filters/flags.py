@@ -1,7 +1,7 @@
 """What a filter adds to a document, and how it is taken off again.
 
-The flags that are the filter's own are named once more in ``meta["filter"]``, beside what it overwrote: flags of the
-translation, or of somebody else, are never taken for ours, whatever they are called.
+The flags that are the filter's own are named once more in ``meta["crossrank_filter"]``, beside what it overwrote:
+flags of the translation, or of somebody else, are never taken for ours, whatever they are called.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from crossrank.records import Candidate, Group, Json
 
-FILTER = "filter"
+FILTER = "crossrank_filter"
 OF_QUERY = "query_"
 """What the reason of a query begins with on every document of its group."""
 

@@ -8,7 +8,7 @@ from crossrank.records import Candidate, Group, document_text
 from crossrank.translation.apply import FLAG as FAILED
 from crossrank.translation.filters.collapse import collapsed
 from crossrank.translation.filters.flags import OF_QUERY, cleared, flagged
-from crossrank.translation.filters.language import Language
+from crossrank.translation.filters.language import Language, primary_code
 from crossrank.translation.filters.pair import TextPair
 from crossrank.translation.filters.rules import reasons_against
 from crossrank.translation.filters.thresholds import Thresholds
@@ -32,7 +32,7 @@ class Judge:
         if origin_of_query(group) is None:
             return NO_ORIGIN
         languages = (group.meta[ORIGIN].get("lang"), self.source.code), (group.lang, self.target.code)
-        if any(said is not None and said.replace("_", "-").split("-")[0].lower() != code for said, code in languages):
+        if any(said is not None and primary_code(str(said)) != code for said, code in languages):
             return OTHER_LANGUAGES
         return None
 

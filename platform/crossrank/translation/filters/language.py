@@ -95,13 +95,18 @@ class Language:
         return (self.code, *RELATIVES.get(self.code, ()))
 
 
+def primary_code(code: str) -> str:
+    """The language of a code with a region: ``pt`` of ``pt-BR``."""
+    return code.replace("_", "-").split("-")[0].lower()
+
+
 def language_of(code: str, flag: str) -> Language:
     """The language of a code such as ``ko``, ``pt-BR`` or ``zh-TW``; what follows the hyphen does not matter.
 
     Raises:
         SettingsError: a code that the rules know no script of.
     """
-    primary = code.replace("_", "-").split("-")[0].lower()
+    primary = primary_code(code)
     if primary not in SCRIPTS:
         known = ", ".join(sorted(SCRIPTS))
         raise SettingsError(f"{flag} is {code!r}, which is no language that the filters know; use one of {known}")

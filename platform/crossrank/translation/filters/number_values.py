@@ -19,6 +19,8 @@ Values = frozenset[Fraction]
 
 _THIN_SPACES = "\u00a0\u202f\u2009"
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_BEHIND_LETTER = re.compile(r"[a-z][₀-₉⁰¹²³⁴-⁹]+|(?<=[a-z])\d+(?:[.,]\d+)*", re.IGNORECASE)
+"""Formulas, powers and names: CO₂ and m² have other words in other languages, and no number of anything."""
 _GROUPED = re.compile(rf"\d{{1,3}}(?:[ '’]\d{{3}})+(?!\d)(?:[.,]\d+)?|{_NUMBER.pattern}")
 _THINLY_GROUPED = re.compile(rf"\d{{1,3}}(?:['’]\d{{3}})+(?!\d)(?:\.\d+)?|{_NUMBER.pattern}")
 """English has no numbers with spaces of full width, but rows of numbers."""
@@ -40,7 +42,7 @@ _MYRIADS = re.compile(r"\s?(\d[\d,]*(?:\.\d+)?)\s?([십백천]*)([만억조경]?
 
 def numbers_of_source(text: str, language: Language, target: Language) -> list[Values]:
     """Each number that a text writes in digits, as the values that a translation into `target` may give it."""
-    folded = _folded(text)
+    folded = _folded(_BEHIND_LETTER.sub(" ", text))
     if language.code not in SCALES:
         return list(_unscaled(folded, language))
     return list(_wanted(folded, language, target.code in SCALES or target.code in MYRIADS))
@@ -81,7 +83,7 @@ def _wanted(folded: str, language: Language, has_scales: bool) -> Iterator[Value
             yield from (frozenset((value,)) for value in sorted(values))
         elif clock:
             yield _hours(values)
-        elif _DECADE.match(folded, end) and max(values) < 100:
+        elif max(values) < 100 and (_DECADE.match(folded, end) or folded[: match.start()].endswith(("'", "’"))):
             yield frozenset((*values, *(value + 1900 for value in values), *(value + 2000 for value in values)))
         elif _FRACTION.match(folded, end) or folded[: match.start()].rstrip().endswith(("/", "⁄")):
             yield frozenset((*values, *(a / b for a, b in _fractions(folded)), HALF))

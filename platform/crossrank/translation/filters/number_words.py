@@ -43,10 +43,27 @@ _IDIOMS: dict[str, dict[str, tuple[int, ...]]] = {
         "täglich": (24, 7),
         "mittag": (12,),
         "viertel": (15, 3),
+        "woche": (7,),
         "wöchentlich": (7,),
+        "zwei wochen": (14,),
         "mitternacht": (0, 12, 24),
     },
-    "ko": {"연중무휴": (7, 365), "하루 종일": (24,), "온종일": (24,), "정오": (12,), "자정": (0, 12, 24), "매일": (7,)},
+    "ko": {
+        "연중무휴": (7, 365),
+        "하루 종일": (24,),
+        "온종일": (24,),
+        "정오": (12,),
+        "자정": (0, 12, 24),
+        "매일": (7,),
+        "일주일": (7,),
+        "하루": (1, 24),
+        "이틀": (2,),
+        "사흘": (3,),
+        "나흘": (4,),
+        "닷새": (5,),
+        "엿새": (6,),
+        "열흘": (10,),
+    },
 }
 SCALES: dict[str, dict[str, int]] = {
     "en": {
@@ -85,7 +102,7 @@ def _table(listed: str) -> dict[str, int]:
 
 
 _WORDS = {"en": _table(_ENGLISH), "de": _table(_GERMAN), "ko": _table(_KOREAN)}
-_KOREAN_COUNTED = r"(?=\s|[번차째개명인분시년월일주층등급호장위배점살회달마대원%쪽단종잔컵])"
+_KOREAN_COUNTED = r"(?=\s|[번차째개명인분시년월일주층등급호장위배점살회달마대원%쪽단종잔컵권사가끼팀곳해군벌켤송])"
 _ENGLISH_END = r"(?=s?\b|-|th\b)"
 _PATTERNS = {
     # German words are inflected and compounded; in Korean what is counted follows.

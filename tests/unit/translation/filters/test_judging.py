@@ -127,3 +127,12 @@ def test_a_flag_of_ours_that_was_there_before_us_stays_when_ours_are_cleared() -
     before = group(doc(POSITIVE, 1.0), doc(("It has 7 cubs.", ""), flags=("empty",)))
 
     assert cleared(JUDGE.judged(before)) == before
+
+
+def test_a_meta_of_somebody_else_under_our_names_is_no_origin_and_stays() -> None:
+    texts = doc(("Tigers hunt at night.", "err"))
+    strange = replace(texts, meta={"origin": "a book", "filter": "mine"})
+
+    assert JUDGE.not_judged(replace(group(strange), meta={"origin": "a library"})) == "no_origin"
+    assert JUDGE.not_judged(replace(group(strange), meta={"origin": {"query": 7}})) == "no_origin"
+    assert JUDGE.judged(group(strange)) == group(strange)

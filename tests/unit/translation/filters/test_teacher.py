@@ -51,7 +51,7 @@ def test_the_teacher_score_to_learn_from_is_that_of_the_source_and_both_are_kept
     [positive, *_] = compared(TRIO, [6.0, 5.0, -5.0, -5.0, -4.0, -4.0], MARGINS).docs
 
     assert positive.teacher_score == 6.0
-    assert positive.meta["filter"]["teacher"] == {"source": 6.0, "target": 5.0, "before": None}
+    assert positive.meta["crossrank_filter"]["teacher"] == {"source": 6.0, "target": 5.0, "before": None}
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
