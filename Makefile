@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 SOURCES := platform jobs serve tests benchmarks
 CLIENTS := .venv-clients-a .venv-clients-b
 
-.PHONY: setup demo test test-server test-train test-clients check bench bench-serve clean
+.PHONY: setup demo test test-server test-train test-translate test-clients check bench bench-serve clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -15,7 +15,7 @@ setup: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch==2.13.0
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,korean,lora,dev,bench]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,amazon,korean,lora,dev,bench]'
 	touch $@
 
 demo: setup
@@ -31,6 +31,10 @@ test-server: setup
 # Training runs on Ray, which are killed and go on.
 test-train: setup
 	$(BIN)/python -m pytest tests/training
+
+# A translation job that is killed five times, against a throttled service: no text is paid twice.
+test-translate: setup
+	$(BIN)/python -m pytest tests/translation
 
 # Rerankers of other projects, as they are, against our server; what they pin against each other takes two environments.
 test-clients: setup $(CLIENTS:%=%/ready)
