@@ -76,6 +76,10 @@ class Replica:
     def backlog_tokens(self) -> int:
         return self._queue.num_tokens + self._in_flight
 
+    @property
+    def sure_of_speed(self) -> float:
+        return self._queue.trust.share
+
     def promised(self) -> list[tuple[float, int]]:
         return [(-np.inf, self._in_flight), *self._queue.promised()]
 

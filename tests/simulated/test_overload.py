@@ -56,12 +56,20 @@ class Model:
     def backlog_tokens(self) -> int:
         return self._desk.queue.num_tokens + self.in_flight
 
+    @property
+    def sure_of_speed(self) -> float:
+        return self._desk.queue.trust.share
+
     def promised(self) -> list[tuple[float, int]]:
         return [(-math.inf, self.in_flight), *self._desk.queue.promised()]
 
 
-def asked(times: float, timeout_s: float = 30.0, seed: int = 1) -> dict[int, Fate]:
-    """Requests come at random, without waiting for an answer, with so many times the work that can be done."""
+def asked(times: float, timeout_s: float = 30.0, seed: int = 1, true_speed: float = SPEED) -> dict[int, Fate]:
+    """Requests come at random, without waiting for an answer, with so many times the work that can be done.
+
+    Args:
+        true_speed: of the model; what was measured of it is `SPEED`.
+    """
     rng = np.random.default_rng(seed)
     desk = Desk(BUDGET, tokens_per_second=SPEED)
     model = Model(desk)
@@ -89,7 +97,7 @@ def asked(times: float, timeout_s: float = 30.0, seed: int = 1) -> dict[int, Fat
             come_until(arrivals[0])
             continue
         model.in_flight = batch.num_tokens
-        come_until(desk.clock.now + batch.num_tokens / SPEED * rng.uniform(0.8, 1.2))
+        come_until(desk.clock.now + batch.num_tokens / true_speed * rng.uniform(0.8, 1.2))
         model.in_flight = 0
         batch.deliver(own_logits(batch))
     return fates
@@ -101,6 +109,17 @@ def test_at_twice_the_capacity_who_is_let_in_is_in_time_and_the_model_never_work
     assert sum(fate.late for fate in fates.values()) == 0
     done = sum(PAIR_TOKENS * size * len(fate.tickets) for size, fate in fates.items())
     assert done >= 0.9 * SPEED * DURATION_S
+
+
+def test_a_model_that_is_slower_than_it_seemed_breaks_its_promises_for_a_while_and_keeps_them_then() -> None:
+    fates = asked(2.0, timeout_s=10.0, true_speed=0.7 * SPEED)
+    tickets = sorted((ticket for fate in fates.values() for ticket in fate.tickets), key=lambda ticket: ticket.due)
+    late = [ticket.fault is not None for ticket in tickets]
+    half = len(late) // 2
+    assert sum(late[:half]) > 0, "or there was nothing to learn"
+    assert sum(late[half:]) == 0
+    done = sum(int(ticket.lengths_U.sum()) for ticket in tickets if ticket.fault is None)
+    assert done >= 0.85 * 0.7 * SPEED * DURATION_S
 
 
 def test_at_twice_the_capacity_large_requests_are_let_in_as_often_as_small_ones() -> None:

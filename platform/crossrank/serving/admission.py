@@ -17,7 +17,6 @@ from typing import Protocol
 
 import numpy as np
 
-from crossrank.serving.fair_queue import SURE_OF_SPEED
 from crossrank.serving.faults import Invalid, Overloaded
 
 QUEUE_S = 20.0
@@ -30,9 +29,9 @@ TOKENS_PER_CHARACTER = (0.1, 4.0)
 """Between these is every text that is one: half of English's, and a token for each byte. White space and words that
 the tokenizer does not know have none, and without a bound a few thousand of them would make everything seem free."""
 SHARE_OF_UNIMPORTANT = 0.5
-SHARE_FOR_WAITING = 2 / 3
-"""Of its time, what a request may wait for those that are due before it. Were it all the time that its own work leaves
-over, a queue that is full would let in small requests alone."""
+SHARE_FOR_WAITING = 20 / 27
+"""Of what the model surely does until its deadline, what a request may wait for: two thirds of its time where the speed
+is trusted. Were it all that its own work leaves over, a queue that is full would let in small requests alone."""
 DOUBT = 2.0
 """How often its deadline a request may seem to take, alone on an idle server."""
 LEAST_RETRY_S = 0.05
@@ -48,6 +47,10 @@ class Backlog(Protocol):
     @property
     def tokens_per_second(self) -> float:
         """Measured; 0 while nothing was."""
+
+    @property
+    def sure_of_speed(self) -> float:
+        """Part of it that promises are made with."""
 
     def promised(self) -> list[tuple[float, int]]:
         """The same tokens by the moment at which they are due; minus infinity for those being scored."""
@@ -155,7 +158,8 @@ class Admission:
             )
         if not waiting:
             return
-        most_ahead = min(SHARE_FOR_WAITING * timeout_s * rate, SURE_OF_SPEED * timeout_s * rate - tokens)
+        surely_done = self._backlog.sure_of_speed * rate * timeout_s
+        most_ahead = min(SHARE_FOR_WAITING * surely_done, surely_done - tokens)
         # Room for it whatever is due first: then no promise can be broken, and that is all there is to know.
         too_much = waiting - queue_s * rate
         too_late = waiting - most_ahead
@@ -177,6 +181,6 @@ class Admission:
         due_T, tokens_T = np.array(sorted(promised)).T
         time_T, ends_T = due_T - now, np.cumsum(tokens_T)
         ahead = float(tokens_T[time_T <= timeout_s].sum())
-        can_T = SURE_OF_SPEED * rate * time_T
+        can_T = self._backlog.sure_of_speed * rate * time_T
         harmed_T = (time_T > timeout_s) & (ends_T <= can_T) & (ends_T + tokens > can_T)
         return ahead <= most_ahead and not harmed_T.any()

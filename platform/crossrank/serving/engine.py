@@ -60,6 +60,8 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         # Of batches under load, fading: tokens, and the seconds that they took. Of all others: the best speed.
         self._measured = (0.0, 0.0)
+        self._left_waiting: float | None = None
+        """When the last batch ended, if more waited then: what passes until the next begins is lost to all of them."""
         self._at_least = 0.0
         self.in_flight_tokens = 0
         """Tokens of batches that are being scored."""
@@ -94,6 +96,11 @@ class Engine:
         tokens, seconds = self._measured
         return tokens / seconds if seconds else self._at_least
 
+    @property
+    def sure_of_speed(self) -> float:
+        """Part of it that promises are made with."""
+        return self.queue.trust.share
+
     def _run(self) -> None:
         ahead: Launched | None = None
         while True:
@@ -101,6 +108,8 @@ class Engine:
             batch = self.queue.take(wait=ahead is None)
             if batch is None and ahead is None:
                 return
+            if self.queue.waited:
+                self._left_waiting = None
             ahead = self._step(batch, ahead)
             del batch  # an idle thread holds no request in memory
 
@@ -140,7 +149,9 @@ class Engine:
             self._fail(batch, error)
             return
         now = self._clock()
-        self._measure(batch.num_tokens, now - max(began, self.busy_since or began), is_loaded)
+        begins = self._left_waiting or max(began, self.busy_since or began)
+        self._measure(batch.num_tokens, now - begins, is_loaded)
+        self._left_waiting = now if self.queue.num_tokens or self.in_flight_tokens > batch.num_tokens else None
         self._idle(batch, now)
         finite_B = np.isfinite(logits_B)
         if finite_B.all():
@@ -154,6 +165,7 @@ class Engine:
             logger.exception("what is called after a batch failed")
 
     def _fail(self, batch: Batch, error: Exception) -> None:
+        self._left_waiting = None
         logger.exception("a batch of %d pairs failed", len(batch.units_B))
         batch.fail(Broken(f"the model failed on this request ({type(error).__name__}); send it again, or send less"))
 

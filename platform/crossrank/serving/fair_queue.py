@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from crossrank.batching import Cost, cut
 from crossrank.serving.faults import Expired, Fault
+from crossrank.serving.trust import Trust
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +36,6 @@ WINDOW = 4
 """Batches among which pairs of like length are looked for, where padding costs."""
 SPARE_BATCHES = 2
 """Time to spare: the batch that is being scored, and the one that is cut."""
-SURE_OF_SPEED = 0.9
-"""Of the measured speed, what deadlines are reckoned with: no batch is like the last one."""
 
 
 class Ticket:
@@ -162,6 +161,8 @@ class Queue:
         self._cost = cost
         self._clock = clock
         self._tokens_per_second = tokens_per_second
+        self.trust = Trust(clock)
+        """In the measured speed, when deadlines are reckoned with it."""
         self._tickets: dict[Ticket, None] = {}
         self._tokens = 0
         # By priority, the furthest turn that a ticket was brought to: by all batches, and by all but the last.
@@ -170,6 +171,8 @@ class Queue:
         self._numbers = count()
         self._changed = threading.Condition()
         self._closed: Fault | None = None
+        self.waited = False
+        """Whether there was nothing to take, for a moment at least, when somebody last took."""
 
     @property
     def num_tokens(self) -> int:
@@ -206,17 +209,23 @@ class Queue:
         """Drop the pairs that are in no batch yet and end the ticket with this fault."""
         with self._changed:
             self._forget(ticket)
+        if isinstance(fault, Expired):
+            self.trust.broken()
         ticket.fail(fault)
 
     def take(self, wait: bool = True) -> Batch | None:
         """The next batch, cut now; None when the queue is closed, or is empty and `wait` is false."""
+        self.waited = False
         while True:
             with self._changed:
                 expired = self._drop_expired()
                 batch = self._cut() if self._tickets else None
                 over = batch is not None or self._closed is not None or not wait
                 if not over and not expired:
+                    self.waited = True
                     self._changed.wait()
+            if expired:
+                self.trust.broken()
             for ticket in expired:
                 ticket.fail(Expired("the deadline passed before the model was free; raise timeout_ms, or send less"))
             if over:
@@ -272,7 +281,7 @@ class Queue:
 
     def _spare_s(self, now: float) -> float:
         """Seconds that the tightest could still wait if all were scored in the order of their deadlines."""
-        speed = SURE_OF_SPEED * self._tokens_per_second()
+        speed = self.trust.share * self._tokens_per_second()
         if not speed:
             return math.inf
         due_T, tokens_T = np.array(sorted((ticket.due, ticket.pending_tokens) for ticket in self._tickets)).T

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from crossrank.serving.admission import Admission, Permit
 from crossrank.serving.faults import Invalid, Overloaded
+from crossrank.serving.trust import MOST
 
 
 class Door:
@@ -33,6 +34,10 @@ class Door:
     @property
     def tokens_per_second(self) -> float:
         return self.speed
+
+    @property
+    def sure_of_speed(self) -> float:
+        return MOST
 
     def promised(self) -> list[tuple[float, int]]:
         """When nothing else is said, all is due before anything that comes."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from crossrank.batching import Cost
 from crossrank.serving.engine import Engine
-from crossrank.serving.fair_queue import Ticket
+from crossrank.serving.fair_queue import Batch, Ticket
 from crossrank.serving.faults import Abandoned, Broken, Expired, NotReady
 from tests.unit.serving.desk import Clock
 
@@ -335,6 +335,40 @@ def test_speed_is_the_mean_of_the_last_seconds(runs_ahead: bool) -> None:
         assert last.is_right()
     # 100 tokens in 5 s, which count half after the next 5 s, and both 0.9 after 1 s more: 135 + 100 in 6.75 + 1.
     assert slower.tokens_per_second == pytest.approx(235 / 7.75)
+
+
+def test_what_passes_between_two_batches_while_others_wait_is_time_that_they_wait() -> None:
+    # A thread that does not get a core: the model is as fast as ever, and its queue is not.
+    clock, model = Clock(), Numbers()
+    model.on_read = taking(1.0, clock)
+    engine = Engine(model, 100, clock)
+    requests = [Request(range(10)) for _ in range(3)]
+    for request in requests:
+        engine.queue.put(request.ticket)
+    take = engine.queue.take
+
+    def late(wait: bool = True) -> Batch | None:
+        clock.now += 0.25
+        return take(wait)
+
+    engine.queue.take = late  # type: ignore[method-assign]
+    engine.start()
+    assert all(request.is_right() for request in requests)
+    engine.stop()
+    # 100 tokens in 1 s, then twice 100 in 1.25 s, each of which leaves 0.875 of what was before.
+    assert engine.tokens_per_second == pytest.approx((0.875 * 187.5 + 100) / (0.875 * 2.125 + 1.25))
+
+
+def test_a_pause_without_work_does_not_make_the_model_look_slow() -> None:
+    clock, model = Clock(), Numbers()
+    model.on_read = taking(1.0, clock)
+    with running(model, Request(range(10)), Request(range(10)), budget=100, clock=clock) as engine:
+        for _ in range(3):
+            request = Request(range(10))
+            engine.queue.put(request.ticket)
+            assert request.is_right()
+            clock.now += 60.0
+    assert engine.tokens_per_second == pytest.approx(100.0)
 
 
 def test_a_small_request_alone_does_not_make_the_model_look_slow() -> None:
