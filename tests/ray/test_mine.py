@@ -138,7 +138,7 @@ def test_a_block_that_kills_every_worker_ends_the_job_with_a_sentence(
     undisturbed: Undisturbed, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     settings = settings_of(undisturbed.uris, tmp_path / "out", limit=1, encoder=None)
-    with pytest.raises(JobFailed, match=r"^a worker failed: .*; finished work is kept, so mend the cause and run"):
+    with pytest.raises(JobFailed, match=r"^a worker failed: .*; finished blocks are kept, so mend the cause and run"):
         mine(made(settings), None, DeadlySpec())
     assert "Traceback" not in capfd.readouterr().err
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ def measure(task: Task, sample: Sample, threads: int) -> dict[str, float]:
         ``bm25_queries``, ``passages`` encoded, ``products`` of a query and a passage, ``pairs`` that the teacher scores
         and ``tokens_per_pair``.
     """
+    os.environ.update(task.environment)
     store = task.corpus.open()
     index = open_bm25(store, Chosen(task.language, "as chosen"))
     seconds, _ = _timed(lambda: index.search(sample.queries, task.rules.depth))
