@@ -111,15 +111,12 @@ def test_at_twice_the_capacity_who_is_let_in_is_in_time_and_the_model_never_work
     assert done >= 0.9 * SPEED * DURATION_S
 
 
-def test_a_model_that_is_slower_than_it_seemed_breaks_its_promises_for_a_while_and_keeps_them_then() -> None:
+def test_a_model_that_is_slower_than_it_seemed_makes_smaller_promises_and_works_in_vain_no_longer() -> None:
     fates = asked(2.0, timeout_s=10.0, true_speed=0.7 * SPEED)
-    tickets = sorted((ticket for fate in fates.values() for ticket in fate.tickets), key=lambda ticket: ticket.due)
-    late = [ticket.fault is not None for ticket in tickets]
-    half = len(late) // 2
-    assert sum(late[:half]) > 0, "or there was nothing to learn"
-    assert sum(late[half:]) == 0
-    done = sum(int(ticket.lengths_U.sum()) for ticket in tickets if ticket.fault is None)
-    assert done >= 0.85 * 0.7 * SPEED * DURATION_S
+    assert sum(fate.late for fate in fates.values()) > 0, "or there was nothing to learn"
+    in_time = [ticket for fate in fates.values() for ticket in fate.tickets if ticket.fault is None]
+    # With the same trust all the time it is 0.89 of what the model can do.
+    assert sum(int(ticket.lengths_U.sum()) for ticket in in_time) >= 0.95 * 0.7 * SPEED * DURATION_S
 
 
 def test_at_twice_the_capacity_large_requests_are_let_in_as_often_as_small_ones() -> None:
