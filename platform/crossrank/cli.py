@@ -12,6 +12,8 @@ import click
 from crossrank import __version__, storage
 from crossrank.demo.run import DemoSettings, demo
 from crossrank.errors import CrossrankError, InputError, UserError
+from crossrank.evaluation.job import evaluate
+from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.formats import FORMATS
 from crossrank.formats.conversion import convert
 from crossrank.progress import say
@@ -52,6 +54,7 @@ crossrank.add_command(command(MineSettings, mine))
 crossrank.add_command(command(FilterSettings, filter_translations))
 crossrank.add_command(command(TrainSettings, train))
 crossrank.add_command(command(MergeSettings, merge))
+crossrank.add_command(command(EvaluateSettings, evaluate))
 crossrank.add_command(command(ServeSettings, serve))
 crossrank.add_command(command(DemoSettings, demo))
 

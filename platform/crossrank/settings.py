@@ -17,7 +17,13 @@ from crossrank.errors import SettingsError
 
 Settings = TypeVar("Settings")
 
-IN_WORDS: dict[type, str] = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+IN_WORDS: dict[type, str] = {
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    bool: "true or false",
+    tuple: "a list of texts",
+}
 """What a field may be."""
 
 
@@ -124,7 +130,7 @@ def command(settings_class: type[Settings], run: Callable[[Settings], Any]) -> c
     """
 
     def callback(config: str | None, sets: tuple[str, ...] = (), **flags: Any) -> None:
-        given = {name: value for name, value in flags.items() if value is not None}
+        given = {name: value for name, value in flags.items() if value not in (None, ())}
         read = read_config(config) if config else {}
         values = {key.replace("-", "_"): value for key, value in read.items()}
         assigned = _assignments(sets)
@@ -143,7 +149,25 @@ def command(settings_class: type[Settings], run: Callable[[Settings], Any]) -> c
     if knobs:
         told = "A key of --config, such as learning_rate=2e-5; may be given several times. See the end of this help."
         options.append(click.Option(["--set", "sets"], multiple=True, metavar="KEY=VALUE", help=told))
-    return click.Command(run.__name__, callback=callback, params=options, help=run.__doc__, epilog=_told(knobs))
+    return _Command(run.__name__, callback=callback, params=options, help=run.__doc__, epilog=_told(knobs))
+
+
+class _Command(click.Command):
+    """One whose flags for several values take them one after another: ``--models a=A b=B``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        several = {
+            name for param in self.params if isinstance(param, click.Option) and param.multiple for name in param.opts
+        }
+        spread: list[str] = []
+        flag = None
+        for place, arg in enumerate(args):
+            if flag is not None and flag in several and not arg.startswith("-") and args[place - 1] != flag:
+                spread.append(flag)
+            elif arg.startswith("-"):
+                flag = arg
+            spread.append(arg)
+        return super().parse_args(ctx, spread)
 
 
 def _assignments(sets: tuple[str, ...]) -> dict[str, str]:
@@ -208,6 +232,8 @@ def _click_option(each: Field[Any], hint: Any) -> click.Option:
     elif each.default is MISSING:
         text += "  [required]"
     # Every default is None here, so that a flag that was not given leaves the word to the configuration file.
+    if kind is tuple:
+        return click.Option(names, multiple=True, default=None, help=text)
     if kind is bool:
         return click.Option(names, is_flag=True, default=None, help=text)
     return click.Option(names, type=click.Choice(choices) if choices else kind, default=None, help=text)
@@ -223,6 +249,8 @@ def _kind(hint: Any) -> tuple[type, list[str]]:
         hint = next(part for part in get_args(hint) if part is not type(None))
     if get_origin(hint) is Literal:
         return str, list(get_args(hint))
+    if get_origin(hint) is tuple:
+        return tuple, []
     return hint, []
 
 
@@ -244,6 +272,8 @@ def _checked(value: Any, hint: Any, what: str) -> Any:
         value = _number(value)
     if kind is str and isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
+    if kind is tuple and isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+        value = tuple(value)
     if type(value) is not kind:
         raise SettingsError(f"{what} is {value!r}, and {IN_WORDS[kind]} is wanted")
     if choices and value not in choices:

@@ -37,6 +37,36 @@ def test_what_is_not_given_has_its_default() -> None:
     assert parsed("--name", "x") == Sample(name="x", top_n=10, share=0.5, kind=None, loud=False)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Several:
+    """A field of several values, and one after it."""
+
+    models: tuple[str, ...] = option(help="Some names.")
+    output: str = option("out", help="A name.")
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [("--models", "a=A", "b=B"), ("--models", "a=A", "--models", "b=B"), ("--models", "a=A", "b=B", "--output", "x")],
+)
+def test_a_flag_may_take_several_values_one_after_another(flags: tuple[str, ...]) -> None:
+    got: list[Several] = []
+    command(Several, got.append).main(args=list(flags), prog_name="several", standalone_mode=False)
+    assert got == [Several(models=("a=A", "b=B"), output="x" if "x" in flags else "out")]
+
+
+def test_a_file_has_several_values_as_a_list(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("models: [a=A, b=B]\n")
+    assert from_mapping(Several, read_config(str(tmp_path / "c.yaml")), "c.yaml").models == ("a=A", "b=B")
+    with pytest.raises(SettingsError, match=r"models in c.yaml is 'a=A', and a list of texts is wanted"):
+        from_mapping(Several, {"models": "a=A"}, "c.yaml")
+
+
+def test_a_flag_of_several_values_that_is_required_is_named_where_it_is_missing() -> None:
+    with pytest.raises(SettingsError, match="--models is missing"):
+        command(Several, lambda _: None).main(args=[], prog_name="several", standalone_mode=False)
+
+
 def test_a_flag_wins_over_the_file_and_the_file_over_the_default(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("name: from-file\ntop-n: 3\nshare: 1\nloud: true\nkind: fancy\n")
     config = str(tmp_path / "c.yaml")

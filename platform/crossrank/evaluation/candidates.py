@@ -1,0 +1,271 @@
+"""What every model is asked to rank: one group a judged query, with what the first stage found and what was judged.
+
+The groups are written once and are the input of a rerank job for each model, so all rows of the table are about the
+very same documents. Judged documents that the first stage missed stand behind those it found (`injected`): measured
+without them, a row says what a user would get; with them, what the model can tell apart.
+
+Shape letters: C candidates of one query.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from crossrank import storage
+from crossrank.corpus.ids import UNKNOWN
+from crossrank.corpus.source import CorpusSource, QuerySource
+from crossrank.corpus.store import TextStore, Usable
+from crossrank.errors import InputError
+from crossrank.evaluation.judgements import file_of, read_judgements
+from crossrank.evaluation.settings import EvaluateSettings
+from crossrank.formats import groups_parquet
+from crossrank.formats.group_files import fingerprint_of_groups, read_group_files
+from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text
+from crossrank.reranking.candidates import Bm25Candidates, FirstStage, RunCandidates
+
+INJECTED = "injected"
+"""`source` of a document that the first stage did not find."""
+FACTS = "evaluation"
+"""Key of `Group.meta` for what the report wants to know of a query."""
+CHUNK_QUERIES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a query beside its documents."""
+
+    retrieved: int
+    """Documents of the first stage, which stand first."""
+    elsewhere: dict[str, float]
+    """Labels of judged documents that are not among the documents: the corpus lacks them."""
+    query_characters: int
+    document_characters: int | None
+    """Of the relevant document, the first one judged; None where no text is at hand."""
+    source: str | None
+
+    @classmethod
+    def of(cls, group: Group) -> Facts:
+        """What was written of a group."""
+        return cls(**group.meta[FACTS])
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The candidates as they lie in the output."""
+
+    groups: str
+    corpus: str | None
+    queries: int
+    has_order: bool
+    """Whether the documents stand in the order of a first stage; training groups have the positives first."""
+    first_stage: str
+    """In words, for the report."""
+    set_aside: dict[str, int]
+    """Rows that could not be used, by reason."""
+
+
+def fingerprints(settings: EvaluateSettings) -> dict[str, str]:
+    """Of every input file, so that a report is gone on with only where they are the same."""
+    found = {}
+    if settings.groups is not None:
+        found["groups"] = fingerprint_of_groups(storage.absolute(settings.groups))
+    if settings.queries is not None:
+        found["queries"] = QuerySource.fingerprint_of(storage.absolute(settings.queries))
+    if settings.corpus is not None:
+        found["corpus"] = CorpusSource.fingerprint_of(storage.absolute(settings.corpus))
+    if settings.qrels is not None:
+        found["qrels"] = storage.fingerprint(file_of(storage.absolute(settings.qrels)))
+    if settings.eval_csv is not None:
+        found["eval_csv"] = storage.fingerprint(storage.absolute(settings.eval_csv))
+    if settings.candidates != "bm25":
+        found["candidates"] = storage.fingerprint(storage.absolute(settings.candidates))
+    return found
+
+
+def write_candidates(settings: EvaluateSettings, uri: str, reject: Reject) -> Written:
+    """Find and write the candidates of every judged query to a Parquet file of groups.
+
+    Raises:
+        InputError: no query is left that has a relevant document.
+    """
+    counts: Counter[str] = Counter()
+
+    def counting(row: Rejected) -> None:
+        counts[str(row.reason)] += 1
+        reject(row)
+
+    corpus = corpus_of(settings)
+    made: _OfGroups | _OfQueries
+    if settings.groups is not None:
+        made = _OfGroups(settings, corpus.open() if corpus else None, counting)
+    else:
+        assert corpus is not None, "settings ask for a corpus beside queries"
+        made = _OfQueries(settings, corpus, counting)
+    written = groups_parquet.write_groups(uri, made.groups())
+    if not written:
+        told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items()))
+        raise InputError(f"no query can be measured ({told or 'nothing is judged'}); check the ids of the inputs")
+    return Written(uri, corpus.uri if corpus else None, written, made.has_order, made.first_stage, dict(counts))
+
+
+def corpus_of(settings: EvaluateSettings) -> CorpusSource | None:
+    """The corpus, where documents are named by id."""
+    if settings.corpus is None:
+        return None
+    uri = storage.absolute(settings.corpus)
+    columns = (settings.doc_id_column, settings.title_column, settings.text_column)
+    return CorpusSource(uri, CorpusSource.fingerprint_of(uri), *columns)
+
+
+def read_candidates(written: Written) -> Iterator[tuple[Group, Facts]]:
+    """The groups again, in their order."""
+    for _, group in groups_parquet.read_groups(written.groups, _no_reject):
+        yield group, Facts.of(group)
+
+
+def _no_reject(row: Rejected) -> None:
+    raise AssertionError(f"our own groups have a bad row: {row}")
+
+
+class _OfGroups:
+    """Groups that carry their candidates and labels."""
+
+    first_stage = "as the groups have it"
+
+    def __init__(self, settings: EvaluateSettings, corpus: TextStore | None, reject: Reject) -> None:
+        assert settings.groups is not None
+        self._uri = storage.absolute(settings.groups)
+        self._limit = settings.limit
+        self._depth = settings.depth
+        self._corpus = corpus
+        self._reject = reject
+        self.has_order = True
+
+    def groups(self) -> Iterator[Group]:
+        num_taken = 0
+        seen: set[str] = set()
+        for file, line, group in read_group_files(self._uri, self._reject):
+            if self._limit is not None and num_taken >= self._limit:
+                return
+            docs = [doc for doc in group.docs if not doc.flags]
+            fault = self._fault(group, docs, seen)
+            if fault is not None:
+                self._reject(Rejected(file, line, group.query_id, *fault))
+                continue
+            seen.add(group.query_id)
+            num_taken += 1
+            self.has_order = self.has_order and all(doc.rank is not None for doc in docs)
+            retrieved = docs[: self._depth]
+            injected = [replace(doc, source=INJECTED) for doc in docs[self._depth :] if doc.label is not None]
+            yield _group(group, [*retrieved, *injected], len(retrieved), {}, self._text)
+
+    def _fault(self, group: Group, docs: list[Candidate], seen: set[str]) -> tuple[Reason, str] | None:
+        if group.query_id in seen:
+            return Reason.DUPLICATE_ID, "an earlier group has this query id; that one is kept"
+        if not group.query.strip():
+            return Reason.EMPTY_QUERY, "the query is empty or white space"
+        if not any(doc.label is not None and doc.label > 0 for doc in docs):
+            return Reason.NO_POSITIVE, "no document that can be used is labelled above 0"
+        return None
+
+    def _text(self, doc: Candidate) -> str | None:
+        if doc.text is not None:
+            return document_text(doc.title, doc.text)
+        return _text_of(self._corpus, doc.doc_id) if self._corpus else None
+
+
+class _OfQueries:
+    """Queries over a corpus, with a first stage and judgements."""
+
+    has_order = True
+
+    def __init__(self, settings: EvaluateSettings, corpus: CorpusSource, reject: Reject) -> None:
+        assert settings.queries is not None
+        assert settings.qrels is not None
+        self._corpus = corpus.open()
+        for row in self._corpus.rejected():
+            reject(row)
+        uri = storage.absolute(settings.queries)
+        columns = (settings.query_id_column, settings.query_column)
+        self._queries = QuerySource(uri, QuerySource.fingerprint_of(uri), *columns).open()
+        for row in self._queries.rejected():
+            reject(row)
+        self._qrels = file_of(storage.absolute(settings.qrels))
+        self._labels = read_judgements(self._qrels, reject)
+        self._limit = settings.limit
+        self._reject = reject
+        self._stage = _first_stage(settings, self._queries, self._corpus, reject)
+        language = self._stage.language
+        self.first_stage = f"BM25, {language}" if language else settings.candidates
+
+    def groups(self) -> Iterator[Group]:
+        rows = self._rows()
+        for start in range(0, len(rows), CHUNK_QUERIES):
+            chunk = rows[start : start + CHUNK_QUERIES]
+            ids, texts = self._queries.ids(chunk), self._queries.texts(chunk)
+            for query_id, text, found in zip(ids, texts, self._stage.found(chunk), strict=True):
+                doc_ids = self._corpus.ids(found.rows_C.tolist())
+                retrieved = list(zip(doc_ids, found.scores_C.tolist(), strict=True))
+                yield self._group(query_id, text, retrieved)
+
+    def _rows(self) -> list[int]:
+        """Rows of the queries that are measured, in ascending order."""
+        usable = self._queries.usable(slice(None)) == Usable.YES
+        found = {}
+        for query_id, row in zip(self._labels, self._queries.rows(list(self._labels)).tolist(), strict=True):
+            if row == UNKNOWN or not usable[row]:
+                detail = "is judged, and the queries lack it or have no text for it"
+                self._set_aside(query_id, Reason.UNKNOWN_QUERY, detail)
+            elif not any(label > 0 for label in self._labels[query_id].values()):
+                self._set_aside(query_id, Reason.NO_POSITIVE, "no document is judged as relevant")
+            else:
+                found[row] = query_id
+        return sorted(found)[: self._limit]
+
+    def _group(self, query_id: str, query: str, retrieved: list[tuple[str, float]]) -> Group:
+        labels = self._labels[query_id]
+        docs = [Candidate(doc_id, score=score, label=labels.get(doc_id)) for doc_id, score in retrieved]
+        there = {doc_id for doc_id, _ in retrieved}
+        missed = [doc_id for doc_id in labels if doc_id not in there]
+        rows = self._corpus.rows(missed)
+        known = [row != UNKNOWN and self._corpus.usable(np.array([row]))[0] == Usable.YES for row in rows.tolist()]
+        for doc_id, is_known in zip(missed, known, strict=True):
+            if is_known:
+                docs.append(Candidate(doc_id, label=labels[doc_id], source=INJECTED))
+            else:
+                self._set_aside(
+                    query_id, Reason.UNKNOWN_DOCUMENT, f"document {doc_id} is judged, and the corpus lacks it"
+                )
+        elsewhere = {doc_id: labels[doc_id] for doc_id, is_known in zip(missed, known, strict=True) if not is_known}
+        return _group(
+            Group(query_id, query), docs, len(retrieved), elsewhere, lambda doc: _text_of(self._corpus, doc.doc_id)
+        )
+
+    def _set_aside(self, query_id: str, reason: Reason, detail: str) -> None:
+        self._reject(Rejected(self._qrels, None, query_id, reason, detail))
+
+
+def _first_stage(settings: EvaluateSettings, queries: TextStore, corpus: TextStore, reject: Reject) -> FirstStage:
+    if settings.candidates == "bm25":
+        return Bm25Candidates.build(queries, corpus, settings.depth, settings.language, len(queries))
+    return RunCandidates.read(settings.candidates, queries, corpus, settings.depth, len(queries), reject)
+
+
+def _group(group: Group, docs: Iterable[Candidate], retrieved: int, elsewhere: dict[str, float], text: Any) -> Group:
+    """The group with its documents ranked in their order, and its facts."""
+    ranked = tuple(replace(doc, rank=rank) for rank, doc in enumerate(docs, start=1))
+    relevant = next((doc for doc in ranked if doc.label is not None and doc.label > 0), None)
+    found = text(relevant) if relevant is not None else None
+    source = group.meta.get("source") or group.split
+    facts = Facts(retrieved, elsewhere, len(group.query), None if found is None else len(found), source)
+    return replace(group, docs=ranked, meta={FACTS: asdict(facts)})
+
+
+def _text_of(corpus: TextStore, doc_id: str) -> str | None:
+    [row] = corpus.rows([doc_id]).tolist()
+    return corpus.texts([row])[0] if row != UNKNOWN else None

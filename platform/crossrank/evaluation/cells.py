@@ -1,0 +1,138 @@
+"""The figures of a report as the cells of its tables, and the sentences that are needed to read them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Json = dict[str, Any]
+Cells = list[list[str]]
+"""Rows of a table, the head first."""
+TABLE_TITLES = {
+    "retrieved": "Candidates as retrieved",
+    "injected": "Candidates with the judged documents injected",
+}
+TABLE_NOTES = {
+    "retrieved": "What a user would get: a relevant document that the first stage missed counts as not found.",
+    "injected": "Judged documents that the first stage missed stand behind those it found. This says what a model can "
+    "tell apart, and is better than what a user would get.",
+}
+
+
+def tables_of(results: Json) -> list[str]:
+    """The tables that say something: without injected documents both would be the same."""
+    return ["retrieved", "injected"] if results["injected"] else ["retrieved"]
+
+
+def label_of(measure: str) -> str:
+    """A measure as people write it."""
+    kind, _, cutoff = measure.partition("@")
+    names = {"success": "has right in contexts", "mrr": "MRR", "ndcg": "nDCG", "recall": "Recall", "map": "MAP"}
+    return f"{names[kind]}@{cutoff}" if cutoff else names[kind]
+
+
+def notes_of(results: Json) -> list[str]:
+    """What has to be known to read the tables."""
+    contexts = results["contexts"]
+    found = [
+        f"{results['queries']:,} judged queries; first stage: {results['first_stage']}.",
+        f"has right in contexts@{contexts}: a relevant document is among the first {contexts} (Success@{contexts}).",
+        "In parentheses 95 % intervals by bootstrap over the queries; p by a paired randomisation test, after Holm.",
+        "Ordered by logits in float32; equal ones keep the order of the first stage.",
+    ]
+    if not results["has_order"]:
+        found.append(
+            "The documents of the groups have no initial rank, so nothing is said of what there is without a reranker."
+        )
+    found += [
+        f"Incomplete: {row['name']} gave no scores for {row['incomplete']:,} queries. They count 0, and it is compared "
+        f"with nothing."
+        for row in results["rows"]
+        if row["incomplete"]
+    ]
+    if results["set_aside"]:
+        told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(results["set_aside"].items()))
+        found.append(f"Set aside: {told}; see _rejected/.")
+    if results["queries"] < 2:
+        found.append("One query alone: no interval can be given.")
+    return found
+
+
+def mean_cells(results: Json, table: str) -> Cells:
+    """The means of every row, with their intervals."""
+    measures = results["measures"]
+    head = ["", *map(label_of, measures)]
+    means = results["tables"][table]["means"]
+    return [head] + [
+        [_row_name(row), *(mean_text(means[row["name"]][name]) for name in measures)] for row in results["rows"]
+    ]
+
+
+def _row_name(row: Json) -> str:
+    return f"{row['name']} (incomplete)" if row["incomplete"] else row["name"]
+
+
+def difference_cells(results: Json, table: str) -> Cells:
+    """Every comparison, query by query."""
+    head = ["difference", "measure", "mean", "better, worse", "p"]
+    return [head] + [
+        [
+            f"{each['row']} less {each['against']}",
+            label_of(each["measure"]),
+            mean_text(each["difference"], "+"),
+            f"{each['better']:,}, {each['worse']:,}",
+            p_text(each["p_holm"]),
+        ]
+        for each in results["tables"][table]["differences"]
+    ]
+
+
+def cost_cells(results: Json) -> Cells:
+    """What the scores of each model took."""
+    head = ["", "pairs", "pairs/s", "p50 of a query, ms", "p99, ms", "cut documents", "tied documents"]
+    return [head] + [
+        [
+            row["name"],
+            number_text(row["pairs"]),
+            number_text(row["pairs_per_second"]),
+            number_text(row.get("p50_ms")),
+            number_text(row.get("p99_ms")),
+            number_text(row["truncated_documents"]),
+            f"{row['tie_rate']:.2%}",
+        ]
+        for row in results["rows"]
+        if row["model"] is not None
+    ]
+
+
+def slice_cells(results: Json, slices: list[Json]) -> Cells:
+    """One measure over parts of the queries."""
+    measure = results["measures"][1]
+    head = [label_of(measure), "queries", *(row["name"] for row in results["rows"])]
+    return [head] + [
+        [
+            each["slice"],
+            f"{each['queries']:,}",
+            *(f"{each['means'][row['name']][measure]:.3f}" for row in results["rows"]),
+        ]
+        for each in slices
+    ]
+
+
+def mean_text(mean: Json, sign: str = "") -> str:
+    """A mean with its interval."""
+    if mean["interval"] is None:
+        return f"{mean['mean']:{sign}.3f}"
+    low, high = mean["interval"]
+    return f"{mean['mean']:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
+
+
+def p_text(p_value: float) -> str:
+    """A p-value; small ones by what they are below."""
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
+def number_text(number: float | None) -> str:
+    """A number as a cell has it."""
+    if number is None:
+        return "–"
+    return f"{number:,.0f}" if number >= 100 or number == int(number) else f"{number:,.1f}"

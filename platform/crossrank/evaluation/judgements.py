@@ -1,0 +1,62 @@
+"""Judgements from where a user has them: TREC qrels, BEIR's table of three columns, or a BEIR folder."""
+
+from __future__ import annotations
+
+from crossrank import storage
+from crossrank.errors import InputError
+from crossrank.formats import beir, trec
+from crossrank.formats.beir import QRELS_FILE, QRELS_FOLDER
+from crossrank.formats.lines import read_lines
+from crossrank.formats.sources import TSV, file_name, has_extension
+from crossrank.formats.trec import Qrel
+from crossrank.records import Reject
+
+TEST = "test"
+"""The split that is measured on where a folder has several."""
+
+Labels = dict[str, dict[str, float]]
+"""By query, the label of each judged document, in the order of the file."""
+
+
+def read_judgements(uri: str, reject: Reject) -> Labels:
+    """The labels of all judged documents. Memory grows with the judgements, about 200 bytes each.
+
+    Raises:
+        InputError: one document is judged twice for a query, and not alike; or nothing is judged relevant.
+    """
+    found: Labels = {}
+    lines: dict[tuple[str, str], int] = {}
+    file = file_of(uri)
+    for row in _rows(file, reject):
+        labels = found.setdefault(row.query_id, {})
+        earlier = labels.setdefault(row.doc_id, row.relevance)
+        first = lines.setdefault((row.query_id, row.doc_id), row.line)
+        if earlier != row.relevance:
+            raise InputError(
+                f"{file} judges document {row.doc_id} for query {row.query_id} as {earlier:g} in line {first} and as "
+                f"{row.relevance:g} in line {row.line}; leave one of them"
+            )
+    if not any(label > 0 for labels in found.values() for label in labels.values()):
+        raise InputError(f"{file} judges no document as relevant, so every measure would be 0; check the file")
+    return found
+
+
+def file_of(uri: str) -> str:
+    """The file with the judgements; of a BEIR folder with several splits that of the split ``test``."""
+    if not storage.is_folder(uri):
+        return uri
+    files = [file.uri for file in storage.list_files(storage.join(uri, QRELS_FOLDER)) if has_extension(file.uri, TSV)]
+    files += [file.uri for file in storage.list_files(uri) if file_name(file.uri).removesuffix(".gz") == QRELS_FILE]
+    splits = {file_name(file).removesuffix(".gz").removesuffix(".tsv"): file for file in files}
+    if len(splits) == 1:
+        return files[0]
+    if TEST in splits:
+        return splits[TEST]
+    told = f"the judgements {', '.join(sorted(splits))}" if splits else "no judgements"
+    raise InputError(f"{uri} has {told}; name the file itself, such as {storage.join(uri, QRELS_FOLDER, 'test.tsv')}")
+
+
+def _rows(file: str, reject: Reject) -> list[Qrel]:
+    first = next((content for _, content in read_lines(file, lambda _: None) if content.strip()), "")
+    read = beir.read_qrels if len(first.split("\t")) == len(beir.HEADER) else trec.read_qrels
+    return list(read(file, reject))

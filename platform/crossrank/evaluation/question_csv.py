@@ -1,0 +1,36 @@
+"""The ko-reranker's evaluation set, ``question,answer,doc_id,doc``, as queries, a corpus and judgements.
+
+Its corpus is the set of its documents: each question is asked of all of them, and the document of its row is judged
+relevant. A question that stands in several rows is one query with several relevant documents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from crossrank import storage
+from crossrank.formats import beir, qa_csv
+from crossrank.records import Candidate, Group, Reject
+
+
+def beir_of(uri: str, folder: str, reject: Reject) -> None:
+    """Write the CSV as a BEIR folder, anew. Documents of one id and different texts get ids of their own."""
+    merged: dict[str, Group] = {}
+    named: dict[str, dict[str, str]] = {}
+    for _, group in qa_csv.read_groups(uri, reject):
+        [positive] = group.docs
+        doc = replace(positive, doc_id=_id_of(positive, named))
+        first = merged.setdefault(group.query, replace(group, docs=()))
+        if doc.doc_id not in {each.doc_id for each in first.docs}:
+            merged[group.query] = replace(first, docs=(*first.docs, doc))
+    storage.delete(folder)
+    beir.write_groups(folder, merged.values(), reject)
+
+
+def _id_of(doc: Candidate, named: dict[str, dict[str, str]]) -> str:
+    """The id of the document; the second text of one id is ``ID~2``."""
+    of_texts = named.setdefault(doc.doc_id, {})
+    text = doc.text or ""
+    if text not in of_texts:
+        of_texts[text] = doc.doc_id if not of_texts else f"{doc.doc_id}~{len(of_texts) + 1}"
+    return of_texts[text]

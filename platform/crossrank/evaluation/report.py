@@ -1,0 +1,74 @@
+"""The report: the same figures as text for a terminal, as Markdown, and as a page of HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crossrank import storage
+from crossrank.corpus.store import TextStore
+from crossrank.evaluation.candidates import Written
+from crossrank.evaluation.cells import (
+    TABLE_NOTES,
+    TABLE_TITLES,
+    Cells,
+    Json,
+    cost_cells,
+    difference_cells,
+    mean_cells,
+    notes_of,
+    slice_cells,
+    tables_of,
+)
+from crossrank.evaluation.examples import Example, examples_of
+from crossrank.evaluation.page import page_of
+from crossrank.evaluation.rows import Row, folder_of
+
+
+def write_report(results: Json, rows: Sequence[Row], written: Written, output: str, corpus: TextStore | None) -> None:
+    """Write report.md and report.html into the output."""
+    examples = _examples(rows, written, output, corpus)
+    storage.write_bytes(storage.join(output, "report.md"), as_markdown(results).encode())
+    storage.write_bytes(storage.join(output, "report.html"), page_of(results, examples).encode())
+
+
+def _examples(
+    rows: Sequence[Row], written: Written, output: str, corpus: TextStore | None
+) -> dict[str, dict[str, list[Example]]]:
+    """By model, against the first stage where it has a row, else against the first model."""
+    base = rows[0]
+    return {
+        row.name: examples_of(row, base, written, folder_of(output, row.name), corpus)
+        for row in rows
+        if row is not base and row.model is not None
+    }
+
+
+def as_text(results: Json) -> str:
+    """The tables for a terminal."""
+    return (
+        "\n\n".join(_text_table(results, table) for table in tables_of(results)) + "\n" + "\n".join(notes_of(results))
+    )
+
+
+def as_markdown(results: Json) -> str:
+    """The report without pictures."""
+    parts = ["# Evaluation", "\n".join(f"- {note}" for note in notes_of(results))]
+    for table in tables_of(results):
+        parts += [f"## {TABLE_TITLES[table]}", TABLE_NOTES[table], _markdown_table(mean_cells(results, table))]
+        parts += [_markdown_table(difference_cells(results, table))]
+    parts += ["## Cost", _markdown_table(cost_cells(results))]
+    for name, slices in results["slices"].items():
+        parts += [f"## By {name}", _markdown_table(slice_cells(results, slices))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _text_table(results: Json, table: str) -> str:
+    cells = mean_cells(results, table)
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return "\n".join([TABLE_TITLES[table], *lines])
+
+
+def _markdown_table(cells: Cells) -> str:
+    head, *rows = [[cell.replace("|", r"\|").replace("\n", " ") for cell in row] for row in cells]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])

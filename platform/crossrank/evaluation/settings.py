@@ -1,0 +1,104 @@
+"""The settings of `crossrank evaluate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from crossrank import storage
+from crossrank.errors import SettingsError
+from crossrank.settings import JobSettings, knob, option
+
+NO_RERANKER = "no reranker"
+"""Name of the row that every other is compared with."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluateSettings(JobSettings):
+    """What is measured, on what, and where the report goes."""
+
+    models: tuple[str, ...] = option(
+        help="NAME=MODEL ..., each a row of the table; MODEL is a hub id, a folder, s3:// or the URL of a server."
+    )
+    groups: str | None = option(None, help="Groups (Parquet or JSONL) with labels; their order is the first stage's.")
+    queries: str | None = option(None, help="Queries: JSONL, TSV, CSV, Parquet or a BEIR folder.")
+    corpus: str | None = option(None, help="Corpus: JSONL, TSV, CSV, Parquet or a BEIR folder.")
+    qrels: str | None = option(None, help="Judgements: TREC qrels, BEIR's TSV, or a BEIR folder.")
+    candidates: str = option("bm25", help="First stage: bm25, or a TREC run.")
+    eval_csv: str | None = option(None, help="CSV with the columns question,answer,doc_id,doc.")
+    contexts: int = option(3, help="Documents that a reader would be given: the K of has-right-in-contexts.")
+    depth: int = option(100, help="Candidates of a query.")
+    language: str = option("auto", help="Language of the BM25 analyser: auto, ko, ko-kiwi, en, de, ...")
+    max_length: int = option(512, help="Tokens of query, document and special tokens together.")
+    precision: Literal["fp32", "bf16", "fp16"] | None = option(
+        None, help="Number format of the models; default fp32 on CPU and bf16 on GPU."
+    )
+    instruction: str | None = option(None, help="What relevant means, for models that read a prompt.")
+    query_id_column: str | None = option(None, help="Column of the query id.")
+    query_column: str | None = option(None, help="Column of the query text.")
+    doc_id_column: str | None = option(None, help="Column of the document id.")
+    title_column: str | None = option(None, help="Column of the title.")
+    text_column: str | None = option(None, help="Column of the document text.")
+    resamples: int = knob(2000, help="Resamples of the bootstrap; the randomisation test tosses five times as often.")
+    timed_queries: int = knob(100, help="Queries that are timed one at a time for p50 and p99; 0 for none.")
+    seed: int = knob(0, help="Of the bootstrap, the randomisation test and the choice of timed queries.")
+    timeout_s: float = knob(60.0, help="Seconds to wait for one answer of a server.")
+
+    def __post_init__(self) -> None:
+        self._refuse_several_inputs()
+        self.named_models()
+        for name, least in (("contexts", 1), ("depth", 1), ("max_length", 8), ("limit", 1), ("resamples", 100)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise SettingsError(f"{name.replace('_', '-')} is {value}; use at least {least}")
+        if self.contexts > self.depth:
+            raise SettingsError(
+                f"--contexts is {self.contexts} and --depth {self.depth}; a query has no more candidates"
+            )
+        if not self.output:
+            raise SettingsError("--output is empty; name a folder")
+        candidates = None if self.candidates == "bm25" else self.candidates
+        storage.refuse_overwriting(
+            "--output",
+            self.output,
+            queries=self.queries,
+            corpus=self.corpus,
+            qrels=self.qrels,
+            candidates=candidates,
+            groups=self.groups,
+            eval_csv=self.eval_csv,
+        )
+        self.worker_range()
+
+    def named_models(self) -> dict[str, str]:
+        """The models by the names of their rows, in their order.
+
+        Raises:
+            SettingsError: no name, no model, or a name twice.
+        """
+        found: dict[str, str] = {}
+        for given in self.models:
+            name, sign, model = given.partition("=")
+            if not sign or not name.strip() or not model.strip():
+                raise SettingsError(f"--models has {given!r}; write NAME=MODEL, such as base=BAAI/bge-reranker-v2-m3")
+            if name in found or name == NO_RERANKER:
+                raise SettingsError(f"--models has the name {name!r} twice; the row without a model is {NO_RERANKER!r}")
+            found[name] = model
+        return found
+
+    def _refuse_several_inputs(self) -> None:
+        given = [name for name in ("groups", "queries", "eval_csv") if getattr(self, name) is not None]
+        flags = [f"--{name.replace('_', '-')}" for name in given]
+        if len(given) != 1:
+            told = f"{' and '.join(flags)} are both" if given else "nothing is"
+            raise SettingsError(
+                f"{told} given to evaluate on; give --groups, or --queries with --corpus and --qrels, or --eval-csv"
+            )
+        if self.queries is not None and (self.corpus is None or self.qrels is None):
+            missing = "--corpus" if self.corpus is None else "--qrels"
+            raise SettingsError(f"--queries wants {missing} too; a BEIR folder may be given as all three")
+        if self.queries is None and (self.qrels is not None or self.candidates != "bm25"):
+            idle = "--qrels" if self.qrels is not None else "--candidates"
+            raise SettingsError(f"{idle} has no place beside {flags[0]}; leave it out")
+        if self.eval_csv is not None and self.corpus is not None:
+            raise SettingsError("--corpus has no place beside --eval-csv, whose documents are the corpus; leave it out")

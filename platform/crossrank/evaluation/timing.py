@@ -1,0 +1,42 @@
+"""How long one query takes, asked one at a time: what a user waits for, apart from any network between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from crossrank.scoring.scored import Scorer
+
+Query = tuple[str, list[str]]
+"""A query with the texts of its candidates."""
+WARM_UP = 2
+"""Queries that are scored before any is timed: the first calls set up kernels and buffers."""
+
+
+def seconds_of(scorer: Scorer, queries: Sequence[Query]) -> list[float]:
+    """Seconds of each query, tokenising included."""
+    for query in queries[:WARM_UP]:
+        _score(scorer, query)
+    found = []
+    for query in queries:
+        began = time.perf_counter()
+        _score(scorer, query)
+        found.append(time.perf_counter() - began)
+    return found
+
+
+def percentiles_ms(seconds: Sequence[float]) -> dict[str, float]:
+    """p50 and p99 in milliseconds; nothing of no queries."""
+    if not seconds:
+        return {}
+    p50, p99 = np.percentile(seconds, [50, 99])
+    return {"p50_ms": round(float(p50) * 1000, 2), "p99_ms": round(float(p99) * 1000, 2)}
+
+
+def _score(scorer: Scorer, query: Query) -> None:
+    text, documents = query
+    places = np.arange(len(documents))
+    encoded = scorer.encoder.documents(documents)
+    scorer.score_encoded(scorer.encoder.queries([text]), encoded, np.zeros(len(documents), dtype=np.int64), places)
