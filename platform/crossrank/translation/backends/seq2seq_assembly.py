@@ -32,7 +32,10 @@ class Assembly:
 
     def without_words(self) -> list[tuple[int, Outcome]]:
         """The texts that wait for nothing: digits, signs or white space alone. They stay as they are."""
-        return [(place, self._joined(place)) for place, missing in self._missing.items() if not missing]
+        untouched = [place for place, missing in self._missing.items() if not missing]
+        return [
+            (place, Outcome("".join(part.text + part.after for part in self._pieces[place]))) for place in untouched
+        ]
 
     def settle(self, sentence: str, outcome: Outcome) -> Iterator[tuple[int, Outcome]]:
         """The texts for which this was the last sentence, each with what became of it."""

@@ -54,8 +54,8 @@ class Seq2SeqTranslator:
     ) -> None:
         self.budget = budget
         self._name = name
-        self._reading = reading
-        self._model = model
+        self.reading = reading
+        self.model = model
         self._search = search
         self._target = target
         self._script = script_of(name, model, reading)
@@ -74,13 +74,13 @@ class Seq2SeqTranslator:
         """Token ids as the model reads them, language and end included."""
         if not sources:
             return []
-        prefix = self._reading.direction.prefix
-        ids = self._reading.tokenizer([prefix + source for source in sources])["input_ids"]
-        return checked_ids(self._name, ids, self._model)
+        prefix = self.reading.direction.prefix
+        ids = self.reading.tokenizer([prefix + source for source in sources])["input_ids"]
+        return checked_ids(self._name, ids, self.model)
 
     def decode(self, tokens: Sequence[Sequence[int]]) -> list[str]:
         """What tokens say, without white space around it."""
-        texts = self._reading.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        texts = self.reading.tokenizer.batch_decode(tokens, skip_special_tokens=True)
         return [text.strip() for text in texts]
 
     def write(
@@ -109,9 +109,9 @@ class Seq2SeqTranslator:
         sources = [ids[place] for place in places]
         try:
             if self._search.num_beams > 1:
-                return write_by_beams(self._model, self._script, sources, most[places[0]], self._search.num_beams)
+                return write_by_beams(self.model, self._script, sources, most[places[0]], self._search.num_beams)
             shortest, longest = [least[place] for place in places], [most[place] for place in places]
-            return write_greedily(self._model, self._script, sources, shortest, longest)
+            return write_greedily(self.model, self._script, sources, shortest, longest)
         except torch.cuda.OutOfMemoryError as error:
             if len(places) == 1:
                 raise JobFailed(
@@ -144,9 +144,9 @@ class Seq2SeqTranslator:
             keep(untouched)
         asked = assembly.sentences
         ids = self.encode(asked)
-        short = [place for place, each in enumerate(ids) if len(each) <= self._reading.longest]
+        short = [place for place, each in enumerate(ids) if len(each) <= self.reading.longest]
         for place in sorted(set(range(len(asked))) - set(short)):
-            error = f"{len(ids[place])} tokens without a space or a comma, and the model reads {self._reading.longest}"
+            error = f"{len(ids[place])} tokens without a space or a comma, and the model reads {self.reading.longest}"
             if settled := list(assembly.settle(asked[place], Outcome(None, error))):
                 keep(settled)
         most = [self._limit(len(ids[place])) for place in short]
@@ -158,12 +158,12 @@ class Seq2SeqTranslator:
         """The pieces, of which those that are too long for the model are cut again, where they can be."""
 
         def fits(text: str) -> bool:
-            return len(self.encode([text])[0]) <= self._reading.longest
+            return len(self.encode([text])[0]) <= self.reading.longest
 
         fitting: list[Piece] = []
         for piece in pieces:
             # No tokenizer makes fewer than a token of so many characters; short sentences need no second look.
-            parts = None if len(piece.text) < self._reading.longest // 2 or fits(piece.text) else shortened(piece, fits)
+            parts = None if len(piece.text) < self.reading.longest // 2 or fits(piece.text) else shortened(piece, fits)
             fitting += parts or [piece]
         return fitting
 
