@@ -1,5 +1,5 @@
-"""The local Ray and the drivers of tests/ray, for tests that take minutes."""
+"""The drivers of tests/ray, for tests that take minutes."""
 
-from tests.ray.conftest import _environment, cluster, drivers
+from tests.ray.conftest import _environment, drivers
 
-__all__ = ["_environment", "cluster", "drivers"]
+__all__ = ["_environment", "drivers"]

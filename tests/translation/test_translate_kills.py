@@ -6,11 +6,10 @@ import os
 import random
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from crossrank.translation.job import translate
-from crossrank.translation.settings import TranslateSettings
 from tests.ray.driver import Driver, wait_for
 from tests.translation import corpora
 from tests.translation.amazon_server import amazon_server
@@ -31,15 +30,15 @@ def seed() -> int:
     return found
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_a_job_killed_five_times_pays_for_no_text_twice_and_gives_what_an_undisturbed_one_gives(
-    cluster: None, tmp_path: Path, drivers: list[Driver], seed: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, drivers: list[Driver], seed: int
 ) -> None:
     rng = random.Random(seed)
     groups = corpora.made(ROWS, TEXTS)
     assert len(corpora.unique_texts(groups)) == TEXTS
-    given = {"groups": corpora.write(tmp_path, groups), "source": "en", "target": "ko", "backend": "amazon"}
-    given |= {"concurrency": CONCURRENCY, "workers": "2"}
+    given: dict[str, Any] = {"groups": corpora.write(tmp_path, groups), "source": "en", "target": "ko"}
+    given |= {"backend": "amazon", "concurrency": CONCURRENCY, "workers": "2"}
     config = tmp_path / "config.yaml"
     config.write_text(f"groups_per_part: {GROUPS_PER_PART}\n")
     killed = given | {"config": config, "output": tmp_path / "killed", "memory": tmp_path / "memory"}
@@ -75,9 +74,9 @@ def test_a_job_killed_five_times_pays_for_no_text_twice_and_gives_what_an_undist
     assert max(paid.values()) <= 1 + WHILE_TRANSLATING
 
     with amazon_server(tmp_path / "undisturbed.jsonl", rate=2000, latency_ms=2) as undisturbed:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_TRANSLATE", undisturbed.endpoint)
-        settings = given | {"output": str(tmp_path / "undisturbed"), "memory": str(tmp_path / "other-memory")}
-        translate(TranslateSettings(**settings, groups_per_part=GROUPS_PER_PART))
+        other = given | {"config": config, "output": tmp_path / "undisturbed", "memory": tmp_path / "other-memory"}
+        driver = Killable(other, undisturbed, tmp_path, drivers).start()
+        assert driver.wait(STARTS_S) == 0, driver.said
         assert undisturbed.translated() == dict.fromkeys(corpora.unique_texts(groups), 1)
     found = corpora.table(tmp_path / "killed")
     assert found.equals(corpora.table(tmp_path / "undisturbed"))

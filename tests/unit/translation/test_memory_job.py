@@ -15,11 +15,11 @@ import pytest
 from crossrank.errors import InputError, JobFailed, OutputError
 from crossrank.formats import groups_jsonl, groups_parquet
 from crossrank.records import Candidate, Group
-from crossrank.translation import parts
 from crossrank.translation.apply import FLAG
 from crossrank.translation.job import translate
 from crossrank.translation.memory.tsv import ImportSettings, import_memory
 from crossrank.translation.settings import TranslateSettings
+from crossrank.translation.source import read_source
 
 GROUPS = [
     Group(f"q{number}", f"query {number % 4}", (Candidate("a", f"text {number % 6}", label=1.0), Candidate("b")))
@@ -110,7 +110,7 @@ def test_killed_between_two_parts_it_goes_on_with_the_next(
     translate(settings(tmp_path, groups, memory))
     whole = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("part-*")}
     translate_again = settings(tmp_path, groups, memory, output=str(tmp_path / "killed"))
-    real: Callable[..., int] = parts.write_groups
+    real: Callable[..., int] = groups_parquet.write_groups
     written: list[str] = []
 
     def dies(uri: str, groups: Any) -> int:
@@ -119,7 +119,7 @@ def test_killed_between_two_parts_it_goes_on_with_the_next(
         written.append(uri)
         return real(uri, groups)
 
-    monkeypatch.setattr(parts, "write_groups", dies)
+    monkeypatch.setattr("crossrank.translation.parts.write_groups", dies)
     with pytest.raises(KeyboardInterrupt):
         translate(translate_again)
     monkeypatch.undo()
@@ -216,8 +216,8 @@ def test_limit_takes_the_first_groups(tmp_path: Path, groups: str, memory: str) 
 def test_a_source_that_shrinks_while_it_is_read_is_told(
     tmp_path: Path, groups: str, memory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = parts.read_source
-    monkeypatch.setattr(parts, "read_source", lambda given, reject: iter(list(real(given, reject))[:8]))
+    shrunk = "crossrank.translation.parts.read_source"
+    monkeypatch.setattr(shrunk, lambda given, reject: iter(list(read_source(given, reject))[:8]))
     with pytest.raises(JobFailed, match="changed while it was translated: part 2 has 2 groups"):
         translate(settings(tmp_path, groups, memory))
 

@@ -127,3 +127,27 @@ def test_the_punctuation_behind_a_url_is_none_of_it() -> None:
     text = "See www.example.org/a, (http://b.example/c) and x.y@d.example.com! Not 3.5 or e.g. this."
 
     assert web_names(text) == ["www.example.org/a", "http://b.example/c", "x.y@d.example.com"]
+
+
+HOSTILE = {
+    "digits": "7" * 50_000,
+    "groups of digits": "1" + ",000" * 12_000,
+    "letters": "a" * 100_000,
+    "dashes": "-" * 50_000,
+    "brackets": "(" * 50_000,
+    "dots and letters": "a." * 40_000,
+    "numbers": "12/3 " * 10_000,
+    "at": "a@" * 30_000 + " https://a.example",
+    "spaces": " " * 50_000 + "1",
+    "Hangul": "가" * 50_000,
+    "half numbers": "½" * 20_000,
+    "every kind of character": "".join(map(chr, [*range(0xD800), *range(0xE000, 0x11000)])),
+}
+"""Texts that a careless expression takes hours for, or that Python refuses to read as numbers."""
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_no_text_whatever_stops_the_filter(text: str) -> None:
+    assert isinstance(reasons(text, text), set)
+    assert isinstance(reasons("see https://a.example at 7", text), set)
+    assert isinstance(reasons(text, "판다", to="ko"), set)

@@ -39,8 +39,11 @@ def test_exported_and_imported_it_is_the_same_memory(tmp_path: Path) -> None:
 
 def test_what_is_imported_for_amazon_is_not_paid_again(tmp_path: Path) -> None:
     (tmp_path / "m.tsv").write_text("source\ttranslation\n  a cat \t고양이\n")
-    given = {"memory": str(tmp_path / "m"), "input": str(tmp_path / "m.tsv"), "source": "en", "target": "ko"}
-    import_memory(ImportSettings(**given, backend="amazon"))
+    import_memory(
+        ImportSettings(
+            memory=str(tmp_path / "m"), input=str(tmp_path / "m.tsv"), source="en", target="ko", backend="amazon"
+        )
+    )
     memory = Memory.reading(str(tmp_path / "m"))
     assert memory.answers([AMAZON.of("a cat")]) == [Outcome("고양이")]
     formal = Keys(AmazonBackend("en", "ko", "formal").identity)
