@@ -215,7 +215,7 @@ def test_a_sentence_over_the_window_is_cut_after_commas_and_none_of_it_is_lost(
 ) -> None:
     ours = translator("marian")
     long = ", ".join(text.rstrip(".?!").replace(",", "")[:40] for text in SENTENCES[:8])
-    pieces = ours._fitting([Piece(long, " ", True)])
+    pieces = ours._parts(Piece(long, " ", True), ours._ids({long}))
     assert len(pieces) > 3
     assert "".join(piece.text + piece.after for piece in pieces) == f"{long} "
     assert max(len(ids) for ids in ours.encode([piece.text for piece in pieces])) <= WINDOW

@@ -48,7 +48,7 @@ class Axis:
         """Round values with their labels, three to seven of them."""
         span = self.high - self.low or 1.0
         step = 10 ** math.floor(math.log10(span / 3))
-        step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= 6)
+        step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= 6.5)
         first = math.ceil(self.low / step - 1e-9)
         values = [number * step for number in range(first, math.floor(self.high / step + 1e-9) + 1)]
         return [(value, f"{value:.6g}") for value in values]

@@ -85,9 +85,8 @@ class Seq2SeqBackend:
         Raises:
             UserError: it is no translation model, or does not have one of the languages.
         """
-        from crossrank.translation.backends.seq2seq_loading import read_model, refuse_beams
+        from crossrank.translation.backends.seq2seq_loading import read_model
 
-        refuse_beams(self.search.num_beams)
         read_model(self._folder(), self.source, self.target)
 
     def load(self) -> Translator:

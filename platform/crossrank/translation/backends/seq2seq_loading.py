@@ -6,7 +6,7 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from crossrank.errors import ModelRefused, SettingsError
+from crossrank.errors import ModelRefused
 from crossrank.scoring.loading import ModelFolder, checked_config, load_tokenizer
 from crossrank.translation.backends.seq2seq_families import FAMILIES, Direction, direction_of
 from crossrank.translation.backends.seq2seq_writing import Script
@@ -110,13 +110,3 @@ def checked_ids(name: str, ids: list[list[int]], model: Any) -> list[list[int]]:
             f"together; fetch both from the same place"
         )
     return ids
-
-
-def refuse_beams(beams: int) -> None:
-    """Beams are counted from 1.
-
-    Raises:
-        SettingsError: there are fewer.
-    """
-    if beams < 1:
-        raise SettingsError(f"num_beams is {beams}; use at least 1, which is greedy")

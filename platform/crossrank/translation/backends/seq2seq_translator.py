@@ -22,7 +22,7 @@ from crossrank.translation.backends.seq2seq import Search
 from crossrank.translation.backends.seq2seq_assembly import Assembly
 from crossrank.translation.backends.seq2seq_budget import row_length, token_budget
 from crossrank.translation.backends.seq2seq_loading import Reading, checked_ids, load_model, read_model, script_of
-from crossrank.translation.backends.seq2seq_sentences import sentences, shortened
+from crossrank.translation.backends.seq2seq_sentences import has_words, sentences, shortened
 from crossrank.translation.backends.seq2seq_writing import Stop, Written, write_by_beams, write_greedily
 from crossrank.translation.splitter import Piece
 
@@ -116,7 +116,7 @@ class Seq2SeqTranslator:
             if len(places) == 1:
                 raise JobFailed(
                     f"a sentence of {len(sources[0])} tokens does not fit the memory of the GPU beside {self._name}; "
-                    f"use a larger one, --precision bf16 or fewer beams"
+                    f"use a larger one, precision bf16 or fewer beams"
                 ) from error
         torch.cuda.empty_cache()
         middle = len(places) // 2
@@ -139,11 +139,16 @@ class Seq2SeqTranslator:
             yield window
 
     def _translate_window(self, window: dict[int, list[Piece]], keep: Keep) -> None:
-        assembly = Assembly({place: self._fitting(pieces) for place, pieces in window.items()}, self._target)
+        ids_of = self._ids({piece.text for pieces in window.values() for piece in pieces if has_words(piece.text)})
+        fitting = {
+            place: [part for piece in pieces for part in self._parts(piece, ids_of)] for place, pieces in window.items()
+        }
+        assembly = Assembly(fitting, self._target)
         if untouched := assembly.without_words():
             keep(untouched)
         asked = assembly.sentences
-        ids = self.encode(asked)
+        ids_of |= self._ids(set(asked) - ids_of.keys())
+        ids = [ids_of[text] for text in asked]
         short = [place for place, each in enumerate(ids) if len(each) <= self.reading.longest]
         for place in sorted(set(range(len(asked))) - set(short)):
             error = f"{len(ids[place])} tokens without a space or a comma, and the model reads {self.reading.longest}"
@@ -154,18 +159,15 @@ class Seq2SeqTranslator:
             if settled := list(assembly.settle(asked[short[index]], self._outcome(written))):
                 keep(settled)
 
-    def _fitting(self, pieces: list[Piece]) -> list[Piece]:
-        """The pieces, of which those that are too long for the model are cut again, where they can be."""
+    def _ids(self, texts: set[str]) -> dict[str, list[int]]:
+        ordered = sorted(texts)
+        return dict(zip(ordered, self.encode(ordered), strict=True))
 
-        def fits(text: str) -> bool:
-            return len(self.encode([text])[0]) <= self.reading.longest
-
-        fitting: list[Piece] = []
-        for piece in pieces:
-            # No tokenizer makes fewer than a token of so many characters; short sentences need no second look.
-            parts = None if len(piece.text) < self.reading.longest // 2 or fits(piece.text) else shortened(piece, fits)
-            fitting += parts or [piece]
-        return fitting
+    def _parts(self, piece: Piece, ids_of: dict[str, list[int]]) -> list[Piece]:
+        """A piece that the model can read; one that is too long for it is cut again, where it can be."""
+        if len(ids_of.get(piece.text, ())) <= self.reading.longest:
+            return [piece]
+        return shortened(piece, lambda text: len(self.encode([text])[0]) <= self.reading.longest) or [piece]
 
     def _limit(self, source_tokens: int) -> int:
         limit = OUTPUT_RATIO * source_tokens + OUTPUT_MORE

@@ -1,0 +1,133 @@
+"""The report as Markdown and as a page: what a reader sees, and what a hostile text cannot do."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+
+from crossrank.evaluation.cells import label_of, mean_text, notes_of, number_text, p_text
+from crossrank.evaluation.examples import Example
+from crossrank.evaluation.page import Axis, page_of
+from crossrank.evaluation.report import as_markdown, as_text
+from crossrank.evaluation.rows import Scores
+from crossrank.evaluation.table import results_of
+from tests.unit.evaluation.test_table import MEASURES, facts_of, row_of
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, Any]:
+    """Two models and the first stage over forty queries, one of them incomplete."""
+    scores = Scores(np.linspace(-4, 4, 80, dtype=np.float32), np.array([0, 1] * 40, dtype=np.float32))
+    rows = [
+        row_of("no reranker", [0.5, 1.0] * 20, model=None),
+        row_of(f"base {HOSTILE}", [1.0, 1.0] * 20, scores=scores),
+        row_of("server", [1.0, 0.0] * 20, incomplete=3),
+    ]
+    found = results_of(rows, facts_of(40), MEASURES, resamples=200, seed=0)
+    found |= {"contexts": 3, "first_stage": "BM25, ko (as given)", "set_aside": {"no_positive": 2}, "has_order": True}
+    found |= {"injected": 5, "crossrank": {"version": "0.1.0", "commit": None}}
+    for row, speed in zip(found["rows"], (None, 48.2, 1234.0), strict=True):
+        row |= {"pairs": 400, "pairs_per_second": speed, "truncated_documents": 0}
+    found["rows"][1] |= {"p50_ms": 61.5, "p99_ms": 80.0}
+    return found
+
+
+class Checker(HTMLParser):
+    """Every tag is closed in its order, none loads anything."""
+
+    VOID = frozenset({"meta", "br"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        assert not {"src", "href", "onload", "onclick"} & {name for name, _ in attrs}, (tag, attrs)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_runs_nothing_and_loads_nothing(results: dict[str, Any]) -> None:
+    example = Example(HOSTILE, 4, 1, f"relevant {HOSTILE}", None)
+    page = page_of(results, {"server": {"wins": [example], "losses": []}})
+    checker = Checker()
+    checker.feed(page)
+    assert checker.open == []
+    assert "script" not in checker.seen
+    assert {"svg", "table", "figure", "polyline"} <= set(checker.seen)
+    assert page.count("&lt;script&gt;") >= 3
+    assert "prefers-color-scheme: dark" in page
+    assert "4 → 1" in page
+    assert not re.search(r"https?://|url\(", page)
+
+
+def test_the_page_of_one_row_without_scores_is_one_too(results: dict[str, Any]) -> None:
+    bare = results_of([row_of("no reranker", [0.5], model=None)], facts_of(1), MEASURES, resamples=200, seed=0)
+    bare |= {name: results[name] for name in ("contexts", "first_stage", "set_aside", "has_order", "crossrank")}
+    bare["injected"] = 0
+    page = page_of(bare, {})
+    assert "One query alone: no interval can be given." in page
+    assert "injected" not in page
+
+
+def test_the_text_says_what_is_needed_to_read_it(results: dict[str, Any]) -> None:
+    notes = "\n".join(notes_of(results))
+    assert "40 judged queries; first stage: BM25, ko (as given)." in notes
+    assert "a relevant document is among the first 3 (Success@3)" in notes
+    assert "Incomplete: server gave no scores for 3 queries. They count 0, and it is compared with nothing." in notes
+    assert "Set aside: 2 no_positive; see _rejected/." in notes
+    assert "server (incomplete)" in as_text(results)
+
+
+def test_a_pipe_or_a_line_break_in_a_name_spoils_no_table(results: dict[str, Any]) -> None:
+    renamed = {**results, "rows": [{**row, "name": row["name"]} for row in results["rows"]]}
+    for line in as_markdown(renamed).splitlines():
+        if line.startswith("| "):
+            assert line.endswith(" |")
+
+
+def test_groups_without_an_order_say_that_nothing_is_known_without_a_reranker(results: dict[str, Any]) -> None:
+    assert any("have no initial rank" in note for note in notes_of(results | {"has_order": False}))
+
+
+def test_numbers_are_written_as_people_read_them() -> None:
+    assert label_of("success@3") == "has right in contexts@3"
+    assert label_of("mrr@10") == "MRR@10"
+    assert label_of("map") == "MAP"
+    assert mean_text({"mean": 0.12345, "interval": [0.1, 0.15]}) == "0.123 (0.100 to 0.150)"
+    assert mean_text({"mean": 0.5, "interval": None}, "+") == "+0.500"
+    assert p_text(0.0004) == "< 0.001"
+    assert p_text(0.0321) == "0.032"
+    assert [number_text(number) for number in (None, 48.25, 1234.5, 7.0)] == ["–", "48.2", "1,234", "7"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (0.0, 1.0, ["0", "0.2", "0.4", "0.6", "0.8", "1"]),
+        (0.71, 0.78, ["0.72", "0.74", "0.76", "0.78"]),
+        (-3.2, 8.9, ["-2", "0", "2", "4", "6", "8"]),
+    ],
+)
+def test_an_axis_has_round_numbers(low: float, high: float, labels: list[str]) -> None:
+    assert [label for _, label in Axis(low, high, 0, 100).ticks()] == labels
+
+
+def test_an_axis_of_one_value_puts_it_in_the_middle() -> None:
+    assert Axis(0.5, 0.5, 0, 100)(0.5) == 50
