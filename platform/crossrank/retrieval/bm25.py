@@ -334,8 +334,8 @@ def _refuse_too_large(need: int, available: int, num_documents: int) -> None:
     if need > available:
         raise CorpusTooLarge(
             f"BM25 over {num_documents:,} passages needs about {_readable(need)} and {_readable(available)} of memory "
-            f"are available; rerank a TREC run of another engine (--candidates RUN), take a smaller corpus or a "
-            f"bigger machine"
+            f"are available; take a smaller corpus or a bigger machine, or rerank a TREC run of another engine "
+            f"(--candidates RUN)"
         )
 
 

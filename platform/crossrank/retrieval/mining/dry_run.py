@@ -28,7 +28,7 @@ def dry_run(inputs: Inputs) -> dict[str, Any]:
         work = read_groups(settings, corpus)
         language = language_of(corpus, settings.language)
     vectors = inputs.vectors(corpus)
-    pool = inputs.pool()
+    pool = inputs.pool(with_encoder=True, with_teacher=True)
     groups = work.sample(SAMPLE)
     sample = Sample([group.query for group in groups], _passages(corpus))
     with Waiting("measuring the first stage and the models"):

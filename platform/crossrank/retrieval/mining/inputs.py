@@ -99,14 +99,21 @@ class Inputs:
             storage.join(root, name), len(corpus), self.encoder.dimensions, self.settings.embedding_dtype
         )
 
-    def pool(self) -> Pool:
-        """Join or start a cluster, and say how many workers it holds."""
+    def pool(self, with_encoder: bool, with_teacher: bool) -> Pool:
+        """Join or start a cluster, and say how many workers it holds that load these models.
+
+        Without a model a worker has no use for a GPU, and takes none unless it is told to.
+        """
         from crossrank.cluster import on_ray as cluster
 
         cluster.connect()
-        taught = self.teacher.process_bytes if isinstance(self.teacher, RerankerSpec) else 0
-        encoded = self.encoder.process_bytes if self.encoder else 0
-        pool = cluster.pool(self.settings.worker_range(), self.settings.gpus_per_worker, max(encoded, taught))
+        encoder, teacher = self.encoder if with_encoder else None, self.teacher if with_teacher else None
+        taught = teacher.process_bytes if isinstance(teacher, RerankerSpec) else 0
+        encoded = encoder.process_bytes if encoder else 0
+        gpus = self.settings.gpus_per_worker
+        if gpus is None and encoder is None and teacher is None:
+            gpus = 0.0
+        pool = cluster.pool(self.settings.worker_range(), gpus, max(encoded, taught))
         say(f"workers: {pool.workers}")
         return pool
 

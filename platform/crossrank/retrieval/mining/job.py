@@ -23,6 +23,7 @@ from crossrank.retrieval.mining.plan import Plan, prepare, read_plan
 from crossrank.retrieval.mining.settings import MineSettings
 from crossrank.retrieval.mining.totals import totals
 from crossrank.retrieval.mining.work import Task
+from crossrank.retrieval.vectors import VectorStore
 from crossrank.scoring.spec import ScorerSpec
 
 if TYPE_CHECKING:
@@ -99,12 +100,10 @@ def _run(inputs: Inputs, layout: Layout, manifest: Manifest) -> Manifest:
     done = layout.finished_parts()
     resumed = sum(rows for number, rows in enumerate(plan.rows_of_blocks) if number in done)
     if len(done) < len(plan.rows_of_blocks):
-        pool = inputs.pool()
-        clock.lap("start_ray")
-        _work(inputs.task(plan.language, vectors, plan.slices, pool), plan, done, pool, clock)
+        _work(inputs, plan, vectors, done, clock)
     with Waiting("adding up"):
         found = totals(layout, plan.rows_of_blocks)
-        write_json(layout.report, report(found))
+        write_json(layout.report, report(found, corpus))
     clock.lap("add_up")
     manifest = finished(manifest, plan, found, resumed, vectors, clock)
     write_json(layout.manifest, manifest)
@@ -114,21 +113,16 @@ def _run(inputs: Inputs, layout: Layout, manifest: Manifest) -> Manifest:
     return manifest
 
 
-def _work(task: Task, plan: Plan, done: set[int], pool: Pool, clock: Clock) -> None:
+def _work(inputs: Inputs, plan: Plan, vectors: VectorStore | None, done: set[int], clock: Clock) -> None:
     """Encode the shards that have no vectors, search for the blocks that have no part, and mine for those."""
     from crossrank.retrieval.mining import on_ray
 
     blocks = [number for number in range(len(plan.rows_of_blocks)) if number not in done]
-    if task.vectors is not None:
-        missing = task.vectors.missing()
-        _do(on_ray, task, [f"encode {shard}" for shard in missing], pool, "shards encoded", task.vectors.num_shards)
-        clock.lap("encode")
-        # One slice after another: all workers read the same part of the vectors, which memory then holds.
-        searches = [(slice_, block) for slice_ in range(len(task.slices)) for block in blocks]
-        searched = task.layout.finished_searches()
-        items = [f"search {slice_} {block}" for slice_, block in searches if (slice_, block) not in searched]
-        _do(on_ray, task, items, pool, "searches", len(task.slices) * len(plan.rows_of_blocks))
-        clock.lap("search")
+    if vectors is not None:
+        _search(inputs, plan, vectors, blocks, clock)
+    pool = inputs.pool(with_encoder=False, with_teacher=True)
+    clock.lap("start_workers")
+    task = inputs.task(plan.language, vectors, plan.slices, pool)
     num_groups = sum(plan.rows_of_blocks)
     before = num_groups - sum(plan.rows_of_blocks[number] for number in blocks)
     if before:
@@ -140,7 +134,25 @@ def _work(task: Task, plan: Plan, done: set[int], pool: Pool, clock: Clock) -> N
     clock.lap("mine")
 
 
-def _do(on_ray: Any, task: Task, items: list[str], pool: Pool, what: str, total: int) -> None:
+def _search(inputs: Inputs, plan: Plan, vectors: VectorStore, blocks: list[int], clock: Clock) -> None:
+    """The dense first stage: vectors of what has none yet, then what is nearest to the queries of these blocks."""
+    pool = inputs.pool(with_encoder=True, with_teacher=False)
+    clock.lap("start_ray")
+    task = inputs.task(plan.language, vectors, plan.slices, pool)
+    missing = vectors.missing()
+    _do(task, [f"encode {shard}" for shard in missing], pool, "shards encoded", vectors.num_shards)
+    clock.lap("encode")
+    # One slice after another: all workers read the same part of the vectors, which memory then holds.
+    searched = inputs.layout.finished_searches()
+    wanted = [(slice_, block) for slice_ in range(len(plan.slices)) for block in blocks]
+    items = [f"search {slice_} {block}" for slice_, block in wanted if (slice_, block) not in searched]
+    _do(task, items, pool, "searches", len(plan.slices) * len(plan.rows_of_blocks))
+    clock.lap("search")
+
+
+def _do(task: Task, items: list[str], pool: Pool, what: str, total: int) -> None:
+    from crossrank.retrieval.mining import on_ray
+
     if items:
         with Progress(what, total, total - len(items)) as progress:
             for _ in on_ray.run_items(task, items, pool):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from crossrank.corpus.store import TextStore
 from crossrank.outputs import Manifest
 from crossrank.reranking.manifest import Clock
 from crossrank.retrieval.mining.plan import Plan
@@ -12,17 +13,25 @@ from crossrank.retrieval.mining.totals import Totals
 from crossrank.retrieval.negatives import FALSE_NEGATIVES
 from crossrank.retrieval.vectors import VectorStore
 
+SHOWN = 300
+"""Characters of a dropped passage that the report shows."""
 
-def report(found: Totals) -> dict[str, Any]:
-    """What was dropped, by reason, with samples."""
+
+def report(found: Totals, corpus: TextStore) -> dict[str, Any]:
+    """What was dropped, by reason, with samples and the beginning of their texts."""
     return {
         reason: {
             "probably_answers": reason in FALSE_NEGATIVES,
             "count": found.dropped[reason],
-            "samples": samples,
+            "samples": [each | {"text": _beginning(each["doc_id"], corpus)} for each in samples],
         }
         for reason, samples in found.samples.items()
     }
+
+
+def _beginning(doc_id: str, corpus: TextStore) -> str:
+    [text] = corpus.texts(corpus.rows([doc_id]).tolist())
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def finished(

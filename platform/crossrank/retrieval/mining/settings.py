@@ -22,7 +22,9 @@ class MineSettings(JobSettings):
     corpus: str = option(help="Corpus: JSONL, TSV, CSV, Parquet or a BEIR folder.")
     language: str = option("auto", help="Language of the BM25 analyser: auto, ko, ko-kiwi, en, de, ...")
     encoder: str | None = option(None, help="Encoder for a dense first stage beside BM25: hub id, folder or s3://.")
-    teacher: str | None = option(None, help="Reranker that scores what was found: hub id, folder or s3://.")
+    teacher: str | None = option(
+        None, help="Reranker that scores what was found and what is judged: hub id, folder or s3://."
+    )
     negatives: int = option(15, help="Negatives that are added to a group, at most.")
     depth: int = option(100, help="Passages of each first stage, and the last rank that is taken from.")
     skip_top: int = option(0, help="Ranks at the top that are left out, the positives counted among them.")
