@@ -54,7 +54,8 @@ def test_the_report_has_every_row_with_its_uncertainty_and_more_models_can_be_ad
     # With the passage that was missed, the first stage has it at the one place there is.
     assert injected["no reranker"]["mrr@10"]["mean"] == 1
     assert 0 <= retrieved["tiny"]["mrr@10"]["mean"] <= 11 / 12
-    assert injected["tiny"]["mrr@10"]["mean"] >= retrieved["tiny"]["mrr@10"]["mean"] + 1 / 12
+    # The last question has the injected passage alone, which any model puts first.
+    assert injected["tiny"]["mrr@10"]["mean"] == pytest.approx(retrieved["tiny"]["mrr@10"]["mean"] + 1 / 12)
     tiny = found["rows"][1]
     # Two passages name each word; the last question has the one that was judged.
     assert tiny["pairs"] == 11 * 2 + 1
