@@ -4,28 +4,39 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from crossrank.progress import Waiting
+from crossrank.translation.backend import Backend
+from crossrank.translation.backends.choosing import on_workers
 from crossrank.translation.lookup import Lookup
 from crossrank.translation.memory.store import Memory
 from crossrank.translation.plan import Plan, find_missing
+from crossrank.translation.service import PaidBackend
 from crossrank.translation.settings import TranslateSettings
 from crossrank.translation.spending import cost_usd
 from crossrank.translation.translating import spending_of
 
+SAMPLE_TEXTS = 64
+"""With which a model is measured."""
 REQUEST_S = 0.2
 """What a request takes, for the time of a job whose limit is not known."""
 
 
-def dry_run(settings: TranslateSettings, lookup_of: Callable[[Memory], Lookup], output: str) -> dict[str, Any]:
+def dry_run(
+    settings: TranslateSettings,
+    backend: PaidBackend | Backend | None,
+    lookup_of: Callable[[Memory], Lookup],
+    output: str,
+) -> dict[str, Any]:
     """Print and return the plan. Nothing is asked, paid or written."""
     with Waiting("reading the translation memory"):
         memory = Memory.reading(settings.memory_folder)
     plan = Plan(memory.folder)
     rejected: Counter[str] = Counter()
-    for _ in find_missing(settings, lookup_of(memory), plan, lambda row: rejected.update([row.reason]), _nothing):
-        pass
+    sample: list[str] = []
+    for texts in find_missing(settings, lookup_of(memory), plan, lambda row: rejected.update([row.reason]), _nothing):
+        sample += texts[: SAMPLE_TEXTS - len(sample)]  # texts come in the order of their hashes
     told: dict[str, Any] = {
         "groups": plan.groups,
         "documents": plan.documents,
@@ -50,9 +61,29 @@ def dry_run(settings: TranslateSettings, lookup_of: Callable[[Memory], Lookup], 
             "hours_at": f"{rate:g} requests a second"
             + ("" if settings.requests_per_second else ", unless the account allows fewer"),
         }
+    elif backend is not None and sample:
+        told |= _of_model(settings, cast(Backend, backend), sample, plan.missing.texts)
     for name, value in told.items():
         print(f"{name:30} {value:,}" if isinstance(value, int) else f"{name:30} {value}")
     return told
+
+
+def _of_model(settings: TranslateSettings, backend: Backend, sample: list[str], num_texts: int) -> dict[str, Any]:
+    """The time of a local model, by what a sample takes."""
+    from crossrank.cluster import on_ray as cluster
+    from crossrank.translation.on_ray.models import seconds_of
+
+    backend.check()
+    cluster.connect()
+    pool = cluster.pool(settings.worker_range(), settings.gpus_per_worker)
+    with Waiting("loading and measuring the model"):
+        rate = len(sample) / seconds_of(on_workers(backend, bool(pool.gpus)), pool, sample)
+    return {
+        "usd": 0.0,
+        "workers": pool.most,
+        "texts_per_second_of_a_worker": round(rate, 2),
+        "hours": round(num_texts / rate / pool.most / 3600, 4),
+    }
 
 
 def _nothing(_text: str) -> None:

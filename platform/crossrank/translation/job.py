@@ -22,7 +22,7 @@ from crossrank.reranking.manifest import Clock
 from crossrank.settings import that_change_rows
 from crossrank.translation import parts
 from crossrank.translation.backend import Backend
-from crossrank.translation.backends.choosing import backend_of
+from crossrank.translation.backends.choosing import backend_of, on_workers
 from crossrank.translation.dry_run import dry_run
 from crossrank.translation.lookup import Lookup
 from crossrank.translation.memory.store import Memory
@@ -57,7 +57,7 @@ def translate(settings: TranslateSettings) -> dict[str, Any]:
     if before is not None and not settings.overwrite:
         refuse_other_settings(output, before["identity"], identity)
     if settings.dry_run:
-        return dry_run(settings, lambda memory: lookup_of(settings, backend, memory), output)
+        return dry_run(settings, backend, lambda memory: lookup_of(settings, backend, memory), output)
     if before is not None and before["state"] == "finished" and not settings.overwrite:
         gone = parts.missing_parts(layout, before["parts"])
         if not gone:
@@ -176,13 +176,18 @@ def _memory(settings: TranslateSettings, backend: Translates) -> Iterator[Memory
 def _fill_memory(work: Work, backend: Translates, layout: Layout, clock: Clock) -> tuple[dict[str, Any], Plan]:
     """Prepare the job, and translate what the memory lacks."""
     settings, memory, lookup = work.settings, work.memory, work.lookup
-    tried: list[PaidBackend] = []
+    tried: list[PaidBackend | Backend] = []
 
     def try_first(text: str) -> None:
-        if backend is not None and settings.is_paid and not tried:
+        if backend is None or tried:
+            return
+        if settings.is_paid:
             here = cast(PaidBackend, backend).here()
             work.try_first(here, text)
             tried.append(here)
+        else:
+            backend.check()
+            tried.append(backend)
 
     plan = read_plan(layout, memory.folder)
     is_resumed = plan is not None
@@ -201,16 +206,13 @@ def _fill_memory(work: Work, backend: Translates, layout: Layout, clock: Clock) 
     work.done_before = plan.missing.texts - left
     if not left:
         return {"done_by_earlier_runs": work.done_before}, plan
-    if settings.is_paid and not tried:
-        try_first(next(still_missing(layout, lookup)))
-    elif not settings.is_paid:
-        backend.check()
-    figures = _translate(work, backend, tried, still_missing(layout, lookup))
+    try_first(next(still_missing(layout, lookup)))
+    figures = _translate(work, tried[0], still_missing(layout, lookup))
     clock.lap("translate")
     return figures | {"done_by_earlier_runs": work.done_before if is_resumed else 0}, plan
 
 
-def _translate(work: Work, backend: PaidBackend | Backend, tried: list[PaidBackend], texts: Iterator[str]) -> Any:
+def _translate(work: Work, backend: PaidBackend | Backend, texts: Iterator[str]) -> dict[str, Any]:
     from crossrank.cluster import on_ray as cluster
 
     settings = work.settings
@@ -224,11 +226,11 @@ def _translate(work: Work, backend: PaidBackend | Backend, tried: list[PaidBacke
 
         pool = cluster.pool(settings.worker_range(), 0.0)
         say(f"workers: {pool.workers}")
-        with asking(tried[0], pool, settings.concurrency) as ask:
+        with asking(cast(PaidBackend, backend), pool, settings.concurrency) as ask:
             return work.ask_for(rest, ask)
     pool = cluster.pool(settings.worker_range(), settings.gpus_per_worker)
     say(f"workers: {pool.workers}")
-    return work.compute(rest, cast(Backend, backend), pool)
+    return work.compute(rest, on_workers(cast(Backend, backend), bool(pool.gpus)), pool)
 
 
 def _with_first(first: str, rest: Iterator[str]) -> Iterator[str]:

@@ -117,7 +117,7 @@ class Requests:
                 self._spending.take_back(len(text))
             if answer.kind is Kind.THROTTLED:
                 self._gate.refused(sent)
-            else:
+            elif answer.kind in (Kind.TRANSLATED, Kind.FAILED):  # a failure of the service says nothing of the rate
                 self._gate.accepted(sent)
             if self._is_done(text, answer):
                 return

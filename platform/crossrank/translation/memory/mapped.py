@@ -41,7 +41,7 @@ class MappedPart:
 
     def __init__(self, folder: Path) -> None:
         self._file = pa.memory_map(str(folder / "rows.arrow"))
-        [batch] = [pa.ipc.open_file(self._file).get_batch(0)]
+        batch = pa.ipc.open_file(self._file).get_batch(0)
         self._high_N: NDArray[np.uint64] = batch.column("high").to_numpy()
         self._low_N: NDArray[np.uint64] = batch.column("low").to_numpy()
         self._translation, self._error = batch.column("translation"), batch.column("error")

@@ -193,9 +193,9 @@ class Memory:
         self._mapped.append(mapped)
 
     def _rewrite_damaged(self) -> None:
-        for number, mapped in enumerate(self._mapped):
-            if mapped.lost_rows:
-                self._replace([number], [])
+        damaged = [part for part, mapped in zip(self._parts, self._mapped, strict=True) if mapped.lost_rows]
+        for part in damaged:
+            self._replace([self._parts.index(part)], [])
 
     def _roll_up(self) -> None:
         """Make a part of the log, and of small parts that stand last: short jobs leave no thousand files."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,11 +31,11 @@ Done = Sequence[tuple[int, Outcome]]
 class ModelWorker:
     """An actor with a model. It is loaded and computes in one thread: OpenMP has a team of threads for each."""
 
-    def __init__(self, backend: Backend, threads: int, environment_: dict[str, str]) -> None:
+    def __init__(self, backend: Backend, pool: Pool, environment_: dict[str, str]) -> None:
         os.environ.update(environment_)
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
         self._backend = backend
-        self._threads = threads
+        self._pool = pool
         self._thread = ThreadPoolExecutor(1)
         self._translator: Translator | None = None
 
@@ -53,11 +54,22 @@ class ModelWorker:
             yield outcomes
         working.result()
 
+    def seconds(self, texts: list[str]) -> float:
+        """What these texts take, without the loading."""
+
+        def work() -> float:
+            translator = self._loaded()
+            started = time.monotonic()
+            translator.translate(texts, lambda outcomes: None)
+            return time.monotonic() - started
+
+        return self._thread.submit(work).result()
+
     def _loaded(self) -> Translator:
         if self._translator is None:
             import torch
 
-            torch.set_num_threads(self._threads)
+            torch.set_num_threads(self._pool.threads())
             self._translator = self._backend.load()
         return self._translator
 
@@ -67,6 +79,7 @@ class _Call:
     """Texts that a worker has, and those of them that are not back."""
 
     worker: int
+    actor: ray.actor.ActorHandle
     texts: list[str]
     left: set[int]
     deaths: int
@@ -80,14 +93,12 @@ def translate_on(
     Raises:
         CrossrankError: what a worker raised for the user; JobFailed for anything else.
     """
-    options = {"num_cpus": 1, "num_gpus": pool.gpus, "max_restarts": -1, "max_task_retries": 0, "max_concurrency": 1}
-    worker = ray.remote(**options)(ModelWorker)
-    workers = [worker.remote(backend, pool.threads(), environment()) for _ in range(pool.most)]
+    workers = [_worker(backend, pool) for _ in range(pool.most)]
     calls: dict[ray.ObjectRefGenerator, _Call] = {}
 
     def begin(number: int, some: list[str], deaths: int = 0) -> None:
         method = workers[number].translate.options(num_returns="streaming")
-        calls[method.remote(some)] = _Call(number, some, set(range(len(some))), deaths)
+        calls[method.remote(some)] = _Call(number, workers[number], some, set(range(len(some))), deaths)
 
     def begin_next(number: int) -> None:
         if some := list(islice(texts, TEXTS_PER_CALL)):
@@ -113,6 +124,8 @@ def translate_on(
                         f"a worker died {call.deaths + 1} times with the same texts "
                         f"({' '.join(str(error).split())[:160]}); {KEPT}"
                     ) from error
+                if workers[call.worker] is call.actor:  # its other call may have come back before
+                    workers[call.worker] = _worker(backend, pool)
                 begin(call.worker, [call.texts[place] for place in sorted(call.left)], call.deaths + 1)
             except ray.exceptions.RayError as error:
                 raise _ours(error) from error
@@ -122,6 +135,27 @@ def translate_on(
     finally:
         for each in workers:
             ray.kill(each)
+
+
+def seconds_of(backend: Backend, pool: Pool, texts: list[str]) -> float:
+    """What these texts take one worker.
+
+    Raises:
+        CrossrankError: what the worker raised for the user; JobFailed for anything else.
+    """
+    worker = _worker(backend, pool)
+    try:
+        found: float = ray.get(worker.seconds.remote(texts))
+    except ray.exceptions.RayError as error:
+        raise _ours(error) from error
+    finally:
+        ray.kill(worker)
+    return found
+
+
+def _worker(backend: Backend, pool: Pool) -> ray.actor.ActorHandle:
+    options = {"num_cpus": 1, "num_gpus": pool.gpus, "max_concurrency": 1}
+    return ray.remote(**options)(ModelWorker).remote(backend, pool, environment())
 
 
 def _ours(error: Exception) -> CrossrankError:

@@ -16,6 +16,7 @@ import ray
 
 from crossrank.cluster.on_ray import environment
 from crossrank.cluster.pool import Pool
+from crossrank.errors import JobFailed
 from crossrank.translation.service import Answer, Ask, Kind, PaidBackend
 
 
@@ -43,7 +44,7 @@ def asking(backend: PaidBackend, pool: Pool, concurrency: int) -> Iterator[Ask]:
     worker = ray.remote(**options)(ServiceWorker)
     workers = [worker.remote(backend, threads, environment()) for _ in range(pool.most)]
     try:
-        ray.get([each.ready.remote() for each in workers])
+        _wait_for(workers)
         turns, lock = itertools.cycle(workers), threading.Lock()
 
         def ask(text: str) -> Answer:
@@ -61,3 +62,13 @@ def asking(backend: PaidBackend, pool: Pool, concurrency: int) -> Iterator[Ask]:
     finally:
         for each in workers:
             ray.kill(each)
+
+
+def _wait_for(workers: list[ray.actor.ActorHandle]) -> None:
+    try:
+        ray.get([each.ready.remote() for each in workers])
+    except ray.exceptions.RayError as error:
+        raise JobFailed(
+            f"a worker cannot be started ({' '.join(str(error).split())[-300:]}); mend the cause and run the same "
+            f"command again"
+        ) from error
