@@ -90,6 +90,8 @@ def _run(inputs: Inputs, layout: Layout, manifest: Manifest) -> Manifest:
     with Waiting("reading the corpus"):
         corpus = inputs.open()
     vectors = inputs.vectors(corpus)
+    if vectors is not None and vectors.missing():
+        storage.check_writable(vectors.uri(0))
     plan = read_plan(layout)
     if plan is None:
         storage.delete(layout.prepared)

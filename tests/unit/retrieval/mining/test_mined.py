@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from crossrank.corpus.source import CorpusSource
+from crossrank.formats.group_files import fingerprint_of_groups
 from crossrank.records import Candidate
 from crossrank.retrieval.mining.job import mine
 from crossrank.retrieval.mining.settings import MineSettings
+from crossrank.training.groups import GroupSource
 from tests.unit.retrieval.mining.in_process import (
     InProcess,
     WordSpec,
@@ -270,3 +273,29 @@ def test_the_manifest_adds_up_and_the_report_shows_what_was_dropped(made: Made) 
     assert (sample["query"], sample["doc_id"]) == ("tower of London", "copy")
     assert report["exact_copy"]["probably_answers"]
     assert not report["in_group"]["probably_answers"]
+
+
+def test_training_reads_the_output_with_its_corpus_and_finds_every_negative(made: Made) -> None:
+    settings = made([ASKED], encoder=WordSpec(), negatives=3)
+    corpus = CorpusSource(settings.corpus, CorpusSource.fingerprint_of(settings.corpus))
+    source = GroupSource(settings.output, fingerprint_of_groups(settings.output), "train", corpus)
+    store = source.open()
+    assert (len(store), store.num_documents) == (1, 4)
+    assert store.rejected_counts() == {}
+
+
+def test_on_a_cluster_the_vectors_lie_where_every_node_finds_them_and_readers_do_not(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "somewhere:6379")
+    settings = made([ASKED], encoder=WordSpec())
+    assert list(Path(settings.output).glob("_embeddings/*/vectors-000000.npy"))
+    assert len(mined_groups(settings)) == 1
+
+
+def test_a_report_shows_the_beginning_of_what_was_dropped(made: Made) -> None:
+    long_copy = f"{TOWER} {'and ' * 200}"
+    settings = made([group("q1", "tower of London", positive("tower", long_copy))], CORPUS | {"copy": long_copy})
+    [sample] = json.loads((Path(settings.output) / "_report.json").read_text())["exact_copy"]["samples"]
+    assert sample["text"].startswith(TOWER)
+    assert len(sample["text"]) == 303

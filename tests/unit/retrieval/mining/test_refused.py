@@ -248,6 +248,18 @@ def test_vectors_that_the_disk_does_not_hold_are_refused(files: Files, monkeypat
     assert "use --set embedding_dtype=float16, or --embeddings on a larger disk" in str(refused.value)
 
 
+def test_a_folder_for_vectors_that_cannot_be_written_is_refused_before_anything_is_encoded(
+    files: Files, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    settings = files.write(group("q1", "red cat", positive("d1")))
+    settings = replace(settings, encoder="stand-in", embeddings=str(tmp_path / "file" / "vectors"))
+    with pytest.raises(UserError) as refused:
+        mine(settings, WordSpec())
+    assert str(tmp_path / "file") in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
 def test_nothing_but_the_manifest_is_left_of_a_job_that_was_refused_and_the_next_one_goes_on(
     files: Files, use_ray: Callable[[Any], Any]
 ) -> None:
