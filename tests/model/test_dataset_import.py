@@ -1,7 +1,10 @@
 """Data sets that the `datasets` library reads, through `crossrank convert`; among the models, as it loads torch."""
 
 import json
+import os
 import resource
+import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from crossrank.errors import InputError, StorageError
 from crossrank.formats.conversion import ConversionCounts, convert
 from crossrank.formats.groups_parquet import read_groups
 from crossrank.records import Group, Rejected
+from tests.model.hub import COMMIT, hub_of
 
 datasets = pytest.importorskip("datasets")
 
@@ -123,6 +127,43 @@ def test_a_hub_that_does_not_answer_is_one_sentence(
     with pytest.raises(StorageError, match="hf://o/n: the hub cannot be reached"):
         converted("hf://o/n", tmp_path, rejected)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_data_set_of_the_hub_is_read_of_the_commit_that_it_had_and_no_code_of_it(tmp_path: Path) -> None:
+    def lines(*rows: dict[str, Any]) -> bytes:
+        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+    files = {
+        "README.md": b"---\nlicense: mit\n---\n",
+        "set.py": b"raise SystemExit('code was run')",
+        "train.jsonl": lines({"query": "a", "pos": ["p"], "neg": ["n"]}),
+        "test.jsonl": lines(
+            {"query": "질문", "pos": ["답"], "neg": ["n", "m"]}, {"query": "c", "pos": ["d"], "neg": []}
+        ),
+    }
+    with hub_of("o/n", files) as (address, asked):
+        environment = {**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "home")}
+
+        def run(source: str) -> subprocess.CompletedProcess[str]:
+            arguments = ["convert", "--from", "dataset", "--to", "groups", source, str(tmp_path / "groups.parquet")]
+            command = [sys.executable, "-m", "crossrank", *arguments]
+            return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+        done = run("hf://o/n/test")
+        assert done.returncode == 0, done.stderr
+        assert "2 read, 2 written, 0 rejected" in done.stderr
+        of_files = [line for line in asked if "/resolve/" in line and ".jsonl" in line]
+        assert of_files
+        assert all(f"/resolve/{COMMIT}/" in line for line in of_files)
+        assert not any("set.py" in line for line in asked)
+        groups = [group for _, group in read_groups(str(tmp_path / "groups.parquet"), lambda row: None)]
+        assert [(group.query, group.split, [doc.text for doc in group.docs]) for group in groups] == [
+            ("질문", "test", ["답", "n", "m"]),
+            ("c", "test", ["d"]),
+        ]
+        other = run("hf://o/other")
+    assert other.returncode == 2
+    assert "crossrank: hf://o/other is no data set of the hub; check the spelling" in other.stderr
 
 
 def test_five_times_the_rows_take_the_same_memory(tmp_path: Path, rejected: list[Rejected]) -> None:

@@ -96,12 +96,10 @@ def test_a_weight_that_is_not_there_is_never_made_up(copied: Path) -> None:
         backend.load()
 
 
-def test_a_tokenizer_of_another_model_is_refused(folder: Callable[[str], Path], copied: Path) -> None:
+def test_a_tokenizer_of_another_model_is_refused(copied: Path) -> None:
     weights = load_file(copied / "model.safetensors")
-    for name in ("shared.weight", "lm_head.weight"):
+    for name in {"shared.weight", "lm_head.weight"} & weights.keys():
         weights[name] = weights[name][:200].clone()
-    for name in [name for name in weights if name.endswith("embed_tokens.weight")]:
-        del weights[name]
     save_file(weights, copied / "model.safetensors", {"format": "pt"})
     edit(copied / "config.json", vocab_size=200)
     translator = Seq2SeqBackend(str(copied), "en", "ko").load()

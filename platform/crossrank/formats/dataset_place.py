@@ -57,7 +57,7 @@ def _folder(uri: str) -> Place:
 def _readings(uri: str) -> list[tuple[str, str | None, str | None]]:
     """The whole is a folder; or its last part is a split of the one above; either may have a config."""
     above, _, last = uri.rpartition("/")
-    readings = [(uri, None, None), (above, None, last)]
+    readings: list[tuple[str, str | None, str | None]] = [(uri, None, None), (above, None, last)]
     for path, split in ((uri, None), (above, last)):
         folder, colon, config = path.rpartition(":")
         if colon and "/" not in config:

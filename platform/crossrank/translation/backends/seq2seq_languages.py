@@ -95,4 +95,4 @@ def _script(language: str) -> str | None:
         script = Language.get(language).maximize().script
     except ValueError:
         return None
-    return SCRIPTS.get(script, script)
+    return SCRIPTS.get(script, script) if script else None
