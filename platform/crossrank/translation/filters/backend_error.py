@@ -15,7 +15,7 @@ ALONE = frozenset(_ALONE.split())
 MESSAGES = re.compile(
     r"an error occurred \("
     r"|traceback \(most recent call last\)"
-    r"|\b[a-z]+(?:\.[a-z]+)*(?:exception|error)\b"
+    r"|\b(?:[a-z]{1,60}\.){0,6}[a-z]{1,60}(?:exception|error)\b"
     r"|\b[45]\d\d (?:bad|internal|service|gateway|too many|forbidden|unauthori[sz]ed|not found)"
     r"|<!doctype html|<html|</html>"
     r"|\{\s*[\"']error[\"']\s*:"

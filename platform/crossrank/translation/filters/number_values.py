@@ -24,6 +24,9 @@ _BEHIND_LETTER = re.compile(r"[a-z][₀-₉⁰¹²³⁴-⁹]+|(?<=[a-z])\d+(?:[.
 _GROUPED = re.compile(rf"\d{{1,3}}(?:[ '’]\d{{3}})+(?!\d)(?:[.,]\d+)?|{_NUMBER.pattern}")
 _THINLY_GROUPED = re.compile(rf"\d{{1,3}}(?:['’]\d{{3}})+(?!\d)(?:\.\d+)?|{_NUMBER.pattern}")
 """English has no numbers with spaces of full width, but rows of numbers."""
+LONGEST_NUMBER = 400
+_LONG = re.compile(r"(\d{40})\d+")
+"""Python reads no number of some thousand digits; of a longer one its beginning is compared."""
 _POINT = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?")
 _COMMA = re.compile(r"\d{1,3}(?:\.\d{3})+(?:,\d+)?|\d+(?:,\d+)?")
 _SPACED = re.compile(r"\d{1,3}(?:[ '’]\d{3})+(?:[.,]\d+)?")
@@ -67,15 +70,17 @@ def values_of_target(text: str, language: Language) -> set[Fraction]:
 def _folded(text: str) -> str:
     """Case and width folded. What NFKC would spoil is put otherwise before: 1½, and the thin space in 12 000."""
     normal = unicodedata.normalize("NFKC", without_web(text).translate(_BEFORE_NFKC)).casefold()
-    return normal.translate(_HANJA)
+    return _LONG.sub(r"\1", normal).translate(_HANJA)
 
 
 def _wanted(folded: str, language: Language, has_scales: bool) -> Iterator[Values]:
     pattern = _THINLY_GROUPED if language.has_decimal_point else _GROUPED
+    halves = {HALF, *(a / b for a, b in _fractions(folded))}
     for match in pattern.finditer(folded):
         number, end = match.group(), match.end()
+        before = folded[max(0, match.start() - 3) : match.start()]
         values = _readings(number, language, strict=True)
-        if number == "00" and folded[match.start() - 1 : match.start()] == ":":
+        if number == "00" and before.endswith(":"):
             continue  # 8:00 is 8 o'clock
         clock = _CLOCK.match(folded, end)
         scale = _scale(folded, end, language)
@@ -83,13 +88,15 @@ def _wanted(folded: str, language: Language, has_scales: bool) -> Iterator[Value
             yield from (frozenset((value,)) for value in sorted(values))
         elif clock:
             yield _hours(values)
-        elif max(values) < 100 and (_DECADE.match(folded, end) or folded[: match.start()].endswith(("'", "’"))):
+        elif max(values) < 100 and (_DECADE.match(folded, end) or before.endswith(("'", "’"))):
             yield frozenset((*values, *(value + 1900 for value in values), *(value + 2000 for value in values)))
-        elif _FRACTION.match(folded, end) or folded[: match.start()].rstrip().endswith(("/", "⁄")):
-            yield frozenset((*values, *(a / b for a, b in _fractions(folded)), HALF))
+        elif _FRACTION.match(folded, end) or before.rstrip().endswith(("/", "⁄")):
+            yield frozenset((*values, *halves))
         else:
-            # Where the target's word for a million is not known, the 2 of "2 million" is enough.
-            yield frozenset(value * factor for value in values for factor in ((scale,) if has_scales else (scale, 1)))
+            # Where the target's word for a million is not known, the 2 of "2 million" is enough; 5m may be metres.
+            is_unit = folded[end : end + 1] in ("k", "m", "b")
+            factors = (scale,) if has_scales and not is_unit else (scale, 1)
+            yield frozenset(value * factor for value in values for factor in factors)
 
 
 def _unscaled(folded: str, language: Language) -> Iterator[Values]:
@@ -115,7 +122,7 @@ def _scale(folded: str, end: int, language: Language) -> int:
         return 1
     word = after.group(1)
     if word in ("k", "m", "b") and folded[end : end + 1] != word:
-        return 1  # 5 m are metres, and 5m are so too: `_readings` of the target has both
+        return 1  # 5 m are metres
     return scales.get(word, 1)
 
 
@@ -128,12 +135,13 @@ def _readings(number: str, language: Language, *, strict: bool = False) -> set[F
     Args:
         strict: give what it is made of only where it is no number at all.
     """
+    number = number[:LONGEST_NUMBER]
     if _SPACED.fullmatch(number):
         number = re.sub("[ '’]", "", number)
     own, other = (_POINT, _COMMA) if language.has_decimal_point else (_COMMA, _POINT)
     if own.fullmatch(number):
         return {_value(number, own is _POINT)}
-    parts = {Fraction(int(part)) for part in re.split(r"[.,]", number)}
+    parts = {Fraction(int(part)) for part in re.split(r"[.,]", number) if part}
     if other.fullmatch(number):
         value = {_value(number, other is _POINT)}
         return value if strict else value | parts
@@ -157,7 +165,7 @@ def _myriads(folded: str) -> set[Fraction]:
     total, below, end = Fraction(0), 0, -1
     for match in _MYRIADS.finditer(folded):
         digits, small, large = match.groups()
-        value = Fraction(digits.replace(",", ""))
+        value = Fraction(digits[:LONGEST_NUMBER].replace(",", ""))
         for unit in small:
             value *= _SMALL[unit]
         found |= {value, value * _LARGE.get(large, 1)}

@@ -10,8 +10,9 @@ _TOP = r"(?:com|org|net|edu|gov|mil|int|info|biz|io|ai|dev|app|co\.uk|ac\.uk|de|
 WEB = re.compile(
     rf"(?:https?|ftp)://{_CHARACTERS}+"
     rf"|www\.{_CHARACTERS}+"
-    r"|[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
-    rf"|(?<![A-Za-z0-9@.])(?:[A-Za-z0-9-]+\.)+{_TOP}(?![A-Za-z0-9])(?:/{_CHARACTERS}*)?",
+    # Where they begin and how long they may be is bounded, or a long run of letters would be tried from each of them.
+    r"|(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+"
+    rf"|(?<![A-Za-z0-9@.-])(?:[A-Za-z0-9-]{{1,63}}\.)+{_TOP}(?![A-Za-z0-9])(?:/{_CHARACTERS}*)?",
     re.IGNORECASE | re.ASCII,
 )
 _HINT = re.compile(r"[A-Za-z0-9](?:[.@]|://)[A-Za-z0-9]")

@@ -10,7 +10,7 @@ import re
 
 from crossrank.translation.filters.pair import TextPair, scripts_of
 
-_IN_BRACKETS = re.compile(r"[(（\[][^)）\]]*[)）\]]")
+_IN_BRACKETS = re.compile(r"[(（\[][^)）\]]{0,80}[)）\]]")
 
 
 def is_wrong_script(pair: TextPair) -> bool:

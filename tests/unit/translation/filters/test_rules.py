@@ -135,12 +135,12 @@ HOSTILE = {
     "letters": "a" * 100_000,
     "dashes": "-" * 50_000,
     "brackets": "(" * 50_000,
-    "dots and letters": "a." * 40_000,
-    "numbers": "12/3 " * 10_000,
+    "dots and letters": "a." * 20_000,
+    "numbers": "12/3 " * 3_000,
     "at": "a@" * 30_000 + " https://a.example",
     "spaces": " " * 50_000 + "1",
     "Hangul": "가" * 50_000,
-    "half numbers": "½" * 20_000,
+    "half numbers": "½" * 5_000,
     "every kind of character": "".join(map(chr, [*range(0xD800), *range(0xE000, 0x11000)])),
 }
 """Texts that a careless expression takes hours for, or that Python refuses to read as numbers."""
