@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import psutil
@@ -53,7 +54,13 @@ def test_killed_alone_its_processes_end_and_nothing_is_lost_or_double(
     groups = str(tmp_path / "groups.parquet")
     write_groups(groups, map(numbered, range(GROUPS)))
     output = tmp_path / "out"
-    settings = {"groups": groups, "source": "en", "target": "ko", "output": str(output), "workers": "2"}
+    settings: dict[str, Any] = {
+        "groups": groups,
+        "source": "en",
+        "target": "ko",
+        "output": str(output),
+        "workers": "2",
+    }
 
     def parts() -> int:
         return len(list(output.glob("part-*.parquet")))
@@ -94,7 +101,12 @@ def test_from_s3_to_s3_it_gives_what_it_gives_locally(tmp_path: Path, monkeypatc
         monkeypatch.setattr(job, "BLOCK_GROUPS", 100)
         for folder in (str(tmp_path), "s3://translated"):
             write_groups(f"{folder}/groups.parquet", map(numbered, range(300)))
-            asked = {"groups": f"{folder}/groups.parquet", "source": "en", "target": "ko", "workers": "1"}
+            asked: dict[str, Any] = {
+                "groups": f"{folder}/groups.parquet",
+                "source": "en",
+                "target": "ko",
+                "workers": "1",
+            }
             run_filter(FilterSettings(**asked, output=f"{folder}/out"))
 
         assert read("s3://translated/out") == read(str(tmp_path / "out"))

@@ -71,7 +71,7 @@ def _main() -> None:
 
     asked = json.loads(sys.argv[1])
     if asked["block_groups"] is not None:
-        job.BLOCK_GROUPS = asked["block_groups"]
+        vars(job)["BLOCK_GROUPS"] = asked["block_groups"]
     job.filter(FilterSettings(**asked["settings"]), asked["spec"] and LoggedSpec(**asked["spec"]))
 
 
