@@ -204,12 +204,12 @@ def _fill_memory(work: Work, backend: Translates, layout: Layout, clock: Clock) 
     with Waiting("looking for what earlier runs translated"):
         left = sum(1 for _ in still_missing(layout, lookup)) if is_resumed or tried else plan.missing.texts
     work.done_before = plan.missing.texts - left
-    if not left:
-        return {"done_by_earlier_runs": work.done_before}, plan
-    try_first(next(still_missing(layout, lookup)))
-    figures = _translate(work, tried[0], still_missing(layout, lookup))
-    clock.lap("translate")
-    return figures | {"done_by_earlier_runs": work.done_before if is_resumed else 0}, plan
+    figures: dict[str, Any] = {}
+    if left:
+        try_first(next(still_missing(layout, lookup)))
+        figures = _translate(work, tried[0], still_missing(layout, lookup))
+        clock.lap("translate")
+    return figures | {"done_before": work.done_before}, plan
 
 
 def _translate(work: Work, backend: PaidBackend | Backend, texts: Iterator[str]) -> dict[str, Any]:

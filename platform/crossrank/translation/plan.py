@@ -109,7 +109,7 @@ def find_missing(
         rejected.setdefault(row.source, Counter())[row.reason] += 1
         reject(row)
 
-    is_found = False
+    first: Unit | None = None
     scratch = storage.cache_folder() / "scratch"
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch) as folder, Progress("groups read", None) as progress:
@@ -120,14 +120,15 @@ def find_missing(
             for text in texts_of(group):
                 plan.texts += 1
                 for unit in lookup.units(text):
-                    if not is_found and plan.texts <= EARLY_TEXTS and not lookup.is_known([unit])[0]:
-                        is_found = True
+                    if first is None and plan.texts <= EARLY_TEXTS and not lookup.is_known([unit])[0]:
+                        first = unit
                         first_missing(unit.text)
                     unique.add(unit)
             progress.advance(1)
         for units in _batches(iter(unique)):
             missing = []
             for unit, is_known in zip(units, lookup.is_known(units).tolist(), strict=True):
+                is_known = is_known and unit != first  # it was missing, and is known by now
                 for number in (plan.unique, plan.held if is_known else plan.missing):
                     number.add(unit.text)
                 if not is_known:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from crossrank.errors import BackendRefused, JobFailed
 from crossrank.translation.backend import Outcome
@@ -38,6 +39,14 @@ class Patience:
     first_pause_s: float = FIRST_PAUSE_S
 
 
+class GivenUp(NamedTuple):
+    """A text that the service did not translate for as long as the patience goes."""
+
+    answer: Answer
+    """The last one."""
+    since: float
+
+
 class Requests:
     """The slots of one job."""
 
@@ -50,6 +59,7 @@ class Requests:
         self._patience = patience
         self._stopped = threading.Event()
         self._lock = threading.Lock()
+        self._counting = threading.Lock()
         self._error: BaseException | None = None
         self._translated_at = float("-inf")
         self.translated = self.failed = self.retried = 0
@@ -80,11 +90,9 @@ class Requests:
         if self._error is not None:
             raise self._error
 
-    def one(self, text: str) -> None:
-        """Translate one text in this thread. Raises what `run` raises."""
-        self._translate(text)
-        if self._error is not None:
-            raise self._error
+    def one(self, text: str) -> GivenUp | None:
+        """Translate one text in this thread. Raises what `run` raises, but where the text is given up."""
+        return self._translate(text)
 
     def _work(self, texts: Iterator[str]) -> None:
         try:
@@ -93,7 +101,9 @@ class Requests:
                     text = next(texts, None)
                 if text is None:
                     return
-                self._translate(text)
+                given_up = self._translate(text)
+                if given_up is not None:
+                    self._give_up(text, given_up)
         except BaseException as error:
             self._stop(error)
 
@@ -103,7 +113,7 @@ class Requests:
                 self._error = error
         self._stopped.set()
 
-    def _translate(self, text: str) -> None:
+    def _translate(self, text: str) -> GivenUp | None:
         failing_since: float | None = None
         tries = 0
         while True:
@@ -111,7 +121,7 @@ class Requests:
             sent = self._gate.wait(len(text.encode()), self._stopped)
             if sent is None:
                 self._spending.take_back(len(text))
-                return
+                return None
             answer = self._ask(text)
             if answer.kind not in (Kind.TRANSLATED, Kind.UNANSWERED):
                 self._spending.take_back(len(text))
@@ -120,15 +130,14 @@ class Requests:
             elif answer.kind in (Kind.TRANSLATED, Kind.FAILED):  # a failure of the service says nothing of the rate
                 self._gate.accepted(sent)
             if self._is_done(text, answer):
-                return
+                return None
             tries += 1
-            self.retried += 1
+            self._count("retried")
             if answer.kind is not Kind.THROTTLED:
                 now = time.monotonic()
                 failing_since = failing_since or now
                 if now - failing_since >= self._patience.give_up_s:
-                    self._give_up(text, answer, failing_since)
-                    return
+                    return GivenUp(answer, failing_since)
             self._stopped.wait(self._pause_s(answer.kind, tries))
 
     def _is_done(self, text: str, answer: Answer) -> bool:
@@ -139,11 +148,11 @@ class Requests:
         if answer.kind is Kind.TRANSLATED:
             self._keep(text, Outcome(answer.text))
             self._translated_at = time.monotonic()
-            self.translated += 1
+            self._count("translated")
             return True
         if answer.kind is Kind.FAILED:
             self._keep(text, Outcome(None, answer.text))
-            self.failed += 1
+            self._count("failed")
             if self.failed >= HOPELESS and not self.translated:
                 raise JobFailed(
                     f"the first {self.failed} texts all failed, the last with {answer.text}; mend it, and run the same "
@@ -152,17 +161,26 @@ class Requests:
             return True
         return False
 
-    def _give_up(self, text: str, answer: Answer, failing_since: float) -> None:
+    def _give_up(self, text: str, given_up: GivenUp) -> None:
         """Give up a text that alone fails; or the job, when all do."""
-        if self._translated_at <= failing_since:
-            raise JobFailed(
-                f"no text was translated for {self._patience.give_up_s:g} s ({answer.text}); what is translated is "
-                f"kept: run the same command again later"
-            )
-        self._keep(text, Outcome(None, f"tried for {self._patience.give_up_s:g} s: {answer.text}"))
-        self.failed += 1
+        if self._translated_at <= given_up.since:
+            raise nobody_answers(self._patience, given_up.answer)
+        self._keep(text, Outcome(None, f"tried for {self._patience.give_up_s:g} s: {given_up.answer.text}"))
+        self._count("failed")
+
+    def _count(self, name: str) -> None:
+        with self._counting:
+            setattr(self, name, getattr(self, name) + 1)
 
     def _pause_s(self, kind: Kind, tries: int) -> float:
         """With full jitter, so that those that failed together do not come back together."""
         longest = LONGEST_THROTTLED_PAUSE_S if kind is Kind.THROTTLED else LONGEST_PAUSE_S
         return random.uniform(0.0, min(longest, self._patience.first_pause_s * 2 ** min(tries, 10)))
+
+
+def nobody_answers(patience: Patience, answer: Answer) -> JobFailed:
+    """The sentence of a job that a service does not serve for long."""
+    return JobFailed(
+        f"no text was translated for {patience.give_up_s:g} s ({answer.text}); what is translated is kept: run the "
+        f"same command again later"
+    )

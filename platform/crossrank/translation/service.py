@@ -20,6 +20,8 @@ class Kind(StrEnum):
     """Too fast: not charged, and asked again more slowly, for as long as it takes."""
     BUSY = "busy"
     """The service failed and said so: not charged, and asked again for a while."""
+    UNREACHABLE = "unreachable"
+    """Nothing was sent: not charged, and tried again for a while."""
     UNANSWERED = "unanswered"
     """Nobody knows whether it was translated: counted as charged, and asked again for a while."""
     FAILED = "failed"

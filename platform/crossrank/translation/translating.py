@@ -15,8 +15,8 @@ from crossrank.translation.keeper import Keeper
 from crossrank.translation.lookup import Lookup
 from crossrank.translation.memory.store import Memory
 from crossrank.translation.pace import Pace
-from crossrank.translation.requests import Patience, Requests
-from crossrank.translation.service import Ask, PaidBackend
+from crossrank.translation.requests import Patience, Requests, nobody_answers
+from crossrank.translation.service import Ask, Kind, PaidBackend
 from crossrank.translation.settings import TranslateSettings
 from crossrank.translation.spending import BudgetSpent, Spending, budget_is_spent
 
@@ -52,16 +52,19 @@ class Work:
     def try_first(self, backend: PaidBackend, text: str) -> None:
         """Ask for one text before any other work: whether credentials, permission and languages are right.
 
-        Its translation is kept like any other, so that trying costs nothing more.
+        Its translation is kept like any other, so that trying costs nothing more. A text that the service has trouble
+        with is left for later, among the others.
         """
         patience = Patience(min(FIRST_GIVE_UP_S, self.settings.give_up_s))
         requests = Requests(backend.load(1).ask, self._gate(), self.spending, self.keep, patience)
         try:
-            requests.one(text)
+            given_up = requests.one(text)
         except BudgetSpent:
             raise self._budget_is_spent(self.missing or 1) from None
         finally:
             self.spending.close()
+        if given_up is not None and given_up.answer.kind is Kind.UNREACHABLE:
+            raise nobody_answers(patience, given_up.answer)
 
     def ask_for(self, texts: Iterator[str], ask: Ask) -> dict[str, Any]:
         """Translate texts by a service, a request each. Returns figures.

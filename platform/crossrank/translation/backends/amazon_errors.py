@@ -59,7 +59,7 @@ def answer_of(error: Exception, source: str, target: str) -> Answer:
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return Answer(Kind.REFUSED, no_credentials())
     if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
-        return Answer(Kind.BUSY, f"Amazon Translate cannot be reached ({told})")  # nothing was sent
+        return Answer(Kind.UNREACHABLE, f"Amazon Translate cannot be reached ({told})")
     if isinstance(error, ParamValidationError):
         return Answer(Kind.FAILED, told)
     if isinstance(error, ReadTimeoutError | ConnectionClosedError | HTTPClientError):
