@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 SOURCES := platform jobs serve tests benchmarks
 CLIENTS := .venv-clients-a .venv-clients-b
 
-.PHONY: setup demo test test-server test-train test-translate test-clients check bench bench-serve clean
+.PHONY: setup demo test test-server test-train test-data test-clients check bench bench-serve clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -32,9 +32,9 @@ test-server: setup
 test-train: setup
 	$(BIN)/python -m pytest tests/training
 
-# A translation job that is killed five times, against a throttled service: no text is paid twice.
-test-translate: setup
-	$(BIN)/python -m pytest tests/translation
+# Translating, filtering, mining and evaluating on Ray: killed, on S3, against a service that throttles and fails.
+test-data: setup
+	$(BIN)/python -m pytest tests/data
 
 # Rerankers of other projects, as they are, against our server; what they pin against each other takes two environments.
 test-clients: setup $(CLIENTS:%=%/ready)

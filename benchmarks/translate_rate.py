@@ -26,8 +26,8 @@ from crossrank.progress import say
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # tests/ is never installed
-from tests.translation import corpora  # noqa: E402
-from tests.translation.amazon_server import amazon_server  # noqa: E402
+from tests.data import corpora  # noqa: E402
+from tests.data.amazon_server import amazon_server  # noqa: E402
 
 RISE_S = 10.0
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}

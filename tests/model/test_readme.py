@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from crossrank import Reranker, cli
@@ -33,5 +34,8 @@ def test_every_flag_of_the_readme_is_a_flag() -> None:
     commands = [shlex.split(line, comments=True) for line in shell.splitlines() if line.startswith("crossrank ")]
     assert {words[1] for words in commands} == set(cli.crossrank.commands) - {"demo"}
     for words in commands:
-        known = {name for option in cli.crossrank.commands[words[1]].params for name in option.opts}
+        command = cli.crossrank.commands[words[1]]
+        if isinstance(command, click.Group):
+            command = command.commands[words[2]]
+        known = {name for option in command.params for name in option.opts}
         assert {word for word in words if word.startswith("--")} <= known, words

@@ -274,11 +274,11 @@ def test_a_backend_is_small_and_a_worker_with_another_model_refuses(
 def test_a_gpu_that_is_full_halves_the_batch_and_loses_no_sentence(
     translator: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from crossrank.translation.backends import seq2seq_translator
+    from crossrank.translation.backends import seq2seq_translator, seq2seq_writing
 
     ours = in_batches_of(translator("madlad"), 2048)
     expected = translated(ours, SENTENCES)
-    write = seq2seq_translator.write_greedily
+    write = seq2seq_writing.write_greedily
 
     def full(model: Any, script: Any, ids: Any, least: Any, most: Any) -> Any:
         if len(ids) > 3:

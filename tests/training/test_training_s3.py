@@ -45,8 +45,8 @@ def test_from_s3_to_s3_it_gives_what_it_gives_locally_and_leaves_nothing_on_the_
 
     fetched = tmp_path / "fetched"
     fetched.mkdir()
-    for file in storage.list_files(f"{there}/out"):
-        (fetched / file.uri.rsplit("/", 1)[1]).write_bytes(storage.read_bytes(file.uri))
+    for stored in storage.list_files(f"{there}/out"):
+        (fetched / stored.uri.rsplit("/", 1)[1]).write_bytes(storage.read_bytes(stored.uri))
     assert_same_weights(fetched, tmp_path / "out")
     assert manifest["chosen_step"] == json.loads((tmp_path / "out" / "_manifest.json").read_text())["chosen_step"]
     logits = Reranker.load(f"{there}/out", device="cpu", max_length=96).score(PAIRS)

@@ -90,7 +90,7 @@ class Search:
         for found, doc_id in zip(window, doc_ids, strict=True):
             fault = self._fault(found, doc_id, ids, positives, elsewhere, answer_in)
             letters = text_hash(self.passages.fingerprint(found.row).letters)
-            if fault is None and letters in texts:
+            if fault is None and letters and letters in texts:
                 fault = Drop.REPEATED, "the text of a document that the group has already"
             if fault is None:
                 texts.add(letters)

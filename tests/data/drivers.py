@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.data.amazon_server import Asked
 from tests.ray.driver import Driver, wait_for
-from tests.translation.amazon_server import Asked
 
 STARTS_S = 600.0
 """What a driver may take until something is seen of it, on a busy machine."""

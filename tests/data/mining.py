@@ -1,6 +1,6 @@
 """Groups and a corpus of made-up words to mine in. As a program: the driver of such a job, to be killed.
 
-python -m tests.ray.mining '{"settings": {...}, "encoder": {...}, "teacher": {"log": ..., "pair_s": ...}}'
+python -m tests.data.mining '{"settings": {...}, "encoder": {...}, "teacher": {"log": ..., "pair_s": ...}}'
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def read_output(output: str) -> pa.Table:
 
 def driver_of(settings: dict[str, Any], encoder: WordSpec, teacher: LoggedSpec, log: Path) -> Driver:
     job = {"settings": settings, "encoder": asdict(encoder), "teacher": asdict(teacher)}
-    return Driver([sys.executable, "-m", "tests.ray.mining", json.dumps(job)], log)
+    return Driver([sys.executable, "-m", "tests.data.mining", json.dumps(job)], log)
 
 
 def _main() -> None:

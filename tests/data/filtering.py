@@ -1,6 +1,6 @@
 """Translated groups for a teacher, and what it has to say of them. As a program: filters them, to be killed.
 
-python -m tests.ray.filtering '{"settings": {...}, "spec": {"log": ..., "pair_s": ...}, "block_groups": ...}'
+python -m tests.data.filtering '{"settings": {...}, "spec": {"log": ..., "pair_s": ...}, "block_groups": ...}'
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def driver_of(
 ) -> Driver:
     """The job in a process of its own; a `spec` is the teacher."""
     asked = {"settings": settings, "spec": spec and asdict(spec), "block_groups": block_groups}
-    return Driver([sys.executable, "-m", "tests.ray.filtering", json.dumps(asked)], log)
+    return Driver([sys.executable, "-m", "tests.data.filtering", json.dumps(asked)], log)
 
 
 def _main() -> None:

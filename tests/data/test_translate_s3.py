@@ -14,9 +14,9 @@ from crossrank.translation.job import translate
 from crossrank.translation.memory.blocks import Entry
 from crossrank.translation.memory.store import Memory
 from crossrank.translation.settings import TranslateSettings
+from tests.data import corpora
+from tests.data.amazon_server import amazon_server
 from tests.ray.s3_server import s3_server
-from tests.translation import corpora
-from tests.translation.amazon_server import amazon_server
 
 
 def test_a_memory_in_an_object_store_pays_once_too(

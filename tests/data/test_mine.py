@@ -15,9 +15,9 @@ from crossrank import storage
 from crossrank.errors import JobFailed
 from crossrank.formats.groups_parquet import read_groups
 from crossrank.retrieval.mining.job import mine
+from tests.data.mining import driver_of, made, read_output, settings_of, write
 from tests.ray.driver import Driver, wait_for
 from tests.ray.inputs import part_files
-from tests.ray.mining import driver_of, made, read_output, settings_of, write
 from tests.ray.s3_server import s3_server
 from tests.ray.stand_ins import DeadlySpec, LoggedSpec, RefusingSpec
 from tests.unit.retrieval.mining.in_process import WordSpec

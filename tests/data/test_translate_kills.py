@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from tests.data import corpora
+from tests.data.amazon_server import amazon_server
+from tests.data.drivers import STARTS_S, Killable
 from tests.ray.driver import Driver, wait_for
-from tests.translation import corpora
-from tests.translation.amazon_server import amazon_server
-from tests.translation.drivers import STARTS_S, Killable
 
 ROWS, TEXTS = 20_000, 5_000
 CONCURRENCY = 16

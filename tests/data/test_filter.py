@@ -13,9 +13,9 @@ from crossrank.outputs import read_json
 from crossrank.translation.filters.job import filter as run_filter
 from crossrank.translation.filters.settings import FilterSettings
 from crossrank.translation.filters.teacher import pairs_of
+from tests.data.filtering import EXPECTED, SCORED, driver_of, group, read, settings_of, written
 from tests.model.reference import assert_same_scores
 from tests.ray.driver import Driver, wait_for
-from tests.ray.filtering import EXPECTED, SCORED, driver_of, group, read, settings_of, written
 from tests.ray.stand_ins import LoggedSpec, RefusingSpec, pairs_started
 from tests.unit.stand_ins import OverlapSpec
 

@@ -16,8 +16,8 @@ from crossrank.records import Group, Rejected
 from crossrank.translation.filters import job
 from crossrank.translation.filters.job import filter as run_filter
 from crossrank.translation.filters.settings import FilterSettings
+from tests.data.filtering import driver_of
 from tests.ray.driver import Driver, kill, wait_for
-from tests.ray.filtering import driver_of
 from tests.ray.s3_server import s3_server
 from tests.unit.translation.filters.made import NEGATIVE, POSITIVE, doc, group
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from crossrank.formats.groups_parquet import read_groups, write_groups
 from crossrank.records import Candidate, Group
 from crossrank.translation.origin import with_origin
-from tests.translation.amazon_server import translation_of
+from tests.data.amazon_server import translation_of
 
 WORDS = ("river", "stone", "winter", "battery", "manual", "harbour", "engine", "letter", "garden", "signal", "bread")
 

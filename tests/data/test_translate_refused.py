@@ -13,9 +13,9 @@ from crossrank.records import Candidate, Group
 from crossrank.translation.job import translate
 from crossrank.translation.memory.store import Memory
 from crossrank.translation.settings import TranslateSettings
+from tests.data import corpora
+from tests.data.amazon_server import Asked, amazon_server
 from tests.ray.s3_server import free_port
-from tests.translation import corpora
-from tests.translation.amazon_server import Asked, amazon_server
 
 GROUPS = [
     Group(f"q{number}", f"query {number}", (Candidate("d", f"text {number}", label=1.0),)) for number in range(50)

@@ -1,6 +1,6 @@
 """An Amazon Translate server on the loopback: the JSON protocol that boto3 speaks, with the ways in which it fails.
 
-    python -m tests.translation.amazon_server --port 8123 --log asked.jsonl --rate 200
+    python -m tests.data.amazon_server --port 8123 --log asked.jsonl --rate 200
 
 It is throttled by a token bucket, answers after a latency, and fails at random with 500 and 503. Every text that it is
 asked for is in the log before it answers: `{"at", "text", "status", "characters"}` a line, opened for appending, so
@@ -159,7 +159,7 @@ class Asked:
 def amazon_server(log: Path, **flags: float) -> Iterator[Asked]:
     """Start the server in a process of its own."""
     port = free_port()
-    command = [sys.executable, "-m", "tests.translation.amazon_server", "--port", str(port), "--log", str(log)]
+    command = [sys.executable, "-m", "tests.data.amazon_server", "--port", str(port), "--log", str(log)]
     command += [part for name, value in flags.items() for part in (f"--{name.replace('_', '-')}", str(value))]
     log.touch()
     process = subprocess.Popen(command, env=os.environ, cwd=Path(__file__).parents[2])

@@ -16,10 +16,10 @@ from crossrank.records import Candidate, Group
 from crossrank.translation.apply import FLAG
 from crossrank.translation.job import translate
 from crossrank.translation.settings import TranslateSettings
+from tests.data import corpora
+from tests.data.amazon_server import Asked, amazon_server, translation_of
+from tests.data.drivers import STARTS_S, Killable
 from tests.ray.driver import Driver, kill, wait_for
-from tests.translation import corpora
-from tests.translation.amazon_server import Asked, amazon_server, translation_of
-from tests.translation.drivers import STARTS_S, Killable
 
 ROWS, TEXTS = 600, 200
 
