@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 SOURCES := platform jobs serve tests benchmarks
 CLIENTS := .venv-clients-a .venv-clients-b
 
-.PHONY: setup demo test test-server test-train test-data test-clients check bench bench-serve clean
+.PHONY: setup demo test test-jobs test-server test-train test-data test-clients check bench bench-serve clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -23,6 +23,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# The rerank job killed at random, submitted to a cluster, and from S3 to S3.
+test-jobs: setup
+	$(BIN)/python -m pytest tests/jobs
 
 # Real servers that are scaled, updated and killed: minutes of waiting.
 test-server: setup

@@ -329,7 +329,7 @@ def test_a_hub_id_is_fetched_without_code_or_pickles(
     assert reranker.score(PAIRS).tolist() == Reranker.load(str(tiny("bert")), device="cpu").score(PAIRS).tolist()
     [(repo_id, settings)] = hub.asked
     assert repo_id == "owner/reranker"
-    assert settings == {"allow_patterns": ["*.json", "*.safetensors", "*.model", "*.txt"]}
+    assert settings == {"allow_patterns": ["*.json", "*.safetensors", "*.model", "*.spm", "*.txt"]}
 
 
 def test_a_hub_that_cannot_be_reached_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

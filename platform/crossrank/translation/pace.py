@@ -16,7 +16,7 @@ START = 10.0
 LEAST = 0.2
 LAG_S = 0.1
 """What was not sent in time may be caught up with at once, so that late threads do not lower the rate."""
-DOUBLING_S = 1.5
+DOUBLING_S = 1.0
 """While nothing was ever refused the rate doubles in this time."""
 NEAR = 0.95
 """Of the rate at the last refusal; up to there the rate rises fast, and slowly from there."""
@@ -30,7 +30,7 @@ MOST_GROWTH = 0.1
 BACK_OFF = 0.96
 BACK_OFF_AGAIN = 0.85
 """When what is sent after a fall is refused too."""
-BACK_OFF_FIRST = 0.6
+BACK_OFF_FIRST = 0.7
 """While doubling, the rate may have run far over the limit."""
 LIMITING_S = 1.0
 """A rate that nobody waited for so long is not the limit, and does not rise."""
@@ -49,7 +49,8 @@ class Pace:
         self.rate = START if most_requests is None else most_requests
         self._most = most_requests
         self._most_bytes = most_bytes
-        self._next = self._next_bytes = float("-inf")
+        self._next = self._next_bytes = 0.0
+        self._begun = False
         self._waited = float("-inf")
         self._limit: float | None = None
         """The rate at the last refusal."""
@@ -59,13 +60,15 @@ class Pace:
 
     def wait_s(self, now: float) -> float:
         """Seconds until the next request may go; 0 when it may go now."""
-        wait = max(self._next, self._next_bytes) - now
+        wait = max(self._next, self._next_bytes) - now if self._begun else 0.0
         if wait > 0:
             self._waited = now
         return max(wait, 0.0)
 
     def went(self, now: float, num_bytes: int) -> None:
         """A request goes now."""
+        if not self._begun:  # nothing was due before, so there is nothing to catch up with
+            self._begun, self._next, self._next_bytes = True, now, now
         self._next = max(self._next, now - LAG_S) + 1 / self.rate
         if self._most_bytes is not None:
             self._next_bytes = max(self._next_bytes, now - LAG_S) + num_bytes / self._most_bytes
