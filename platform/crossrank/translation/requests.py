@@ -17,7 +17,7 @@ from crossrank.errors import BackendRefused, JobFailed
 from crossrank.translation.backend import Outcome
 from crossrank.translation.gate import Gate
 from crossrank.translation.service import Answer, Ask, Kind
-from crossrank.translation.spending import Spending
+from crossrank.translation.spending import BudgetSpent, Spending
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 20.0
@@ -58,6 +58,8 @@ class Requests:
         self._keep = keep
         self._patience = patience
         self._stopped = threading.Event()
+        self._closed = threading.Event()
+        """No text is taken any more; those that were taken and paid still go."""
         self._lock = threading.Lock()
         self._counting = threading.Lock()
         self._error: BaseException | None = None
@@ -96,7 +98,7 @@ class Requests:
 
     def _work(self, texts: Iterator[str]) -> None:
         try:
-            while not self._stopped.is_set():
+            while not self._stopped.is_set() and not self._closed.is_set():
                 with self._lock:
                     text = next(texts, None)
                 if text is None:
@@ -104,14 +106,17 @@ class Requests:
                 given_up = self._translate(text)
                 if given_up is not None:
                     self._give_up(text, given_up)
+        except BudgetSpent as spent:
+            self._end_with(spent)
+            self._closed.set()
         except BaseException as error:
-            self._stop(error)
+            self._end_with(error)
+            self._stopped.set()
 
-    def _stop(self, error: BaseException) -> None:
+    def _end_with(self, error: BaseException) -> None:
         with self._lock:
-            if self._error is None:
+            if self._error is None or isinstance(self._error, BudgetSpent):
                 self._error = error
-        self._stopped.set()
 
     def _translate(self, text: str) -> GivenUp | None:
         failing_since: float | None = None
