@@ -143,8 +143,9 @@ class Asked:
 
     @property
     def requests(self) -> list[dict[str, Any]]:
-        """Every request, in the order in which they came."""
-        return [json.loads(line) for line in self._log.read_text().splitlines()]
+        """Every request, in the order in which they came; a line that is being written is not there yet."""
+        whole_lines = self._log.read_text(encoding="utf-8").split("\n")[:-1]
+        return [json.loads(line) for line in whole_lines]
 
     def translated(self) -> Counter[str]:
         """How often each text was translated, and so paid."""
