@@ -8,7 +8,8 @@ the same requests in turn, block by block, so that a machine that slows down slo
 
 Two figures say what is added. "difference" is that of the percentiles of both. "over" is paired: percentiles of the
 latency of a request less the median of its own bare forwards. It is the harder one at p99, since a forward that is slow
-by itself counts as overhead: "bare_over" says how much of that the bare forwards have among themselves.
+by itself counts as overhead: "bare_over" says how much of that the bare forwards have among themselves. "noop" is a
+request that nothing is done for (`/health/live`), through the same proxy: what this machine takes for HTTP alone.
 """
 
 from __future__ import annotations
@@ -90,6 +91,18 @@ async def time_http(url: str, requests: Sequence[Ask], told: dict[str, list[floa
     return spent[WARM_UP:]
 
 
+async def time_noop(url: str, num_requests: int) -> list[float]:
+    """Milliseconds of each request that nothing is done for, over one connection."""
+    spent = []
+    async with aiohttp.ClientSession() as session:
+        for _ in range(WARM_UP + num_requests):
+            started = time.perf_counter()
+            async with session.get(f"{url}/health/live") as response:
+                await response.read()
+            spent.append(1000 * (time.perf_counter() - started))
+    return spent[WARM_UP:]
+
+
 def compare(num_documents: int, rounds: int) -> dict[str, Any]:
     """All figures, in milliseconds."""
     folder = minilm(WORK)
@@ -99,20 +112,23 @@ def compare(num_documents: int, rounds: int) -> dict[str, Any]:
     forwards = bare_forwards(Reranker.load(str(folder), device="cpu"), requests)
     bare: list[list[float]] = []
     http: list[list[float]] = []
+    noop: list[float] = []
     told: dict[str, list[float]] = defaultdict(list)
     with crossrank_server(folder, threads) as url:
         for turn in range(rounds):
             say(f"round {turn + 1} of {rounds}")
             bare.append(time_bare(forwards))
             http.append(asyncio.run(time_http(url, requests, told)))
-    return figures(np.array(bare), np.array(http), told) | {"documents": num_documents, "threads": threads}
+            noop += asyncio.run(time_noop(url, len(requests)))
+    told_of = {"documents": num_documents, "threads": threads}
+    return figures(np.array(bare), np.array(http), np.array(noop), told) | told_of
 
 
-def figures(bare: Any, http: Any, told: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+def figures(bare: Any, http: Any, noop: Any, told: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     """Percentiles; rows are rounds, columns requests."""
     usual = np.median(bare, axis=0)
     over = {"over": (http - usual).ravel(), "bare_over": (bare - usual).ravel()}
-    rows = {"bare": bare.ravel(), "http": http.ravel(), **over}
+    rows = {"bare": bare.ravel(), "http": http.ravel(), "noop": noop, **over}
     spread = {
         f"{name}_p{percent}_ms": round(percentile(values.tolist(), percent) or 0.0, 2)
         for name, values in rows.items()
