@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 SOURCES := platform jobs serve tests benchmarks
 CLIENTS := .venv-clients-a .venv-clients-b
 
-.PHONY: setup demo test test-jobs test-server test-train test-data test-clients check bench bench-serve clean
+.PHONY: setup demo test test-jobs test-server test-train test-data test-clients check docs bench bench-serve clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -53,6 +53,10 @@ check: setup
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
+
+# docs/cli.md, from the flags; a test says when it is due.
+docs: setup
+	$(BIN)/python -m crossrank.cli_page docs/cli.md
 
 bench: setup
 	$(BIN)/python benchmarks/score_throughput.py

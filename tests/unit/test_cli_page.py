@@ -1,0 +1,40 @@
+"""`docs/cli.md` is what the flags are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from crossrank import cli_page
+
+PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
+
+
+def test_the_page_of_the_command_line_is_up_to_date() -> None:
+    assert PAGE.read_text(encoding="utf-8") == cli_page.page(), (
+        "a flag has changed: run make docs, and commit docs/cli.md"
+    )
+
+
+def test_a_flag_stands_with_its_values_its_words_and_its_default() -> None:
+    page = cli_page.page()
+    assert "| `--depth INTEGER` | Candidates of a query that are scored. | `100` |" in page
+    assert "| `--model TEXT` | Reranker: hub id, folder or s3://. | required |" in page
+    assert "| `--normalize none\\|sigmoid\\|softmax` |" in page, "a bare bar would end the cell"
+    assert "| `--from groups\\|" in page
+    assert "crossrank convert [OPTIONS] IN OUT" in page
+
+
+def test_a_key_of_a_recipe_stands_with_its_default() -> None:
+    assert "| `learning_rate` | At its highest. | `2e-05` |" in cli_page.page()
+
+
+def test_every_row_has_three_cells_and_every_verb_its_section() -> None:
+    page = cli_page.page()
+    sections = dict(re.findall(r"^## (crossrank [a-z ]+)\n(.*?)(?=^## )", page, re.MULTILINE | re.DOTALL))
+    assert {"crossrank rerank", "crossrank memory import", "crossrank convert"} <= sections.keys()
+    for name, section in sections.items():
+        rows = [line for line in section.splitlines() if line.startswith("|")]
+        assert rows, name
+        assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {4}, name
+        assert f"(#{name.replace(' ', '-')})" in page
