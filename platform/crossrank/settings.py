@@ -5,7 +5,7 @@ and the lines of the manifest alike.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -131,12 +131,10 @@ def command(settings_class: type[Settings], run: Callable[[Settings], Any]) -> c
 
     def callback(config: str | None, sets: tuple[str, ...] = (), **flags: Any) -> None:
         given = {name: value for name, value in flags.items() if value not in (None, ())}
-        read = read_config(config) if config else {}
-        values = {key.replace("-", "_"): value for key, value in read.items()}
-        assigned = _assignments(sets)
-        filled = _filled(values, assigned, config)
-        set_ = {key: _read_assigned(key, text) for key, text in assigned.items()}
-        merged = {**filled, **set_, **given}
+        assigned = assignments(sets)
+        values = config_values(config, assigned) if config else {}
+        set_ = {key: read_assigned(key, text) for key, text in assigned.items()}
+        merged = {**values, **set_, **given}
         run(from_mapping(settings_class, merged, config or "the flags", of_set=set_.keys() - given.keys()))
 
     hints = get_type_hints(settings_class)
@@ -170,8 +168,8 @@ class _Command(click.Command):
         return super().parse_args(ctx, spread)
 
 
-def _assignments(sets: tuple[str, ...]) -> dict[str, str]:
-    """What each key is set to, as it was typed."""
+def assignments(sets: Sequence[str]) -> dict[str, str]:
+    """What each key is set to by ``--set``, as it was typed."""
     texts = {}
     for assignment in sets:
         key, sign, value = assignment.partition("=")
@@ -181,14 +179,20 @@ def _assignments(sets: tuple[str, ...]) -> dict[str, str]:
     return texts
 
 
-def _read_assigned(key: str, text: str) -> Any:
+def read_assigned(key: str, text: str) -> Any:
+    """The value that was typed for a key, as YAML reads it."""
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise SettingsError(f"--set '{key}={text}' has a value that is not YAML; quote it") from error
 
 
-def _filled(values: dict[str, Any], assigned: dict[str, str], config: str | None) -> dict[str, Any]:
+def config_values(config: str, assigned: dict[str, str]) -> dict[str, Any]:
+    """The values of a configuration file, with its variables filled in; see `filled`."""
+    return filled({key.replace("-", "_"): value for key, value in read_config(config).items()}, assigned, config)
+
+
+def filled(values: dict[str, Any], assigned: dict[str, str], config: str) -> dict[str, Any]:
     """The values of a file; ``{name}`` in a text stands for a variable that the file declares.
 
     A file declares variables, with their defaults, under ``variables``; ``--set`` gives them other values, which are
@@ -202,13 +206,19 @@ def _filled(values: dict[str, Any], assigned: dict[str, str], config: str | None
         if isinstance(default, bool) or not isinstance(default, str | int | float):
             raise SettingsError(f"the variable {name} in {config} is {default!r}, and a text is wanted; quote it")
         texts[f"{{{name}}}"] = assigned.pop(name.replace("-", "_"), str(default))
+    replaced: dict[str, Any] = replace_texts(values, texts)
+    return replaced
 
-    def fill(value: Any) -> Any:
-        for place, text in texts.items() if isinstance(value, str) else ():
-            value = value.replace(place, text)
-        return value
 
-    return {key: fill(value) for key, value in values.items()}
+def replace_texts(value: Any, texts: Mapping[str, str]) -> Any:
+    """A value of YAML with each key of `texts` replaced in every text of it, at any depth."""
+    if isinstance(value, dict):
+        return {key: replace_texts(each, texts) for key, each in value.items()}
+    if isinstance(value, list):
+        return [replace_texts(each, texts) for each in value]
+    for place, text in texts.items() if isinstance(value, str) else ():
+        value = value.replace(place, text)
+    return value
 
 
 def _told(knobs: list[Field[Any]]) -> str | None:

@@ -37,6 +37,18 @@ Use = Literal["train", "validate"]
 
 
 @dataclass(frozen=True, slots=True)
+class Queries:
+    """The queries of groups at a URI, which are measured on later."""
+
+    uri: str
+    fingerprint: str
+
+    def hashes(self) -> set[int]:
+        """64 bits for each; rows that are no groups have none."""
+        return {_same(group.query) for _, _, group in read_group_files(self.uri, lambda _: None)}
+
+
+@dataclass(frozen=True, slots=True)
 class GroupSource:
     """Groups at a URI, and what is taken of them: what travels to every node instead of the texts."""
 
@@ -54,6 +66,8 @@ class GroupSource:
     limit: int | None = None
     held_out: GroupSource | None = None
     """Groups of other files whose queries must not be in this store."""
+    measured: Queries | None = None
+    """Queries that must not be in this store either."""
 
     def takes(self, query: str) -> bool:
         """Whether a group is of this part: by its query, so that groups of one query are in one, whatever their ids."""
@@ -227,6 +241,7 @@ def _texts(source: GroupSource, corpus: TextStore | None, arrays: _Arrays, rejec
 
     held_out = source.held_out.open() if source.held_out else None
     measured = {_same(query) for query in held_out.queries(range(len(held_out)))} if held_out else set()
+    measured |= source.measured.hashes() if source.measured else set()
     row = 0
     for file, line, group in islice(read_group_files(source.uri, reject_once), source.limit):
         if not source.takes(group.query):

@@ -10,7 +10,7 @@ from crossrank.corpus.source import CorpusSource
 from crossrank.errors import InputError, SettingsError
 from crossrank.formats.group_files import GROUP_FILES, fingerprint_of_groups
 from crossrank.formats.sources import files_of
-from crossrank.training.groups import GroupSource, GroupStore
+from crossrank.training.groups import GroupSource, GroupStore, Queries
 from crossrank.training.settings import TrainSettings
 
 
@@ -59,8 +59,19 @@ def inputs_of(settings: TrainSettings) -> Inputs:
     fingerprints = {"groups": fingerprint_of_groups(groups)}
     if corpus is not None:
         fingerprints["corpus"] = corpus.fingerprint
+    measured = None
+    if settings.held_out is not None:
+        uri = storage.absolute(settings.held_out)
+        fingerprints["held_out"] = fingerprint_of_groups(uri)
+        measured = Queries(uri, fingerprints["held_out"])
     everything = GroupSource(
-        groups, fingerprints["groups"], "train", corpus, settings.needs_teacher, limit=settings.limit
+        groups,
+        fingerprints["groups"],
+        "train",
+        corpus,
+        settings.needs_teacher,
+        limit=settings.limit,
+        measured=measured,
     )
     if settings.eval_groups is not None:
         uri = storage.absolute(settings.eval_groups)

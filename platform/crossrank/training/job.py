@@ -92,7 +92,7 @@ def train(settings: TrainSettings) -> dict[str, Any]:
 
 def _that_decide(settings: TrainSettings) -> dict[str, Any]:
     """Settings that have to be the same when the run goes on; where base and groups lie does not matter."""
-    by_content = {"base", "groups", "eval_groups", "corpus"}
+    by_content = {"base", "groups", "eval_groups", "held_out", "corpus"}
     return {name: value for name, value in that_change_rows(settings).items() if name not in by_content}
 
 

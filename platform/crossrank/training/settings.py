@@ -18,6 +18,9 @@ class TrainSettings(JobSettings):
     groups: str = option(help="Labelled groups to train on (Parquet or JSONL).")
     eval_groups: str | None = option(None, help="Labelled groups to validate on.")
     eval_fraction: float | None = option(None, help="Part of --groups, by query, that is kept for validation.")
+    held_out: str | None = option(
+        None, help="Groups whose queries are not trained on, since they are measured on later."
+    )
     corpus: str | None = option(None, help="Corpus in which documents without text are looked up.")
     max_length: int = option(512, help="Tokens of query, document and special tokens together.")
     precision: Literal["fp32", "bf16", "fp16"] | None = option(
@@ -92,7 +95,7 @@ class TrainSettings(JobSettings):
             base=self.base,
             groups=self.groups,
             corpus=self.corpus,
-            **{"eval-groups": self.eval_groups},
+            **{"eval-groups": self.eval_groups, "held-out": self.held_out},
         )
         for name, least in (("max_length", 8), ("limit", 1), ("gpus_per_worker", 0)):
             self._at_least(f"--{name.replace('_', '-')}", getattr(self, name), least)

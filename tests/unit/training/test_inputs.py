@@ -77,6 +77,25 @@ def test_a_group_whose_query_is_measured_on_is_not_trained_on(data: Path) -> Non
     assert (aside.line, aside.record_id, aside.detail) == (61, "other", "its query is among the held-out groups")
 
 
+def test_a_query_that_is_measured_on_later_is_neither_trained_nor_validated_on(data: Path) -> None:
+    asked = [group(f"other{number}", query=f"RED  q{number}") for number in range(30)]
+    (data / "later.jsonl").write_text("".join(asked))
+    found = inputs(data, held_out=str(data / "later.jsonl"), eval_fraction=0.3)
+    read = found.read()
+    assert read.validate is not None
+    assert ids_of(read.train) | ids_of(read.validate) == {f"q{number}" for number in range(30, NUM_GROUPS)}
+    assert read.train.rejected_counts()["held_out"] + read.validate.rejected_counts()["held_out"] == 30
+    assert set(found.fingerprints) == {"groups", "held_out"}
+
+
+def test_where_the_queries_that_are_measured_on_lie_does_not_matter_but_which_they_are(data: Path) -> None:
+    (data / "later.jsonl").write_text(group("other", query="red q1"))
+    (data / "moved.jsonl").write_text(group("other", query="red q1"))
+    (data / "fewer.jsonl").write_text(group("other", query="red q2"))
+    prints = [inputs(data, held_out=str(data / name)).fingerprints for name in ("later.jsonl", "moved.jsonl")]
+    assert prints[0] == prints[1] != inputs(data, held_out=str(data / "fewer.jsonl")).fingerprints
+
+
 def test_a_limit_is_for_what_is_trained_on_and_not_for_groups_given_to_validate(data: Path) -> None:
     read = inputs(data, eval_groups=str(data / "held_out.jsonl"), limit=3).read()
     assert read.validate is not None
@@ -125,7 +144,7 @@ def test_a_column_of_a_corpus_that_is_not_given_is_refused(data: Path, column: s
     assert str(refused.value) == f"{flag} is 'key', and there is no --corpus that has it; leave it out"
 
 
-@pytest.mark.parametrize("name", ["groups", "eval_groups", "corpus"])
+@pytest.mark.parametrize("name", ["groups", "eval_groups", "held_out", "corpus"])
 def test_what_is_not_there_is_named(data: Path, name: str) -> None:
     given = {"groups": str(data / "train.jsonl"), name: str(data / "nowhere.jsonl")}
     with pytest.raises(InputError, match=r"nowhere\.jsonl does not exist; check the path"):
