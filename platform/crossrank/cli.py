@@ -5,19 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections import Counter
 
 import click
 
-from crossrank import __version__, storage
+from crossrank import __version__
 from crossrank.demo.run import DemoSettings, demo
-from crossrank.errors import CrossrankError, InputError, UserError
+from crossrank.errors import CrossrankError, UserError
 from crossrank.evaluation.job import evaluate
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.formats import FORMATS
-from crossrank.formats.conversion import convert
-from crossrank.progress import say
-from crossrank.records import Rejected
+from crossrank.formats.conversion import convert_telling
 from crossrank.reranking.job import rerank
 from crossrank.reranking.settings import RerankSettings
 from crossrank.retrieval.mining.job import mine
@@ -35,8 +32,8 @@ from crossrank.translation.job import translate
 from crossrank.translation.memory.tsv import ExportSettings, ImportSettings, export_memory, import_memory
 from crossrank.translation.settings import TranslateSettings
 
-TOLD = 10
-"""Rejected rows that are told one by one; the rest is counted."""
+READ = [name for name, form in FORMATS.items() if form.reads_groups]
+WRITTEN = [name for name, form in FORMATS.items() if form.writes_groups]
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
 
@@ -69,8 +66,8 @@ memory.add_command(command(ImportSettings, import_memory), "import")
 
 
 @crossrank.command("convert")
-@click.option("--from", "source_format", required=True, type=click.Choice(list(FORMATS)), help="Format of IN.")
-@click.option("--to", "target_format", required=True, type=click.Choice(list(FORMATS)), help="Format of OUT.")
+@click.option("--from", "source_format", required=True, type=click.Choice(READ), help="Format of IN.")
+@click.option("--to", "target_format", required=True, type=click.Choice(WRITTEN), help="Format of OUT.")
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="OUT")
 def convert_command(source_format: str, target_format: str, source: str, target: str) -> None:
@@ -78,23 +75,7 @@ def convert_command(source_format: str, target_format: str, source: str, target:
 
     A row that OUT cannot hold is told with its reason, and left out.
     """
-    told = Counter[str]()
-
-    def tell(row: Rejected) -> None:
-        told[row.reason] += 1
-        if told.total() <= TOLD:
-            say(f"{row.source} line {row.line}: {row.reason}, {row.detail}")
-
-    counts = convert(source_format, target_format, source, target, tell)
-    if told.total() > TOLD:
-        say("in all " + ", ".join(f"{count:,} {reason}" for reason, count in sorted(told.items())))
-    if counts.read and not counts.written:
-        storage.delete(target)
-        raise InputError(
-            f"of {counts.read:,} rows of {source} none could be written as {target_format}; look at the reasons above, "
-            f"and whether it is {source_format}"
-        )
-    say(f"{counts.read:,} read, {counts.written:,} written, {counts.rejected:,} rejected; {target}")
+    convert_telling(source_format, target_format, source, target)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from crossrank.formats import (
     beir,
+    corpus_jsonl,
     dataset,
     flagembedding,
     groups_jsonl,
@@ -88,6 +89,7 @@ FORMATS: dict[str, Format] = dict(
         _format("trec-run", "TREC run: qid Q0 docid rank score tag", trec.read_run_groups, trec.write_run),
         _format("trec-qrels", "TREC judgements: qid iter docid rel", trec.read_qrels_groups, trec.write_qrels),
         _format("dataset", "what the datasets library reads: hf://owner/name or a folder", dataset.read_groups, None),
+        _format("corpus", "JSON lines of _id, title, text: the passages of groups", None, corpus_jsonl.write_groups),
         _format("qa-csv", "CSV of question, answer, doc_id, doc", qa_csv.read_groups, qa_csv.write_groups),
     )
 )

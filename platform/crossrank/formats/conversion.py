@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
 from crossrank import storage
-from crossrank.errors import SettingsError
+from crossrank.errors import InputError, SettingsError
 from crossrank.formats import FORMATS, Format
+from crossrank.progress import say
 from crossrank.records import Group, Reject, Rejected
+
+TOLD = 10
+"""Rejected rows that are told one by one; the rest is counted."""
 
 
 class ConversionCounts(NamedTuple):
@@ -41,6 +46,32 @@ def convert(source_format: str, target_format: str, source: str, target: str, re
     passage = _Passage(source, reject)
     written = write(target, passage.groups(read(source, passage.reject_row)), passage.reject_group)
     return ConversionCounts(passage.read, written, passage.rejected)
+
+
+def convert_telling(source_format: str, target_format: str, source: str, target: str) -> ConversionCounts:
+    """`convert`, telling what is rejected and what came of it.
+
+    Raises:
+        InputError: as `convert`; and where there are rows and none could be written, which then leaves nothing behind.
+    """
+    told = Counter[str]()
+
+    def tell(row: Rejected) -> None:
+        told[row.reason] += 1
+        if told.total() <= TOLD:
+            say(f"{row.source} line {row.line}: {row.reason}, {row.detail}")
+
+    counts = convert(source_format, target_format, source, target, tell)
+    if told.total() > TOLD:
+        say("in all " + ", ".join(f"{count:,} {reason}" for reason, count in sorted(told.items())))
+    if counts.read and not counts.written:
+        storage.delete(target)
+        raise InputError(
+            f"of {counts.read:,} rows of {source} none could be written as {target_format}; look at the reasons above, "
+            f"and whether it is {source_format}"
+        )
+    say(f"{counts.read:,} read, {counts.written:,} written, {counts.rejected:,} rejected; {target}")
+    return counts
 
 
 class _Passage:
