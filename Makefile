@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-SOURCES := platform jobs serve tests benchmarks
+SOURCES := platform jobs serve tests benchmarks examples
 CLIENTS := .venv-clients-a .venv-clients-b
 
 .PHONY: setup demo test test-jobs test-server test-train test-data test-clients check docs bench bench-serve clean

@@ -91,7 +91,7 @@ def test_the_package_knows_neither_jobs_nor_serve() -> None:
 def test_no_recipe_shadows_an_installed_module() -> None:
     # `python jobs/x.py` puts jobs/ first on the path, and Ray does so on every worker.
     taken = set(sys.stdlib_module_names) | set(packages_distributions())
-    recipes = [path for folder in ("jobs", "serve", "benchmarks") for path in (ROOT / folder).glob("*.py")]
+    recipes = [path for folder in ("jobs", "serve", "benchmarks", "examples") for path in (ROOT / folder).glob("*.py")]
     assert [path.name for path in recipes if path.stem in taken] == []
 
 
