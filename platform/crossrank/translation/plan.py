@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -28,6 +30,8 @@ from crossrank.translation.unique import UniqueTexts
 BATCH_TEXTS = 8192
 EARLY_TEXTS = 1000
 """Among so many the first that is missing is looked for before all are read, to try the service with it."""
+LEFT_S = 86_400.0
+"""What nobody wrote to for so long is of a job that was killed: texts are collected in minutes."""
 MISSING_SCHEMA = pa.schema([("text", pa.large_string())])
 
 
@@ -110,8 +114,7 @@ def find_missing(
         reject(row)
 
     first: Unit | None = None
-    scratch = storage.cache_folder() / "scratch"
-    scratch.mkdir(parents=True, exist_ok=True)
+    scratch = _scratch()
     with tempfile.TemporaryDirectory(dir=scratch) as folder, Progress("groups read", None) as progress:
         unique = UniqueTexts(Path(folder))
         for group in read_source(settings, count):
@@ -137,6 +140,16 @@ def find_missing(
             if missing:
                 yield missing
     plan.rejected = {source: dict(reasons) for source, reasons in rejected.items()}
+
+
+def _scratch() -> Path:
+    """A folder for texts that do not fit in memory, without what jobs that were killed left there."""
+    scratch = storage.cache_folder() / "scratch"
+    scratch.mkdir(parents=True, exist_ok=True)
+    for left in scratch.iterdir():
+        if time.time() - left.stat().st_mtime > LEFT_S:
+            shutil.rmtree(left, ignore_errors=True)
+    return scratch
 
 
 def missing_file(layout: Layout) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,15 +14,18 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from crossrank import storage
 from crossrank.errors import InputError, JobFailed, OutputError
 from crossrank.formats import groups_jsonl, groups_parquet
 from crossrank.records import Candidate, Group
 from crossrank.translation.apply import FLAG
 from crossrank.translation.job import translate
 from crossrank.translation.memory.tsv import ImportSettings, import_memory
+from crossrank.translation.plan import LEFT_S
 from crossrank.translation.settings import TranslateSettings
 from crossrank.translation.source import read_source
 
+ROOT = Path(__file__).parents[3]
 GROUPS = [
     Group(f"q{number}", f"query {number % 4}", (Candidate("a", f"text {number % 6}", label=1.0), Candidate("b")))
     for number in range(10)
@@ -230,3 +235,25 @@ def test_neither_ray_nor_torch_nor_boto3_is_loaded(tmp_path: Path, groups: str, 
     )
     done = subprocess.run([sys.executable, "-c", command, "translate", *flags.split()], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_recipe_in_jobs_does_what_the_command_does(tmp_path: Path, groups: str, memory: str) -> None:
+    flags = f"--groups {groups} --memory {memory} --source en --target ko --backend memory --output {tmp_path / 'out'}"
+    command = [sys.executable, "jobs/translate_corpus.py", *flags.split()]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(read(tmp_path)) == len(GROUPS)
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert "is finished: 10 groups; nothing to do" in again.stderr
+
+
+def test_what_killed_jobs_left_in_the_cache_goes_and_what_is_new_stays(
+    tmp_path: Path, groups: str, memory: str
+) -> None:
+    scratch = storage.cache_folder() / "scratch"
+    for name, age_s in (("left", 2 * LEFT_S), ("of another job", 60.0)):
+        (scratch / name).mkdir(parents=True)
+        (scratch / name / "texts.arrow").write_bytes(b"x")
+        os.utime(scratch / name, (time.time() - age_s,) * 2)
+    translate(settings(tmp_path, groups, memory))
+    assert [path.name for path in scratch.iterdir()] == ["of another job"]

@@ -36,6 +36,8 @@ CREDENTIALS = {
     "SignatureDoesNotMatch",
     "NotAuthorized",
 }
+CANONICAL = "The Canonical String"
+"""From here on the refusal of a signature repeats what was signed, a session token among it."""
 PERMISSION = {"AccessDeniedException", "AccessDenied", "OptInRequired", "SubscriptionRequiredException"}
 
 
@@ -78,7 +80,8 @@ def no_credentials() -> str:
 def _of_code(error: Exception, source: str, target: str) -> Answer:
     response = getattr(error, "response", {})
     code = str(response.get("Error", {}).get("Code", ""))
-    told = " ".join(str(response.get("Error", {}).get("Message") or code).split())[:200]
+    told = str(response.get("Error", {}).get("Message") or code).split(CANONICAL)[0]
+    told = " ".join(told.split())[:200]
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in THROTTLED or status == 429:
         return Answer(Kind.THROTTLED, told)

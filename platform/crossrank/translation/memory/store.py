@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank import storage
+from crossrank.errors import InputError
 from crossrank.outputs import alone
 from crossrank.progress import say
 from crossrank.translation.backend import Outcome
 from crossrank.translation.memory.blocks import Entry, decode, encode
+from crossrank.translation.memory.claim import Claim, claimed
 from crossrank.translation.memory.log import log_of
 from crossrank.translation.memory.mapped import MappedPart, as_array, halves
 from crossrank.translation.memory.parts import Part, delete_part, entries_of, list_parts, read_part, write_part
@@ -27,6 +30,10 @@ ROLL_BYTES = 32 << 20
 """Of the log: that much of it is held in memory, and makes one part."""
 SMALL_PART_BYTES = 4 << 20
 """Parts under it are joined with what comes after them."""
+BLOCK_S = 0.1
+"""A block is written in much less."""
+TRIES = 5
+"""To open a memory whose parts a writer joins meanwhile."""
 
 
 class Memory:
@@ -35,14 +42,18 @@ class Memory:
     Memory of this process: the log, at most `ROLL_BYTES` of it; the rest is mapped.
     """
 
-    def __init__(self, folder: str, writes: bool) -> None:
+    def __init__(self, folder: str, writes: bool, claim: Claim | None = None) -> None:
         self.folder = storage.absolute(folder)
         self._writes = writes
+        self._claim = claim
         self._lock = threading.RLock()
         self._log = log_of(self.folder)
         self._recent: dict[bytes, Entry] = {}
         self._recent_bytes = 0
         whole = self._log.read()
+        if whole.lost_bytes and not writes:  # a writer may be in the middle of a block
+            time.sleep(BLOCK_S)
+            whole = self._log.read()
         for block in whole.blocks:
             self._remember(list(decode(block)), len(block))
         if whole.lost_bytes:
@@ -60,15 +71,22 @@ class Memory:
 
     @classmethod
     def reading(cls, folder: str) -> Memory:
-        """Look things up alone; others may read at the same time."""
+        """Look things up alone; others may read, and one may write, at the same time."""
+        for _ in range(TRIES):
+            parts = list_parts(folder)
+            try:
+                return cls(folder, writes=False)
+            except InputError:
+                if parts == list_parts(folder):
+                    raise
         return cls(folder, writes=False)
 
     @classmethod
     @contextmanager
     def writing(cls, folder: str) -> Iterator[Memory]:
         """Look things up and keep what is new. Refuses a folder that another job writes to."""
-        with alone(folder, "--memory"):
-            memory = cls(folder, writes=True)
+        with _alone(folder) as claim:
+            memory = cls(folder, writes=True, claim=claim)
             try:
                 yield memory
             finally:
@@ -126,6 +144,8 @@ class Memory:
         assert self._writes, "opened to be read"
         if not entries:
             return
+        if self._claim is not None:
+            self._claim.check()
         block = encode(entries)
         self._log.append(block)
         with self._lock:
@@ -141,7 +161,8 @@ class Memory:
 
     def close(self) -> None:
         """Roll up what the log holds, so that the folder is whole as Parquet."""
-        if self._writes and self._recent:
+        is_ours = self._claim is None or not self._claim.is_lost
+        if self._writes and self._recent and is_ours:
             self._roll_up()
         self._log.close()
 
@@ -164,7 +185,10 @@ class Memory:
 
     def _holding(self, number: int) -> Iterator[Entry]:
         """The entries of a part that no newer one took the place of."""
-        found = list(entries_of(read_part(self.folder, self._parts[number])[0]))
+        part = self._parts[number]
+        if not self._writes and not storage.exists(part.uri):
+            raise InputError(f"a job changed {self.folder} while it was read; run the same command again")
+        found = list(entries_of(read_part(self.folder, part)[0]))
         newest = self._newest([entry.key for entry in found])
         return (entry for entry, of in zip(found, newest, strict=True) if of == number)
 
@@ -222,3 +246,14 @@ class Memory:
         self._take(written)
         for part in before:
             delete_part(self.folder, part)
+
+
+@contextmanager
+def _alone(folder: str) -> Iterator[Claim | None]:
+    """Refuse a folder that another job writes."""
+    if storage.is_s3(folder):
+        with claimed(folder, "--memory") as claim:
+            yield claim
+        return
+    with alone(folder, "--memory"):
+        yield None

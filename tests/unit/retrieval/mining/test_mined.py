@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import runpy
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from crossrank.corpus.source import CorpusSource
-from crossrank.formats.group_files import fingerprint_of_groups
+from crossrank.formats.group_files import fingerprint_of_groups, read_group_files
 from crossrank.records import Candidate
 from crossrank.retrieval.mining.job import mine
 from crossrank.retrieval.mining.settings import MineSettings
@@ -299,3 +301,16 @@ def test_a_report_shows_the_beginning_of_what_was_dropped(made: Made) -> None:
     [sample] = json.loads((Path(settings.output) / "_report.json").read_text())["exact_copy"]["samples"]
     assert sample["text"].startswith(TOWER)
     assert len(sample["text"]) == 303
+
+
+def test_the_recipe_in_jobs_does_what_the_command_does(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = made([ASKED])
+    flags = {"groups": settings.groups, "corpus": settings.corpus, "language": "en", "negatives": "2"}
+    flags["output"] = str(tmp_path / "by the recipe")
+    recipe = Path(__file__).parents[4] / "jobs" / "mine_negatives.py"
+    monkeypatch.setattr(sys, "argv", [str(recipe), *(part for name in flags for part in (f"--{name}", flags[name]))])
+    runpy.run_path(str(recipe), run_name="__main__")
+    [found] = read_group_files(flags["output"], lambda row: None)
+    assert found[2] == mined_groups(settings)[0]

@@ -15,6 +15,8 @@ from crossrank.translation.keys import Keys
 from crossrank.translation.memory import store
 from crossrank.translation.memory.blocks import Entry
 from crossrank.translation.memory.log import FILE
+from crossrank.translation.memory.mapped import MappedPart
+from crossrank.translation.memory.parts import Part
 from crossrank.translation.memory.store import Memory
 
 KEYS = Keys({"backend": "amazon", "source": "en", "target": "ko"})
@@ -159,6 +161,46 @@ def test_many_keys_in_any_order_get_their_own_answers(folder: Path, small_rolls:
     answers = Memory.reading(str(folder)).answers([key(number) for number in numbers])
     for number, answer in zip(numbers, answers, strict=True):
         assert answer == (Outcome(f"글 {number}") if number < 500 else None)
+
+
+def test_a_memory_that_is_rolled_up_while_it_is_opened_is_read_all_the_same(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(folder, range(3))
+    monkeypatch.setenv("CROSSRANK_CACHE", str(tmp_path / "another machine"))
+    opened = MappedPart.of
+    gone: list[bool] = []
+
+    def of(uri: str, part: Part) -> MappedPart:
+        if not gone:  # the part that was listed is joined with another before it is read
+            gone.append(True)
+            with monkeypatch.context() as writer:
+                writer.setenv("CROSSRANK_CACHE", str(tmp_path / "of the writer"))
+                filled(folder, range(3, 5))
+        return opened(uri, part)
+
+    monkeypatch.setattr(MappedPart, "of", of)
+    assert held(Memory.reading(str(folder)), range(6)) == [0, 1, 2, 3, 4]
+
+
+def test_a_memory_that_is_rolled_up_while_it_is_exported_is_told(folder: Path, small_rolls: None) -> None:
+    filled(folder, range(3))
+    memory = Memory.reading(str(folder))
+    entries = memory.entries()
+    [part] = folder.glob("*.parquet")
+    part.unlink()
+    with pytest.raises(InputError, match=r"a job changed .*/memory while it was read; run the same command again"):
+        list(entries)
+
+
+def test_a_block_that_is_just_being_written_is_no_damage(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = logged(folder, 3)
+    (folder / FILE).write_bytes(whole[:-10])
+    monkeypatch.setattr(store.time, "sleep", lambda _: (folder / FILE).write_bytes(whole))
+    assert held(Memory.reading(str(folder)), range(4)) == [0, 1, 2]
+    assert "damaged" not in capsys.readouterr().err
 
 
 # damage

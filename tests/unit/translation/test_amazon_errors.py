@@ -1,0 +1,66 @@
+"""What Amazon's refusals mean: too fast, not now, not this text, or nobody here. No secret is told on."""
+
+from __future__ import annotations
+
+import pytest
+
+from crossrank.translation.service import Kind
+
+pytest.importorskip("botocore", reason="the extra is not installed: crossrank[amazon]")
+
+from botocore import exceptions
+
+from crossrank.translation.backends.amazon_errors import answer_of
+
+ENDPOINT = {"endpoint_url": "https://translate.eu-west-1.amazonaws.com"}
+
+
+def refused(code: str, message: str = "told", status: int = 400) -> exceptions.ClientError:
+    response = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return exceptions.ClientError(response, "TranslateText")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (refused("TooManyRequestsException", status=429), Kind.THROTTLED),
+        (refused("ThrottlingException"), Kind.THROTTLED),
+        (refused("SomethingNew", status=429), Kind.THROTTLED),
+        (refused("InternalServerException", status=500), Kind.BUSY),
+        (refused("ServiceUnavailableException", status=503), Kind.BUSY),
+        (refused("", status=502), Kind.BUSY),
+        (exceptions.EndpointConnectionError(**ENDPOINT), Kind.UNREACHABLE),
+        (exceptions.ConnectTimeoutError(**ENDPOINT), Kind.UNREACHABLE),
+        (exceptions.ReadTimeoutError(**ENDPOINT), Kind.UNANSWERED),
+        (exceptions.ConnectionClosedError(**ENDPOINT), Kind.UNANSWERED),
+        (refused("InvalidRequestException"), Kind.FAILED),
+        (refused("TextSizeLimitExceededException"), Kind.FAILED),
+        (exceptions.ParamValidationError(report="Invalid length for parameter Text"), Kind.FAILED),
+        (refused("UnsupportedLanguagePairException"), Kind.REFUSED),
+        (refused("AccessDeniedException"), Kind.REFUSED),
+        (refused("ExpiredTokenException"), Kind.REFUSED),
+        (refused("SomethingNew"), Kind.REFUSED),
+        (exceptions.NoCredentialsError(), Kind.REFUSED),
+        (ZeroDivisionError("a bug of ours"), Kind.REFUSED),
+    ],
+)
+def test_each_error_is_asked_again_or_not_as_it_deserves(error: Exception, kind: Kind) -> None:
+    answer = answer_of(error, "en", "ko")
+    assert answer.kind is kind
+    assert answer.text
+    assert "\n" not in answer.text
+
+
+def test_the_refusal_of_a_signature_does_not_put_the_session_token_into_a_log() -> None:
+    # As AWS says it, with what was signed; here shorter before that, as another region or version may be.
+    message = (
+        "The request signature we calculated does not match the signature you provided.\n\nThe Canonical String for "
+        "this request should have been\n'POST\n/\n\nhost:translate.eu-west-1.amazonaws.com\n"
+        "x-amz-security-token:IQoJSECRET\n'"
+    )
+    answer = answer_of(refused("InvalidSignatureException", message), "en", "ko")
+    assert answer.kind is Kind.REFUSED
+    assert answer.text == (
+        "AWS does not know these credentials (The request signature we calculated does not match the signature you "
+        "provided.); check the keys and the clock"
+    )
