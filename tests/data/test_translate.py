@@ -109,6 +109,24 @@ def test_the_budget_is_never_passed_and_a_larger_one_goes_on(
     assert corpora.read(str(tmp_path / "out")) == list(corpora.expected(groups))
 
 
+def test_a_throttled_account_makes_the_job_slower_and_fails_no_text(
+    cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = corpora.made(20, 30)
+    # Patience for half a second, and texts that wait for longer: being too fast must not count against them.
+    with amazon_server(tmp_path / "asked.jsonl", rate=6, burst=1, latency_ms=5) as asked:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_TRANSLATE", asked.endpoint)
+        manifest = translate(TranslateSettings(**given(tmp_path, groups, give_up_s=0.5)))
+        refused = [request for request in asked.requests if request["status"] == 429]
+        seconds = asked.requests[-1]["at"] - asked.requests[0]["at"]
+        assert asked.translated() == dict.fromkeys(corpora.unique_texts(groups), 1)
+    assert refused
+    assert seconds > 29 / 6 - 1
+    assert manifest["translation"]["failed"] == 0
+    assert manifest["translation"]["requests_refused_as_too_fast"] == len(refused)
+    assert corpora.read(str(tmp_path / "out")) == list(corpora.expected(groups))
+
+
 def service_workers(family: list[psutil.Process]) -> list[psutil.Process]:
     found = []
     for process in family:

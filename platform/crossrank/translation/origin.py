@@ -33,5 +33,6 @@ def _origin(meta: Json) -> Json:
 
 
 def with_origin(meta: Json, **origin: str | None) -> Json:
-    """`meta` with what was there before."""
-    return {**meta, ORIGIN: origin}
+    """`meta` with what was there before. A key of this name that it has already, of an earlier translation or of
+    somebody else, is kept below."""
+    return {**meta, ORIGIN: {**origin, ORIGIN: meta[ORIGIN]} if ORIGIN in meta else origin}

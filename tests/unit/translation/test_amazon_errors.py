@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from crossrank.translation.service import Kind
+from crossrank.translation.service import Answer, Kind
 
 pytest.importorskip("botocore", reason="the extra is not installed: crossrank[amazon]")
 
 from botocore import exceptions
+from botocore.parsers import ResponseParserError
 
+from crossrank.translation.backends.amazon import AmazonBackend, AmazonService
 from crossrank.translation.backends.amazon_errors import answer_of
 
 ENDPOINT = {"endpoint_url": "https://translate.eu-west-1.amazonaws.com"}
@@ -33,6 +35,7 @@ def refused(code: str, message: str = "told", status: int = 400) -> exceptions.C
         (exceptions.ConnectTimeoutError(**ENDPOINT), Kind.UNREACHABLE),
         (exceptions.ReadTimeoutError(**ENDPOINT), Kind.UNANSWERED),
         (exceptions.ConnectionClosedError(**ENDPOINT), Kind.UNANSWERED),
+        (ResponseParserError("no JSON"), Kind.UNANSWERED),
         (refused("InvalidRequestException"), Kind.FAILED),
         (refused("TextSizeLimitExceededException"), Kind.FAILED),
         (exceptions.ParamValidationError(report="Invalid length for parameter Text"), Kind.FAILED),
@@ -64,3 +67,34 @@ def test_the_refusal_of_a_signature_does_not_put_the_session_token_into_a_log() 
         "AWS does not know these credentials (The request signature we calculated does not match the signature you "
         "provided.); check the keys and the clock"
     )
+
+
+class Client:
+    """Answers what it is given."""
+
+    def __init__(self, told: dict[str, object]) -> None:
+        self._told = told
+
+    def translate_text(self, **_: object) -> dict[str, object]:
+        return self._told
+
+
+@pytest.mark.parametrize(
+    ("told", "answer"),
+    [
+        ({"TranslatedText": "고양이"}, Answer(Kind.TRANSLATED, "고양이")),
+        ({"TranslatedText": " \n"}, Answer(Kind.FAILED, "the translation is empty")),
+        (
+            {"TranslatedText": "\ud800"},
+            Answer(Kind.FAILED, "the answer holds half a surrogate pair, which is not text"),
+        ),
+        # The page of a proxy, which came with 200: neither a bug of ours nor the end of the job.
+        ({}, Answer(Kind.UNANSWERED, "the answer holds no translation; is there a proxy on the way?")),
+        (
+            {"TranslatedText": None},
+            Answer(Kind.UNANSWERED, "the answer holds no translation; is there a proxy on the way?"),
+        ),
+    ],
+)
+def test_an_answer_is_a_translation_or_says_why_not(told: dict[str, object], answer: Answer) -> None:
+    assert AmazonService(AmazonBackend("en", "ko"), Client(told)).ask("a cat") == answer

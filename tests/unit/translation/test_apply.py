@@ -46,6 +46,16 @@ def test_everything_but_the_texts_stays_and_what_they_were_is_kept() -> None:
     assert figures == Figures(1, 4, 3, 0, 0, 1)
 
 
+def test_an_origin_of_somebody_else_or_of_an_earlier_translation_is_kept_below_ours() -> None:
+    figures = Figures()
+    theirs = Group("q", "a query", (), meta={"origin": "a web crawl"})
+    once = translated(theirs, ALL, "en", "ko", figures)
+    assert once.meta == {"origin": {"lang": "en", "query": "a query", "origin": "a web crawl"}}
+    twice = translated(once, {"<a query>": Outcome("<<a query>>")}, "ko", "de", figures)
+    assert twice.meta == {"origin": {"lang": "ko", "query": "<a query>", **once.meta}}
+    assert origin_of_query(twice) == "<a query>"
+
+
 def test_a_document_without_text_is_left_as_it_is_and_counted() -> None:
     group, figures = done(ALL)
     assert group.docs[2] == GROUP.docs[2]

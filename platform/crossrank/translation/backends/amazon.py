@@ -108,7 +108,9 @@ class AmazonService:
             told = self._client.translate_text(Text=text, **self._fixed)
         except Exception as error:
             return answer_of(error, self._fixed["SourceLanguageCode"], self._fixed["TargetLanguageCode"])
-        translation = told["TranslatedText"]
+        translation = told.get("TranslatedText")
+        if not isinstance(translation, str):  # a proxy on the way that answers in its place
+            return Answer(Kind.UNANSWERED, "the answer holds no translation; is there a proxy on the way?")
         try:
             translation.encode()
         except UnicodeEncodeError:

@@ -54,6 +54,7 @@ def answer_of(error: Exception, source: str, target: str) -> Answer:
         PartialCredentialsError,
         ReadTimeoutError,
     )
+    from botocore.parsers import ResponseParserError
 
     told = " ".join(str(error).split())[:200]
     if isinstance(error, ClientError):
@@ -64,7 +65,7 @@ def answer_of(error: Exception, source: str, target: str) -> Answer:
         return Answer(Kind.UNREACHABLE, f"Amazon Translate cannot be reached ({told})")
     if isinstance(error, ParamValidationError):
         return Answer(Kind.FAILED, told)
-    if isinstance(error, ReadTimeoutError | ConnectionClosedError | HTTPClientError):
+    if isinstance(error, ReadTimeoutError | ConnectionClosedError | HTTPClientError | ResponseParserError):
         return Answer(Kind.UNANSWERED, f"Amazon Translate did not answer ({told})")
     return Answer(Kind.REFUSED, f"Amazon Translate cannot be asked ({type(error).__name__}: {told})")
 
