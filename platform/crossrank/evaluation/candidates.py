@@ -21,12 +21,13 @@ from crossrank.corpus.ids import UNKNOWN
 from crossrank.corpus.source import CorpusSource, QuerySource
 from crossrank.corpus.store import TextStore, Usable
 from crossrank.errors import InputError
+from crossrank.evaluation.first_stage import FirstStageInputs
 from crossrank.evaluation.judgements import file_of, read_judgements
-from crossrank.evaluation.settings import EvaluateSettings
+from crossrank.evaluation.settings import STAGES, EvaluateSettings
 from crossrank.formats import groups_parquet
 from crossrank.formats.group_files import fingerprint_of_groups, read_group_files
 from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text
-from crossrank.reranking.candidates import Bm25Candidates, FirstStage, RunCandidates
+from crossrank.retrieval.encoder import EncoderSpec
 
 INJECTED = "injected"
 """`source` of a document that the first stage did not find."""
@@ -82,16 +83,23 @@ def fingerprints(settings: EvaluateSettings) -> dict[str, str]:
         found["qrels"] = storage.fingerprint(file_of(storage.absolute(settings.qrels)))
     if settings.eval_csv is not None:
         found["eval_csv"] = storage.fingerprint(storage.absolute(settings.eval_csv))
-    if settings.candidates != "bm25":
+    if settings.candidates not in STAGES:
         found["candidates"] = storage.fingerprint(storage.absolute(settings.candidates))
+    elif settings.is_dense:
+        found["candidates"] = settings.candidates
     return found
 
 
-def write_candidates(settings: EvaluateSettings, uri: str, reject: Reject) -> Written:
+def write_candidates(
+    settings: EvaluateSettings, uri: str, reject: Reject, encoder: EncoderSpec | None = None
+) -> Written:
     """Find and write the candidates of every judged query to a Parquet file of groups.
 
+    Args:
+        encoder: of a dense first stage.
+
     Raises:
-        InputError: no query is left that has a relevant document.
+        InputError: no query is left that has a relevant document, or a run has candidates for none of them.
     """
     counts: Counter[str] = Counter()
 
@@ -105,11 +113,16 @@ def write_candidates(settings: EvaluateSettings, uri: str, reject: Reject) -> Wr
         made = _OfGroups(settings, corpus.open() if corpus else None, counting)
     else:
         assert corpus is not None, "settings ask for a corpus beside queries"
-        made = _OfQueries(settings, corpus, counting)
+        made = _OfQueries(settings, corpus, counting, encoder, f"{uri.rsplit('/', 1)[0]}/dense")
     written = groups_parquet.write_groups(uri, made.groups())
+    told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items()))
     if not written:
-        told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items()))
         raise InputError(f"no query can be measured ({told or 'nothing is judged'}); check the ids of the inputs")
+    if not made.retrieved and settings.candidates not in STAGES:
+        raise InputError(
+            f"{settings.candidates} has no document of the corpus for any of the {written:,} judged queries ({told}); "
+            f"check that the run belongs to them"
+        )
     return Written(uri, corpus.uri if corpus else None, written, made.has_order, made.first_stage, dict(counts))
 
 
@@ -145,6 +158,8 @@ class _OfGroups:
         self._corpus = corpus
         self._reject = reject
         self.has_order = True
+        self.retrieved = 0
+        """Documents of the first stage so far."""
 
     def groups(self) -> Iterator[Group]:
         num_taken = 0
@@ -152,7 +167,7 @@ class _OfGroups:
         for file, line, group in read_group_files(self._uri, self._reject):
             if self._limit is not None and num_taken >= self._limit:
                 return
-            docs = [doc for doc in group.docs if not doc.flags]
+            docs, lost = self._usable(file, line, group)
             fault = self._fault(group, docs, seen)
             if fault is not None:
                 self._reject(Rejected(file, line, group.query_id, *fault))
@@ -161,8 +176,39 @@ class _OfGroups:
             num_taken += 1
             self.has_order = self.has_order and all(doc.rank is not None for doc in docs)
             retrieved = docs[: self._depth]
+            self.retrieved += len(retrieved)
             injected = [replace(doc, source=INJECTED) for doc in docs[self._depth :] if doc.label is not None]
-            yield _group(group, [*retrieved, *injected], len(retrieved), {}, self._text)
+            yield _group(group, [*retrieved, *injected], len(retrieved), lost, self._text)
+
+    def _usable(self, file: str, line: int, group: Group) -> tuple[list[Candidate], dict[str, float]]:
+        """The documents that every model can score, without those that are flagged; and labels of the others."""
+        kept: dict[str, Candidate] = {}
+        lost: dict[str, float] = {}
+        known = self._corpus.rows([doc.doc_id for doc in group.docs]).tolist() if self._corpus else None
+        for place, doc in enumerate(group.docs):
+            if doc.flags:
+                continue
+            fault = self._fault_of(doc, UNKNOWN if known is None else known[place])
+            if doc.doc_id in kept:
+                fault = Reason.DUPLICATE_ID, f"document {doc.doc_id} stands twice in the group; the first is kept"
+            elif fault is not None and doc.label is not None:
+                lost[doc.doc_id] = doc.label
+            if fault is not None:
+                self._reject(Rejected(file, line, group.query_id, *fault))
+            else:
+                kept[doc.doc_id] = doc
+        return list(kept.values()), lost
+
+    def _fault_of(self, doc: Candidate, row: int) -> tuple[Reason, str] | None:
+        if doc.text is None and row == UNKNOWN:
+            where = "the corpus does not have it" if self._corpus else "there is no --corpus to look it up in"
+            return Reason.UNKNOWN_DOCUMENT, f"document {doc.doc_id} has no text, and {where}"
+        if doc.text is not None:
+            is_empty = not document_text(doc.title, doc.text)
+        else:
+            assert self._corpus is not None, "a row of a corpus"
+            is_empty = self._corpus.usable(np.array([row]))[0] == Usable.EMPTY
+        return (Reason.EMPTY_DOCUMENT, f"document {doc.doc_id} has no text") if is_empty else None
 
     def _fault(self, group: Group, docs: list[Candidate], seen: set[str]) -> tuple[Reason, str] | None:
         if group.query_id in seen:
@@ -184,7 +230,9 @@ class _OfQueries:
 
     has_order = True
 
-    def __init__(self, settings: EvaluateSettings, corpus: CorpusSource, reject: Reject) -> None:
+    def __init__(
+        self, settings: EvaluateSettings, corpus: CorpusSource, reject: Reject, encoder: EncoderSpec | None, folder: str
+    ) -> None:
         assert settings.queries is not None
         assert settings.qrels is not None
         self._corpus = corpus.open()
@@ -192,28 +240,32 @@ class _OfQueries:
             reject(row)
         uri = storage.absolute(settings.queries)
         columns = (settings.query_id_column, settings.query_column)
-        self._queries = QuerySource(uri, QuerySource.fingerprint_of(uri), *columns).open()
+        source = QuerySource(uri, QuerySource.fingerprint_of(uri), *columns)
+        self._queries = source.open()
         for row in self._queries.rejected():
             reject(row)
         self._qrels = file_of(storage.absolute(settings.qrels))
         self._labels = read_judgements(self._qrels, reject)
         self._limit = settings.limit
         self._reject = reject
-        self._stage = _first_stage(settings, self._queries, self._corpus, reject)
-        language = self._stage.language
-        self.first_stage = f"BM25, {language}" if language else settings.candidates
+        self.retrieved = 0
+        """Documents of the first stage so far."""
+        self._rows = self._rows_of_judged()
+        inputs = FirstStageInputs(settings, source, self._queries, corpus, self._corpus, self._rows, encoder, folder)
+        self._stage, self.first_stage = inputs.stage(reject)
 
     def groups(self) -> Iterator[Group]:
-        rows = self._rows()
+        rows = self._rows
         for start in range(0, len(rows), CHUNK_QUERIES):
             chunk = rows[start : start + CHUNK_QUERIES]
             ids, texts = self._queries.ids(chunk), self._queries.texts(chunk)
             for query_id, text, found in zip(ids, texts, self._stage.found(chunk), strict=True):
                 doc_ids = self._corpus.ids(found.rows_C.tolist())
                 retrieved = list(zip(doc_ids, found.scores_C.tolist(), strict=True))
+                self.retrieved += len(retrieved)
                 yield self._group(query_id, text, retrieved)
 
-    def _rows(self) -> list[int]:
+    def _rows_of_judged(self) -> list[int]:
         """Rows of the queries that are measured, in ascending order."""
         usable = self._queries.usable(slice(None)) == Usable.YES
         found = {}
@@ -248,12 +300,6 @@ class _OfQueries:
 
     def _set_aside(self, query_id: str, reason: Reason, detail: str) -> None:
         self._reject(Rejected(self._qrels, None, query_id, reason, detail))
-
-
-def _first_stage(settings: EvaluateSettings, queries: TextStore, corpus: TextStore, reject: Reject) -> FirstStage:
-    if settings.candidates == "bm25":
-        return Bm25Candidates.build(queries, corpus, settings.depth, settings.language, len(queries))
-    return RunCandidates.read(settings.candidates, queries, corpus, settings.depth, len(queries), reject)
 
 
 def _group(group: Group, docs: Iterable[Candidate], retrieved: int, elsewhere: dict[str, float], text: Any) -> Group:

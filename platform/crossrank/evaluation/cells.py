@@ -37,7 +37,18 @@ def notes_of(results: Json) -> list[str]:
         f"{results['queries']:,} judged queries; first stage: {results['first_stage']}.",
         f"has right in contexts@{contexts}: a relevant document is among the first {contexts} (Success@{contexts}).",
         "In parentheses 95 % intervals by bootstrap over the queries; p by a paired randomisation test, after Holm.",
-        "Ordered by logits in float32; equal ones keep the order of the first stage.",
+        "Ordered by scores in float32, logits if nothing else is said; equal ones keep the order of the first stage.",
+    ]
+    found += [
+        f"Cosine: {row['name']} is an encoder without a classification head, scored by the cosine of its vectors. A "
+        f"document is encoded once, however many queries it has, but anew for the p50 and p99 of a query."
+        for row in results["rows"]
+        if row["scale"] == "cosine"
+    ]
+    found += [
+        f"{row['name']} gives probabilities and no logits: those that round to the same are tied."
+        for row in results["rows"]
+        if row["scale"] == "probability"
     ]
     if not results["has_order"]:
         found.append(
@@ -49,6 +60,11 @@ def notes_of(results: Json) -> list[str]:
         for row in results["rows"]
         if row["incomplete"]
     ]
+    if results["without_candidates"]:
+        found.append(
+            f"{results['without_candidates']:,} judged queries have no document of the first stage. They count 0 as "
+            f"retrieved."
+        )
     if results["set_aside"]:
         told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(results["set_aside"].items()))
         found.append(f"Set aside: {told}; see _rejected/.")
@@ -63,20 +79,27 @@ def mean_cells(results: Json, table: str) -> Cells:
     head = ["", *map(label_of, measures)]
     means = results["tables"][table]["means"]
     return [head] + [
-        [_row_name(row), *(mean_text(means[row["name"]][name]) for name in measures)] for row in results["rows"]
+        [shown, *(mean_text(means[name][measure]) for measure in measures)] for name, shown in names_of(results).items()
     ]
 
 
-def _row_name(row: Json) -> str:
-    return f"{row['name']} (incomplete)" if row["incomplete"] else row["name"]
+def names_of(results: Json) -> dict[str, str]:
+    """By the name of a row, how it is shown: with what it is, where it is no reranker, or not whole."""
+    found = {}
+    for row in results["rows"]:
+        marks = ["cosine"] if row["scale"] == "cosine" else []
+        marks += ["incomplete"] if row["incomplete"] else []
+        found[row["name"]] = f"{row['name']} ({', '.join(marks)})" if marks else row["name"]
+    return found
 
 
 def difference_cells(results: Json, table: str) -> Cells:
     """Every comparison, query by query."""
     head = ["difference", "measure", "mean", "better, worse", "p"]
+    names = names_of(results)
     return [head] + [
         [
-            f"{each['row']} less {each['against']}",
+            f"{names[each['row']]} less {names[each['against']]}",
             label_of(each["measure"]),
             mean_text(each["difference"], "+"),
             f"{each['better']:,}, {each['worse']:,}",
@@ -89,9 +112,10 @@ def difference_cells(results: Json, table: str) -> Cells:
 def cost_cells(results: Json) -> Cells:
     """What the scores of each model took."""
     head = ["", "pairs", "pairs/s", "p50 of a query, ms", "p99, ms", "cut documents", "tied documents"]
+    names = names_of(results)
     return [head] + [
         [
-            row["name"],
+            names[row["name"]],
             number_text(row["pairs"]),
             number_text(row["pairs_per_second"]),
             number_text(row.get("p50_ms")),
@@ -107,7 +131,7 @@ def cost_cells(results: Json) -> Cells:
 def slice_cells(results: Json, slices: list[Json]) -> Cells:
     """One measure over parts of the queries."""
     measure = results["measures"][1]
-    head = [label_of(measure), "queries", *(row["name"] for row in results["rows"])]
+    head = [label_of(measure), "queries", *names_of(results).values()]
     return [head] + [
         [
             each["slice"],

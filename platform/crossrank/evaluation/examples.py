@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from crossrank.corpus.ids import UNKNOWN
 from crossrank.corpus.store import TextStore
-from crossrank.evaluation.candidates import Written
-from crossrank.evaluation.rows import Row, ranked
+from crossrank.evaluation.lists import Lists
+from crossrank.evaluation.rows import Row
 from crossrank.records import Candidate, Group, document_text
 
 SHOWN = 5
@@ -32,27 +31,22 @@ class Example:
     """What the model puts first, where that is another document."""
 
 
-def examples_of(
-    row: Row, base: Row, written: Written, folder: str, corpus: TextStore | None
-) -> dict[str, list[Example]]:
+def examples_of(row: Row, base: Row, lists: Lists, corpus: TextStore | None) -> dict[str, list[Example]]:
     """The queries that gained and lost the most against `base`, at most `SHOWN` of each."""
     change_Q = row.values["retrieved"][MEASURE] - base.values["retrieved"][MEASURE]
     order_Q = np.argsort(-change_Q, kind="stable")
     wins = [int(q) for q in order_Q[:SHOWN] if change_Q[q] > 0]
     losses = [int(q) for q in order_Q[::-1][:SHOWN] if change_Q[q] < 0]
-    wanted = {*wins, *losses}
-    found: dict[int, Example] = {}
-    for place, (group, facts, docs) in enumerate(ranked(written, folder)):
-        if place in wanted:
-            kept = [doc for doc in docs or [] if doc.rank is not None and doc.rank <= facts.retrieved]
-            found[place] = _example(group, kept, int(base.places_Q[place]), int(row.places_Q[place]), corpus)
+    found = {
+        q: _example(group, int(row.tops_Q[q]), int(base.ranks_Q[q]), int(row.ranks_Q[q]), corpus)
+        for q, group in lists.groups_at({*wins, *losses}).items()
+    }
     return {"wins": [found[q] for q in wins], "losses": [found[q] for q in losses]}
 
 
-def _example(group: Group, docs: Sequence[Candidate], before: int, after: int, corpus: TextStore | None) -> Example:
-    by_id = {doc.doc_id: doc for doc in group.docs}
+def _example(group: Group, top: int, before: int, after: int, corpus: TextStore | None) -> Example:
     relevant = next(doc for doc in group.docs if (doc.label or 0) > 0)
-    first = by_id[docs[0].doc_id] if docs and (docs[0].label or 0) <= 0 else None
+    first = group.docs[top] if top >= 0 and (group.docs[top].label or 0) <= 0 else None
     return Example(group.query, before, after, _text(relevant, corpus), _text(first, corpus) if first else None)
 
 

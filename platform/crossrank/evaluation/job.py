@@ -6,18 +6,25 @@ they gave takes seconds.
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
+
 from crossrank import storage
 from crossrank.corpus.store import TextStore
-from crossrank.evaluation.candidates import Written, corpus_of, fingerprints, read_candidates, write_candidates
+from crossrank.evaluation.candidates import Written, corpus_of, fingerprints, write_candidates
+from crossrank.evaluation.compared import spec_of
+from crossrank.evaluation.cosine import CosineSpec
+from crossrank.evaluation.dry_run import dry_run
+from crossrank.evaluation.lists import Lists
 from crossrank.evaluation.question_csv import beir_of
 from crossrank.evaluation.report import write_report
-from crossrank.evaluation.rows import Row, first_stage_row, model_row, rerank_with, run_of
-from crossrank.evaluation.server import ServerSpec, is_url
+from crossrank.evaluation.rows import Row, first_stage_row, folder_of, forget_unanswered, model_row, rerank_with, run_of
+from crossrank.evaluation.server import ServerSpec
 from crossrank.evaluation.settings import NO_RERANKER, EvaluateSettings
 from crossrank.evaluation.table import results_of
 from crossrank.evaluation.timing import Query, percentiles_ms
@@ -28,8 +35,8 @@ from crossrank.progress import Waiting, say
 from crossrank.provenance import provenance
 from crossrank.records import document_text
 from crossrank.reranking.layout import rejected_file
-from crossrank.scoring.loading import check_model, find_model
-from crossrank.scoring.spec import RerankerSpec, ScorerSpec
+from crossrank.retrieval.encoder import EncoderSpec, find_encoder
+from crossrank.scoring.spec import ScorerSpec
 from crossrank.settings import that_change_rows
 
 KIND = "evaluate"
@@ -38,7 +45,7 @@ CANDIDATES = "_candidates"
 RESULTS = "results.json"
 
 
-def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
+def evaluate(settings: EvaluateSettings, encoder: EncoderSpec | None = None) -> dict[str, Any]:
     """Compare rerankers, and what there is without one, on judged queries.
 
     Writes report.html, report.md, results.json and a TREC run of every row. Run the same command again after a kill
@@ -47,14 +54,23 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
     started = time.time()
     say(str(provenance()))
     output = storage.absolute(settings.output)
-    models = settings.named_models()
     with Waiting("looking at the models and the inputs"):
-        for name, model in models.items():
-            _check(name, model, settings)
-        identity = {"format": FORMAT, "settings": _that_decide(settings), "inputs": fingerprints(settings)}
+        specs = {name: spec_of(name, model, settings) for name, model in settings.named_models().items()}
+        if encoder is None and settings.encoder is not None:
+            encoder = find_encoder(
+                settings.encoder, query_prompt=settings.query_prompt, passage_prompt=settings.passage_prompt
+            )
+        identity = {
+            "format": FORMAT,
+            "settings": _that_decide(settings),
+            "encoder_revision": encoder.revision if encoder else None,
+            "inputs": fingerprints(settings),
+        }
     before = earlier_run(output, KIND)
     if before is not None and not settings.overwrite:
         refuse_other_settings(output, before["identity"], identity)
+    if settings.dry_run:
+        return dry_run(settings, specs)
     manifest = {
         "kind": KIND,
         "state": "running",
@@ -67,101 +83,131 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
         write_json(manifest_of(output), manifest)
     with alone(output):
         if before is not None and settings.overwrite:
-            for name in (CANDIDATES, "_rows", "_timing", "runs"):
+            for name in (CANDIDATES, "_rows", "_timing", "_rejected", "runs"):
                 storage.delete(storage.join(output, name))
-        return _run(settings, models, output, manifest)
+            write_json(manifest_of(output), manifest)
+        return _run(settings, specs, encoder, output, manifest)
 
 
 def _that_decide(settings: EvaluateSettings) -> dict[str, Any]:
     """What has to be the same when a report is gone on with. Models may be added, and files may have moved."""
-    free = {"models", "groups", "queries", "corpus", "qrels", "candidates", "eval_csv", "timeout_s", "timed_queries"}
+    by_content = {"groups", "queries", "corpus", "qrels", "candidates", "eval_csv", "encoder"}
+    free = by_content | {"models", "timeout_s", "timed_queries"}
     return {name: value for name, value in that_change_rows(settings).items() if name not in free}
 
 
-def _check(name: str, model: str, settings: EvaluateSettings) -> None:
-    if is_url(model):
-        ServerSpec(name, model, settings.timeout_s).check()
-    else:
-        check_model(find_model(model))
-
-
-def _run(settings: EvaluateSettings, models: dict[str, str], output: str, manifest: dict[str, Any]) -> dict[str, Any]:
-    written, settings = _candidates(settings, output)
+def _run(
+    settings: EvaluateSettings,
+    specs: dict[str, ScorerSpec],
+    encoder: EncoderSpec | None,
+    output: str,
+    manifest: dict[str, Any],
+) -> dict[str, Any]:
+    written, settings = _candidates(settings, encoder, output)
     say(f"{written.queries:,} judged queries; first stage: {written.first_stage}")
-    measures = [f"success@{settings.contexts}", "mrr@10", "ndcg@10", "recall@10", "map"]
-    manifests = {name: rerank_with(settings, name, model, written, output) for name, model in models.items()}
-    timings = {name: _timing(settings, name, model, written, output) for name, model in models.items()}
+    manifests = {}
+    for name, spec in specs.items():
+        if isinstance(spec, ServerSpec):
+            forget_unanswered(folder_of(output, name))
+        manifests[name] = rerank_with(settings, name, spec, written, output)
+    lists = Lists.read(written)
+    source = corpus_of(settings)
+    corpus = source.open() if source else None
+    timings = {name: _timing(settings, name, spec, lists, corpus, output) for name, spec in specs.items()}
     with Waiting("measuring"):
-        rows = [first_stage_row(NO_RERANKER, written, measures)] if written.has_order else []
-        rows += [model_row(name, model, written, output, manifests[name], measures) for name, model in models.items()]
-        facts = [facts for _, facts in read_candidates(written)]
-        results = results_of(rows, facts, measures, settings.resamples, settings.seed)
-    results |= {"contexts": settings.contexts, "first_stage": written.first_stage, "set_aside": written.set_aside}
-    results["has_order"] = written.has_order
-    results["crossrank"] = asdict(provenance())
-    results["injected"] = _num_injected(written)
+        results, rows = _measured(settings, specs, manifests, written, lists, output)
     for about in results["rows"]:
         about |= timings.get(about["name"], {})
-    if written.has_order:
-        _write_first_run(written, run_of(output, NO_RERANKER))
-    write_json(storage.join(output, RESULTS), results)
-    source = corpus_of(settings)
-    write_report(results, rows, written, output, source.open() if source else None)
+    with Waiting("writing the report"):
+        if written.has_order:
+            _write_first_run(lists, run_of(output, NO_RERANKER))
+        write_json(storage.join(output, RESULTS), results)
+        write_report(results, rows, lists, output, corpus)
     manifest |= {"state": "finished", "finished": time.time(), "candidates": asdict(written)}
     write_json(manifest_of(output), manifest)
     _say(results, rows, output)
     return results
 
 
-def _candidates(settings: EvaluateSettings, output: str) -> tuple[Written, EvaluateSettings]:
+def _measured(
+    settings: EvaluateSettings,
+    specs: dict[str, ScorerSpec],
+    manifests: dict[str, dict[str, Any]],
+    written: Written,
+    lists: Lists,
+    output: str,
+) -> tuple[dict[str, Any], list[Row]]:
+    """All figures, and the rows behind them."""
+    measures = [f"success@{settings.contexts}", "mrr@10", "ndcg@10", "recall@10", "map"]
+    rows = [first_stage_row(NO_RERANKER, lists, measures)] if written.has_order else []
+    for name, model in settings.named_models().items():
+        rows.append(model_row(name, model, specs[name], lists, output, manifests[name], measures))
+    results = results_of(rows, lists.facts, measures, settings.resamples, settings.seed)
+    return results | {
+        "contexts": settings.contexts,
+        "first_stage": written.first_stage,
+        "set_aside": written.set_aside,
+        "has_order": written.has_order,
+        "without_candidates": int((lists.retrieved_Q == 0).sum()),
+        "injected": int((lists.lengths_Q - lists.retrieved_Q).sum()),
+        "crossrank": asdict(provenance()),
+    }, rows
+
+
+def _candidates(
+    settings: EvaluateSettings, encoder: EncoderSpec | None, output: str
+) -> tuple[Written, EvaluateSettings]:
     """The candidates, written now if they are not there yet, and the settings with the CSV as what it became."""
     folder = storage.join(output, CANDIDATES)
     note = storage.join(folder, "written.json")
-    is_there = storage.exists(note)
+    groups = storage.join(folder, "groups.parquet")
+    of_csv = storage.join(folder, "csv")
+    changed = settings
+    if settings.eval_csv is not None:
+        changed = replace(settings, eval_csv=None, queries=of_csv, corpus=of_csv, qrels=of_csv)
+    if storage.exists(note):
+        corpus = corpus_of(changed)
+        # The output or the corpus may have moved since.
+        return replace(Written(**read_json(note)), groups=groups, corpus=corpus.uri if corpus else None), changed
     with rejected_file(storage.join(output, "_rejected", "rejected.parquet")) as reject:
         if settings.eval_csv is not None:
-            of_csv = storage.join(folder, "csv")
-            if not is_there:
-                beir_of(storage.absolute(settings.eval_csv), of_csv, reject)
-            settings = replace(settings, eval_csv=None, queries=of_csv, corpus=of_csv, qrels=of_csv)
-        if is_there:
-            return Written(**read_json(note)), settings
-        with Waiting("finding the candidates"):
-            written = write_candidates(settings, storage.join(folder, "groups.parquet"), reject)
+            beir_of(storage.absolute(settings.eval_csv), of_csv, reject)
+        written = write_candidates(changed, groups, reject, encoder)
     write_json(note, asdict(written))
-    return written, settings
+    return written, changed
 
 
-def _timing(settings: EvaluateSettings, name: str, model: str, written: Written, output: str) -> dict[str, float]:
+def _timing(
+    settings: EvaluateSettings, name: str, spec: ScorerSpec, lists: Lists, corpus: TextStore | None, output: str
+) -> dict[str, float]:
     """p50 and p99 of one query at a time; measured once and kept."""
     if not settings.timed_queries:
         return {}
-    note = storage.join(output, "_timing", f"{storage.hash_bytes(f'{name} {model}'.encode())}.json")
+    note = storage.join(output, "_timing", f"{storage.hash_bytes(f'{name} {spec.revision}'.encode())}.json")
     if storage.exists(note):
         return read_json(note)
     from crossrank.evaluation import on_ray
 
-    queries = _timed_queries(settings, written)
-    spec: ScorerSpec
-    if is_url(model):
-        spec = ServerSpec(name, model, settings.timeout_s)
-    else:
-        folder = find_model(model)
-        where = storage.absolute(model) if folder.is_local else model
-        given = (settings.max_length, settings.precision, settings.instruction)
-        spec = RerankerSpec(where, folder.revision, *given)
+    queries = _timed_queries(settings, lists, corpus)
+    if isinstance(spec, CosineSpec):
+        spec = replace(spec, keeps=False)  # or a document of two queries would take time in one of them
     with Waiting(f"timing {name}"):
-        found = percentiles_ms(on_ray.timed(spec, queries, settings)) | {"timed_queries": len(queries)}
+        seconds = on_ray.timed(spec, queries, settings)
+    if seconds is None:
+        say(f"WARNING: {name} left a query without scores, so how long one takes is not said")
+        return {}
+    found = percentiles_ms(seconds) | {"timed_queries": len(queries)}
     write_json(note, found)
     return found
 
 
-def _timed_queries(settings: EvaluateSettings, written: Written) -> list[Query]:
-    source = corpus_of(settings)
-    corpus = source.open() if source else None
-    groups = [(group, facts) for group, facts in read_candidates(written) if facts.retrieved]
-    chosen = random.Random(settings.seed).sample(groups, min(len(groups), settings.timed_queries))
-    return [(group.query, _texts(group.docs[: facts.retrieved], corpus)) for group, facts in chosen]
+def _timed_queries(settings: EvaluateSettings, lists: Lists, corpus: TextStore | None) -> list[Query]:
+    places = np.flatnonzero(lists.retrieved_Q).tolist()
+    chosen = random.Random(settings.seed).sample(places, min(len(places), settings.timed_queries))
+    groups = lists.groups_at(chosen)
+    return [
+        (groups[place].query, _texts(groups[place].docs[: lists.facts[place].retrieved], corpus)) for place in chosen
+    ]
 
 
 def _texts(docs: Any, corpus: TextStore | None) -> list[str]:
@@ -172,16 +218,14 @@ def _texts(docs: Any, corpus: TextStore | None) -> list[str]:
     return [text if text is not None else corpus.texts([row])[0] for text, row in zip(own, rows, strict=True)]
 
 
-def _num_injected(written: Written) -> int:
-    return sum(len(group.docs) - facts.retrieved for group, facts in read_candidates(written))
-
-
-def _write_first_run(written: Written, uri: str) -> None:
+def _write_first_run(lists: Lists, uri: str) -> None:
     with writing_lines(uri) as write:
-        for group, facts in read_candidates(written):
-            for rank, doc in enumerate(group.docs[: facts.retrieved], start=1):
-                score = doc.score if doc.score is not None else -rank
-                write(f"{group.query_id} Q0 {doc.doc_id} {rank} {score!r} {trec.OUR_TAG}")
+        for query_id, start, retrieved in zip(lists.query_ids, lists.starts_Q, lists.retrieved_Q, strict=False):
+            doc_ids = lists.doc_ids_P[int(start) : int(start + retrieved)].to_pylist()
+            scores = lists.scores_P[start : start + retrieved].tolist()
+            for rank, (doc_id, score) in enumerate(zip(doc_ids, scores, strict=True), start=1):
+                own = -float(rank) if math.isnan(score) else score
+                write(f"{query_id} Q0 {doc_id} {rank} {own!r} {trec.OUR_TAG}")
 
 
 def _say(results: dict[str, Any], rows: list[Row], output: str) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from crossrank.errors import SettingsError
 
 CHUNK_QUERIES = 2000
-"""Queries that are measured together: the library holds an object a document."""
+"""Queries that are measured together: the library holds a copy of them."""
 KINDS = {"success": "Success", "mrr": "RR", "ndcg": "nDCG", "recall": "R", "precision": "P", "map": "AP"}
 """Our names, and those of `ir_measures`."""
 NAME = re.compile(r"(success|mrr|ndcg|recall|precision)@([1-9][0-9]*)|map(?:@([1-9][0-9]*))?")
@@ -50,16 +50,16 @@ def measure(queries: Iterable[Judged], names: Sequence[str]) -> dict[str, NDArra
     wanted = {_measure_of(name): name for name in names}
     found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
     for chunk in _chunks(queries):
-        qrels = [
-            ir_measures.Qrel(str(place), doc_id, _gain(label))
+        qrels = {
+            str(place): {doc_id: _gain(label) for doc_id, label in query.labels.items()}
             for place, query in enumerate(chunk)
-            for doc_id, label in query.labels.items()
-        ]
-        run = [
-            ir_measures.ScoredDoc(str(place), doc_id, float(len(query.ranking) - rank))
+            if query.labels
+        }
+        run = {
+            str(place): dict(zip(query.ranking, range(len(query.ranking), 0, -1), strict=True))
             for place, query in enumerate(chunk)
-            for rank, doc_id in enumerate(query.ranking)
-        ]
+            if query.ranking
+        }
         values = {name: np.zeros(len(chunk)) for name in names}
         if qrels and run:
             for value in ir_measures.iter_calc(list(wanted), qrels, run):

@@ -1,27 +1,70 @@
-"""Timing on a worker: with the GPU, the cores and the model that scoring has."""
+"""What evaluation does on workers beside the rerank jobs: a dense first stage, and timing one query at a time."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import ray
 
 from crossrank.cluster.on_ray import connect, environment, pool
+from crossrank.cluster.pool import Pool
+from crossrank.evaluation.compared import placed
+from crossrank.evaluation.dense_stage import DenseTask, DenseWorker
 from crossrank.evaluation.timing import Query, seconds_of
+from crossrank.reranking.on_ray import BlockWorker, patiently, run_blocks
 from crossrank.scoring.spec import ScorerSpec
 from crossrank.settings import JobSettings
 
 
-def timed(spec: ScorerSpec, queries: Sequence[Query], settings: JobSettings) -> list[float]:
-    """Seconds of each query, one at a time, on one worker that has a whole machine's cores or its GPUs."""
+@dataclass(frozen=True, slots=True)
+class _Items:
+    task: DenseTask
+    kind: str
+    numbers: tuple[int, ...]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return self.task.environment
+
+
+class _ItemWorker(BlockWorker):
+    """An actor: a block is a shard to encode, or a chunk of queries to search for."""
+
+    def __init__(self, task: _Items, pool_: Pool) -> None:
+        super().__init__(task, pool_)
+        self._items = task
+        self._worker = DenseWorker(task.task, pool_.threads())
+
+    def _block(self, number: int) -> dict[str, Any]:
+        patiently(lambda: self._worker.do(self._items.kind, self._items.numbers[number]))
+        return {"block": number}
+
+
+def run_dense(task: DenseTask, kind: str, numbers: Sequence[int], pool_: Pool) -> Iterator[dict[str, Any]]:
+    """Encode these shards, or search for these chunks of the queries; a line for each as it is finished.
+
+    Raises:
+        CrossrankError: what a worker raised for the user; JobFailed for anything else.
+    """
+    yield from run_blocks(_Items(task, kind, tuple(numbers)), list(range(len(numbers))), pool_, _ItemWorker)
+
+
+def timed(spec: ScorerSpec, queries: Sequence[Query], settings: JobSettings) -> list[float] | None:
+    """Seconds of each query, one at a time, on one worker that has a whole machine's cores or its GPUs.
+
+    None where a server left one without an answer.
+    """
     connect()
     gpus = pool(settings.worker_range(), settings.gpus_per_worker).gpus
     options = {"num_cpus": 1, "num_gpus": gpus, "max_calls": 1}
-    found: list[float] = ray.get(ray.remote(**options)(_timed).remote(spec, queries, environment()))
+    at = placed(spec, on_gpu=bool(gpus))
+    found: list[float] | None = ray.get(ray.remote(**options)(_timed).remote(at, queries, environment()))
     return found
 
 
-def _timed(spec: ScorerSpec, queries: Sequence[Query], variables: dict[str, str]) -> list[float]:
+def _timed(spec: ScorerSpec, queries: Sequence[Query], variables: dict[str, str]) -> list[float] | None:
     os.environ.update(variables)
     return seconds_of(spec.load(os.cpu_count()), queries)

@@ -18,6 +18,7 @@ from crossrank.evaluation.cells import (
     difference_cells,
     label_of,
     mean_cells,
+    names_of,
     notes_of,
     number_text,
     slice_cells,
@@ -62,6 +63,7 @@ def page_of(results: Json, examples: dict[str, dict[str, list[Example]]]) -> str
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    names = names_of(results)
     return template.render(
         title="Evaluation",
         notes=notes_of(results),
@@ -77,9 +79,9 @@ def page_of(results: Json, examples: dict[str, dict[str, list[Example]]]) -> str
         cost=cost_cells(results),
         slices=[(f"By {name}", slice_cells(results, slices)) for name, slices in results["slices"].items()],
         speed=_speed(results),
-        examples=examples,
-        distributions=[_distribution(name, found) for name, found in results["scores"].items() if found["edges"]],
-        reliability=[_reliability(name, found) for name, found in results["scores"].items() if found["reliability"]],
+        examples={names[name]: of for name, of in examples.items()},
+        distributions=[_distribution(names[name], of) for name, of in results["scores"].items() if of["edges"]],
+        reliability=[_reliability(names[name], of) for name, of in results["scores"].items() if of["reliability"]],
         size=(WIDTH, HEIGHT),
         made=f"crossrank {results['crossrank']['version']}, {results['crossrank']['commit'] or 'no commit'}",
     )
@@ -111,7 +113,7 @@ def _speed(results: Json) -> Json | None:
     measure = results["measures"][1]
     means = results["tables"]["retrieved"]["means"]
     points = [
-        (row["name"], row["pairs_per_second"], means[row["name"]][measure])
+        (names_of(results)[row["name"]], row["pairs_per_second"], means[row["name"]][measure])
         for row in results["rows"]
         if row["pairs_per_second"]
     ]
@@ -187,5 +189,5 @@ def _reliability(name: str, found: Json) -> Json:
         }
         for each in found["reliability"]
     ]
-    frame = _frame(x, y, "sigmoid of the score", "share that is relevant")
+    frame = _frame(x, y, "probability that the score foretells", "share that is relevant")
     return frame | {"name": name, "points": points, "line": " ".join(f"{each['x']},{each['y']}" for each in points)}

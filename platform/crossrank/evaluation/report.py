@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from crossrank import storage
 from crossrank.corpus.store import TextStore
-from crossrank.evaluation.candidates import Written
 from crossrank.evaluation.cells import (
     TABLE_NOTES,
     TABLE_TITLES,
@@ -20,26 +19,23 @@ from crossrank.evaluation.cells import (
     tables_of,
 )
 from crossrank.evaluation.examples import Example, examples_of
+from crossrank.evaluation.lists import Lists
 from crossrank.evaluation.page import page_of
-from crossrank.evaluation.rows import Row, folder_of
+from crossrank.evaluation.rows import Row
 
 
-def write_report(results: Json, rows: Sequence[Row], written: Written, output: str, corpus: TextStore | None) -> None:
+def write_report(results: Json, rows: Sequence[Row], lists: Lists, output: str, corpus: TextStore | None) -> None:
     """Write report.md and report.html into the output."""
-    examples = _examples(rows, written, output, corpus)
+    examples = _examples(rows, lists, corpus)
     storage.write_bytes(storage.join(output, "report.md"), as_markdown(results).encode())
     storage.write_bytes(storage.join(output, "report.html"), page_of(results, examples).encode())
 
 
-def _examples(
-    rows: Sequence[Row], written: Written, output: str, corpus: TextStore | None
-) -> dict[str, dict[str, list[Example]]]:
+def _examples(rows: Sequence[Row], lists: Lists, corpus: TextStore | None) -> dict[str, dict[str, list[Example]]]:
     """By model, against the first stage where it has a row, else against the first model."""
     base = rows[0]
     return {
-        row.name: examples_of(row, base, written, folder_of(output, row.name), corpus)
-        for row in rows
-        if row is not base and row.model is not None
+        row.name: examples_of(row, base, lists, corpus) for row in rows if row is not base and row.model is not None
     }
 
 

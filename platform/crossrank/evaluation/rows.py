@@ -1,4 +1,4 @@
-"""One row of the table: a rerank job over the candidates, and the rankings that it gave.
+"""One row of the table: a rerank job over the candidates, and the measures of what it gave.
 
 Shape letters: Q queries, P pairs.
 """
@@ -7,29 +7,31 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from crossrank import storage
-from crossrank.evaluation.candidates import Facts, Written, read_candidates
+from crossrank.evaluation.candidates import Written
+from crossrank.evaluation.compared import Scale, scale_of
+from crossrank.evaluation.lists import Lists, Rankings
 from crossrank.evaluation.measures import Judged, measure
-from crossrank.evaluation.server import ServerSpec, is_url
 from crossrank.evaluation.settings import EvaluateSettings
-from crossrank.records import Candidate, Group
+from crossrank.records import Reason
 from crossrank.reranking.job import rerank
-from crossrank.reranking.layout import Layout
+from crossrank.reranking.layout import Layout, read_table
 from crossrank.reranking.settings import RerankSettings
+from crossrank.scoring.spec import ScorerSpec
 
 TABLES = ("retrieved", "injected")
 """Candidates as the first stage found them, and with the judged documents that it missed behind them."""
 ALL = 1 << 30
-CHUNK_QUERIES = 2000
+
+Values = dict[str, NDArray[np.float64]]
+"""By measure, a value a query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +50,28 @@ class Row:
     name: str
     model: str | None
     """None for the first stage alone."""
-    values: dict[str, dict[str, NDArray[np.float64]]]
-    """By table, by measure, a value a query."""
-    places_Q: NDArray[np.int32]
+    values: dict[str, Values]
+    """By table."""
+    ranks_Q: NDArray[np.int32]
     """Rank of the first relevant document among those retrieved; 0 where there is none."""
+    tops_Q: NDArray[np.int32]
+    """Place, in the list of the query, of the retrieved document that it puts first; -1 where there is none."""
     tie_rate: float
     incomplete: int
     """Queries without scores, which count 0."""
     manifest: dict[str, Any]
     """Of the rerank job; empty for the first stage."""
     scores: Scores | None
+    scale: Scale = "logit"
+    """What the scores are."""
 
 
-def rerank_with(settings: EvaluateSettings, name: str, model: str, written: Written, output: str) -> dict[str, Any]:
+def rerank_with(
+    settings: EvaluateSettings, name: str, spec: ScorerSpec, written: Written, output: str
+) -> dict[str, Any]:
     """Score all candidates with one model, or go on with it; returns the job's manifest."""
-    spec = ServerSpec(name, model, settings.timeout_s) if is_url(model) else None
     given = RerankSettings(
-        model=model,
+        model=settings.named_models()[name],
         groups=written.groups,
         corpus=written.corpus,
         doc_id_column=settings.doc_id_column,
@@ -79,9 +86,19 @@ def rerank_with(settings: EvaluateSettings, name: str, model: str, written: Writ
         run=run_of(output, name),
         workers=settings.workers,
         gpus_per_worker=settings.gpus_per_worker,
+        dry_run=settings.dry_run,
         overwrite=settings.overwrite,
     )
     return rerank(given, spec)
+
+
+def forget_unanswered(folder: str) -> None:
+    """Remove the parts in which a server left queries without scores, so that it is asked for them again."""
+    layout = Layout(folder)
+    for number in layout.finished_parts():
+        reasons = read_table(layout.part(number), ["reason"])["reason"].to_pylist()
+        if Reason.SCORE_NOT_FINITE in reasons:
+            storage.delete(layout.part(number))
 
 
 def folder_of(output: str, name: str) -> str:
@@ -100,82 +117,76 @@ def _slug(name: str) -> str:
     return readable if readable == name else f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
-def first_stage_row(name: str, written: Written, measures: list[str]) -> Row:
+def first_stage_row(name: str, lists: Lists, measures: list[str]) -> Row:
     """The order of the first stage."""
-    rankings = ((group, facts, list(group.docs)) for group, facts in read_candidates(written))
-    return _row(name, None, rankings, measures, {})
+    rankings = lists.in_order()
+    values = _values(lists, rankings, measures)
+    return Row(name, None, values, *_ends(lists, rankings), 0.0, 0, {}, None)
 
 
 def model_row(
-    name: str, model: str, written: Written, output: str, manifest: dict[str, Any], measures: list[str]
+    name: str,
+    model: str,
+    spec: ScorerSpec,
+    lists: Lists,
+    output: str,
+    manifest: dict[str, Any],
+    measures: list[str],
 ) -> Row:
     """What a model made of the candidates."""
-    return _row(name, model, ranked(written, folder_of(output, name)), measures, manifest)
-
-
-Ranked = tuple[Group, Facts, list[Candidate] | None]
-"""A query with its documents, best first; None where the model gave no scores."""
-
-
-def ranked(written: Written, folder: str) -> Iterator[Ranked]:
-    """The queries with the documents as the rerank job in `folder` ordered them."""
-    results = _results(Layout(folder))
-    for (group, facts), result in zip(read_candidates(written), results, strict=True):
-        assert group.query_id == result["query_id"], "a rerank job keeps the order of its queries"
-        by_id = {doc.doc_id: doc for doc in group.docs}
-        if result["status"] == "ok" or not group.docs:
-            yield group, facts, [_scored(by_id[doc["doc_id"]], doc["score"]) for doc in result["docs"]]
-        else:
-            yield group, facts, None
-
-
-def _scored(doc: Candidate, score: float) -> Candidate:
-    return Candidate(doc.doc_id, label=doc.label, rank=doc.rank, score=score)
-
-
-def _results(layout: Layout) -> Iterator[dict[str, Any]]:
-    for number in sorted(layout.finished_parts()):
-        with storage.open_seekable(layout.part(number)) as stream:
-            table = pq.read_table(stream, columns=["query_id", "status", "docs"])
-        yield from table.to_pylist()
-
-
-def _row(
-    name: str, model: str | None, rankings: Iterator[Ranked], measures: list[str], manifest: dict[str, Any]
-) -> Row:
-    values: dict[str, dict[str, list[NDArray[np.float64]]]] = {
-        table: {each: [] for each in measures} for table in TABLES
-    }
-    places: list[int] = []
-    scores: list[float] = []
-    labels: list[float] = []
-    tied = incomplete = 0
-    while chunk := list(islice(rankings, CHUNK_QUERIES)):
-        judged: dict[str, list[Judged]] = {table: [] for table in TABLES}
-        for group, facts, docs in chunk:
-            incomplete += docs is None
-            relevance = {doc.doc_id: doc.label for doc in group.docs if doc.label is not None} | facts.elsewhere
-            ranking = docs or []
-            retrieved = [doc for doc in ranking if doc.rank is not None and doc.rank <= facts.retrieved]
-            judged["retrieved"].append(Judged([doc.doc_id for doc in retrieved], relevance))
-            judged["injected"].append(Judged([doc.doc_id for doc in ranking], relevance))
-            places.append(next((rank for rank, doc in enumerate(retrieved, 1) if (doc.label or 0) > 0), 0))
-            if model is not None:
-                own = [doc.score for doc in ranking if doc.score is not None]
-                scores += own
-                labels += [float("nan") if doc.label is None else doc.label for doc in ranking]
-                _, counts = np.unique(np.array(own, dtype=np.float32), return_counts=True)
-                tied += int(counts[counts > 1].sum())
-        for table, queries in judged.items():
-            for each, found in measure(queries, measures).items():
-                values[table][each].append(found)
+    rankings = Rankings.read(lists, folder_of(output, name))
+    values = _values(lists, rankings, measures)
+    labels_P = lists.labels_P[rankings.places_P + np.repeat(lists.starts_Q[:-1], np.diff(rankings.starts_Q))]
     return Row(
         name,
         model,
-        {table: {each: np.concatenate(parts) for each, parts in of.items()} for table, of in values.items()},
-        np.array(places, dtype=np.int32),
-        tied / len(scores) if scores else 0.0,
-        incomplete,
+        values,
+        *_ends(lists, rankings),
+        rankings.tie_rate(),
+        int(rankings.is_missing_Q.sum()),
         manifest,
-        Scores(np.array(scores, dtype=np.float32), np.array(labels, dtype=np.float32)) if model is not None else None,
+        Scores(rankings.scores_P, labels_P.astype(np.float32)),
+        scale_of(spec),
     )
+
+
+def _values(lists: Lists, rankings: Rankings, measures: list[str]) -> dict[str, Values]:
+    """The measures of both tables. Where nothing was injected they are the same, and measured once."""
+    retrieved = measure(_judged(lists, rankings, range(len(lists.facts)), lists.retrieved_Q), measures)
+    injected = {name: values_Q.copy() for name, values_Q in retrieved.items()}
+    queries = np.flatnonzero(lists.lengths_Q > lists.retrieved_Q)
+    if len(queries):
+        for name, found in measure(_judged(lists, rankings, queries.tolist(), lists.lengths_Q), measures).items():
+            injected[name][queries] = found
+    return {"retrieved": retrieved, "injected": injected}
+
+
+def _judged(lists: Lists, rankings: Rankings, queries: Iterable[int], lengths_Q: NDArray[np.int64]) -> Iterator[Judged]:
+    """These queries as they are measured. A document is named by its place in the list of its query.
+
+    Args:
+        lengths_Q: documents of each list that are measured.
+    """
+    names = [str(place) for place in range(int(lists.lengths_Q.max(initial=0)))]
+    for query in queries:
+        ranked = rankings.places_P[rankings.starts_Q[query] : rankings.starts_Q[query + 1]]
+        labels_D = lists.labels_P[lists.starts_Q[query] : lists.starts_Q[query + 1]]
+        judged = np.flatnonzero(~np.isnan(labels_D))
+        labels = {names[place]: float(labels_D[place]) for place in judged.tolist()}
+        labels |= {f"elsewhere {doc_id}": label for doc_id, label in lists.facts[query].elsewhere.items()}
+        yield Judged([names[place] for place in ranked[ranked < lengths_Q[query]].tolist()], labels)
+
+
+def _ends(lists: Lists, rankings: Rankings) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """The rank of the first relevant document, and the place of the first document, of those retrieved."""
+    ranks_Q = np.zeros(len(lists.facts), dtype=np.int32)
+    tops_Q = np.full(len(lists.facts), -1, dtype=np.int32)
+    for query, (ranked, start, retrieved) in enumerate(
+        zip(rankings.lists(), lists.starts_Q, lists.retrieved_Q, strict=False)
+    ):
+        kept = ranked[ranked < retrieved]
+        if len(kept):
+            tops_Q[query] = kept[0]
+            is_relevant = lists.labels_P[start + kept] > 0
+            ranks_Q[query] = int(is_relevant.argmax()) + 1 if is_relevant.any() else 0
+    return ranks_Q, tops_Q

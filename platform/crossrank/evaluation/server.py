@@ -57,6 +57,16 @@ class ServerSpec:
     def load(self, threads: int | None) -> ServerScorer:
         return ServerScorer(self)
 
+    @property
+    def speaks_tei(self) -> bool:
+        """Whether it is asked as TEI is; as Cohere otherwise."""
+        return urlsplit(urldefrag(self.url)[0]).path.rstrip("/") in ("", "/rerank")
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether its scores lie between 0 and 1; TEI gives logits where it is asked for them."""
+        return not self.speaks_tei
+
     def key(self) -> str | None:
         """From the environment."""
         own = re.sub(r"[^A-Z0-9]", "_", self.name.upper())
@@ -164,10 +174,9 @@ class _Asking:
 
     def _answer(self, query: str, documents: list[str]) -> requests.Response:
         url, model = urldefrag(self.spec.url)
-        path = urlsplit(url).path.rstrip("/")
         body: dict[str, Any]
-        if path in ("", "/rerank"):
-            url = url if path else url.rstrip("/") + "/rerank"
+        if self.spec.speaks_tei:
+            url = url if urlsplit(url).path.strip("/") else url.rstrip("/") + "/rerank"
             body = {"query": query, "texts": documents, "raw_scores": True, "truncate": True}
         else:
             body = {"query": query, "documents": documents, "top_n": len(documents)}

@@ -9,6 +9,8 @@ from crossrank import storage
 from crossrank.errors import SettingsError
 from crossrank.settings import JobSettings, knob, option
 
+STAGES = ("bm25", "dense", "bm25+dense")
+"""First stages that are no file."""
 NO_RERANKER = "no reranker"
 """Name of the row that every other is compared with."""
 
@@ -24,7 +26,10 @@ class EvaluateSettings(JobSettings):
     queries: str | None = option(None, help="Queries: JSONL, TSV, CSV, Parquet or a BEIR folder.")
     corpus: str | None = option(None, help="Corpus: JSONL, TSV, CSV, Parquet or a BEIR folder.")
     qrels: str | None = option(None, help="Judgements: TREC qrels, BEIR's TSV, or a BEIR folder.")
-    candidates: str = option("bm25", help="First stage: bm25, or a TREC run.")
+    candidates: str = option("bm25", help="First stage: bm25, dense, bm25+dense fused by rank, or a TREC run.")
+    encoder: str | None = option(None, help="Encoder of a dense first stage: hub id, folder or s3://.")
+    query_prompt: str | None = option(None, help="Text before a query for that encoder, such as 'query: ' for e5.")
+    passage_prompt: str | None = option(None, help="Text before a passage for that encoder, such as 'passage: '.")
     eval_csv: str | None = option(None, help="CSV with the columns question,answer,doc_id,doc.")
     contexts: int = option(3, help="Documents that a reader would be given: the K of has-right-in-contexts.")
     depth: int = option(100, help="Candidates of a query.")
@@ -46,6 +51,7 @@ class EvaluateSettings(JobSettings):
 
     def __post_init__(self) -> None:
         self._refuse_several_inputs()
+        self._refuse_idle_encoder()
         self.named_models()
         for name, least in (("contexts", 1), ("depth", 1), ("max_length", 8), ("limit", 1), ("resamples", 100)):
             value = getattr(self, name)
@@ -57,7 +63,7 @@ class EvaluateSettings(JobSettings):
             )
         if not self.output:
             raise SettingsError("--output is empty; name a folder")
-        candidates = None if self.candidates == "bm25" else self.candidates
+        candidates = None if self.candidates in STAGES else self.candidates
         storage.refuse_overwriting(
             "--output",
             self.output,
@@ -86,6 +92,23 @@ class EvaluateSettings(JobSettings):
             found[name] = model
         return found
 
+    @property
+    def is_dense(self) -> bool:
+        """Whether the first stage needs an encoder."""
+        return self.candidates in ("dense", "bm25+dense")
+
+    def _refuse_idle_encoder(self) -> None:
+        if self.is_dense and self.encoder is None:
+            raise SettingsError(f"--candidates {self.candidates} wants --encoder, such as BAAI/bge-m3")
+        if self.encoder is not None and not self.is_dense:
+            raise SettingsError(
+                f"--encoder is {self.encoder!r}, and --candidates {self.candidates} does not use it; use --candidates "
+                f"dense or bm25+dense, or leave it out"
+            )
+        for name in ("query_prompt", "passage_prompt"):
+            if getattr(self, name) is not None and self.encoder is None:
+                raise SettingsError(f"--{name.replace('_', '-')} wants --encoder; name one, or leave it out")
+
     def _refuse_several_inputs(self) -> None:
         given = [name for name in ("groups", "queries", "eval_csv") if getattr(self, name) is not None]
         flags = [f"--{name.replace('_', '-')}" for name in given]
@@ -97,8 +120,9 @@ class EvaluateSettings(JobSettings):
         if self.queries is not None and (self.corpus is None or self.qrels is None):
             missing = "--corpus" if self.corpus is None else "--qrels"
             raise SettingsError(f"--queries wants {missing} too; a BEIR folder may be given as all three")
-        if self.queries is None and (self.qrels is not None or self.candidates != "bm25"):
-            idle = "--qrels" if self.qrels is not None else "--candidates"
+        finds = self.candidates in STAGES if self.eval_csv is not None else self.candidates == "bm25"
+        if self.queries is None and (self.qrels is not None or not finds):
+            idle = "--qrels" if self.qrels is not None else f"--candidates {self.candidates}"
             raise SettingsError(f"{idle} has no place beside {flags[0]}; leave it out")
         if self.eval_csv is not None and self.corpus is not None:
             raise SettingsError("--corpus has no place beside --eval-csv, whose documents are the corpus; leave it out")

@@ -48,6 +48,7 @@ def _about(row: Row) -> Json:
     return {
         "name": row.name,
         "model": row.model,
+        "scale": row.scale if row.model is not None else None,
         "revision": manifest.get("identity", {}).get("model_revision"),
         "pairs": manifest.get("pairs"),
         "pairs_per_second": manifest.get("pairs_per_second"),
@@ -133,8 +134,8 @@ def _slice(rows: Sequence[Row], label: str, rows_Q: NDArray[np.bool_], measures:
 def _score_figures(row: Row) -> Json:
     """How the scores of relevant and of other documents lie, and how often a score is right.
 
-    The reliability curve takes the sigmoid of a score for the probability that the document is relevant, in bins of a
-    tenth, over judged documents alone; unjudged ones are not known to be wrong.
+    The reliability curve takes the sigmoid of a logit for the probability that the document is relevant, in bins of a
+    tenth, over judged documents alone; unjudged ones are not known to be wrong. A cosine foretells no probability.
     """
     assert row.scores is not None
     scores_P, labels_P = row.scores.scores_P, row.scores.labels_P
@@ -145,7 +146,16 @@ def _score_figures(row: Row) -> Json:
     low, high = np.quantile(scores_P, [0.001, 0.999])
     edges = np.linspace(low, max(high, low + 1e-6), 41)
     clipped_P = np.clip(scores_P, edges[0], edges[-1])
-    probability_P = 1 / (1 + np.exp(-np.clip(scores_P, -60, 60).astype(np.float64)))
+    found = {
+        "edges": edges.tolist(),
+        "relevant": np.histogram(clipped_P[is_relevant_P], edges)[0].tolist(),
+        "other": np.histogram(clipped_P[~is_relevant_P], edges)[0].tolist(),
+    }
+    if row.scale == "cosine":
+        return found | {"reliability": []}
+    scores_P = scores_P.astype(np.float64)
+    logistic_P = 1 / (1 + np.exp(-np.clip(scores_P, -60, 60)))
+    probability_P = logistic_P if row.scale == "logit" else np.clip(scores_P, 0.0, 1.0)
     bins_P = np.minimum((probability_P * BINS).astype(int), BINS - 1)
     reliability = []
     for number in range(BINS):
@@ -153,12 +163,7 @@ def _score_figures(row: Row) -> Json:
         if here_P.any():
             predicted, right = float(probability_P[here_P].mean()), float(is_relevant_P[here_P].mean())
             reliability.append({"predicted": predicted, "relevant": right, "documents": int(here_P.sum())})
-    return {
-        "edges": edges.tolist(),
-        "relevant": np.histogram(clipped_P[is_relevant_P], edges)[0].tolist(),
-        "other": np.histogram(clipped_P[~is_relevant_P], edges)[0].tolist(),
-        "reliability": reliability,
-    }
+    return found | {"reliability": reliability}
 
 
 def _as_json(mean: Mean) -> Json:

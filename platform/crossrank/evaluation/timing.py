@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crossrank.scoring.scored import Scorer
 
@@ -15,15 +16,19 @@ WARM_UP = 2
 """Queries that are scored before any is timed: the first calls set up kernels and buffers."""
 
 
-def seconds_of(scorer: Scorer, queries: Sequence[Query]) -> list[float]:
-    """Seconds of each query, tokenising included."""
-    for query in queries[:WARM_UP]:
-        _score(scorer, query)
+def seconds_of(scorer: Scorer, queries: Sequence[Query]) -> list[float] | None:
+    """Seconds of each query, tokenising included.
+
+    Returns:
+        None where one got no scores: a server that fails at once is not fast.
+    """
     found = []
-    for query in queries:
+    for place, query in enumerate([*queries[:WARM_UP], *queries]):
         began = time.perf_counter()
-        _score(scorer, query)
-        found.append(time.perf_counter() - began)
+        if not np.isfinite(_score(scorer, query)).all():
+            return None
+        if place >= min(WARM_UP, len(queries)):
+            found.append(time.perf_counter() - began)
     return found
 
 
@@ -35,8 +40,9 @@ def percentiles_ms(seconds: Sequence[float]) -> dict[str, float]:
     return {"p50_ms": round(float(p50) * 1000, 2), "p99_ms": round(float(p99) * 1000, 2)}
 
 
-def _score(scorer: Scorer, query: Query) -> None:
+def _score(scorer: Scorer, query: Query) -> NDArray[np.float32]:
     text, documents = query
     places = np.arange(len(documents))
     encoded = scorer.encoder.documents(documents)
-    scorer.score_encoded(scorer.encoder.queries([text]), encoded, np.zeros(len(documents), dtype=np.int64), places)
+    queries = scorer.encoder.queries([text])
+    return scorer.score_encoded(queries, encoded, np.zeros(len(documents), dtype=np.int64), places).logits_P

@@ -87,7 +87,7 @@ def _pool(settings: RerankSettings, spec: ScorerSpec) -> Pool:
     from crossrank.cluster import on_ray as cluster
 
     cluster.connect()
-    worker_bytes = spec.process_bytes if isinstance(spec, RerankerSpec) else 0
+    worker_bytes = getattr(spec, "process_bytes", 0)  # stand-ins and servers take none
     pool = cluster.pool(settings.worker_range(), settings.gpus_per_worker, worker_bytes)
     say(f"workers: {pool.workers}")
     return pool
@@ -95,7 +95,10 @@ def _pool(settings: RerankSettings, spec: ScorerSpec) -> Pool:
 
 def _placed(spec: ScorerSpec, pool: Pool) -> ScorerSpec:
     """The spec with its device: Ray hides no GPU from a worker that asked for none, and torch would take it."""
-    return replace(spec, device=None if pool.gpus else "cpu") if isinstance(spec, RerankerSpec) else spec
+    device = None if pool.gpus else "cpu"
+    if isinstance(spec, RerankerSpec):
+        return replace(spec, device=device)
+    return spec.on(device) if hasattr(spec, "on") else spec
 
 
 def _clear(layout: Layout, manifest: dict[str, Any]) -> None:

@@ -176,3 +176,27 @@ def test_a_csv_without_a_column_is_refused(tmp_path: Path) -> None:
     (tmp_path / "set.csv").write_text("question,answer,doc\nq,a,d\n")
     with pytest.raises(InputError, match="has no column doc_id; it has question, answer, doc"):
         beir_of(str(tmp_path / "set.csv"), str(tmp_path / "beir"), refused)
+
+
+def test_a_document_that_no_model_could_score_is_in_no_row_and_still_counts_as_relevant(tmp_path: Path) -> None:
+    docs = [
+        {"doc_id": "a", "text": "one", "label": 1, "rank": 1},
+        {"doc_id": "b", "text": " ", "label": 1, "rank": 2},
+        {"doc_id": "c", "label": 0, "rank": 3},
+        {"doc_id": "a", "text": "one again", "label": 1, "rank": 4},
+    ]
+    (tmp_path / "g.jsonl").write_text(group_line("q", *docs))
+    _, groups, facts, aside = written_of(tmp_path, groups=str(tmp_path / "g.jsonl"), depth=5)
+    assert docs_of(groups[0]) == [("a", 1, None)]
+    assert facts[0].elsewhere == {"b": 1, "c": 0}
+    assert [row.reason for row in aside] == [Reason.EMPTY_DOCUMENT, Reason.UNKNOWN_DOCUMENT, Reason.DUPLICATE_ID]
+
+
+def test_a_run_of_another_corpus_is_refused(folder: Path) -> None:
+    (folder / "first.trec").write_text("q1 Q0 x1 1 2.0 x\nq9 Q0 cats 1 1.0 x\n")
+    with pytest.raises(
+        InputError,
+        match=r"first.trec has no document of the corpus for any of the 3 judged queries \(1 unknown_document, "
+        r"1 unknown_query\); check that the run belongs to them",
+    ):
+        written_of(folder, candidates=str(folder / "first.trec"))

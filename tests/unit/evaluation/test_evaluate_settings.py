@@ -9,6 +9,7 @@ import pytest
 from crossrank.errors import SettingsError
 from crossrank.evaluation.settings import EvaluateSettings
 
+CSV = {"groups": None, "eval_csv": "f.csv"}
 GIVEN: dict[str, Any] = {"models": ("a=A",), "groups": "g.jsonl", "output": "out"}
 
 
@@ -20,8 +21,14 @@ GIVEN: dict[str, Any] = {"models": ("a=A",), "groups": "g.jsonl", "output": "out
         ({"groups": None, "queries": "q"}, "--queries wants --corpus too; a BEIR folder may be given as all three"),
         ({"groups": None, "queries": "q", "corpus": "c"}, "--queries wants --qrels too"),
         ({"qrels": "q"}, "--qrels has no place beside --groups; leave it out"),
-        ({"candidates": "run.trec"}, "--candidates has no place beside --groups; leave it out"),
+        ({"candidates": "run.trec"}, "--candidates run.trec has no place beside --groups; leave it out"),
         ({"groups": None, "eval_csv": "f.csv", "corpus": "c"}, "--corpus has no place beside --eval-csv"),
+        ({"candidates": "dense", "encoder": "E"}, "--candidates dense has no place beside --groups; leave it out"),
+        (CSV | {"candidates": "run.trec"}, "--candidates run.trec has no place beside --eval-csv; leave it out"),
+        (CSV | {"candidates": "dense"}, "--candidates dense wants --encoder, such as BAAI/bge-m3"),
+        (CSV | {"candidates": "bm25+dense"}, "--candidates bm25+dense wants --encoder"),
+        (CSV | {"encoder": "E"}, "--encoder is 'E', and --candidates bm25 does not use it; use --candidates dense or"),
+        (CSV | {"query_prompt": "query: "}, "--query-prompt wants --encoder; name one, or leave it out"),
         ({"models": ("A",)}, "--models has 'A'; write NAME=MODEL, such as base=BAAI/bge-reranker-v2-m3"),
         ({"models": ("a=A", "a=B")}, "--models has the name 'a' twice"),
         ({"models": ("no reranker=A",)}, "--models has the name 'no reranker' twice"),

@@ -7,6 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from crossrank.evaluation.intervals import Mean, bootstrap_interval, mean_of, paired_difference
 
@@ -25,6 +26,24 @@ def test_the_interval_of_many_queries_is_that_of_the_normal_distribution() -> No
     low, high = bootstrap_interval([1.0, 0.0] * 400) or (math.nan, math.nan)
     assert low == pytest.approx(0.5 - 0.0346, abs=0.003)
     assert high == pytest.approx(0.5 + 0.0346, abs=0.003)
+
+
+@pytest.mark.parametrize("kind", ["reciprocal ranks", "hits", "differences", "few"])
+def test_the_interval_is_that_of_scipy(kind: str) -> None:
+    draw = np.random.default_rng(4)
+    values = {
+        "reciprocal ranks": draw.choice([0, 0.1, 0.2, 0.25, 1 / 3, 0.5, 1.0], size=300),
+        "hits": draw.choice([0.0, 1.0], p=[0.04, 0.96], size=500),
+        "differences": draw.normal(0.03, 0.3, size=1000),
+        "few": draw.random(12),
+    }[kind]
+    ours = bootstrap_interval(values, seed=1, resamples=20_000)
+    theirs = stats.bootstrap(
+        (values,), np.mean, n_resamples=20_000, confidence_level=0.95, method="percentile", rng=2
+    ).confidence_interval
+    # The quantile of 20,000 draws of a normal distribution is off by 0.019 deviations, and so is theirs.
+    deviation = values.std() / math.sqrt(len(values))
+    assert ours == pytest.approx((theirs.low, theirs.high), abs=4 * math.sqrt(2) * 0.019 * deviation)
 
 
 @pytest.mark.parametrize("values", [[], [0.7]])

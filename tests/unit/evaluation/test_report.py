@@ -17,6 +17,8 @@ from crossrank.evaluation.rows import Scores
 from crossrank.evaluation.table import results_of
 from tests.unit.evaluation.test_table import MEASURES, facts_of, row_of
 
+SAME = ("contexts", "first_stage", "set_aside", "has_order", "without_candidates", "crossrank")
+"""What results have beside figures, and the tests take over."""
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -31,7 +33,7 @@ def results() -> dict[str, Any]:
     ]
     found = results_of(rows, facts_of(40), MEASURES, resamples=200, seed=0)
     found |= {"contexts": 3, "first_stage": "BM25, ko (as given)", "set_aside": {"no_positive": 2}, "has_order": True}
-    found |= {"injected": 5, "crossrank": {"version": "0.1.0", "commit": None}}
+    found |= {"without_candidates": 4, "injected": 5, "crossrank": {"version": "0.1.0", "commit": None}}
     for row, speed in zip(found["rows"], (None, 48.2, 1234.0), strict=True):
         row |= {"pairs": 400, "pairs_per_second": speed, "truncated_documents": 0}
     found["rows"][1] |= {"p50_ms": 61.5, "p99_ms": 80.0}
@@ -79,7 +81,7 @@ def test_the_page_is_whole_runs_nothing_and_loads_nothing(results: dict[str, Any
 
 def test_the_page_of_one_row_without_scores_is_one_too(results: dict[str, Any]) -> None:
     bare = results_of([row_of("no reranker", [0.5], model=None)], facts_of(1), MEASURES, resamples=200, seed=0)
-    bare |= {name: results[name] for name in ("contexts", "first_stage", "set_aside", "has_order", "crossrank")}
+    bare |= {name: results[name] for name in SAME}
     bare["injected"] = 0
     page = page_of(bare, {})
     assert "One query alone: no interval can be given." in page
@@ -91,8 +93,31 @@ def test_the_text_says_what_is_needed_to_read_it(results: dict[str, Any]) -> Non
     assert "40 judged queries; first stage: BM25, ko (as given)." in notes
     assert "a relevant document is among the first 3 (Success@3)" in notes
     assert "Incomplete: server gave no scores for 3 queries. They count 0, and it is compared with nothing." in notes
+    assert "4 judged queries have no document of the first stage. They count 0 as retrieved." in notes
     assert "Set aside: 2 no_positive; see _rejected/." in notes
     assert "server (incomplete)" in as_text(results)
+
+
+def test_an_encoder_without_a_head_is_marked_wherever_it_is_named(results: dict[str, Any]) -> None:
+    scores = Scores(np.linspace(-1, 1, 80, dtype=np.float32), np.array([0, 1] * 40, dtype=np.float32))
+    rows = [
+        row_of("no reranker", [0.5, 1.0] * 20, model=None),
+        row_of("untouched", [1.0, 0.5] * 20, scores=scores, scale="cosine"),
+        row_of("hosted", [1.0, 0.5] * 20, scale="probability"),
+    ]
+    found = results_of(rows, facts_of(40), MEASURES, resamples=200, seed=0)
+    found |= {name: results[name] for name in SAME}
+    found |= {"injected": 0}
+    for row in found["rows"]:
+        row |= {"pairs": 400, "pairs_per_second": 10.0, "truncated_documents": 0}
+    markdown = as_markdown(found)
+    assert "untouched (cosine) less no reranker" in markdown
+    assert markdown.count("| untouched (cosine) |") == 3  # in the means, the cost and the head of the slices
+    assert "Cosine: untouched is an encoder without a classification head" in markdown
+    assert "hosted gives probabilities and no logits" in markdown
+    page = page_of(found, {"untouched": {"wins": [], "losses": []}})
+    assert "Wins and losses of untouched (cosine)" in page
+    assert "Reliability" not in page, "a cosine foretells no probability"
 
 
 def test_a_pipe_or_a_line_break_in_a_name_spoils_no_table(results: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from crossrank.evaluation.candidates import Facts
+from crossrank.evaluation.compared import Scale
 from crossrank.evaluation.rows import TABLES, Row, Scores
 from crossrank.evaluation.table import results_of
 
@@ -16,11 +17,26 @@ MEASURES = ["success@3", "mrr@10"]
 
 
 def row_of(
-    name: str, mrr: list[float], *, model: str | None = "M", incomplete: int = 0, scores: Scores | None = None
+    name: str,
+    mrr: list[float],
+    *,
+    model: str | None = "M",
+    incomplete: int = 0,
+    scores: Scores | None = None,
+    scale: Scale = "logit",
 ) -> Row:
     values = {"mrr@10": np.array(mrr), "success@3": (np.array(mrr) > 0.3).astype(float)}
     return Row(
-        name, model, dict.fromkeys(TABLES, values), np.zeros(len(mrr), dtype=np.int32), 0.0, incomplete, {}, scores
+        name,
+        model,
+        dict.fromkeys(TABLES, values),
+        np.zeros(len(mrr), dtype=np.int32),
+        np.zeros(len(mrr), dtype=np.int32),
+        0.0,
+        incomplete,
+        {},
+        scores,
+        scale,
     )
 
 
@@ -109,3 +125,25 @@ def test_reliability_is_over_judged_documents_alone() -> None:
     assert half == {"predicted": 0.5, "relevant": pytest.approx(2 / 3), "documents": 3}
     assert sum(found["relevant"]) == 2
     assert sum(found["other"]) == 4, "unjudged documents are among the others"
+
+
+def test_a_server_that_answers_with_probabilities_is_taken_at_its_word() -> None:
+    # Through the sigmoid 0.9 would be 0.711, and 0.1 would be 0.525: both in the upper half.
+    scores = Scores(np.array([0.9, 0.9, 0.1], dtype=np.float32), np.array([1, 0, 0], dtype=np.float32))
+    found = results([row_of("a", [1.0, 1.0], scores=scores, scale="probability")], facts_of(2))
+    assert found["scores"]["a"]["reliability"] == [
+        {"predicted": pytest.approx(0.1), "relevant": 0.0, "documents": 1},
+        {"predicted": pytest.approx(0.9), "relevant": 0.5, "documents": 2},
+    ]
+    assert found["rows"][0]["scale"] == "probability"
+
+
+def test_a_cosine_foretells_no_probability() -> None:
+    scores = Scores(np.array([0.9, 0.1], dtype=np.float32), np.array([1, 0], dtype=np.float32))
+    found = results([row_of("a", [1.0, 1.0], scores=scores, scale="cosine")], facts_of(2))
+    assert found["scores"]["a"]["reliability"] == []
+    assert sum(found["scores"]["a"]["relevant"]) == 1
+
+
+def test_the_first_stage_has_no_scale() -> None:
+    assert results([row_of("no reranker", [1.0, 1.0], model=None)], facts_of(2))["rows"][0]["scale"] is None

@@ -1,0 +1,47 @@
+"""What an evaluation would take: the candidates are found, and the speed of every model is measured on a few."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+from crossrank import storage
+from crossrank.evaluation.candidates import write_candidates
+from crossrank.evaluation.question_csv import beir_of
+from crossrank.evaluation.rows import rerank_with
+from crossrank.evaluation.settings import EvaluateSettings
+from crossrank.once import writable_cache
+from crossrank.progress import say
+from crossrank.records import Rejected
+from crossrank.scoring.spec import ScorerSpec
+
+
+def dry_run(settings: EvaluateSettings, specs: dict[str, ScorerSpec]) -> dict[str, Any]:
+    """The plan of each model's rerank job, by name; writes nothing into the output.
+
+    Candidates of a dense first stage are counted as BM25's: what they are does not change how many there are.
+    """
+    parent = storage.cache_folder() / "dry-run"
+    aside = Counter[str]()
+
+    def reject(row: Rejected) -> None:
+        aside[str(row.reason)] += 1
+
+    with writable_cache(parent):
+        folder = tempfile.TemporaryDirectory(dir=parent)
+    with folder as here:
+        if settings.eval_csv is not None:
+            beir_of(storage.absolute(settings.eval_csv), f"{here}/csv", reject)
+            settings = replace(
+                settings, eval_csv=None, queries=f"{here}/csv", corpus=f"{here}/csv", qrels=f"{here}/csv"
+            )
+        if settings.is_dense:
+            settings = replace(settings, candidates="bm25", encoder=None, query_prompt=None, passage_prompt=None)
+        written = write_candidates(settings, f"{here}/groups.parquet", reject)
+        plans = {}
+        for name, spec in specs.items():
+            say(f"{name}:")
+            plans[name] = rerank_with(settings, name, spec, written, here)
+    return {"set_aside": dict(aside), "models": plans}
