@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 from machine import DATA, machine
 from numpy.typing import NDArray
 
-from crossrank.demo.fit import encoder_folder
+from crossrank.demo.encoder import encoder_folder
 from crossrank.formats.groups_parquet import read_groups
 from crossrank.records import document_text
 from crossrank.retrieval.analysis import analyser

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from texts import korean
 
-from crossrank.demo.fit import encoder_folder
+from crossrank.demo.encoder import encoder_folder
 
 
 def minilm(folder: Path) -> Path:

@@ -34,7 +34,7 @@ from machine import DATA, machine
 from numpy.typing import NDArray
 
 from crossrank import Reranker
-from crossrank.demo.fit import encoder_folder
+from crossrank.demo.encoder import encoder_folder
 from crossrank.evaluation.intervals import Mean, mean_of, paired_difference
 from crossrank.retrieval.analysis import analyser
 from crossrank.retrieval.bm25 import Bm25Index

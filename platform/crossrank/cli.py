@@ -15,6 +15,7 @@ from crossrank.evaluation.job import evaluate
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.formats import FORMATS
 from crossrank.formats.conversion import convert_telling
+from crossrank.recipe.run import recipe
 from crossrank.reranking.job import rerank
 from crossrank.reranking.settings import RerankSettings
 from crossrank.retrieval.mining.job import mine
@@ -76,6 +77,23 @@ def convert_command(source_format: str, target_format: str, source: str, target:
     A row that OUT cannot hold is told with its reason, and left out.
     """
     convert_telling(source_format, target_format, source, target)
+
+
+@crossrank.command("recipe", help=recipe.__doc__.partition("Args:")[0] if recipe.__doc__ else None)
+@click.argument("file", metavar="FILE")
+@click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A variable of FILE, its output, or STAGE.KEY such as train.seed=7; may be given several times.",
+)
+@click.option("--until", metavar="STAGE", help="Stop after this stage.")
+@click.option("--overwrite", metavar="STAGE", help="Start afresh from this stage on.")
+@click.option("--dry-run", is_flag=True, help="Say what each stage would do, as far as it is known, and stop.")
+def recipe_command(file: str, sets: tuple[str, ...], until: str | None, overwrite: str | None, dry_run: bool) -> None:
+    """See `recipe`."""
+    recipe(file, sets, until=until, overwrite=overwrite, dry_run=dry_run)
 
 
 def main(arguments: list[str] | None = None) -> None:

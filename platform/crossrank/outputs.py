@@ -19,6 +19,8 @@ from crossrank.errors import InputError, OutputError
 
 Manifest = dict[str, Any]
 LOCK = "_lock"
+AFRESH = "use --overwrite to start afresh, or another --output"
+"""The way out where an output holds something else."""
 
 
 def manifest_of(output: str) -> str:
@@ -75,14 +77,11 @@ def alone(output: str, flag: str = "--output") -> Iterator[None]:
         lock.release()
 
 
-def refuse_other_settings(output: str, before: dict[str, Any], identity: dict[str, Any]) -> None:
+def refuse_other_settings(output: str, before: dict[str, Any], identity: dict[str, Any], way_out: str = AFRESH) -> None:
     """Refuse to go on with a job of other settings or inputs, naming what differs."""
     differences = _differences(before, identity)
     if differences:
-        raise OutputError(
-            f"{output} holds a job with other settings ({'; '.join(differences)}); "
-            f"use --overwrite to start afresh, or another --output"
-        )
+        raise OutputError(f"{output} holds a job with other settings ({'; '.join(differences)}); {way_out}")
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:

@@ -81,13 +81,18 @@ def that_change_rows(settings: Any) -> dict[str, Any]:
 
 
 def from_mapping(
-    settings_class: type[Settings], values: Mapping[str, Any], source: str, of_set: Collection[str] = ()
+    settings_class: type[Settings],
+    values: Mapping[str, Any],
+    source: str,
+    of_set: Collection[str] = (),
+    way_out: str = "give as a flag, or as a key of --config",
 ) -> Settings:
     """Settings from the keys of a configuration file, or of flags; each value is checked against its field's type.
 
     Args:
         source: where the values come from, for a sentence about one of them.
         of_set: the keys that come from ``--set`` instead.
+        way_out: where a key that is missing can be given.
 
     Raises:
         SettingsError: an unknown key, a value of another type, a required key that is missing.
@@ -104,9 +109,7 @@ def from_mapping(
     missing = [name for name, each in known.items() if each.default is MISSING and name not in checked]
     if missing:
         flags = " and ".join(map(_flag, missing))
-        raise SettingsError(
-            f"{flags} {'is' if len(missing) == 1 else 'are'} missing; give as a flag, or as a key of --config"
-        )
+        raise SettingsError(f"{flags} {'is' if len(missing) == 1 else 'are'} missing; {way_out}")
     return settings_class(**checked)
 
 

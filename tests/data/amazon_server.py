@@ -4,7 +4,8 @@
 
 It is throttled by a token bucket, answers after a latency, and fails at random with 500 and 503. Every text that it is
 asked for is in the log before it answers: `{"at", "text", "status", "characters"}` a line, opened for appending, so
-that a count outlives the server. A translation is `translation_of`, so a test knows what to expect.
+that a count outlives the server. A translation is `translation_of`, so a test knows what to expect; a text that
+`--dictionary` has (a TSV of source and translation) is translated as that says.
 
 The access key decides what an account may do: WRONG, EXPIRED and DENIED are refused as AWS refuses them.
 """
@@ -76,6 +77,7 @@ class Server:
     def __init__(self, given: argparse.Namespace) -> None:
         self._latency_s = given.latency_ms / 1000
         self._error_share = given.errors
+        self._dictionary = dictionary_of(given.dictionary) if given.dictionary else {}
         self._bucket = Bucket(given.rate, given.burst or given.rate)
         self._random = random.Random(given.seed)
         self._log = open(given.log, "a", buffering=1, encoding="utf-8")  # noqa: SIM115 - open as long as the server
@@ -124,10 +126,16 @@ class Server:
             return _error(400, "ResourceNotFoundException", "The terminology was not found.")
         formality = asked.get("Settings", {}).get("Formality")
         return 200, {
-            "TranslatedText": translation_of(text, target, formality),
+            "TranslatedText": self._dictionary.get(text) or translation_of(text, target, formality),
             "SourceLanguageCode": source,
             "TargetLanguageCode": target,
         }
+
+
+def dictionary_of(path: str) -> dict[str, str]:
+    """Translations by source, of lines without an escape in them."""
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    return dict(line.split("\t") for line in lines)
 
 
 def _error(status: int, code: str, message: str) -> tuple[int, dict[str, Any]]:
@@ -157,7 +165,7 @@ class Asked:
 
 
 @contextmanager
-def amazon_server(log: Path, **flags: float) -> Iterator[Asked]:
+def amazon_server(log: Path, **flags: float | str) -> Iterator[Asked]:
     """Start the server in a process of its own."""
     port = free_port()
     command = [sys.executable, "-m", "tests.data.amazon_server", "--port", str(port), "--log", str(log)]
@@ -181,6 +189,7 @@ def main() -> None:
     parser.add_argument("--latency-ms", type=float, default=5.0)
     parser.add_argument("--errors", type=float, default=0.0, help="part of the requests that gets 500 or 503")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--dictionary", help="TSV of texts and their translations")
     server = Server(parser.parse_args())
     app = web.Application(client_max_size=1 << 20)
     app.router.add_post("/", server.handle)

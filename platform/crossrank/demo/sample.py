@@ -11,6 +11,8 @@ from crossrank.records import document_text
 
 FOLDER = Path(__file__).parent / "sample"
 Split = Literal["train", "test"]
+JUDGED: dict[Split, str] = {"train": "ko", "test": "en"}
+"""The language whose folder has the judgements of a half. They hold for both: the ids are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,8 @@ def read_sample(language: str, split: Split) -> Sample:
     """The sample of a language, with the questions of one half."""
     documents = {row["_id"]: document_text(row["title"], row["text"]) for row in _rows(language, "corpus")}
     queries = {row["_id"]: row["text"] for row in _rows(language, "queries")}
-    judged = [line.split("\t") for line in (FOLDER / "qrels" / f"{split}.tsv").read_text().splitlines()[1:]]
+    judgements = FOLDER / JUDGED[split] / "qrels" / f"{split}.tsv"
+    judged = [line.split("\t") for line in judgements.read_text().splitlines()[1:]]
     relevant = {query_id: doc_id for query_id, doc_id, _ in judged}
     return Sample(documents, {query_id: queries[query_id] for query_id in relevant}, relevant)
 

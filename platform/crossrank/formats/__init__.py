@@ -53,7 +53,7 @@ def _write_parquet(uri: str, groups: Iterable[Group], _reject: Reject) -> int:
     return groups_parquet.write_groups(uri, groups)
 
 
-def _format(name: str, description: str, read: ReadGroups, write: WriteGroups | None) -> tuple[str, Format]:
+def _format(name: str, description: str, read: ReadGroups | None, write: WriteGroups | None) -> tuple[str, Format]:
     return name, Format(name=name, description=description, read=read, write=write)
 
 

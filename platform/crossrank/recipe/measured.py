@@ -1,0 +1,68 @@
+"""The queries that a recipe evaluates on, which nothing in it may be trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from crossrank import storage
+from crossrank.evaluation.judgements import file_of, read_judgements
+from crossrank.evaluation.settings import EvaluateSettings
+from crossrank.formats import qa_csv
+from crossrank.formats.group_files import read_group_files
+from crossrank.formats.lines import json_line
+from crossrank.formats.tables import read_queries
+from crossrank.progress import say
+from crossrank.records import Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Writes them as groups without documents, for ``crossrank train --held-out``. It has no command of its own.
+
+    It takes the memory of the queries. A ``limit`` of the evaluation takes none away.
+    """
+
+    settings: EvaluateSettings
+    product: str
+    name: str = "measured"
+    command: str = ""
+    continues: bool = True
+
+    def run(self, afresh: bool) -> None:
+        """Write them, unless they are there. Every run looks: it takes seconds, and a run may have other ones."""
+        queries = dict.fromkeys(query for query in measured_queries(self.settings) if query.strip())
+        lines = [json_line({"query_id": str(row), "query": query, "docs": []}) for row, query in enumerate(queries)]
+        content = "".join(f"{line}\n" for line in lines).encode()
+        say(f"{len(queries):,} queries are evaluated on, and so not trained on; {self.product}")
+        if not storage.exists(self.product) or storage.read_bytes(self.product) != content:
+            storage.write_bytes(self.product, content)
+
+    def is_done(self) -> bool:
+        """Whether they were written."""
+        return storage.exists(self.product)
+
+    def plan(self) -> None:
+        """It is done in a moment."""
+
+
+def measured_queries(settings: EvaluateSettings) -> Iterator[str]:
+    """The text of every query that the evaluation may measure with."""
+    if settings.groups is not None:
+        for _, _, group in read_group_files(storage.absolute(settings.groups), _ignore):
+            yield group.query
+    elif settings.eval_csv is not None:
+        for _, group in qa_csv.read_groups(storage.absolute(settings.eval_csv), _ignore):
+            yield group.query
+    else:
+        assert settings.queries is not None
+        assert settings.qrels is not None
+        judged = read_judgements(file_of(storage.absolute(settings.qrels)), _ignore)
+        columns = {"query_id_column": settings.query_id_column, "query_column": settings.query_column}
+        for query in read_queries(storage.absolute(settings.queries), _ignore, **columns):
+            if query.query_id in judged:
+                yield query.text
+
+
+def _ignore(_row: Rejected) -> None:
+    """The evaluation tells of it."""

@@ -1,0 +1,107 @@
+"""A recipe as it is written: a YAML file with one section for each stage.
+
+    output: s3://bucket/ko-reranker        # a folder in it for each stage
+    variables: {target: ko}                # {target} stands for it in any text of the file, {output} for the output
+    translate: {source: en, target: "{target}", backend: amazon}
+    train: {config: jobs/recipes/ko_reranker.yaml, eval_fraction: 0.002}
+
+The keys of a section are the flags of its verb. Its ``config`` is a file of them: what stands beside it wins, and so do
+the inputs that come from earlier stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from crossrank.errors import SettingsError
+from crossrank.settings import assignments, config_values, filled, read_assigned, read_config, replace_texts
+
+ORDER = ("import", "memory", "translate", "filter", "mine", "train", "merge", "evaluate", "rerank")
+"""Every stage, in the order of the chain."""
+OF_THE_RECIPE = {
+    "output": "each has a folder in the recipe's output",
+    "overwrite": "use crossrank recipe --overwrite STAGE",
+    "dry_run": "use crossrank recipe --dry-run",
+}
+"""Keys of the verbs that a section does not have, and why."""
+
+Keys = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What is said of one stage."""
+
+    given: Keys
+    """By the recipe, or by ``--set``."""
+    config: Keys
+    """By the file that it names as ``config``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a file says, with its variables filled in."""
+
+    file: str
+    output: str
+    sections: dict[str, Section]
+    """By stage, in the order of the chain."""
+
+
+def read_recipe(uri: str, sets: Sequence[str] = ()) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        sets: ``NAME=VALUE`` for a variable or the output, ``STAGE.KEY=VALUE`` for a key of a stage.
+
+    Raises:
+        SettingsError: it is not YAML; a section that is no stage, or no mapping; no output; nothing to do.
+        InputError: the file is not there.
+    """
+    values: Keys = {key.replace("-", "_"): value for key, value in read_config(uri).items()}
+    assigned = assignments(sets)
+    if "output" in assigned:
+        values["output"] = assigned.pop("output")
+    values = filled(values, assigned, uri)
+    output = values.pop("output", None)
+    if not isinstance(output, str) or not output:
+        raise SettingsError(f"{uri} has no output; name the folder for the results, such as output: out")
+    unknown = next((name for name in values if name not in ORDER), None)
+    if unknown is not None:
+        raise SettingsError(f"{uri} has the section {unknown}, which is no stage; the stages are {', '.join(ORDER)}")
+    if not values:
+        raise SettingsError(f"{uri} has no stage; the stages are {', '.join(ORDER)}")
+    given = {name: _mapping(uri, name, values[name]) for name in ORDER if name in values}
+    for key, text in assigned.items():
+        stage, dot, name = key.partition(".")
+        if not dot or stage not in given:
+            raise SettingsError(f"--set {key} is no variable of {uri}, and no STAGE.KEY of {', '.join(given)}")
+        given[stage][name] = read_assigned(key, text)
+    output = output.rstrip("/")
+    return Recipe(uri, output, {name: _section(uri, name, keys, output) for name, keys in given.items()})
+
+
+def _mapping(uri: str, stage: str, value: Any) -> Keys:
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise SettingsError(
+            f"{stage} in {uri} is {value!r}, and keys with their values are wanted; write {stage}: {{}}"
+        )
+    return {key.replace("-", "_"): each for key, each in value.items()}
+
+
+def _section(uri: str, stage: str, keys: Keys, output: str) -> Section:
+    for key, why in OF_THE_RECIPE.items():
+        if key in keys:
+            raise SettingsError(f"{stage} in {uri} has the key {key}, which no stage of a recipe has: {why}")
+    given = replace_texts(keys, {"{output}": output})
+    config = given.pop("config", None)
+    if config is None:
+        return Section(given, {})
+    if not isinstance(config, str):
+        raise SettingsError(f"config of {stage} in {uri} is {config!r}, and the path of a YAML file is wanted")
+    values = config_values(config, {})
+    return Section(given, {key: value for key, value in values.items() if key not in OF_THE_RECIPE})
