@@ -148,12 +148,18 @@ class Asked:
     def __init__(self, endpoint: str, log: Path) -> None:
         self.endpoint = endpoint
         self._log = log
+        self._requests: list[dict[str, Any]] = []
+        self._read_bytes = 0
 
     @property
     def requests(self) -> list[dict[str, Any]]:
         """Every request, in the order in which they came; a line that is being written is not there yet."""
-        whole_lines = self._log.read_text(encoding="utf-8").split("\n")[:-1]
-        return [json.loads(line) for line in whole_lines]
+        with open(self._log, "rb") as log:  # on from where it was read to: it is looked at many times a second
+            log.seek(self._read_bytes)
+            whole_lines = log.read().rpartition(b"\n")
+        self._requests += map(json.loads, whole_lines[0].splitlines())
+        self._read_bytes += len(whole_lines[0]) + len(whole_lines[1])
+        return list(self._requests)
 
     def translated(self) -> Counter[str]:
         """How often each text was translated, and so paid."""
