@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import crossrank
+
+COMMIT = "CROSSRANK_COMMIT"
+"""Environment variable with the commit of a package that was shipped without its git."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +21,7 @@ class Provenance:
     version: str
     file: str
     commit: str | None
-    """Git commit of a source tree, with ``+`` when it has changes; None for an installed or a shipped package."""
+    """Git commit of a source tree, with ``+`` when it has changes; None for an installed package."""
     digest: str
     """Hash of the package's sources: equal digests are equal code, also where a job was shipped without its git."""
 
@@ -33,7 +37,7 @@ def provenance() -> Provenance:
 
 def _commit(folder: Path) -> str | None:
     if not (folder.parents[1] / ".git").exists():  # site-packages may lie inside somebody else's repository
-        return None
+        return os.environ.get(COMMIT)
     try:
         commit = _git(folder, "rev-parse", "--short=12", "HEAD").strip()
         return commit + ("+" if _git(folder, "status", "--porcelain", "--untracked-files=no").strip() else "")

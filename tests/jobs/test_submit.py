@@ -1,15 +1,19 @@
-"""`ray job submit` of the recipe to a cluster: the source on this disk is what runs there."""
+"""Jobs submitted to a cluster, by `crossrank submit` and by `ray job submit`: the source on this disk runs there."""
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
+import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -31,8 +35,8 @@ class Head:
     env: dict[str, str]
 
 
-@pytest.fixture
-def head(tmp_path: Path) -> Iterator[Head]:
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
     # Since 2.60 a cluster asks its clients for a token; this one has a token of its own, which is no one else's.
     env = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex, "RAY_USAGE_STATS_ENABLED": "0"}
     env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"  # the `python` of the job is looked up there
@@ -43,7 +47,7 @@ def head(tmp_path: Path) -> Iterator[Head]:
         command += ["--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", f"--temp-dir={folder}"]
         command += [f"--port={gcs}", f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}"]
         command += [f"--dashboard-agent-listen-port={agent}"]
-        process = Driver(command, tmp_path / "head.log", env)
+        process = Driver(command, tmp_path_factory.mktemp("head") / "head.log", env)
         try:
             wait_for(lambda: answers(dashboard) or not process.running, 60, lambda: process.said)
             assert process.running, process.said
@@ -52,19 +56,158 @@ def head(tmp_path: Path) -> Iterator[Head]:
             process.close()
 
 
-def test_a_submitted_job_runs_the_source_on_this_disk(head: Head, tiny_model: str, tmp_path: Path) -> None:
-    inputs = Inputs.made(num_queries=6, depth=4, num_documents=10)
-    flags = {**inputs.write(str(tmp_path)), "model": tiny_model, "output": str(tmp_path / "out"), "max-length": "64"}
-    job = ["python", "jobs/rerank_corpus.py", *(part for name, value in flags.items() for part in (f"--{name}", value))]
-    submit = [RAY, "job", "submit", "--address", head.dashboard, "--runtime-env", "jobs/runtime_env.yaml", "--", *job]
-    done = subprocess.run(submit, cwd=ROOT, env=head.env, capture_output=True, text=True, timeout=200, check=False)
+@pytest.fixture
+def inputs() -> Inputs:
+    return Inputs.made(num_queries=6, depth=4, num_documents=10)
 
-    log = done.stdout + done.stderr
-    assert done.returncode == 0, log
+
+def rerank_flags(inputs: Inputs, model: str, folder: Path) -> list[str]:
+    flags = {**inputs.write(str(folder)), "model": model, "output": str(folder / "out"), "max-length": "64"}
+    return [part for name, value in flags.items() for part in (f"--{name}", value)]
+
+
+def crossrank(head: Head, *arguments: str, folder: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a verb against the cluster, from some folder that is not the source tree's."""
+    command = [sys.executable, "-m", "crossrank", *arguments]
+    environment = head.env | {"RAY_API_SERVER_ADDRESS": head.dashboard, "RAY_ADDRESS": "10.255.255.1:6379"} | env
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200, check=False
+    )
+
+
+def assert_is_ranked(inputs: Inputs, folder: Path) -> None:
+    table = read_output(str(folder / "out"))
+    assert table["query_id"].to_pylist() == list(inputs.queries)
+    assert [len(docs) for docs in table["docs"].to_pylist()] == [4] * 6
+
+
+def assert_is_shipped(log: str) -> None:
     found = re.search(r"\] crossrank (\S+) from (\S+), commit (.+)", log)
     assert found, log
     assert found[1] == __version__
     assert "runtime_resources/py_modules_files" in found[2]  # the shipped tree, and not the package installed here
-    table = read_output(flags["output"])
-    assert table["query_id"].to_pylist() == list(inputs.queries)
-    assert [len(docs) for docs in table["docs"].to_pylist()] == [4] * 6
+
+
+def test_ray_job_submit_runs_the_source_on_this_disk(
+    head: Head, inputs: Inputs, tiny_model: str, tmp_path: Path
+) -> None:
+    job = ["python", "jobs/rerank_corpus.py", *rerank_flags(inputs, tiny_model, tmp_path)]
+    submit = [RAY, "job", "submit", "--address", head.dashboard, "--runtime-env", "jobs/runtime_env.yaml", "--", *job]
+    done = subprocess.run(submit, cwd=ROOT, env=head.env, capture_output=True, text=True, timeout=200, check=False)
+    log = done.stdout + done.stderr
+    assert done.returncode == 0, log
+    assert_is_shipped(log)
+    assert_is_ranked(inputs, tmp_path)
+
+
+def test_a_verb_is_submitted_from_anywhere_with_its_configuration_and_followed_to_its_end(
+    head: Head, inputs: Inputs, tiny_model: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text("top_n: 2\n")
+    flags = rerank_flags(inputs, tiny_model, tmp_path)
+    done = crossrank(head, "submit", "rerank", "--", *flags, "--config", "mine.yaml", folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert_is_shipped(done.stdout)
+    assert re.search(r", commit [0-9a-f]{12}\+?,", done.stdout)  # though no git was shipped
+    assert [line for line in done.stderr.splitlines() if "submitted as" not in line] == []
+    table = read_output(str(tmp_path / "out"))
+    assert [len(docs) for docs in table["docs"].to_pylist()] == [2] * 6
+    assert done.stdout.count("] finished: ") == 1  # each line of the log is told once
+
+
+def test_the_exit_status_is_that_of_the_verb_and_its_sentence_is_seen(head: Head) -> None:
+    flags = ["--model", "s3://nowhere/model", "--groups", "/nowhere/groups.jsonl", "--output", "/nowhere/out"]
+    done = crossrank(head, "submit", "rerank", "--", *flags, "--top-n", "-1")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "crossrank: --top-n is -1" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_job_that_is_left_alone_is_asked_for_stopped_and_goes_on(
+    head: Head, inputs: Inputs, tiny_model: str, tmp_path: Path
+) -> None:
+    flags = rerank_flags(inputs, tiny_model, tmp_path)
+    detached = crossrank(head, "submit", "rerank", "--detach", "--", *flags)
+    assert detached.returncode == 0, detached.stderr
+    [job] = re.findall(r"submitted as (\S+),", detached.stderr)
+    stopped = crossrank(head, "jobs", "stop", job)
+    assert stopped.returncode == 0, stopped.stderr
+    assert f"{job} is stopped" in stopped.stderr
+    told = crossrank(head, "jobs", "status", job)
+    assert told.returncode == 1
+    assert re.search(r"^state +stopped$", told.stdout, re.MULTILINE), told.stdout
+    assert re.search(r"^command +python -m crossrank rerank --queries ", told.stdout, re.MULTILINE), told.stdout
+    logs = crossrank(head, "jobs", "logs", job)
+    assert logs.returncode == 0, logs.stderr
+    assert "finished" not in logs.stdout
+
+    again = crossrank(head, "submit", "rerank", "--", *flags)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert_is_ranked(inputs, tmp_path)
+
+
+def sentence(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 2, done.stdout + done.stderr
+    [line] = done.stderr.splitlines()
+    return line
+
+
+def test_a_token_that_is_wrong_is_one_sentence(head: Head) -> None:
+    done = crossrank(head, "jobs", "status", "x", RAY_AUTH_TOKEN="wrong")
+    assert sentence(done).startswith(f"crossrank: the cluster at {head.dashboard} asks for a token and does not take")
+
+
+def test_a_missing_token_is_one_sentence(head: Head, tmp_path: Path) -> None:
+    # Where no token is asked of a client it sends none, and the home of nobody has no file with one.
+    done = crossrank(head, "jobs", "status", "x", RAY_AUTH_MODE="disabled", RAY_AUTH_TOKEN="", HOME=str(tmp_path))
+    assert sentence(done).startswith(f"crossrank: the cluster at {head.dashboard} asks for a token and does not take")
+
+
+def test_a_job_that_nobody_knows_is_one_sentence(head: Head) -> None:
+    for verb in ("status", "logs", "stop"):
+        done = crossrank(head, "jobs", verb, "raysubmit_none")
+        assert sentence(done) == (
+            f"crossrank: the cluster at {head.dashboard} knows no job raysubmit_none; check its name"
+        )
+
+
+def test_a_head_that_cannot_be_reached_is_one_sentence(head: Head) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    done = crossrank(head, "submit", "rerank", "--address", nobody, "--", "--model", "x")
+    assert sentence(done).startswith(f"crossrank: no job server answers at {nobody}; open a tunnel to the head")
+
+
+def test_an_address_that_is_none_is_one_sentence(head: Head) -> None:
+    done = crossrank(head, "jobs", "stop", "x", "--address", "head:8265")
+    assert sentence(done) == "crossrank: --address is head:8265; write it with http://, as in http://HEAD:8265"
+    done = crossrank(head, "jobs", "stop", "x", RAY_API_SERVER_ADDRESS="")
+    assert sentence(done).startswith("crossrank: --address is missing; name the job server of the cluster")
+
+
+def test_a_cluster_of_another_ray_is_refused(head: Head) -> None:
+    class Older(BaseHTTPRequestHandler):
+        """The one answer of a job server that is asked for its version."""
+
+        def do_GET(self) -> None:
+            told = json.dumps({"version": "4", "ray_version": "2.50.0", "ray_commit": "x"}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(told)))
+            self.end_headers()
+            self.wfile.write(told)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Older) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        done = crossrank(head, "submit", "rerank", "--address", address, "--", "--model", "x")
+        server.shutdown()
+    assert sentence(done) == (
+        f"crossrank: the cluster at {address} runs Ray 2.50.0, and here is {ray_version()}; install the same on both"
+    )
+
+
+def ray_version() -> str:
+    return importlib.metadata.version("ray")

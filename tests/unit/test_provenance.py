@@ -45,6 +45,13 @@ def test_an_installed_package_has_none(tree: Path) -> None:
     assert provenance().commit is None
 
 
+def test_a_package_that_was_shipped_has_the_commit_that_came_with_it(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(module.COMMIT, "0123456789ab+")
+    assert provenance().commit == "0123456789ab+"
+
+
 def test_a_repository_that_git_cannot_read_has_none(tree: Path) -> None:
     (tree / ".git").mkdir()
     assert provenance().commit is None

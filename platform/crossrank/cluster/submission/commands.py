@@ -1,0 +1,58 @@
+"""The flags of `crossrank submit` and `crossrank jobs`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from crossrank.cluster.submission import verbs
+
+SUBMITTED = ("rerank", "score", "translate", "filter", "mine", "train", "merge", "evaluate", "recipe", "convert")
+"""Verbs that a cluster may run; a server is deployed by `serve deploy`."""
+ADDRESS = click.option(
+    "--address",
+    envvar="RAY_API_SERVER_ADDRESS",
+    metavar="URL",
+    help="Job server of the cluster, such as http://HEAD:8265; default RAY_API_SERVER_ADDRESS.",
+)
+
+
+@click.command("submit", help=verbs.submit.__doc__)
+@click.argument("verb", type=click.Choice(SUBMITTED))
+@ADDRESS
+@click.option("--detach", is_flag=True, help="Return at once, and leave the job to the cluster.")
+@click.argument("flags", nargs=-1, type=click.UNPROCESSED, metavar="-- FLAGS...")
+def submit(verb: str, address: str | None, detach: bool, flags: tuple[str, ...]) -> None:
+    """See `verbs.submit`."""
+    sys.exit(verbs.submit(verb, flags, address, detach))
+
+
+@click.group()
+def jobs() -> None:
+    """Jobs of a cluster: how one is, what it says, and its end."""
+
+
+@jobs.command("status", help=verbs.status.__doc__)
+@click.argument("job")
+@ADDRESS
+def _status(job: str, address: str | None) -> None:
+    """See `status`."""
+    sys.exit(verbs.status(job, address))
+
+
+@jobs.command("logs", help=verbs.logs.__doc__)
+@click.argument("job")
+@click.option("--follow", is_flag=True, help="Go on until the job ends.")
+@ADDRESS
+def _logs(job: str, follow: bool, address: str | None) -> None:
+    """See `logs`."""
+    sys.exit(verbs.logs(job, address, follow))
+
+
+@jobs.command("stop", help=verbs.stop.__doc__)
+@click.argument("job")
+@ADDRESS
+def _stop(job: str, address: str | None) -> None:
+    """See `stop`."""
+    sys.exit(verbs.stop(job, address))

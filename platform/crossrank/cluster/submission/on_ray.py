@@ -1,0 +1,92 @@
+"""The job server of a Ray cluster, by the client that Ray has for it: each trouble is one sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import ray
+import requests
+from ray.exceptions import AuthenticationError
+from ray.job_submission import JobDetails, JobSubmissionClient
+
+from crossrank.cluster.submission.shipment import Shipment
+from crossrank.errors import JobFailed, SettingsError
+
+TALKING = ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
+"""Loggers of the client that tell its every step."""
+
+
+class Cluster:
+    """The jobs of one cluster."""
+
+    def __init__(self, address: str) -> None:
+        """Reach the job server.
+
+        Raises:
+            SettingsError: nobody answers there, the token is wrong, or another Ray runs there.
+        """
+        self._address = address
+        os.environ["RAY_API_SERVER_ADDRESS"] = address  # Ray lets it, and RAY_ADDRESS, win over what it is given
+        for name in TALKING:
+            logging.getLogger(name).setLevel(logging.WARNING)
+        with self._in_words():
+            self._client = JobSubmissionClient(address)
+        there = self._client._server_ray_version  # it has just asked; its public get_version() is that of the API
+        if there != ray.__version__:
+            raise SettingsError(
+                f"the cluster at {address} runs Ray {there}, and here is {ray.__version__}; install the same on both"
+            )
+
+    def submit(self, job: Shipment) -> str:
+        """Start a job; returns its id."""
+        with self._in_words():
+            return self._client.submit_job(entrypoint=job.entrypoint, runtime_env=job.runtime_env)
+
+    def details(self, job_id: str) -> JobDetails:
+        """What the cluster knows of a job."""
+        with self._in_words(job_id):
+            return self._client.get_job_info(job_id)
+
+    def stop(self, job_id: str) -> bool:
+        """Ask a job to end; False where it had ended."""
+        with self._in_words(job_id):
+            return self._client.stop_job(job_id)
+
+    def log(self, job_id: str) -> str:
+        """All that a job has said."""
+        with self._in_words(job_id):
+            return self._client.get_job_logs(job_id)
+
+    def follow(self, job_id: str, tell: Callable[[str], None]) -> None:
+        """Tell what a job says, from its beginning until it ends or the connection does."""
+
+        async def follow() -> None:
+            async for text in self._client.tail_job_logs(job_id):
+                tell(text)
+
+        with self._in_words(job_id):
+            asyncio.run(follow())
+
+    @contextmanager
+    def _in_words(self, job_id: str | None = None) -> Iterator[None]:
+        try:
+            yield
+        except (AuthenticationError, PermissionError) as error:
+            raise SettingsError(
+                f"the cluster at {self._address} asks for a token and does not take this one; set RAY_AUTH_MODE=token, "
+                f"and RAY_AUTH_TOKEN to the token of the cluster"
+            ) from error
+        except (ConnectionError, requests.exceptions.RequestException) as error:
+            raise SettingsError(
+                f"no job server answers at {self._address}; open a tunnel to the head (ray dashboard cluster.yaml), or "
+                f"correct --address"
+            ) from error
+        except (RuntimeError, ValueError) as error:
+            told = " ".join(str(error).split())
+            if job_id is not None and "404" in told:
+                raise SettingsError(f"the cluster at {self._address} knows no job {job_id}; check its name") from error
+            raise JobFailed(f"the job server at {self._address} refuses: {told[:300]}") from error

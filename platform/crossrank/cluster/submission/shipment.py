@@ -1,0 +1,69 @@
+"""What a submitted job takes with it: this very source, and the YAML files that its flags name.
+
+The cluster then runs what is on this disk, whatever version is installed there. The shipped package comes first on
+the path of the job and of its workers.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import crossrank
+from crossrank.errors import SettingsError
+from crossrank.provenance import COMMIT, provenance
+
+EXCLUDES = ["**/__pycache__", "*.pyc"]
+ENV = {"TOKENIZERS_PARALLELISM": "true"}
+"""As in jobs/runtime_env.yaml."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """A job as it is submitted."""
+
+    entrypoint: str
+    """The shell command that runs there."""
+    runtime_env: dict[str, Any]
+
+
+def shipment(verb: str, flags: Sequence[str], folder: Path) -> Shipment:
+    """The job that runs a verb with these flags there.
+
+    A flag that names a YAML file of this disk (``--config``, the file of a recipe) names its copy there. All other
+    paths are those of the cluster, since data is not shipped.
+
+    Args:
+        folder: empty; what is shipped beside the package is put there.
+
+    Raises:
+        SettingsError: a YAML file that is not there.
+    """
+    arguments = [_shipped(flag, folder) for flag in flags]
+    commit = provenance().commit
+    return Shipment(
+        shlex.join(["python", "-m", "crossrank", verb, *arguments]),
+        {
+            "py_modules": [str(Path(crossrank.__file__).parent)],
+            "working_dir": str(folder),
+            "excludes": EXCLUDES,
+            "env_vars": ENV | ({} if commit is None else {COMMIT: commit}),
+        },
+    )
+
+
+def _shipped(flag: str, folder: Path) -> str:
+    name, sign, value = flag.rpartition("=") if flag.startswith("--") else ("", "", flag)
+    if not value.endswith((".yaml", ".yml")) or "://" in value:
+        return flag
+    file = Path(value)
+    if not file.is_file():
+        raise SettingsError(f"{value} is no file here, and a YAML file is shipped from this disk; check its path")
+    # Files of one name may come from several folders.
+    copy = folder / f"{len(list(folder.iterdir()))}-{file.name}"
+    shutil.copyfile(file, copy)
+    return f"{name}{sign}{copy.name}"

@@ -1,0 +1,144 @@
+"""`crossrank submit` and `crossrank jobs`: a verb that runs on a cluster, seen from here."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crossrank.cluster.submission.shipment import shipment
+from crossrank.errors import CrossrankError, SettingsError
+from crossrank.progress import say
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobDetails
+
+    from crossrank.cluster.submission.on_ray import Cluster
+
+LOOK_S = 1.0
+LOST_S = 60.0
+"""A job server that answers no more is waited for so long: the job goes on without it."""
+INTERRUPTED = 130
+"""Exit status of a program that Ctrl-C ended, as shells have it."""
+
+
+def submit(verb: str, flags: Sequence[str], address: str | None, detach: bool) -> int:
+    """Run a verb on the cluster whose job server is at `address`, with the source that is on this disk.
+
+    Follows its log and returns its exit status; with `detach` returns at once. What the flags name is looked for on
+    the cluster, so data lies on s3:// or on a disk that all nodes mount; YAML files (--config, a recipe) are shipped.
+    """
+    cluster = _cluster(address)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="crossrank-") as folder:
+        job_id = cluster.submit(shipment(verb, flags, Path(folder)))
+    say(f"submitted as {job_id}, in {time.monotonic() - started:.1f} s")
+    if detach:
+        say(f"look at it by: crossrank jobs status|logs|stop {job_id} --address {address}")
+        return 0
+    try:
+        return _follow(cluster, job_id)
+    except KeyboardInterrupt:
+        say(f"{job_id} goes on without this terminal; end it by: crossrank jobs stop {job_id} --address {address}")
+        return INTERRUPTED
+
+
+def status(job_id: str, address: str | None) -> int:
+    """Say how a job of the cluster is. Returns 0 while it runs, and its exit status when it has ended."""
+    details = _cluster(address).details(job_id)
+    for name, value in _told(details).items():
+        print(f"{name:12} {value}")
+    return _exit_status(details) if _ended(details) else 0
+
+
+def logs(job_id: str, address: str | None, follow: bool) -> int:
+    """Print what a job of the cluster has said; with `follow` also what it will say, until it ends."""
+    cluster = _cluster(address)
+    if follow:
+        return _follow(cluster, job_id)
+    print(cluster.log(job_id), end="")
+    return 0
+
+
+def stop(job_id: str, address: str | None) -> int:
+    """End a job of the cluster, and wait until it has ended. What it finished is kept, as after any kill."""
+    cluster = _cluster(address)
+    cluster.stop(job_id)
+    while not _ended(details := cluster.details(job_id)):
+        time.sleep(LOOK_S)
+    say(f"{job_id} is {str(details.status).lower()}; the same command submitted again goes on where it was")
+    return 0
+
+
+def _cluster(address: str | None) -> Cluster:
+    from crossrank.cluster.submission.on_ray import Cluster
+
+    if not address:
+        raise SettingsError("--address is missing; name the job server of the cluster, such as http://HEAD:8265")
+    if not address.startswith(("http://", "https://")):
+        raise SettingsError(f"--address is {address}; write it with http://, as in http://HEAD:8265")
+    return Cluster(address)
+
+
+def _follow(cluster: Cluster, job_id: str) -> int:
+    """Print the log of a job until it ends; returns its exit status. A connection that breaks is made again."""
+    printed = 0
+    answered = time.monotonic()
+    while True:
+        told = 0
+
+        def tell(text: str) -> None:
+            nonlocal told, printed, answered
+            answered = time.monotonic()
+            start, told = told, told + len(text)
+            if told > printed:  # each connection tells the log from its beginning
+                sys.stdout.write(text[max(printed - start, 0) :])
+                sys.stdout.flush()
+                printed = told
+
+        try:
+            cluster.follow(job_id, tell)
+            details = cluster.details(job_id)
+        except CrossrankError:
+            if time.monotonic() - answered > LOST_S:
+                raise
+            time.sleep(LOOK_S)
+            continue
+        answered = time.monotonic()
+        if _ended(details):
+            return _exit_status(details)
+        time.sleep(LOOK_S)
+
+
+def _ended(details: JobDetails) -> bool:
+    return bool(details.status.is_terminal())
+
+
+def _exit_status(details: JobDetails) -> int:
+    """That of the verb; 1 where it has none, since it was stopped, or died before it began."""
+    if details.status == "SUCCEEDED":
+        return 0
+    if not details.driver_exit_code:
+        say(f"{details.submission_id} {str(details.status).lower()}: {' '.join(str(details.message).split())[:500]}")
+    return details.driver_exit_code or 1
+
+
+def _told(details: JobDetails) -> dict[str, str]:
+    times = {"started": details.start_time, "ended": details.end_time}
+    clock = {
+        name: time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at / 1000))
+        for name, at in times.items()
+        if at is not None
+    }
+    message = " ".join(str(details.message or "").split())
+    return {
+        "job": str(details.submission_id),
+        "state": str(details.status).lower(),
+        **clock,
+        **({} if details.driver_exit_code is None else {"exit status": str(details.driver_exit_code)}),
+        "command": details.entrypoint,
+        "message": message[:500],
+    }

@@ -1,0 +1,71 @@
+"""What a submitted job takes with it."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+import crossrank
+from crossrank.cluster.submission.shipment import shipment
+from crossrank.errors import SettingsError
+from crossrank.provenance import COMMIT, provenance
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "shipped"
+    made.mkdir()
+    return made
+
+
+def test_the_package_on_this_disk_goes_along_and_is_found_before_an_installed_one(folder: Path) -> None:
+    job = shipment("rerank", ["--model", "s3://bucket/model", "--top-n", "5"], folder)
+    assert shlex.split(job.entrypoint) == [
+        *("python", "-m", "crossrank", "rerank"),
+        *("--model", "s3://bucket/model", "--top-n", "5"),
+    ]
+    assert job.runtime_env["py_modules"] == [str(Path(crossrank.__file__).parent)]
+    assert job.runtime_env["working_dir"] == str(folder)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_flag_with_a_space_or_a_quote_comes_through_the_shell(folder: Path) -> None:
+    flags = ["--instruction", "find 'it'; rm -rf $HOME", "--output", "s3://b/a b"]
+    assert shlex.split(shipment("rerank", flags, folder).entrypoint)[4:] == flags
+
+
+def test_yaml_files_are_shipped_and_named_as_they_are_there(folder: Path, tmp_path: Path) -> None:
+    for name, content in (("a", "depth: 1"), ("b", "depth: 2")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "same.yaml").write_text(content)
+    flags = ["--config", str(tmp_path / "a" / "same.yaml"), f"--other={tmp_path / 'b' / 'same.yaml'}"]
+    job = shipment("rerank", flags, folder)
+    assert shlex.split(job.entrypoint)[4:] == ["--config", "0-same.yaml", "--other=1-same.yaml"]
+    assert [(folder / name).read_text() for name in ("0-same.yaml", "1-same.yaml")] == ["depth: 1", "depth: 2"]
+
+
+def test_a_yaml_file_that_is_not_here_is_said_before_anything_is_submitted(folder: Path) -> None:
+    with pytest.raises(SettingsError, match=r"gone\.yaml is no file here, and a YAML file is shipped from this disk"):
+        shipment("rerank", ["--config", "gone.yaml"], folder)
+
+
+def test_data_of_this_disk_is_not_shipped(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "queries.jsonl").write_text("{}")
+    job = shipment("rerank", ["--queries", str(tmp_path / "queries.jsonl")], folder)
+    assert list(folder.iterdir()) == []
+    assert str(tmp_path / "queries.jsonl") in job.entrypoint
+
+
+def test_the_job_knows_its_commit_though_no_git_goes_along(folder: Path) -> None:
+    variables = shipment("rerank", [], folder).runtime_env["env_vars"]
+    commit = provenance().commit
+    assert variables.get(COMMIT) == commit
+
+
+def test_what_is_shipped_is_set_up_as_in_the_file_for_ray_job_submit(folder: Path) -> None:
+    import yaml
+
+    for_ray = yaml.safe_load((Path(__file__).parents[3] / "jobs" / "runtime_env.yaml").read_text())
+    variables = shipment("rerank", [], folder).runtime_env["env_vars"]
+    assert variables.items() >= for_ray["env_vars"].items()
+    assert [Path(module).name for module in for_ray["py_modules"]] == ["crossrank"]
