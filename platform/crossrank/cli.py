@@ -9,6 +9,7 @@ import sys
 import click
 
 from crossrank import __version__
+from crossrank.cluster.submission.commands import jobs, submit
 from crossrank.demo.run import DemoSettings, demo
 from crossrank.errors import CrossrankError, UserError
 from crossrank.evaluation.job import evaluate
@@ -55,6 +56,10 @@ crossrank.add_command(command(MergeSettings, merge))
 crossrank.add_command(command(EvaluateSettings, evaluate))
 crossrank.add_command(command(ServeSettings, serve))
 crossrank.add_command(command(DemoSettings, demo))
+
+
+crossrank.add_command(submit)
+crossrank.add_command(jobs)
 
 
 @crossrank.group()

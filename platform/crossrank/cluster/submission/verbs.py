@@ -26,9 +26,9 @@ INTERRUPTED = 130
 
 
 def submit(verb: str, flags: Sequence[str], address: str | None, detach: bool) -> int:
-    """Run a verb on the cluster whose job server is at `address`, with the source that is on this disk.
+    """Run a verb on a cluster, with the source that is on this disk.
 
-    Follows its log and returns its exit status; with `detach` returns at once. What the flags name is looked for on
+    Follows its log and returns its exit status; with --detach returns at once. What the flags name is looked for on
     the cluster, so data lies on s3:// or on a disk that all nodes mount; YAML files (--config, a recipe) are shipped.
     """
     cluster = _cluster(address)
@@ -55,7 +55,7 @@ def status(job_id: str, address: str | None) -> int:
 
 
 def logs(job_id: str, address: str | None, follow: bool) -> int:
-    """Print what a job of the cluster has said; with `follow` also what it will say, until it ends."""
+    """Print what a job of the cluster has said; with --follow also what it will say, until it ends."""
     cluster = _cluster(address)
     if follow:
         return _follow(cluster, job_id)
