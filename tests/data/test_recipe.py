@@ -6,6 +6,7 @@ people wrote in Korean, and the model is a tiny XLM-R with random weights. It is
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import sys
@@ -13,16 +14,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import boto3
 import pytest
 import requests
 
 from crossrank.demo.sample import FOLDER, Sample, read_sample
 from crossrank.formats.groups_parquet import read_groups
+from crossrank.recipe.run import recipe
 from crossrank.records import Group, Rejected
 from tests.data.amazon_server import Asked, amazon_server
 from tests.data.drivers import STARTS_S
 from tests.model.tiny_models import build
 from tests.ray.driver import Driver, wait_for
+from tests.ray.s3_server import s3_server
 from tests.serving.server import Server
 
 NUM_QUESTIONS = 24
@@ -88,8 +92,6 @@ def texts_of(sample: Sample, language: str) -> dict[str, str]:
 
 def write_inputs(folder: Path) -> None:
     """Triplets in English, what they are in Korean, and Korean questions, one of which is trained on in English."""
-    import gzip
-
     english, korean = (read_sample(language, "train") for language in ("en", "ko"))
     passages, in_korean = texts_of(english, "en"), texts_of(korean, "ko")
     chosen = list(english.queries)[:NUM_QUESTIONS]
@@ -149,11 +151,11 @@ def ran(tmp_path_factory: pytest.TempPathFactory, _environment: None) -> Iterato
                 driver.close()
 
 
-def groups_of(folder: Path) -> list[Group]:
+def groups_of(folder: str) -> list[Group]:
     def reject(row: Rejected) -> None:
         raise AssertionError(row)
 
-    return [group for _, group in read_groups(str(folder), reject)]
+    return [group for _, group in read_groups(folder, reject)]
 
 
 @pytest.mark.timeout(2400)
@@ -169,7 +171,7 @@ def test_a_killed_recipe_goes_on_pays_for_no_text_twice_and_repeats_no_finished_
 
 def test_english_triplets_became_korean_groups_with_negatives(ran: Ran) -> None:
     korean = read_sample("ko", "train")
-    groups = groups_of(ran.out / "mined")
+    groups = groups_of(str(ran.out / "mined"))
     assert {group.query for group in groups} <= set(korean.queries.values())
     assert len(groups) >= NUM_QUESTIONS - 4, "people's translations are not flagged, or hardly"
     for group in groups:
@@ -216,3 +218,23 @@ def test_what_came_out_answers_a_question_over_http(ran: Ran, tmp_path: Path) ->
         assert {found["index"] for found in answer.json()} == {0, 1}
     finally:
         server.stop()
+
+
+def test_a_recipe_may_have_its_output_in_an_object_store_and_finds_there_that_it_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_inputs(tmp_path)
+    (tmp_path / "t.tsv").write_text("source\ttranslation\n" + (tmp_path / "en-ko.tsv").read_text(encoding="utf-8"))
+    file = tmp_path / "r.yaml"
+    file.write_text(
+        f"output: s3://lake/out\nimport: {{format: msmarco-triplets, input: {tmp_path}/triplets.jsonl.gz}}\n"
+        f"memory: {{input: {tmp_path}/t.tsv}}\ntranslate: {{source: en, target: ko, backend: memory}}\nfilter:\n"
+    )
+    with s3_server() as s3:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", s3)
+        boto3.client("s3").create_bucket(Bucket="lake")
+        recipe(str(file))
+        assert "nothing to do" not in capsys.readouterr().err
+        assert len(groups_of("s3://lake/out/filtered")) == NUM_QUESTIONS
+        recipe(str(file))
+        assert capsys.readouterr().err.count("nothing to do") == 4
