@@ -25,6 +25,7 @@ from crossrank.scoring.files import ScoreSettings, score
 from crossrank.serving.launch import serve
 from crossrank.serving.settings import ServeSettings
 from crossrank.settings import command
+from crossrank.status import status
 from crossrank.training.job import train
 from crossrank.training.merge import MergeSettings, merge
 from crossrank.training.settings import TrainSettings
@@ -99,6 +100,14 @@ def convert_command(source_format: str, target_format: str, source: str, target:
 def recipe_command(file: str, sets: tuple[str, ...], until: str | None, overwrite: str | None, dry_run: bool) -> None:
     """See `recipe`."""
     recipe(file, sets, until=until, overwrite=overwrite, dry_run=dry_run)
+
+
+@crossrank.command("status", help=status.__doc__)
+@click.argument("output", metavar="OUTPUT")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
+def status_command(output: str, as_json: bool) -> None:
+    """See `status`."""
+    status(output, as_json)
 
 
 def main(arguments: list[str] | None = None) -> None:

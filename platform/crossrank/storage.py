@@ -14,7 +14,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -41,6 +41,8 @@ class StoredFile:
 
     uri: str
     num_bytes: int
+    modified: float = field(default=0.0, compare=False)
+    """When it was written, in seconds since 1970."""
 
 
 def is_s3(uri: str) -> bool:
@@ -160,7 +162,7 @@ def list_files(uri: str, *, suffix: str = "", recursive: bool = False) -> list[S
     """
     here = _info(uri)
     if here.type == arrow_fs.FileType.File:
-        return [StoredFile(absolute(uri), here.size)]
+        return [StoredFile(absolute(uri), here.size, _modified(here))]
     if here.type == arrow_fs.FileType.NotFound:
         return []
     filesystem_, path = filesystem(uri)
@@ -168,13 +170,17 @@ def list_files(uri: str, *, suffix: str = "", recursive: bool = False) -> list[S
         found = filesystem_.get_file_info(arrow_fs.FileSelector(path.rstrip("/"), recursive=recursive))
     scheme = "s3://" if is_s3(uri) else ""
     files = [
-        StoredFile(scheme + info.path, info.size)
+        StoredFile(scheme + info.path, info.size, _modified(info))
         for info in found
         if info.type == arrow_fs.FileType.File
         and info.path.endswith(suffix)
         and not LEFTOVER.fullmatch(info.path.rsplit("/", 1)[-1])
     ]
     return sorted(files, key=lambda file: file.uri)
+
+
+def _modified(info: arrow_fs.FileInfo) -> float:
+    return (info.mtime_ns or 0) / 1e9
 
 
 @contextmanager
