@@ -30,11 +30,36 @@ def label_of(measure: str) -> str:
     return f"{names[kind]}@{cutoff}" if cutoff else names[kind]
 
 
+def told_of(results: Json) -> list[str]:
+    """What was measured, and what of it is not whole."""
+    found = [f"{results['queries']:,} judged queries; first stage: {results['first_stage']}."]
+    if results["queries"] < 2:
+        found.append("One query alone: no interval can be given.")
+    if not results["has_order"]:
+        found.append(
+            "The documents of the groups have no initial rank, so nothing is said of what there is without a reranker."
+        )
+    found += [
+        f"Incomplete: {row['name']} gave no scores for {row['incomplete']:,} queries. They count 0, and it is compared "
+        f"with nothing. The same command again asks for them once more."
+        for row in results["rows"]
+        if row["incomplete"]
+    ]
+    if results["without_candidates"]:
+        found.append(
+            f"{results['without_candidates']:,} judged queries have no document of the first stage. They count 0 as "
+            f"retrieved."
+        )
+    if results["set_aside"]:
+        told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(results["set_aside"].items()))
+        found.append(f"Set aside: {told}; see _rejected/.")
+    return found
+
+
 def notes_of(results: Json) -> list[str]:
-    """What has to be known to read the tables."""
+    """How the tables are read."""
     contexts = results["contexts"]
     found = [
-        f"{results['queries']:,} judged queries; first stage: {results['first_stage']}.",
         f"has right in contexts@{contexts}: a relevant document is among the first {contexts} (Success@{contexts}).",
         "In parentheses 95 % intervals by bootstrap over the queries; p by a paired randomisation test, after Holm.",
         "Ordered by scores in float32, logits if nothing else is said; equal ones keep the order of the first stage.",
@@ -50,26 +75,6 @@ def notes_of(results: Json) -> list[str]:
         for row in results["rows"]
         if row["scale"] == "probability"
     ]
-    if not results["has_order"]:
-        found.append(
-            "The documents of the groups have no initial rank, so nothing is said of what there is without a reranker."
-        )
-    found += [
-        f"Incomplete: {row['name']} gave no scores for {row['incomplete']:,} queries. They count 0, and it is compared "
-        f"with nothing."
-        for row in results["rows"]
-        if row["incomplete"]
-    ]
-    if results["without_candidates"]:
-        found.append(
-            f"{results['without_candidates']:,} judged queries have no document of the first stage. They count 0 as "
-            f"retrieved."
-        )
-    if results["set_aside"]:
-        told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(results["set_aside"].items()))
-        found.append(f"Set aside: {told}; see _rejected/.")
-    if results["queries"] < 2:
-        found.append("One query alone: no interval can be given.")
     return found
 
 
@@ -94,18 +99,21 @@ def names_of(results: Json) -> dict[str, str]:
 
 
 def difference_cells(results: Json, table: str) -> Cells:
-    """Every comparison, query by query."""
-    head = ["difference", "measure", "mean", "better, worse", "p"]
+    """Every comparison, query by query: a row each, by all measures."""
+    measures = results["measures"]
+    main = measures[1]
     names = names_of(results)
+    found: dict[tuple[str, str], dict[str, Json]] = {}
+    for each in results["tables"][table]["differences"]:
+        found.setdefault((each["row"], each["against"]), {})[each["measure"]] = each
+    head = ["difference", *map(label_of, measures), f"{label_of(main)} better, worse"]
     return [head] + [
         [
-            f"{names[each['row']]} less {names[each['against']]}",
-            label_of(each["measure"]),
-            mean_text(each["difference"], "+"),
-            f"{each['better']:,}, {each['worse']:,}",
-            p_text(each["p_holm"]),
+            f"{names[row]} less {names[against]}",
+            *(f"{mean_text(of[name]['difference'], '+')}, {p_text(of[name]['p_holm'])}" for name in measures),
+            f"{of[main]['better']:,}, {of[main]['worse']:,}",
         ]
-        for each in results["tables"][table]["differences"]
+        for (row, against), of in found.items()
     ]
 
 
@@ -152,7 +160,7 @@ def mean_text(mean: Json, sign: str = "") -> str:
 
 def p_text(p_value: float) -> str:
     """A p-value; small ones by what they are below."""
-    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
 
 
 def number_text(number: float | None) -> str:

@@ -18,18 +18,20 @@ from crossrank.evaluation.cells import (
     difference_cells,
     label_of,
     mean_cells,
+    mean_text,
     names_of,
     notes_of,
     number_text,
     slice_cells,
     tables_of,
+    told_of,
 )
 from crossrank.evaluation.examples import Example
 
 TEMPLATE = Path(__file__).parent / "page.html.j2"
 WIDTH, HEIGHT = 640, 300
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 16, 44
-"""Margins of a picture, in the units of its view box."""
+LEFT, RIGHT, TOP, BOTTOM = 88, 20, 16, 66
+"""Margins of a picture, in the units of its view box: room for letters that are twice as large on a phone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ def page_of(results: Json, examples: dict[str, dict[str, list[Example]]]) -> str
     names = names_of(results)
     return template.render(
         title="Evaluation",
+        facts=told_of(results),
         notes=notes_of(results),
         tables=[
             {
@@ -133,13 +136,14 @@ def _speed(results: Json) -> Json | None:
         "without": None if without is None else y(without),
         "points": [
             {
-                "name": name,
+                "number": number,
+                "told": f"{name}: {number_text(speed)} pairs a second, {label_of(measure)} {mean_text(mean)}",
                 "x": x(math.log10(speed)),
                 "y": y(mean["mean"]),
                 "low": y((mean["interval"] or [mean["mean"]] * 2)[0]),
                 "high": y((mean["interval"] or [mean["mean"]] * 2)[1]),
             }
-            for name, speed, mean in points
+            for number, (name, speed, mean) in enumerate(points, start=1)
         ],
     }
 
@@ -158,7 +162,7 @@ def _distribution(name: str, found: Json) -> Json:
     shares = {kind: _shares(found[kind]) for kind in ("other", "relevant")}
     x = _x(edges[0], edges[-1])
     y = _y(0.0, max(max(values) for values in shares.values()) * 1.05 or 1.0)
-    frame = _frame(x, y, "score", "share of the documents")
+    frame = _frame(x, y, "score", "share")
     return frame | {"name": name, "steps": {kind: _steps(values, edges, x, y) for kind, values in shares.items()}}
 
 

@@ -17,6 +17,7 @@ from crossrank.evaluation.cells import (
     notes_of,
     slice_cells,
     tables_of,
+    told_of,
 )
 from crossrank.evaluation.examples import Example, examples_of
 from crossrank.evaluation.lists import Lists
@@ -32,29 +33,33 @@ def write_report(results: Json, rows: Sequence[Row], lists: Lists, output: str, 
 
 
 def _examples(rows: Sequence[Row], lists: Lists, corpus: TextStore | None) -> dict[str, dict[str, list[Example]]]:
-    """By model, against the first stage where it has a row, else against the first model."""
+    """By model, against the first stage where it has a row, else against the first model; of whole rows alone."""
     base = rows[0]
+    shown = [row for row in rows if row is not base and row.model is not None]
     return {
-        row.name: examples_of(row, base, lists, corpus) for row in rows if row is not base and row.model is not None
+        row.name: examples_of(row, base, lists, corpus) for row in shown if not row.incomplete and not base.incomplete
     }
 
 
 def as_text(results: Json) -> str:
     """The tables for a terminal."""
     return (
-        "\n\n".join(_text_table(results, table) for table in tables_of(results)) + "\n" + "\n".join(notes_of(results))
+        "\n\n".join(_text_table(results, table) for table in tables_of(results))
+        + "\n"
+        + "\n".join([*told_of(results), *notes_of(results)])
     )
 
 
 def as_markdown(results: Json) -> str:
     """The report without pictures."""
-    parts = ["# Evaluation", "\n".join(f"- {note}" for note in notes_of(results))]
+    parts = ["# Evaluation", "\n".join(f"- {fact}" for fact in told_of(results))]
     for table in tables_of(results):
         parts += [f"## {TABLE_TITLES[table]}", TABLE_NOTES[table], _markdown_table(mean_cells(results, table))]
         parts += [_markdown_table(difference_cells(results, table))]
     parts += ["## Cost", _markdown_table(cost_cells(results))]
     for name, slices in results["slices"].items():
         parts += [f"## By {name}", _markdown_table(slice_cells(results, slices))]
+    parts += ["## How to read it", "\n".join(f"- {note}" for note in notes_of(results))]
     return "\n\n".join(parts) + "\n"
 
 

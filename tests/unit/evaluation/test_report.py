@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crossrank.evaluation.cells import label_of, mean_text, notes_of, number_text, p_text
+from crossrank.evaluation.cells import label_of, mean_text, notes_of, number_text, p_text, told_of
 from crossrank.evaluation.examples import Example
 from crossrank.evaluation.page import Axis, page_of
 from crossrank.evaluation.report import as_markdown, as_text
@@ -89,7 +89,7 @@ def test_the_page_of_one_row_without_scores_is_one_too(results: dict[str, Any]) 
 
 
 def test_the_text_says_what_is_needed_to_read_it(results: dict[str, Any]) -> None:
-    notes = "\n".join(notes_of(results))
+    notes = "\n".join([*told_of(results), *notes_of(results)])
     assert "40 judged queries; first stage: BM25, ko (as given)." in notes
     assert "a relevant document is among the first 3 (Success@3)" in notes
     assert "Incomplete: server gave no scores for 3 queries. They count 0, and it is compared with nothing." in notes
@@ -128,7 +128,7 @@ def test_a_pipe_or_a_line_break_in_a_name_spoils_no_table(results: dict[str, Any
 
 
 def test_groups_without_an_order_say_that_nothing_is_known_without_a_reranker(results: dict[str, Any]) -> None:
-    assert any("have no initial rank" in note for note in notes_of(results | {"has_order": False}))
+    assert any("have no initial rank" in fact for fact in told_of(results | {"has_order": False}))
 
 
 def test_numbers_are_written_as_people_read_them() -> None:
@@ -137,8 +137,8 @@ def test_numbers_are_written_as_people_read_them() -> None:
     assert label_of("map") == "MAP"
     assert mean_text({"mean": 0.12345, "interval": [0.1, 0.15]}) == "0.123 (0.100 to 0.150)"
     assert mean_text({"mean": 0.5, "interval": None}, "+") == "+0.500"
-    assert p_text(0.0004) == "< 0.001"
-    assert p_text(0.0321) == "0.032"
+    assert p_text(0.0004) == "p < 0.001"
+    assert p_text(0.0321) == "p = 0.032"
     assert [number_text(number) for number in (None, 48.25, 1234.5, 7.0)] == ["–", "48.2", "1,234", "7"]
 
 
