@@ -30,7 +30,7 @@ def spec_of(name: str, model: str, settings: EvaluateSettings) -> ScorerSpec:
         InputError: a server that gives no score.
     """
     if is_url(model):
-        server = ServerSpec(name, model, settings.timeout_s)
+        server = ServerSpec.of(name, model, settings.timeout_s)
         server.check()
         return server
     folder = find_model(model)

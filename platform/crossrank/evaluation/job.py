@@ -16,6 +16,7 @@ import numpy as np
 
 from crossrank import storage
 from crossrank.corpus.store import TextStore
+from crossrank.errors import InputError
 from crossrank.evaluation.candidates import Written, corpus_of, fingerprints, write_candidates
 from crossrank.evaluation.compared import spec_of
 from crossrank.evaluation.cosine import CosineSpec
@@ -104,6 +105,10 @@ def _run(
     manifest: dict[str, Any],
 ) -> dict[str, Any]:
     written, settings = _candidates(settings, encoder, output)
+    if not specs and not written.has_order:
+        raise InputError(
+            "the documents of the groups have no initial rank, so without --models nothing can be measured"
+        )
     say(f"{written.queries:,} judged queries; first stage: {written.first_stage}")
     manifests = {}
     for name, spec in specs.items():

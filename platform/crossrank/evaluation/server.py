@@ -45,9 +45,16 @@ class ServerSpec:
     """A server that scores."""
 
     name: str
-    """Of the row; the key is looked up by it."""
+    """Of the row."""
     url: str
     timeout_s: float = 60.0
+    key: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, name: str, url: str, timeout_s: float) -> ServerSpec:
+        """With its key from the environment of this process: workers on other nodes have another one."""
+        own = re.sub(r"[^A-Z0-9]", "_", name.upper())
+        return cls(name, url, timeout_s, os.environ.get(f"{KEY}_{own}") or os.environ.get(KEY))
 
     @property
     def revision(self) -> str:
@@ -66,11 +73,6 @@ class ServerSpec:
     def gives_probabilities(self) -> bool:
         """Whether its scores lie between 0 and 1; TEI gives logits where it is asked for them."""
         return not self.speaks_tei
-
-    def key(self) -> str | None:
-        """From the environment."""
-        own = re.sub(r"[^A-Z0-9]", "_", self.name.upper())
-        return os.environ.get(f"{KEY}_{own}") or os.environ.get(KEY)
 
     def check(self) -> None:
         """Ask it for one score.
@@ -181,8 +183,7 @@ class _Asking:
         else:
             body = {"query": query, "documents": documents, "top_n": len(documents)}
         body |= {"model": model} if model else {}
-        key = self.spec.key()
-        headers = {"authorization": f"Bearer {key}"} if key else {}
+        headers = {"authorization": f"Bearer {self.spec.key}"} if self.spec.key else {}
         pause_s = FIRST_PAUSE_S
         for attempt in range(1, ATTEMPTS + 1):
             try:

@@ -20,7 +20,7 @@ class EvaluateSettings(JobSettings):
     """What is measured, on what, and where the report goes."""
 
     models: tuple[str, ...] = option(
-        help="NAME=MODEL ..., each a row of the table; MODEL is a hub id, a folder, s3:// or the URL of a server."
+        (), help="NAME=MODEL ..., each a row; MODEL is a hub id, a folder, s3:// or the URL of a server."
     )
     groups: str | None = option(None, help="Groups (Parquet or JSONL) with labels; their order is the first stage's.")
     queries: str | None = option(None, help="Queries: JSONL, TSV, CSV, Parquet or a BEIR folder.")

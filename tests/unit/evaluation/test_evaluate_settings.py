@@ -46,3 +46,7 @@ def test_what_makes_no_sense_is_refused_with_the_way_out(changed: dict[str, Any]
 def test_models_keep_their_order_and_may_have_a_sign_in_them() -> None:
     settings = EvaluateSettings(**(GIVEN | {"models": ("b=B", "a=http://h/v2/rerank?x=y#m")}))
     assert list(settings.named_models().items()) == [("b", "B"), ("a", "http://h/v2/rerank?x=y#m")]
+
+
+def test_without_models_there_is_still_the_first_stage_to_measure() -> None:
+    assert EvaluateSettings(queries="q", corpus="c", qrels="r", output="out").named_models() == {}

@@ -103,13 +103,48 @@ def test_our_server_and_tei_are_asked_for_raw_scores_and_answered_in_any_order(s
 def test_cohere_is_asked_with_its_model_and_its_key(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     served = serve(cohere)
     monkeypatch.setenv("CROSSRANK_KEY_COHERE_V3", "secret")
-    spec = ServerSpec("cohere v3", f"{served.url}/v2/rerank#rerank-v3.5")
+    spec = ServerSpec.of("cohere v3", f"{served.url}/v2/rerank#rerank-v3.5", 60.0)
+    monkeypatch.delenv("CROSSRANK_KEY_COHERE_V3")
     assert scores_of(spec) == pytest.approx([0.03, 0.05, 0.07])
     path, body, key = served.asked[0]
     assert path == "/v2/rerank"
     assert body == {"query": "a query", "documents": DOCUMENTS, "top_n": 3, "model": "rerank-v3.5"}
     assert key == "Bearer secret"
     assert "secret" not in repr(spec)
+
+
+def test_a_key_of_its_own_comes_before_the_one_for_all_and_an_empty_one_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert ServerSpec.of("base", "http://h", 1.0).key is None
+    monkeypatch.setenv("CROSSRANK_KEY", "for all")
+    monkeypatch.setenv("CROSSRANK_KEY_BASE", "")
+    assert ServerSpec.of("base", "http://h", 1.0).key == "for all"
+    monkeypatch.setenv("CROSSRANK_KEY_BASE", "own")
+    assert ServerSpec.of("base", "http://h", 1.0).key == "own"
+
+
+def test_a_server_that_times_out_in_the_middle_leaves_that_query_alone_without_scores(serve: Serve) -> None:
+    calls = 0
+
+    def sometimes(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        nonlocal calls
+        calls += 1
+        time.sleep(0.6 if calls == 2 else 0)
+        return tei(path, body)
+
+    found = scores_of(ServerSpec("m", serve(sometimes).url, timeout_s=0.3), queries=3)
+    assert found[:3] == found[6:] == [3, 5, 7]
+    assert np.isnan(found[3:6]).all()
+
+
+def test_what_a_server_is_asked_like_is_told_by_its_path() -> None:
+    for url in ("http://h", "http://h/", "http://h:80/rerank", "http://h/rerank/#model"):
+        assert ServerSpec("m", url).speaks_tei
+        assert not ServerSpec("m", url).gives_probabilities
+    for url in ("https://api.cohere.com/v2/rerank#rerank-v3.5", "http://h/v1/rerank"):
+        assert not ServerSpec("m", url).speaks_tei
+        assert ServerSpec("m", url).gives_probabilities
 
 
 def test_a_server_that_takes_few_documents_gets_few(serve: Serve) -> None:
