@@ -117,7 +117,8 @@ def test_a_cluster_that_grows_is_waited_for_and_then_looked_at(
     pool = pool_of(nodes, None, 1.0, GB)
     assert asked == [{"num_cpus": 1, "num_gpus": 1.0}]
     assert (pool.most, pool.per_node, pool.gpus) == (1, 1, 1.0)
-    assert "no node of the cluster has 1 GPU for a worker; waiting for one" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "has 1 GPU for a worker (there are 1, of at most 16 CPUs and 0 GPUs); waiting for one" in said
 
 
 @pytest.mark.parametrize(

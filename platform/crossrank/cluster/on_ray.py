@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -90,11 +90,19 @@ def pool(workers: tuple[int, int] | None, gpus_per_worker: float | None, worker_
                 f"{max((node.gpus for node in nodes), default=0):g} GPUs; use 0 to score on CPU"
             )
         what = f"{gpus:g} GPU" if gpus else "a CPU"
-        say(f"no node of the cluster has {what} for a worker; waiting for one")
+        say(f"no node of the cluster has {what} for a worker ({_in_words(nodes)}); waiting for one")
         with Waiting(f"waiting for a node with {what}"):
             ray.get(ray.remote(num_cpus=1, num_gpus=gpus)(_nothing).remote())
         able = [node for node in _nodes() if node.gpus >= gpus]
     return pool_of(able, workers, gpus, worker_bytes)
+
+
+def _in_words(nodes: Sequence[Node]) -> str:
+    if not nodes:
+        return "none may work"
+    return (
+        f"there are {len(nodes)}, of at most {max(n.cores for n in nodes)} CPUs and {max(n.gpus for n in nodes):g} GPUs"
+    )
 
 
 def _nothing() -> None:
