@@ -57,8 +57,6 @@ FOLDERS = {
     "rerank": "ranked",
 }
 """Of the output, by stage."""
-PLANNING = ("translate", "filter", "mine", "train", "rerank")
-"""Verbs with a dry run."""
 COLUMNS = ("doc_id_column", "title_column", "text_column")
 
 
@@ -141,7 +139,7 @@ class _Chain:
         forced = {"output": self._folder(FOLDERS[name])}
         if name == "evaluate":
             forced["models"] = links["models"]
-        return Job(name, self._settings(name, settings_class, links, forced), function, name in PLANNING)
+        return Job(name, self._settings(name, settings_class, links, forced), function)
 
     def _conversion(self, name: str, from_: str, to: str, source: str, target: str) -> Noted:
         """`crossrank convert` as a stage."""

@@ -13,6 +13,7 @@ from crossrank.outputs import manifest_of, read_json, refuse_other_settings, wri
 from crossrank.progress import say
 from crossrank.recipe.command import command_of
 from crossrank.records import Json
+from crossrank.settings import JobSettings
 
 
 class Stage(Protocol):
@@ -51,8 +52,6 @@ class Job:
     name: str
     settings: Any
     function: Callable[[Any], Any]
-    plans: bool = True
-    """Whether its dry run says a plan and does nothing else."""
     continues: bool = True
 
     @property
@@ -71,10 +70,10 @@ class Job:
         return storage.exists(manifest) and read_json(manifest).get("state") == "finished"
 
     def plan(self) -> None:
-        if self.plans:
+        if isinstance(self.settings, JobSettings):
             self.function(replace(self.settings, dry_run=True))
         else:
-            say(f"{self.name} says no more beforehand")
+            say(f"{self.name} has no dry run")
 
 
 @dataclass(frozen=True, slots=True)

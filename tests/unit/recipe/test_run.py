@@ -162,3 +162,9 @@ def test_a_stage_that_the_recipe_does_not_have_is_named_with_those_it_has(
 def test_the_command_takes_variables_and_keys(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["recipe", file, "--set", "output=elsewhere", "--set", "filter.samples=0", "--until", "import"])
     assert Path("elsewhere/groups/groups.parquet").exists()
+
+
+def test_a_verb_without_a_dry_run_says_so_and_does_nothing(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe(write("m.yaml", "output: out\nmerge: {base: B, tuned: T}\n"), dry_run=True)
+    assert "merge has no dry run" in said(capsys)
+    assert not Path("out").exists()
