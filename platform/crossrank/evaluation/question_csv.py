@@ -10,15 +10,23 @@ from dataclasses import replace
 
 from crossrank import storage
 from crossrank.formats import beir, qa_csv
-from crossrank.records import Candidate, Group, Reject
+from crossrank.records import Candidate, Group, Reason, Reject, Rejected
 
 
 def beir_of(uri: str, folder: str, reject: Reject) -> None:
     """Write the CSV as a BEIR folder, anew. Documents of one id and different texts get ids of their own."""
     merged: dict[str, Group] = {}
     named: dict[str, dict[str, str]] = {}
-    for _, group in qa_csv.read_groups(uri, reject):
+    for line, group in qa_csv.read_groups(uri, reject):
         [positive] = group.docs
+        fault = None
+        if not group.query.strip():
+            fault = Reason.EMPTY_QUERY, "the question is empty or white space"
+        elif not (positive.text or "").strip():
+            fault = Reason.EMPTY_DOCUMENT, "the doc is empty or white space"
+        if fault is not None:
+            reject(Rejected(uri, line, group.query_id, *fault))
+            continue
         doc = replace(positive, doc_id=_id_of(positive, named))
         first = merged.setdefault(group.query, replace(group, docs=()))
         if doc.doc_id not in {each.doc_id for each in first.docs}:

@@ -200,3 +200,16 @@ def test_a_run_of_another_corpus_is_refused(folder: Path) -> None:
         r"1 unknown_query\); check that the run belongs to them",
     ):
         written_of(folder, candidates=str(folder / "first.trec"))
+
+
+def test_a_row_of_a_csv_without_a_question_or_a_document_is_told_once_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "set.csv").write_text(
+        "question,answer,doc_id,doc\nwho?,a,d1,me\n ,b,d2,nobody\nwhat?,c,d3,\nwho?,,d4,you\n"
+    )
+    aside: list[Rejected] = []
+    beir_of(str(tmp_path / "set.csv"), str(tmp_path / "beir"), aside.append)
+    assert [(row.line, row.reason) for row in aside] == [(3, Reason.EMPTY_QUERY), (4, Reason.EMPTY_DOCUMENT)]
+    beir = str(tmp_path / "beir")
+    _, groups, _, more = written_of(tmp_path, queries=beir, corpus=beir, qrels=beir)
+    assert not more
+    assert [group.query for group in groups] == ["who?"]
