@@ -115,6 +115,25 @@ def _run(
         if isinstance(spec, ServerSpec):
             forget_unanswered(folder_of(output, name))
         manifests[name] = rerank_with(settings, name, spec, written, output)
+    results = report(settings, specs, manifests, written, output)
+    manifest |= {"state": "finished", "finished": time.time(), "candidates": asdict(written)}
+    write_json(manifest_of(output), manifest)
+    _say(results, output)
+    return results
+
+
+def report(
+    settings: EvaluateSettings,
+    specs: dict[str, ScorerSpec],
+    manifests: dict[str, dict[str, Any]],
+    written: Written,
+    output: str,
+) -> dict[str, Any]:
+    """From scores that are there to the files of the report; returns what `results.json` holds.
+
+    Args:
+        manifests: of the rerank jobs, by the name of the row.
+    """
     lists = Lists.read(written)
     source = corpus_of(settings)
     corpus = source.open() if source else None
@@ -128,9 +147,6 @@ def _run(
             _write_first_run(lists, run_of(output, NO_RERANKER))
         write_json(storage.join(output, RESULTS), results)
         write_report(results, rows, lists, output, corpus)
-    manifest |= {"state": "finished", "finished": time.time(), "candidates": asdict(written)}
-    write_json(manifest_of(output), manifest)
-    _say(results, rows, output)
     return results
 
 
@@ -233,11 +249,11 @@ def _write_first_run(lists: Lists, uri: str) -> None:
                 write(f"{query_id} Q0 {doc_id} {rank} {own!r} {trec.OUR_TAG}")
 
 
-def _say(results: dict[str, Any], rows: list[Row], output: str) -> None:
+def _say(results: dict[str, Any], output: str) -> None:
     from crossrank.evaluation.report import as_text
 
     print(as_text(results))
-    for row in rows:
-        if row.incomplete:
-            say(f"WARNING: {row.name} is incomplete: {row.incomplete:,} queries have no scores and count 0")
+    for row in results["rows"]:
+        if row["incomplete"]:
+            say(f"WARNING: {row['name']} is incomplete: {row['incomplete']:,} queries have no scores and count 0")
     say(f"the report: {storage.join(output, 'report.html')}")
