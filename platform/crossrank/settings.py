@@ -240,7 +240,7 @@ def _click_option(each: Field[Any], hint: Any) -> click.Option:
     kind, choices = _kind(hint)
     names = [_flag(each.name), each.name]
     text = each.metadata["help"]
-    if each.default is not MISSING and each.default not in (None, False):
+    if each.default is not MISSING and each.default not in (None, False, ()):
         text += f"  [default: {each.default}]"
     elif each.default is MISSING:
         text += "  [required]"
