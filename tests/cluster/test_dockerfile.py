@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.ray.driver import ROOT
 
 
@@ -16,6 +18,7 @@ def lines(instruction: str) -> list[str]:
     return [line.partition(" ")[2] for line in content.splitlines() if line.startswith(f"{instruction} ")]
 
 
+@pytest.mark.timeout(1800)  # gigabytes of packages are unpacked
 def test_what_the_image_is_built_of_installs_and_runs(tmp_path: Path) -> None:
     image = tmp_path / "image"
     for line in lines("COPY"):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from crossrank import storage
 from crossrank.cluster.pool import Node, Pool, pool_of
 from crossrank.errors import SettingsError
 from crossrank.progress import Waiting, say
@@ -48,6 +50,47 @@ def connect() -> None:
             log_to_driver=False,
             logging_level="ERROR",
         )
+
+
+def refuse_private_disks(places: Mapping[str, str | None]) -> None:
+    """Refuse files on a disk of this machine that another node of the cluster does not see alike.
+
+    Without it a worker there would find nothing, in the middle of the job, or write where nobody looks. Nodes that
+    come later are not asked.
+
+    Args:
+        places: URIs by the flag that names them; what is on s3://, or nowhere here, is left alone.
+
+    Raises:
+        SettingsError: it names the flag and the node.
+    """
+    paths = {flag: storage.absolute(uri) for flag, uri in places.items() if uri and not storage.is_s3(uri)}
+    here = {flag: seen for flag, path in paths.items() if (seen := _seen(path)) is not None}
+    own = ray.get_runtime_context().get_node_id()
+    others = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != own]
+    asked = {
+        (flag, node["NodeManagerAddress"]): ray.remote(num_cpus=0)(_seen)
+        .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
+        .remote(paths[flag])
+        for flag in here
+        for node in others
+    }
+    for (flag, address), seen in asked.items():
+        if ray.get(seen) != here[flag]:
+            raise SettingsError(
+                f"{flag} is {paths[flag]}, on a disk that the node {address} does not share; use s3://, or a disk "
+                f"that all nodes mount"
+            )
+
+
+def _seen(path: str) -> Any:
+    """What of a file or a folder is the same for all who see the same; None where there is nothing."""
+    try:
+        if os.path.isdir(path):
+            return sorted((entry.name, entry.stat().st_size) for entry in os.scandir(path) if entry.is_file())
+        return os.stat(path).st_size
+    except OSError:
+        return None
 
 
 @contextmanager

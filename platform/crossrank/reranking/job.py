@@ -87,6 +87,7 @@ def _pool(settings: RerankSettings, spec: ScorerSpec) -> Pool:
     from crossrank.cluster import on_ray as cluster
 
     cluster.connect()
+    cluster.refuse_private_disks({"--model": settings.model, "--corpus": settings.corpus, "--output": settings.output})
     worker_bytes = getattr(spec, "process_bytes", 0)  # stand-ins and servers take none
     pool = cluster.pool(settings.worker_range(), settings.gpus_per_worker, worker_bytes)
     say(f"workers: {pool.workers}")

@@ -110,6 +110,8 @@ def _run(
     from crossrank.training.on_ray.validating import RayValidator
 
     cluster.connect()
+    places = {"--base": settings.base, "--groups": settings.groups, "--eval-groups": settings.eval_groups}
+    cluster.refuse_private_disks(places | {"--corpus": settings.corpus, "--output": settings.output})
     pool = cluster.pool(settings.worker_range(), settings.gpus_per_worker)
     with Waiting("reading the groups"):
         read = inputs.read()

@@ -221,6 +221,7 @@ def _translate(work: Work, backend: PaidBackend | Backend, texts: Iterator[str])
         return {}
     rest = _with_first(first, texts)
     cluster.connect()
+    cluster.refuse_private_disks({"--model": settings.model})
     if settings.is_paid:
         from crossrank.translation.on_ray.services import asking
 

@@ -107,6 +107,9 @@ class Inputs:
         from crossrank.cluster import on_ray as cluster
 
         cluster.connect()
+        models = {"--encoder": self.settings.encoder, "--teacher": self.settings.teacher}
+        places = {"--corpus": self.settings.corpus, "--output": self.settings.output}
+        cluster.refuse_private_disks(models | places | {"--embeddings": self.settings.embeddings})
         encoder, teacher = self.encoder if with_encoder else None, self.teacher if with_teacher else None
         taught = teacher.process_bytes if isinstance(teacher, RerankerSpec) else 0
         encoded = encoder.process_bytes if encoder else 0

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from crossrank.cluster.on_ray import connect, environment, pool
+from crossrank.cluster.on_ray import connect, environment, pool, refuse_private_disks
 from crossrank.cluster.pool import Pool
 from crossrank.reranking.layout import Layout
 from crossrank.reranking.on_ray import BlockWorker, patiently, probe, probed, run_blocks
@@ -16,7 +16,17 @@ from crossrank.scoring.spec import ScorerSpec
 from crossrank.translation.filters.blocks import Task, read_block, write_part
 from crossrank.translation.filters.teacher import Margins, compared, pairs_of, scores_of
 
-__all__ = ["TeacherTask", "TeacherWorker", "connect", "environment", "pool", "probe", "probed", "run_blocks"]
+__all__ = [
+    "TeacherTask",
+    "TeacherWorker",
+    "connect",
+    "environment",
+    "pool",
+    "probe",
+    "probed",
+    "refuse_private_disks",
+    "run_blocks",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ def start(settings: FilterSettings, teacher: ScorerSpec) -> Pool:
     from crossrank.translation.filters import on_ray
 
     on_ray.connect()
+    on_ray.refuse_private_disks({"--teacher": settings.teacher, "--output": settings.output})
     worker_bytes = teacher.process_bytes if isinstance(teacher, RerankerSpec) else 0
     pool = on_ray.pool(settings.worker_range(), settings.gpus_per_worker, worker_bytes)
     say(f"workers: {pool.workers}")
