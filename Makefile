@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 SOURCES := platform jobs serve tests benchmarks examples
 CLIENTS := .venv-clients-a .venv-clients-b
 
-.PHONY: setup demo test test-jobs test-server test-train test-data test-clients check docs bench bench-serve clean
+.PHONY: setup demo test test-jobs test-server test-train test-data test-cluster test-clients check docs bench bench-serve clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -27,6 +27,10 @@ test: setup
 # The rerank job killed at random, submitted to a cluster, and from S3 to S3.
 test-jobs: setup
 	$(BIN)/python -m pytest tests/jobs
+
+# Nodes that come and go, disks that they do not share, and what a node is installed by.
+test-cluster: setup
+	$(BIN)/python -m pytest tests/cluster
 
 # Real servers that are scaled, updated and killed: minutes of waiting.
 test-server: setup
