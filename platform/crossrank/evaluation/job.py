@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import random
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -193,7 +194,9 @@ def _candidates(
     with rejected_file(storage.join(output, "_rejected", "rejected.parquet")) as reject:
         if settings.eval_csv is not None:
             beir_of(storage.absolute(settings.eval_csv), of_csv, reject)
-        written = write_candidates(changed, groups, reject, encoder)
+        # A dense stage says itself how far it is.
+        with nullcontext() if settings.is_dense else Waiting("finding the candidates"):
+            written = write_candidates(changed, groups, reject, encoder)
     write_json(note, asdict(written))
     return written, changed
 
