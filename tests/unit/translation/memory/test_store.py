@@ -198,7 +198,7 @@ def test_a_block_that_is_just_being_written_is_no_damage(
 ) -> None:
     whole = logged(folder, 3)
     (folder / FILE).write_bytes(whole[:-10])
-    monkeypatch.setattr(store.time, "sleep", lambda _: (folder / FILE).write_bytes(whole))
+    monkeypatch.setattr("time.sleep", lambda _: (folder / FILE).write_bytes(whole))
     assert held(Memory.reading(str(folder)), range(4)) == [0, 1, 2]
     assert "damaged" not in capsys.readouterr().err
 
