@@ -69,6 +69,13 @@ def test_the_refusal_of_a_signature_does_not_put_the_session_token_into_a_log() 
     )
 
 
+def test_the_password_of_an_endpoint_is_not_put_into_a_log_either() -> None:
+    error = exceptions.EndpointConnectionError(endpoint_url="https://user:secret@proxy.example:8443/")
+    told = answer_of(error, "en", "ko").text
+    assert "secret" not in told
+    assert "https://proxy.example:8443/" in told
+
+
 class Client:
     """Answers what it is given."""
 
