@@ -69,7 +69,7 @@ def _verdict(results: dict[str, Any]) -> str:
         [
             f"The reranker, on {results['queries']:,} questions about passages that no stage trained on:",
             *(f"    {line}" for line in told),
-            "This shows that the chain works, not how good a model gets: a few hundred questions are little to learn from.",
+            "This shows that the chain works, not how good a model gets: 192 questions are little to learn from.",
         ]
     )
 
