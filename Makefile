@@ -40,7 +40,8 @@ test-server: setup
 test-train: setup
 	$(BIN)/python -m pytest tests/training
 
-# Translating, filtering, mining and evaluating on Ray: killed, on S3, against a service that throttles and fails.
+# Translating, filtering, mining and evaluating on Ray, the whole recipe and the demo: killed, on S3, against a service
+# that throttles and fails.
 test-data: setup
 	$(BIN)/python -m pytest tests/data
 
