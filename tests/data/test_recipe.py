@@ -187,7 +187,7 @@ def test_a_question_that_is_evaluated_on_was_not_trained_on(ran: Ran) -> None:
     counts = manifest["groups"]
     assert isinstance(counts, dict)
     assert counts["train"]["set_aside"]["held_out"] == 1
-    assert f"{NUM_MEASURED + 1} queries are evaluated on, and so not trained on" in ran.second
+    assert f"{NUM_MEASURED + 1} queries are evaluated on and so not trained on" in ran.second
 
 
 def test_the_table_has_the_base_and_the_trained_model_beside_no_reranker(ran: Ran) -> None:

@@ -57,6 +57,8 @@ FOLDERS = {
     "rerank": "ranked",
 }
 """Of the output, by stage."""
+FORCED = ("models", "held_out")
+"""Keys to which the recipe adds its own, whatever a section says."""
 COLUMNS = ("doc_id_column", "title_column", "text_column")
 
 
@@ -99,6 +101,8 @@ class _Chain:
         self._models: dict[str, str] = {}
         """What the recipe makes, by the names of their rows."""
         self._measured = self._folder(NOTES, "measured.jsonl")
+        self._held_out: str | None = None
+        """What the recipe itself wants held out."""
 
     def stages(self) -> list[Stage]:
         make: dict[str, Callable[[], list[Stage]]] = {
@@ -115,7 +119,7 @@ class _Chain:
         made = {name: make[name]() for name in self._recipe.sections}
         for evaluation in made.get("evaluate", ()) if "train" in made else ():
             assert isinstance(evaluation, Job)
-            made["train"].insert(0, Measured(evaluation.settings, self._measured))
+            made["train"].insert(0, Measured(evaluation.settings, self._held_out, self._measured))
         return [stage for stages in made.values() for stage in stages]
 
     def _folder(self, *names: str) -> str:
@@ -136,9 +140,7 @@ class _Chain:
             raise type(error)(f"the stage {name} of {self._recipe.file}: {error}") from error
 
     def _job(self, name: str, settings_class: type[Any], links: Json, function: Callable[[Any], Any]) -> Job:
-        forced = {"output": self._folder(FOLDERS[name])}
-        if name == "evaluate":
-            forced["models"] = links["models"]
+        forced = {"output": self._folder(FOLDERS[name]), **{key: links[key] for key in FORCED if key in links}}
         return Job(name, self._settings(name, settings_class, links, forced), function)
 
     def _conversion(self, name: str, from_: str, to: str, source: str, target: str) -> Noted:
@@ -205,8 +207,11 @@ class _Chain:
         return [self._conversion("corpus", from_, "corpus", settings.groups, passages), job]
 
     def _train(self) -> list[Stage]:
-        measured = self._measured if "evaluate" in self._recipe.sections else None
-        links = {"groups": self._groups, "held_out": measured, **self._corpus}
+        links: Json = {"groups": self._groups, **self._corpus}
+        if "evaluate" in self._recipe.sections:
+            section = self._recipe.sections["train"]
+            self._held_out = {**section.config, **section.given}.get("held_out")
+            links["held_out"] = self._measured
         job = self._job("train", TrainSettings, links, train)
         self._base = job.settings.base
         self._models = {TUNED: job.product}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from crossrank import storage
 from crossrank.evaluation.judgements import file_of, read_judgements
@@ -24,6 +25,8 @@ class Measured:
     """
 
     settings: EvaluateSettings
+    also: str | None
+    """Groups whose queries are held out beside them."""
     product: str
     name: str = "measured"
     command: str = ""
@@ -31,10 +34,13 @@ class Measured:
 
     def run(self, afresh: bool) -> None:
         """Write them, unless they are there. Every run looks: it takes seconds, and a run may have other ones."""
-        queries = dict.fromkeys(query for query in measured_queries(self.settings) if query.strip())
+        others = _queries_of_groups(self.also) if self.also is not None else ()
+        found = chain(measured_queries(self.settings), others)
+        queries = dict.fromkeys(query for query in found if query.strip())
         lines = [json_line({"query_id": str(row), "query": query, "docs": []}) for row, query in enumerate(queries)]
         content = "".join(f"{line}\n" for line in lines).encode()
-        say(f"{len(queries):,} queries are evaluated on, and so not trained on; {self.product}")
+        what = "evaluated on" if self.also is None else f"evaluated on, or in {self.also},"
+        say(f"{len(queries):,} queries are {what} and so not trained on; {self.product}")
         if not storage.exists(self.product) or storage.read_bytes(self.product) != content:
             storage.write_bytes(self.product, content)
 
@@ -49,8 +55,7 @@ class Measured:
 def measured_queries(settings: EvaluateSettings) -> Iterator[str]:
     """The text of every query that the evaluation may measure with."""
     if settings.groups is not None:
-        for _, _, group in read_group_files(storage.absolute(settings.groups), _ignore):
-            yield group.query
+        yield from _queries_of_groups(settings.groups)
     elif settings.eval_csv is not None:
         for _, group in qa_csv.read_groups(storage.absolute(settings.eval_csv), _ignore):
             yield group.query
@@ -62,6 +67,11 @@ def measured_queries(settings: EvaluateSettings) -> Iterator[str]:
         for query in read_queries(storage.absolute(settings.queries), _ignore, **columns):
             if query.query_id in judged:
                 yield query.text
+
+
+def _queries_of_groups(uri: str) -> Iterator[str]:
+    for _, _, group in read_group_files(storage.absolute(uri), _ignore):
+        yield group.query
 
 
 def _ignore(_row: Rejected) -> None:

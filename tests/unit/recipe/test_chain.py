@@ -9,6 +9,7 @@ import pytest
 
 from crossrank.errors import OutputError, SettingsError
 from crossrank.recipe.chain import stages_of
+from crossrank.recipe.measured import Measured
 from crossrank.recipe.reading import read_recipe
 from crossrank.recipe.stage import Job, Noted, Stage
 from tests.unit.recipe.conftest import Write
@@ -125,7 +126,11 @@ def test_a_stage_that_names_its_own_input_keeps_it(write: Write) -> None:
     assert (settings(found["mine"]).groups, settings(found["mine"]).language) == ("out/translated", "ko-kiwi")
     # Its names of columns go with a corpus.
     train = settings(found["train"])
-    assert (train.corpus, train.doc_id_column, train.held_out) == ("c.tsv", "key", "h.jsonl")
+    assert (train.corpus, train.doc_id_column) == ("c.tsv", "key")
+    # What is evaluated on is held out too, beside what the recipe wants held out.
+    measured = found["measured"]
+    assert isinstance(measured, Measured)
+    assert (train.held_out, measured.product, measured.also) == (*["out/_recipe/measured.jsonl"] * 2, "h.jsonl")
     assert settings(found["evaluate"]).models == ("tuned=other",)
     assert settings(found["rerank"]).model == "M"
 
