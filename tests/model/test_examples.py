@@ -1,4 +1,4 @@
-"""The examples that ask a server, as programs, against our HTTP surface over a tiny model; and against a full server."""
+"""The examples that ask a server, as programs, against our HTTP surface over a tiny model, and against a full one."""
 
 from __future__ import annotations
 
