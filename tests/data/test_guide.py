@@ -110,9 +110,7 @@ def start(command: str, folder: Path, environment: dict[str, str]) -> Server:
     ports = {f"RAY_SERVE_HAPROXY_{name}_PORT": str(free_port()) for name in ("STATS", "METRICS")}
     model = str(folder / given.pop("--model"))
     more = [part for pair in given.items() for part in pair]
-    server = Server(model, folder / "server.log", *more, environment=environment | ports)
-    server.wait_until_ready()
-    return server
+    return Server(model, folder / "server.log", *more, environment=environment | ports)
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)), ids=lambda number: BLOCKS[number][1].splitlines()[0][:60])
@@ -124,6 +122,7 @@ def test_a_block_of_the_guide_runs_as_it_is_written(
     if block.startswith("crossrank serve"):
         [command] = commands_of(block)
         servers.append(start(command, folder, environment))
+        servers[-1].wait_until_ready()
     else:
         print(shell.run(kind, served(block, servers)))
 
