@@ -95,7 +95,8 @@ def test_a_dry_run_measures_the_teacher(cluster: None, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_killed_three_times_and_run_again_it_gives_what_it_gives_undisturbed(
+@pytest.mark.timeout(1200)  # two drivers, each of which may take STARTS_S
+def test_killed_twice_and_run_again_it_gives_what_it_gives_undisturbed(
     cluster: None, tmp_path: Path, drivers: list[Driver]
 ) -> None:
     number = 100  # as many blocks
@@ -114,7 +115,7 @@ def test_killed_three_times_and_run_again_it_gives_what_it_gives_undisturbed(
         assert driver.running, driver.said
         driver.kill()
 
-    for goal in (5, 25, 60):
+    for goal in (5, 50):
         killed_at(goal)
     done_before = parts()
     manifest = run_filter(FilterSettings(**settings), spec)
@@ -124,4 +125,4 @@ def test_killed_three_times_and_run_again_it_gives_what_it_gives_undisturbed(
     report = [read_json(str(tmp_path / name / "_report" / "report.json")) for name in ("out", "undisturbed")]
     assert report[0] == report[1]
     assert manifest["rows"]["resumed"] == done_before
-    assert pairs_started(tmp_path / "scored.log", PROBE_PAIRS) <= (number + 3 * 2) * PAIRS, "a block or two a kill"
+    assert pairs_started(tmp_path / "scored.log", PROBE_PAIRS) <= (number + 2 * 2) * PAIRS, "a block or two a kill"

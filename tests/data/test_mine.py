@@ -66,6 +66,7 @@ def test_the_number_of_workers_changes_nothing(undisturbed: Undisturbed, tmp_pat
     assert part_files(settings["output"]) == part_files(undisturbed.output)
 
 
+@pytest.mark.timeout(1200)  # four drivers, each of which may take STARTS_S
 def test_workers_and_drivers_are_killed_and_each_group_is_there_once(
     undisturbed: Undisturbed, tmp_path: Path, drivers: list[Driver]
 ) -> None:
@@ -135,8 +136,9 @@ def test_what_a_worker_refuses_reaches_the_user_as_its_sentence(undisturbed: Und
 
 
 def test_a_block_that_kills_every_worker_ends_the_job_with_a_sentence(
-    undisturbed: Undisturbed, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    undisturbed: Undisturbed, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("crossrank.reranking.on_ray.TRIES_AFTER_DEATH", 1)  # a worker takes seconds to start
     settings = settings_of(undisturbed.uris, tmp_path / "out", limit=1, encoder=None)
     with pytest.raises(JobFailed, match=r"^a worker failed: .*; finished blocks are kept, so mend the cause and run"):
         mine(made(settings), None, DeadlySpec())
