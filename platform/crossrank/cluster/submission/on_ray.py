@@ -16,6 +16,8 @@ from ray.job_submission import JobDetails, JobSubmissionClient
 from crossrank.cluster.submission.shipment import Shipment
 from crossrank.errors import JobFailed, SettingsError
 
+__all__ = ["Cluster", "JobDetails"]
+
 TALKING = ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
 """Loggers of the client that tell its every step."""
 

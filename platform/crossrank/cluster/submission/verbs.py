@@ -14,9 +14,7 @@ from crossrank.errors import CrossrankError, SettingsError
 from crossrank.progress import say
 
 if TYPE_CHECKING:
-    from ray.job_submission import JobDetails
-
-    from crossrank.cluster.submission.on_ray import Cluster
+    from crossrank.cluster.submission.on_ray import Cluster, JobDetails
 
 LOOK_S = 1.0
 LOST_S = 60.0
