@@ -33,7 +33,8 @@ def test_every_flag_of_the_readme_is_a_flag() -> None:
     shell = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)).replace("\\\n", " ")
     commands = [shlex.split(line, comments=True) for line in shell.splitlines() if line.startswith("crossrank ")]
     assert {words[1] for words in commands} == set(cli.crossrank.commands) - {"demo"}
-    for words in commands:
+    submitted = [["crossrank", words[2], *words[words.index("--") + 1 :]] for words in commands if "--" in words]
+    for words in [*submitted, *(words[: words.index("--")] if "--" in words else words for words in commands)]:
         command = cli.crossrank.commands[words[1]]
         if isinstance(command, click.Group):
             command = command.commands[words[2]]

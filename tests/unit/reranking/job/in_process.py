@@ -73,6 +73,8 @@ class InProcess:
 
     def connect(self) -> None: ...
 
+    def refuse_private_disks(self, places: dict[str, str | None]) -> None: ...
+
     def pool(self, workers: tuple[int, int] | None, gpus: float | None, worker_bytes: int | None) -> Pool:
         return Pool(1, 2, 0.0, 2, "by the test")
 
