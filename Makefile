@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 SOURCES := platform jobs serve tests benchmarks examples
 CLIENTS := .venv-clients-a .venv-clients-b
 
-.PHONY: setup demo test test-jobs test-server test-train test-data test-cluster test-clients check docs bench bench-serve clean
+.PHONY: setup demo test test-jobs test-server test-train test-data test-whole test-cluster test-clients check docs bench bench-serve clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -40,10 +40,13 @@ test-server: setup
 test-train: setup
 	$(BIN)/python -m pytest tests/training
 
-# Translating, filtering, mining and evaluating on Ray, the whole recipe and the demo: killed, on S3, against a service
-# that throttles and fails.
+# Translating, filtering, mining and evaluating on Ray: killed, on S3, against a service that throttles and fails.
 test-data: setup
 	$(BIN)/python -m pytest tests/data
+
+# The demo, the whole recipe and every command of the guide, each from beginning to end.
+test-whole: setup
+	$(BIN)/python -m pytest tests/whole
 
 # Rerankers of other projects, as they are, against our server; what they pin against each other takes two environments.
 test-clients: setup $(CLIENTS:%=%/ready)

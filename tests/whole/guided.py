@@ -1,6 +1,6 @@
 """A shell for the lines of a guide, in which crossrank is loaded already and one Ray serves all jobs.
 
-    python -m tests.data.guided        # reads {"kind": "sh" or "python", "block": ...} a line
+    python -m tests.whole.guided        # reads {"kind": "sh" or "python", "block": ...} a line
 
 What a line `crossrank ...` does as a program it does here, without the seconds that loading takes; everything else goes
 through bash as it stands. After each block a line {"status": ..., "said": ...} comes back.
@@ -41,7 +41,7 @@ class Shell:
     """The shell as a process of its own. Close it at the end."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        command = [sys.executable, "-m", "tests.data.guided"]
+        command = [sys.executable, "-m", "tests.whole.guided"]
         root = str(Path(__file__).parents[2])
         environment = environment | {"PYTHONPATH": root}
         self._process = subprocess.Popen(

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.data.amazon_server import Asked, amazon_server
-from tests.data.guided import Shell, commands_of
+from tests.whole.guided import Shell, commands_of
 from tests.model.tiny_models import build
 from tests.serving.server import Server, free_port
 
