@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.data.amazon_server import Asked, amazon_server
-from tests.whole.guided import Shell, commands_of
 from tests.model.tiny_models import build
 from tests.serving.server import Server, free_port
+from tests.whole.guided import Shell, commands_of
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
