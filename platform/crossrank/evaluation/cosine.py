@@ -94,7 +94,7 @@ class CosineScorer(Scorer):
         made = dict(zip(new, self._vectors.passages(new), strict=True))
         found_DW = np.array([made[text] if text in made else self._kept[text] for text in texts])
         if self._keeps:
-            if sum(vector.nbytes for vector in self._kept.values()) > KEPT_BYTES:
+            if len(self._kept) * found_DW[:1].nbytes > KEPT_BYTES:
                 self._kept.clear()
             self._kept |= made
         return found_DW

@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
 import crossrank
 from crossrank.cluster.submission.shipment import shipment
@@ -44,6 +45,26 @@ def test_yaml_files_are_shipped_and_named_as_they_are_there(folder: Path, tmp_pa
     assert [(folder / name).read_text() for name in ("0-same.yaml", "1-same.yaml")] == ["depth: 1", "depth: 2"]
 
 
+def test_the_configuration_that_a_recipe_names_goes_along(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "train.yaml").write_text("learning_rate: 5.0e-6\n")
+    recipe = f"output: s3://b/out\ntrain: {{config: {tmp_path / 'train.yaml'}, seed: 7}}\nfilter: {{}}\n"
+    (tmp_path / "chain.yaml").write_text(recipe)
+    job = shipment("recipe", [str(tmp_path / "chain.yaml")], folder)
+    assert shlex.split(job.entrypoint)[4:] == ["0-chain.yaml"]
+    assert yaml.safe_load((folder / "0-chain.yaml").read_text()) == {
+        "output": "s3://b/out",
+        "train": {"config": "1-train.yaml", "seed": 7},
+        "filter": {},
+    }
+    assert (folder / "1-train.yaml").read_text() == "learning_rate: 5.0e-6\n"
+
+
+def test_a_file_that_is_no_yaml_is_shipped_as_it_is(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("a: [1\n")
+    shipment("rerank", ["--config", str(tmp_path / "bad.yaml")], folder)
+    assert (folder / "0-bad.yaml").read_text() == "a: [1\n"
+
+
 def test_a_yaml_file_that_is_not_here_is_said_before_anything_is_submitted(folder: Path) -> None:
     with pytest.raises(SettingsError, match=r"gone\.yaml is no file here, and a YAML file is shipped from this disk"):
         shipment("rerank", ["--config", "gone.yaml"], folder)
@@ -63,8 +84,6 @@ def test_the_job_knows_its_commit_though_no_git_goes_along(folder: Path) -> None
 
 
 def test_what_is_shipped_is_set_up_as_in_the_file_for_ray_job_submit(folder: Path) -> None:
-    import yaml
-
     for_ray = yaml.safe_load((Path(__file__).parents[3] / "jobs" / "runtime_env.yaml").read_text())
     variables = shipment("rerank", [], folder).runtime_env["env_vars"]
     assert variables.items() >= for_ray["env_vars"].items()

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 import crossrank
 from crossrank.errors import SettingsError
 from crossrank.provenance import COMMIT, provenance
@@ -34,8 +36,8 @@ class Shipment:
 def shipment(verb: str, flags: Sequence[str], folder: Path) -> Shipment:
     """The job that runs a verb with these flags there.
 
-    A flag that names a YAML file of this disk (``--config``, the file of a recipe) names its copy there. All other
-    paths are those of the cluster, since data is not shipped.
+    A flag that names a YAML file of this disk (``--config``, the file of a recipe) names its copy there, and so does a
+    section of a recipe. All other paths are those of the cluster, since data is not shipped.
 
     Args:
         folder: empty; what is shipped beside the package is put there.
@@ -63,7 +65,26 @@ def _shipped(flag: str, folder: Path) -> str:
     file = Path(value)
     if not file.is_file():
         raise SettingsError(f"{value} is no file here, and a YAML file is shipped from this disk; check its path")
+    return f"{name}{sign}{_copied(file, folder)}"
+
+
+def _copied(file: Path, folder: Path) -> str:
+    """The name of its copy there. The ``config`` of a section, as a recipe has it, is copied too, and named anew."""
     # Files of one name may come from several folders.
     copy = folder / f"{len(list(folder.iterdir()))}-{file.name}"
     shutil.copyfile(file, copy)
-    return f"{name}{sign}{copy.name}"
+    try:
+        content = yaml.safe_load(copy.read_bytes())
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return copy.name  # the job says what is wrong with it
+    sections = content.values() if isinstance(content, dict) else ()
+    naming = [each for each in sections if isinstance(each, dict) and _is_file(each.get("config"))]
+    for section in naming:
+        section["config"] = _copied(Path(section["config"]), folder)
+    if naming:
+        copy.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return copy.name
+
+
+def _is_file(config: Any) -> bool:
+    return isinstance(config, str) and Path(config).is_file()
