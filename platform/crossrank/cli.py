@@ -26,6 +26,7 @@ from crossrank.serving.launch import serve
 from crossrank.serving.settings import ServeSettings
 from crossrank.settings import command
 from crossrank.status import status
+from crossrank.telemetry import lines
 from crossrank.training.job import train
 from crossrank.training.merge import MergeSettings, merge
 from crossrank.training.settings import TrainSettings
@@ -119,22 +120,28 @@ def run(verb: click.Command, arguments: list[str] | None = None) -> None:
     """Run one command as a program. What the user did wrong is one sentence on standard error, never a traceback."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
+        lines.check_kind()
+        lines.set_up()
         verb.main(args=arguments, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(EXIT_USER_ERROR)
     except click.ClickException as error:
-        print(f"crossrank: {error.format_message()}", file=sys.stderr)
+        _tell(error.format_message())
         sys.exit(EXIT_USER_ERROR)
     except click.exceptions.Abort:
         sys.exit(EXIT_FAILED)
     except CrossrankError as error:
-        print(f"crossrank: {error}", file=sys.stderr)
+        _tell(str(error))
         sys.exit(EXIT_USER_ERROR if isinstance(error, UserError) else EXIT_FAILED)
     except BrokenPipeError:  # whoever read our output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_FAILED)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        print(f"crossrank: {error.strerror or error}, while writing to standard output", file=sys.stderr)
+        _tell(f"{error.strerror or error}, while writing to standard output")
         sys.exit(EXIT_FAILED)
+
+
+def _tell(what: str) -> None:
+    print(lines.as_json(what, "error") if lines.is_json() else f"crossrank: {what}", file=sys.stderr)

@@ -7,16 +7,43 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 from tqdm import tqdm
+
+from crossrank.telemetry import lines
+from crossrank.telemetry.job_metrics import EXPECTED, PROGRESS
 
 LINE_EVERY_S = 5.0
 
 
-def say(message: str, stream: TextIO | None = None) -> None:
-    """One line with the time of day, at once."""
-    print(f"[{time.strftime('%H:%M:%S')}] {message}", file=stream or sys.stderr, flush=True)
+def say(message: str, stream: TextIO | None = None, level: str = "info", **fields: Any) -> None:
+    """One line with the time of day, at once.
+
+    Args:
+        level: as `logging` has them, in small letters.
+        fields: what the line tells in numbers, for those who read JSON.
+    """
+    if lines.is_json():
+        line = lines.as_json(message, level, **fields)
+    else:
+        line = f"[{time.strftime('%H:%M:%S')}] {'WARNING: ' if level == 'warning' else ''}{message}"
+    print(line, file=stream or sys.stderr, flush=True)
+
+
+def show(text: str) -> None:
+    """A result that is text, on standard output; one line of JSON where lines are JSON."""
+    print(lines.as_json(text, "info") if lines.is_json() else text, flush=True)
+
+
+def show_plan(plan: dict[str, Any]) -> None:
+    """What a dry run found: a line for each figure, or one of JSON with all of them as the field ``plan``."""
+    if lines.is_json():
+        print(lines.as_json("dry run", "info", plan=plan), flush=True)
+        return
+    width = max(30, *map(len, plan))
+    for name, value in plan.items():
+        print(f"{name:{width}} {value:,}" if isinstance(value, int) else f"{name:{width}} {value}")
 
 
 class _Beat:
@@ -59,7 +86,8 @@ class Waiting:
         now = time.monotonic()
         if now - self._last_line >= LINE_EVERY_S:
             self._last_line = now
-            say(f"{self._what}, {now - self._started:.0f} s", self._stream)
+            seconds = now - self._started
+            say(f"{self._what}, {seconds:.0f} s", self._stream, seconds=round(seconds, 1))
 
 
 class Progress:
@@ -80,7 +108,7 @@ class Progress:
         self._beat = _Beat(self.tick)
 
     def __enter__(self) -> Progress:
-        if self._stream.isatty():
+        if self._stream.isatty() and not lines.is_json():
             self._bar = tqdm(
                 total=self._total, initial=self._done_before, unit=self._what, file=self._stream, dynamic_ncols=True
             )
@@ -91,6 +119,8 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._beat.stop()
+        if kind is None:
+            self._count()
         if self._bar is not None:
             self._bar.close()
         elif kind is None:
@@ -111,10 +141,20 @@ class Progress:
     def tick(self) -> None:
         """Print the line if it is due. Called from the thread that works and from the one that beats."""
         with self._lock:
+            is_due = time.monotonic() - self._last_line >= LINE_EVERY_S
+            if is_due:
+                self._count()
             if self._bar is not None:
                 self._bar.refresh()
-            elif time.monotonic() - self._last_line >= LINE_EVERY_S:
+                self._last_line = time.monotonic() if is_due else self._last_line
+            elif is_due:
                 self._line()
+
+    def _count(self) -> None:
+        """For Prometheus, as often as a line is told: what advances may be single rows."""
+        PROGRESS.set(self._done_before + self._done, unit=self._what)
+        if self._total is not None:
+            EXPECTED.set(self._total, unit=self._what)
 
     def _line(self) -> None:
         self._last_line = time.monotonic()
@@ -122,6 +162,7 @@ class Progress:
         seconds = self._last_line - self._started
         if self._total is None:
             parts = [f"{done:,} {self._what}", f"{seconds:.0f} s"]
+            left = None
         else:
             share = 100 * done / self._total if self._total else 100.0
             parts = [f"{done:,} of {self._total:,} {self._what} ({share:.0f} %)", f"{seconds:.0f} s"]
@@ -130,7 +171,16 @@ class Progress:
                 parts.append(f"about {_clock(left)} left")
         if self._detail:
             parts.append(self._detail)
-        say(", ".join(parts), self._stream)
+        say(
+            ", ".join(parts),
+            self._stream,
+            unit=self._what,
+            done=done,
+            total=self._total,
+            seconds=round(seconds, 1),
+            seconds_left=None if left is None else round(left, 1),
+            detail=self._detail or None,
+        )
 
     def _left_s(self, left: int) -> float | None:
         """Seconds that the units left will take; None before there is anything to tell it by."""

@@ -15,6 +15,9 @@ from crossrank import storage
 from crossrank.cluster.pool import Node, Pool, pool_of
 from crossrank.errors import SettingsError
 from crossrank.progress import Waiting, say
+from crossrank.telemetry import here
+from crossrank.telemetry import on_ray as telemetry
+from crossrank.telemetry.job_metrics import WORKERS
 
 LOGICAL_CPUS_PER_CORE = 3
 LEAST_LOGICAL_CPUS = 6
@@ -23,9 +26,19 @@ Ray Data's own tasks beside the actors, and then waits for ever."""
 
 
 def connect() -> None:
-    """Join the cluster that the environment names (`RAY_ADDRESS`), or start a local Ray."""
-    if ray.is_initialized():
-        return
+    """Join the cluster that the environment names (`RAY_ADDRESS`), or start a local Ray; it exports what is counted."""
+    if not ray.is_initialized():
+        _connect()
+    telemetry.export()
+
+
+def connect_if_named() -> None:
+    """Join the cluster that the environment names, if it names one: for a job that needs no Ray but to be counted."""
+    if os.environ.get("RAY_ADDRESS"):
+        connect()
+
+
+def _connect() -> None:
     if os.environ.get("RAY_ADDRESS"):
         try:
             with Waiting(f"joining the Ray cluster at {os.environ['RAY_ADDRESS']}"):
@@ -137,7 +150,9 @@ def pool(workers: tuple[int, int] | None, gpus_per_worker: float | None, worker_
         with Waiting(f"waiting for a node with {what}"):
             ray.get(ray.remote(num_cpus=1, num_gpus=gpus)(_nothing).remote())
         able = [node for node in _nodes() if node.gpus >= gpus]
-    return pool_of(able, workers, gpus, worker_bytes)
+    found = pool_of(able, workers, gpus, worker_bytes)
+    WORKERS.set(found.most)
+    return found
 
 
 def _in_words(nodes: Sequence[Node]) -> str:
@@ -169,7 +184,7 @@ def _nodes() -> list[Node]:
 def environment() -> dict[str, str]:
     """What workers on this machine's Ray need of the driver's environment; credentials stay where they are."""
     names = ("CROSSRANK_CACHE", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION")
-    return {name: os.environ[name] for name in names if name in os.environ}
+    return {name: os.environ[name] for name in names if name in os.environ} | here.variables()
 
 
 def smallest_gpu_bytes() -> int:

@@ -17,6 +17,7 @@ from crossrank.evaluation.timing import Query, seconds_of
 from crossrank.reranking.on_ray import BlockWorker, patiently, run_blocks
 from crossrank.scoring.spec import ScorerSpec
 from crossrank.settings import JobSettings
+from crossrank.telemetry import on_ray as telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,5 +67,5 @@ def timed(spec: ScorerSpec, queries: Sequence[Query], settings: JobSettings) -> 
 
 
 def _timed(spec: ScorerSpec, queries: Sequence[Query], variables: dict[str, str]) -> list[float] | None:
-    os.environ.update(variables)
+    telemetry.work_for(variables)
     return seconds_of(spec.load(os.cpu_count()), queries)

@@ -7,12 +7,14 @@ block's own name, by whoever scored it: a retry after a dead worker writes the s
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import pickle
 import socket
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,6 +40,8 @@ from crossrank.scoring.normalize import Normalize
 from crossrank.scoring.normalize import check as check_normalize
 from crossrank.scoring.scored import Scorer
 from crossrank.scoring.spec import RerankerSpec, ScorerSpec
+from crossrank.telemetry import on_ray as telemetry
+from crossrank.telemetry.job_metrics import STORAGE_RETRIES
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -45,6 +49,8 @@ Result = TypeVar("Result")
 TRIES_AFTER_DEATH = 5
 """How often a block is given to another worker after one died with it."""
 STORAGE_PAUSES_S = (1.0, 5.0, 20.0)
+SUMMED = ("pairs", "tokens", "padding", "truncated_documents")
+"""Statistics of a query that are told of a block."""
 PROBE_S = 3.0
 PROBE_PAIRS = 16
 """Pairs that are timed at once while measuring."""
@@ -80,7 +86,7 @@ def probed(reference: ray.ObjectRef) -> dict[str, Any]:
 
 
 def _probe(spec: ScorerSpec, pairs: list[tuple[str, str]], pool_: Pool, environment: dict[str, str]) -> dict[str, Any]:
-    os.environ.update(environment)
+    telemetry.work_for(environment)
     started = time.monotonic()
     scorer = spec.load(pool_.threads())
     load_s = time.monotonic() - started
@@ -116,7 +122,7 @@ class BlockWorker:
     """
 
     def __init__(self, task: Any, pool_: Pool) -> None:
-        os.environ.update(task.environment)
+        telemetry.work_for(task.environment)
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
         self._task = task
         self._pool = pool_
@@ -146,7 +152,9 @@ class BlockWorker:
         return {
             "block": number,
             "queries": len(part),
-            "pairs": int(np.sum(stats.field("pairs").to_numpy())),
+            **{name: int(np.sum(stats.field(name).to_numpy())) for name in SUMMED},
+            # One text, since Arrow would have these reasons as columns, which the next block does not have.
+            "rejected": json.dumps(Counter(reason for reason in part["reason"].to_pylist() if reason is not None)),
             "worker": f"{socket.gethostname()}:{os.getpid()}",
             "threads": self._pool.threads(),
             "started": started,
@@ -174,6 +182,7 @@ def patiently(act: Callable[[], Result]) -> Result:
             return act()
         except (StorageError, OutputError) as error:
             logger.warning("%s; again in %s s", error, pause_s)
+            STORAGE_RETRIES.add()
             time.sleep(pause_s)
     try:
         return act()

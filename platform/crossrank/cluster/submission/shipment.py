@@ -6,6 +6,7 @@ the path of the job and of its workers.
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ import yaml
 import crossrank
 from crossrank.errors import SettingsError
 from crossrank.provenance import COMMIT, provenance
+from crossrank.telemetry.here import LOG
 
 EXCLUDES = ["**/__pycache__", "*.pyc"]
 ENV = {"TOKENIZERS_PARALLELISM": "true"}
@@ -46,14 +48,14 @@ def shipment(verb: str, flags: Sequence[str], folder: Path) -> Shipment:
         SettingsError: a YAML file that is not there.
     """
     arguments = [_shipped(flag, folder) for flag in flags]
-    commit = provenance().commit
+    told = {COMMIT: provenance().commit, LOG: os.environ.get(LOG)}
     return Shipment(
         shlex.join(["python", "-m", "crossrank", verb, *arguments]),
         {
             "py_modules": [str(Path(crossrank.__file__).parent)],
             "working_dir": str(folder),
             "excludes": EXCLUDES,
-            "env_vars": ENV | ({} if commit is None else {COMMIT: commit}),
+            "env_vars": ENV | {name: value for name, value in told.items() if value is not None},
         },
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from crossrank.retrieval.dense import Shard, search
 from crossrank.retrieval.first_stage import open_bm25
 from crossrank.retrieval.mining.work import Task
 from crossrank.retrieval.vectors import SHARD_ROWS
+from crossrank.telemetry.here import work_for
 
 LEAST_S = 1e-6
 
@@ -34,7 +34,7 @@ def measure(task: Task, sample: Sample, threads: int) -> dict[str, float]:
         ``bm25_queries``, ``passages`` encoded, ``products`` of a query and a passage, ``pairs`` that the teacher scores
         and ``tokens_per_pair``.
     """
-    os.environ.update(task.environment)
+    work_for(task.environment)
     store = task.corpus.open()
     index = open_bm25(store, Chosen(task.language, "as chosen"))
     seconds, _ = _timed(lambda: index.search(sample.queries, task.rules.depth))

@@ -29,6 +29,7 @@ from crossrank.retrieval.mining.search import Rules
 from crossrank.retrieval.vectors import VectorStore
 from crossrank.scoring.scored import Scorer
 from crossrank.scoring.spec import ScorerSpec
+from crossrank.telemetry.here import work_for
 
 Figures = dict[str, Any]
 """What was done, in numbers."""
@@ -55,7 +56,7 @@ class Worker:
     """Does items of work in this process. What it needs is loaded at its first use."""
 
     def __init__(self, task: Task, threads: int | None) -> None:
-        os.environ.update(task.environment)
+        work_for(task.environment)
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
         self._task = task
         self._threads = threads

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import replace
 from typing import Any
@@ -11,6 +10,7 @@ import ray
 
 from crossrank.cluster.on_ray import environment
 from crossrank.cluster.pool import Pool
+from crossrank.telemetry import on_ray as telemetry
 from crossrank.training.run import Task
 
 PROBE_S = 5.0
@@ -33,7 +33,7 @@ def _probe(task: Task, pool: Pool, variables: dict[str, str]) -> dict[str, Any]:
     from crossrank.training.run import loop_of
     from crossrank.training.world import World
 
-    os.environ.update(variables)
+    telemetry.work_for(variables)
     torch.set_num_threads(pool.threads())
     settings = replace(task.settings, groups_per_step=min(PROBE_GROUPS, task.settings.groups_per_step))
     device = torch.device("cuda" if pool.gpus else "cpu")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
 import ray
 
+from crossrank.telemetry import on_ray as telemetry
 from crossrank.training.checkpoint import Checkpoints
 from crossrank.training.groups import GroupSource
 from crossrank.training.on_ray.failures import ours
@@ -74,7 +74,7 @@ def _validate(validation: Validation, model: str | None, threads: int) -> dict[s
     from crossrank.training.model import is_headless
     from crossrank.training.validation import by_cosine, by_scorer, initial_order, measure
 
-    os.environ.update(validation.environment)
+    telemetry.work_for(validation.environment)
     torch.set_num_threads(threads)
     device = "cuda" if validation.gpus else "cpu"
     groups = validation.groups.open()

@@ -15,6 +15,8 @@ import ray
 from crossrank.cluster.on_ray import environment
 from crossrank.cluster.pool import Pool
 from crossrank.errors import CrossrankError, JobFailed
+from crossrank.telemetry import on_ray as telemetry
+from crossrank.telemetry.job_metrics import RESTARTS
 from crossrank.translation.backend import Backend, Outcome, Translator
 
 TEXTS_PER_CALL = 512
@@ -32,7 +34,7 @@ class ModelWorker:
     """An actor with a model. It is loaded and computes in one thread: OpenMP has a team of threads for each."""
 
     def __init__(self, backend: Backend, pool: Pool, environment_: dict[str, str]) -> None:
-        os.environ.update(environment_)
+        telemetry.work_for(environment_)
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
         self._backend = backend
         self._pool = pool
@@ -126,6 +128,7 @@ def translate_on(
                     ) from error
                 if workers[call.worker] is call.actor:  # its other call may have come back before
                     workers[call.worker] = _worker(backend, pool)
+                    RESTARTS.add()
                 begin(call.worker, [call.texts[place] for place in sorted(call.left)], call.deaths + 1)
             except ray.exceptions.RayError as error:
                 raise _ours(error) from error

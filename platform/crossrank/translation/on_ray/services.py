@@ -7,7 +7,6 @@ the memory, which are the driver's.
 from __future__ import annotations
 
 import itertools
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import ray
 from crossrank.cluster.on_ray import environment
 from crossrank.cluster.pool import Pool
 from crossrank.errors import JobFailed
+from crossrank.telemetry import on_ray as telemetry
 from crossrank.translation.service import Answer, Ask, Kind, PaidBackend
 
 
@@ -24,7 +24,7 @@ class ServiceWorker:
     """An actor with a client of the service; its threads ask."""
 
     def __init__(self, backend: PaidBackend, threads: int, environment_: dict[str, str]) -> None:
-        os.environ.update(environment_)
+        telemetry.work_for(environment_)
         self._service = backend.load(threads)
 
     def ask(self, text: str) -> Answer:

@@ -1,0 +1,67 @@
+"""What this process works for, the verb and the job, so that all that it says and counts names them.
+
+Workers get both from their driver, beside the variables of its environment that they need.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+LOG = "CROSSRANK_LOG"
+"""Environment variable: ``json`` or ``plain``. No flag, since workers, replicas and submitted jobs inherit it."""
+VERB, JOB = "CROSSRANK_VERB", "CROSSRANK_JOB"
+SUBMISSION = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Where Ray tells a submitted job its own id, among others."""
+
+
+@dataclass(slots=True)
+class _Here:
+    verb: str | None = None
+    job: str | None = None
+
+
+_here = _Here()
+
+
+def verb() -> str | None:
+    """The verb that is done; None in a program of somebody else."""
+    return _here.verb
+
+
+def set_verb(name: str | None) -> None:
+    """All that is said and counted from now on is of this verb."""
+    _here.verb = name
+
+
+def job() -> str | None:
+    """The id of the job that Ray knows: that of its submission, else the one that it gave to the driver."""
+    return _submission_id() or _here.job
+
+
+def set_job(name: str) -> None:
+    """Ray calls the job of this process so."""
+    _here.job = name
+
+
+def _submission_id() -> str | None:
+    """The id of a submitted job; None for one that nobody submitted, and in its workers."""
+    config = os.environ.get(SUBMISSION)
+    if config is None:
+        return None
+    found: str | None = (json.loads(config).get("metadata") or {}).get("job_submission_id")
+    return found
+
+
+def variables() -> dict[str, str]:
+    """What a worker has to know, as variables of an environment."""
+    told = {LOG: os.environ.get(LOG), VERB: verb(), JOB: job()}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def work_for(environment: Mapping[str, str]) -> None:
+    """Be a worker of the driver whose `variables` are among these; the others are put into the environment."""
+    os.environ.update({name: value for name, value in environment.items() if name not in (VERB, JOB)})
+    _here.verb, _here.job = environment.get(VERB), environment.get(JOB)

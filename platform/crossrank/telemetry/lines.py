@@ -1,0 +1,88 @@
+"""Lines of a log: for people, or one JSON object each for whoever collects them (`CROSSRANK_LOG=json`).
+
+Every object has ``time`` (ISO 8601, UTC), ``level``, ``message`` and ``node``; ``verb``, ``job`` and ``request_id``
+where there is one; and what else the line has to tell, such as the numbers of a progress. docs/logs.md lists them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import sys
+import threading
+import traceback
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any
+
+from crossrank.errors import SettingsError
+from crossrank.telemetry.here import LOG, job, verb
+
+KINDS = ("plain", "json")
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The request that is answered here."""
+
+
+def is_json() -> bool:
+    """Whether lines are JSON."""
+    return os.environ.get(LOG) == "json"
+
+
+def check_kind() -> None:
+    """Refuse another kind of log than there is."""
+    kind = os.environ.get(LOG, "plain")
+    if kind not in KINDS:
+        raise SettingsError(f"{LOG} is {kind!r}; use one of {', '.join(KINDS)}, or unset it")
+
+
+def as_json(message: str, level: str, **fields: Any) -> str:
+    """One line as a JSON object; what is None is left out."""
+    told = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "level": level,
+        "message": message,
+        "verb": verb(),
+        "job": job(),
+        "node": socket.gethostname(),
+        "request_id": REQUEST_ID.get(),
+        **fields,
+    }
+    return json.dumps({name: value for name, value in told.items() if value is not None}, ensure_ascii=False)
+
+
+class JsonFormatter(logging.Formatter):
+    """Records of `logging`, of whatever library, as such lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line; a traceback is a field of it."""
+        trace = self.formatException(record.exc_info) if record.exc_info else None
+        level, request_id = record.levelname.lower(), getattr(record, "request_id", REQUEST_ID.get())
+        return as_json(record.getMessage(), level, logger=record.name, traceback=trace, request_id=request_id)
+
+
+def set_up() -> None:
+    """Have all that this process logs written as JSON, where that was asked for.
+
+    To be called again when a library has brought handlers of its own. In a program of somebody else nothing changes.
+    """
+    if not is_json():
+        return
+    formatter = JsonFormatter()
+    root = logging.getLogger()
+    if not root.handlers:
+        root.addHandler(logging.StreamHandler())
+    known = [root, *(each for each in root.manager.loggerDict.values() if isinstance(each, logging.Logger))]
+    for handler in [handler for each in known for handler in each.handlers]:
+        if isinstance(handler, logging.StreamHandler) and handler.stream in (sys.stderr, sys.stdout):
+            handler.setFormatter(formatter)
+    logging.captureWarnings(True)
+    sys.excepthook = _uncaught
+    threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback)
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    told = "".join(traceback.format_exception(kind, error, trace))
+    print(as_json(f"{kind.__name__}: {error}", "critical", traceback=told), file=sys.stderr, flush=True)

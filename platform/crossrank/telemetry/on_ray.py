@@ -1,0 +1,55 @@
+"""Figures of jobs given to Ray: every node's agent exports them on the port that Prometheus finds by Ray's own file.
+
+They cost no port of ours. Ray puts ``ray_`` in front of the names, adds labels of its own (the node's among them), and
+sends them every ten seconds and when a process ends. What is killed takes its last ten seconds along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import ray
+from ray.util.metrics import Counter, Gauge
+
+from crossrank.telemetry import here, lines
+from crossrank.telemetry.counting import Series, send_to
+from crossrank.telemetry.job_metrics import RESTARTS
+
+
+class RaySink:
+    """The metrics of one job, as Ray has them."""
+
+    def __init__(self, job: str) -> None:
+        """Give the label ``job`` to all."""
+        self._job = job
+        self._counters: dict[str, Counter] = {}
+        self._gauges: dict[str, Gauge] = {}
+
+    def add(self, series: Series, labels: Mapping[str, str], number: float) -> None:
+        """Count so many more."""
+        if series.name not in self._counters:
+            self._counters[series.name] = Counter(series.name, series.meaning, ("job", *labels))
+        self._counters[series.name].inc(number, {"job": self._job, **labels})
+
+    def set(self, series: Series, labels: Mapping[str, str], value: float) -> None:
+        """It is so much now."""
+        if series.name not in self._gauges:
+            self._gauges[series.name] = Gauge(series.name, series.meaning, ("job", *labels))
+        self._gauges[series.name].set(value, {"job": self._job, **labels})
+
+
+def export() -> None:
+    """Give all figures of this process to the Ray that it has joined."""
+    here.set_job(ray.get_runtime_context().get_job_id())
+    send_to(RaySink(here.job() or ""))
+    lines.set_up()  # Ray has brought loggers of its own
+
+
+def work_for(environment: Mapping[str, str]) -> None:
+    """Be a worker of the driver whose environment this is: say, count and find what it does."""
+    here.work_for(environment)
+    lines.set_up()
+    send_to(RaySink(here.job() or ""))
+    context = ray.get_runtime_context()
+    if context.get_actor_id() is not None and context.was_current_actor_reconstructed:
+        RESTARTS.add()
