@@ -32,12 +32,6 @@ def connect() -> None:
     telemetry.export()
 
 
-def connect_if_named() -> None:
-    """Join the cluster that the environment names, if it names one: for a job that needs no Ray but to be counted."""
-    if os.environ.get("RAY_ADDRESS"):
-        connect()
-
-
 def _connect() -> None:
     if os.environ.get("RAY_ADDRESS"):
         try:

@@ -18,6 +18,7 @@ from crossrank.recipe.chain import FOLDERS, TUNED
 from crossrank.recipe.run import recipe
 from crossrank.records import Rejected
 from crossrank.settings import option
+from crossrank.telemetry.doing import doing
 
 RECIPE = Path(__file__).with_name("recipe.yaml")
 ENCODER = "encoder"
@@ -38,6 +39,7 @@ class DemoSettings:
     seed: int = option(13, help="Seed of the training.")
 
 
+@doing("demo")
 def demo(settings: DemoSettings) -> dict[str, Any]:
     """Run the whole recipe on the sample that ships with crossrank: import, translate, filter, mine, train, evaluate.
 

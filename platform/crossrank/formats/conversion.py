@@ -12,6 +12,7 @@ from crossrank.errors import InputError, SettingsError
 from crossrank.formats import FORMATS, Format
 from crossrank.progress import say
 from crossrank.records import Group, Reject, Rejected
+from crossrank.telemetry.doing import doing
 
 TOLD = 10
 """Rejected rows that are told one by one; the rest is counted."""
@@ -48,6 +49,7 @@ def convert(source_format: str, target_format: str, source: str, target: str, re
     return ConversionCounts(passage.read, written, passage.rejected)
 
 
+@doing("convert")
 def convert_telling(source_format: str, target_format: str, source: str, target: str) -> ConversionCounts:
     """`convert`, telling what is rejected and what came of it.
 

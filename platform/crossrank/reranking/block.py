@@ -5,6 +5,8 @@ Shape letters: Q queries of the block, P pairs of all of them, C candidates of o
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -23,6 +25,10 @@ from crossrank.scoring.scored import EncodedText, Scored, Scorer, Tokens, Window
 
 WINDOW_PAIRS = 2048
 """Pairs whose texts are made ready together, at least: a GPU begins with the first of them, and the CPU goes on."""
+
+
+SUMMED = ("pairs", "tokens", "padding", "truncated_documents")
+"""Statistics of a query that are told of a block."""
 
 
 class Encoded(Protocol):
@@ -66,6 +72,18 @@ def rerank_block(block: pa.Table, scorer: Scorer, corpus: Corpus | None, keep: K
         )
     ]
     return pa.Table.from_pylist(results, schema=part_schema(keep.with_text))
+
+
+def figures_of(part: pa.Table) -> dict[str, Any]:
+    """What a finished part comes to, small enough to be told the driver."""
+    stats = part["stats"].combine_chunks()
+    rejected = Counter(reason for reason in part["reason"].to_pylist() if reason is not None)
+    return {
+        "queries": len(part),
+        **{name: int(np.sum(stats.field(name).to_numpy())) for name in SUMMED},
+        # One text, since Arrow would make a column of each reason, which the next block does not have.
+        "rejected": json.dumps(rejected),
+    }
 
 
 def _windows(

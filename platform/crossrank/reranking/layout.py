@@ -11,6 +11,7 @@ All that is not a result begins with an underscore, so any Parquet reader takes 
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 from crossrank import storage
 from crossrank.errors import OutputError
 from crossrank.records import Reject, Rejected
+from crossrank.telemetry.job_metrics import ROWS_REJECTED
 
 PREPARED_SCHEMA = pa.schema(
     [
@@ -104,6 +106,8 @@ def rejected_file(uri: str) -> Iterator[Reject]:
     with storage.writing(uri) as stream, pq.ParquetWriter(stream, REJECTED_SCHEMA, compression="zstd") as writer:
 
         def flush() -> None:
+            for reason, count in Counter(str(row["reason"]) for row in rows).items():
+                ROWS_REJECTED.add(count, reason=reason)
             if rows:
                 writer.write_table(pa.Table.from_pylist(rows, schema=REJECTED_SCHEMA))
                 rows.clear()

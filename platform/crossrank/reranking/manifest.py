@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from dataclasses import asdict, dataclass, field
@@ -13,6 +14,15 @@ from crossrank.reranking.derive import Totals
 from crossrank.reranking.plan import Plan
 from crossrank.reranking.settings import RerankSettings
 from crossrank.scoring.spec import ScorerSpec
+from crossrank.telemetry.job_metrics import (
+    PADDING,
+    PAIRS,
+    ROWS_DONE,
+    ROWS_REJECTED,
+    STAGE_SECONDS,
+    TOKENS,
+    TRUNCATED,
+)
 
 Manifest = dict[str, Any]
 RAMP = 0.1
@@ -43,6 +53,7 @@ class Clock:
         """The stage that now ends."""
         now = time.monotonic()
         self.laps[name] = round(now - self._since, 3)
+        STAGE_SECONDS.add(now - self._since, stage=name)
         self._since = now
 
 
@@ -66,6 +77,13 @@ class Scoring:
         self.pairs += figures["pairs"]
         self.workers.add(figures["worker"])
         self.threads.add(figures["threads"])
+        ROWS_DONE.add(figures["queries"])
+        PAIRS.add(figures["pairs"])
+        TOKENS.add(figures["tokens"])
+        PADDING.add(figures["padding"])
+        TRUNCATED.add(figures["truncated_documents"])
+        for reason, count in json.loads(figures["rejected"]).items():
+            ROWS_REJECTED.add(count, reason=reason)
 
     @property
     def first_ended(self) -> float | None:

@@ -7,14 +7,12 @@ block's own name, by whoever scored it: a retry after a dead worker writes the s
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import pickle
 import socket
 import time
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,7 +30,7 @@ from crossrank.cluster.pool import Pool
 from crossrank.corpus.source import CorpusSource
 from crossrank.corpus.tokens import open_tokens
 from crossrank.errors import CrossrankError, JobFailed, OutputError, SettingsError, StorageError
-from crossrank.reranking.block import Corpus, Keep, rerank_block
+from crossrank.reranking.block import Corpus, Keep, figures_of, rerank_block
 from crossrank.reranking.layout import Layout, read_table, write_table
 from crossrank.reranking.stage import RerankBatch, check_columns
 from crossrank.scoring.loading import check_model, find_model
@@ -49,8 +47,6 @@ Result = TypeVar("Result")
 TRIES_AFTER_DEATH = 5
 """How often a block is given to another worker after one died with it."""
 STORAGE_PAUSES_S = (1.0, 5.0, 20.0)
-SUMMED = ("pairs", "tokens", "padding", "truncated_documents")
-"""Statistics of a query that are told of a block."""
 PROBE_S = 3.0
 PROBE_PAIRS = 16
 """Pairs that are timed at once while measuring."""
@@ -148,13 +144,9 @@ class BlockWorker:
         block = patiently(lambda: read_table(layout.block(number)))
         part = rerank_block(block, self._scorer, self._corpus, self._task.keep)
         patiently(lambda: write_table(layout.part(number), part))
-        stats = part["stats"].combine_chunks()
         return {
             "block": number,
-            "queries": len(part),
-            **{name: int(np.sum(stats.field(name).to_numpy())) for name in SUMMED},
-            # One text, since Arrow would have these reasons as columns, which the next block does not have.
-            "rejected": json.dumps(Counter(reason for reason in part["reason"].to_pylist() if reason is not None)),
+            **figures_of(part),
             "worker": f"{socket.gethostname()}:{os.getpid()}",
             "threads": self._pool.threads(),
             "started": started,

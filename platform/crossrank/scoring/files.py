@@ -19,6 +19,7 @@ from crossrank.provenance import provenance
 from crossrank.records import Json, Reason, Reject, Rejected
 from crossrank.scoring.normalize import normalize_runs
 from crossrank.settings import option
+from crossrank.telemetry.doing import doing
 
 CHUNK_PAIRS = 2048
 """Pairs that are scored together, at least; the candidates of one query are never split, for the softmax."""
@@ -42,6 +43,7 @@ class ScoreSettings:
     instruction: str | None = option(None, help="What relevant means, for models that read a prompt.")
 
 
+@doing("score")
 def score(settings: ScoreSettings) -> dict[str, Any]:
     """Score pairs of a query and a document, one JSON object a line.
 

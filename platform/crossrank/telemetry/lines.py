@@ -70,17 +70,19 @@ def set_up() -> None:
     """
     if not is_json():
         return
-    formatter = JsonFormatter()
     root = logging.getLogger()
-    if not root.handlers:
+    if not any(map(_is_seen, root.handlers)):
         root.addHandler(logging.StreamHandler())
     known = [root, *(each for each in root.manager.loggerDict.values() if isinstance(each, logging.Logger))]
-    for handler in [handler for each in known for handler in each.handlers]:
-        if isinstance(handler, logging.StreamHandler) and handler.stream in (sys.stderr, sys.stdout):
-            handler.setFormatter(formatter)
+    for handler in {handler for each in known for handler in each.handlers if _is_seen(handler)}:
+        handler.setFormatter(JsonFormatter())
     logging.captureWarnings(True)
     sys.excepthook = _uncaught
     threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback)
+
+
+def _is_seen(handler: logging.Handler) -> bool:
+    return isinstance(handler, logging.StreamHandler) and handler.stream in (sys.stderr, sys.stdout)
 
 
 def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -199,4 +199,4 @@ def _say(output: str, manifest: Manifest, facts: CardFacts) -> None:
         low, high = mean.interval or (mean.value, mean.value)
         say(f"{facts.decided_by} against the base: {mean.value:+.4f} ({low:+.4f} to {high:+.4f})")
     for warning in manifest["warnings"]:
-        say(f"WARNING: {warning}")
+        say(warning, level="warning")

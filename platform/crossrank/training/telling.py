@@ -7,6 +7,20 @@ from typing import Any
 
 from crossrank.cluster.pool import Pool
 from crossrank.progress import Progress, say
+from crossrank.telemetry.job_metrics import (
+    GRADIENT_NORM,
+    LEARNING_RATE,
+    LOSS,
+    PAIRS,
+    RESTARTS,
+    ROWS_READ,
+    ROWS_REJECTED,
+    SKIPPED_STEPS,
+    STEPS,
+    TOKENS,
+    TRUNCATED,
+    VALIDATION,
+)
 from crossrank.training.inputs import Read
 from crossrank.training.sizing import Sizes
 
@@ -36,6 +50,9 @@ class Telling:
             if counts["set_aside"]:
                 told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts["set_aside"].items()))
                 say(f"set aside of the groups to {name} on: {told}")
+            ROWS_READ.add(counts["groups"] + sum(counts["set_aside"].values()))
+            for reason, count in counts["set_aside"].items():
+                ROWS_REJECTED.add(count, reason=reason)
 
     def baselines(self, rows: dict[str, Any]) -> None:
         """What there is without training."""
@@ -59,13 +76,16 @@ class Telling:
         if "began" in row:
             self._begin_at(row["began"])
         elif "validation" in row:
-            say(f"step {row['step']:,}: {_told(row['validation'])}")
+            say(f"step {row['step']:,}: {_told(row['validation'])}", step=row["step"], validation=row["validation"])
+            for name, value in row["validation"].items():
+                VALIDATION.set(value, measure=name)
         else:
             self._trained(row)
 
     def _begin_at(self, step: int) -> None:
         if self._done is not None:
             say(f"a worker died; going on from step {step:,}")
+            RESTARTS.add()
         elif step:
             say(f"{step:,} steps were done before")
         self._progress.advance(step - (self._done or 0))
@@ -77,6 +97,20 @@ class Telling:
             say(IDLE_WARNING)
         self._progress.advance(row["step"] - (self._done or 0), _detail(row))
         self._done = row["step"]
+        _count(row)
+
+
+def _count(row: dict[str, Any]) -> None:
+    """What steps came to, for Prometheus."""
+    STEPS.add(row["steps"])
+    SKIPPED_STEPS.add(row["skipped"])
+    PAIRS.add(row["pairs"])
+    TOKENS.add(row["tokens"])
+    TRUNCATED.add(row["truncated"])
+    LEARNING_RATE.set(row["learning_rate"])
+    if row["loss"] is not None:
+        LOSS.set(row["loss"])
+        GRADIENT_NORM.set(row["grad_norm"])
 
 
 def _detail(row: dict[str, Any]) -> str:

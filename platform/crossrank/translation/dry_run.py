@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, cast
 
-from crossrank.progress import Waiting
+from crossrank.progress import Waiting, show_plan
 from crossrank.translation.backend import Backend
 from crossrank.translation.backends.choosing import on_workers
 from crossrank.translation.lookup import Lookup
@@ -63,8 +63,7 @@ def dry_run(
         }
     elif backend is not None and sample:
         told |= _of_model(settings, cast(Backend, backend), sample, plan.missing.texts)
-    for name, value in told.items():
-        print(f"{name:30} {value:,}" if isinstance(value, int) else f"{name:30} {value}")
+    show_plan(told)
     return told
 
 

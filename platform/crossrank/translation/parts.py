@@ -14,6 +14,7 @@ from crossrank.outputs import read_json, write_json
 from crossrank.progress import Progress
 from crossrank.records import Group
 from crossrank.reranking.layout import Layout
+from crossrank.telemetry.job_metrics import ROWS_DONE, ROWS_RESUMED
 from crossrank.translation.apply import Figures, texts_of, translated
 from crossrank.translation.lookup import NOT_IN_MEMORY, Lookup
 from crossrank.translation.settings import TranslateSettings
@@ -34,6 +35,7 @@ def write_parts(settings: TranslateSettings, lookup: Lookup, layout: Layout, gro
     size = settings.groups_per_part
     done_before = sum(min(size, groups - number * size) for number in done)
     source = read_source(settings, lambda row: None)
+    ROWS_RESUMED.add(done_before)
     with Progress("groups", groups, done_before) as progress:
         for number in range(num_parts(settings, groups)):
             part = islice(source, size)
@@ -52,6 +54,7 @@ def write_parts(settings: TranslateSettings, lookup: Lookup, layout: Layout, gro
                     f"{settings.groups} changed while it was translated: part {number} has {written:,} groups; run the "
                     f"same command again with --overwrite"
                 )
+            ROWS_DONE.add(written)
     return done_before
 
 

@@ -21,6 +21,7 @@ from crossrank.outputs import read_json, write_json
 from crossrank.progress import Progress
 from crossrank.records import Reject, Rejected
 from crossrank.reranking.layout import Layout, rejected_file
+from crossrank.telemetry.job_metrics import ROWS_READ
 from crossrank.translation.apply import texts_of
 from crossrank.translation.lookup import Lookup, Unit
 from crossrank.translation.settings import TranslateSettings
@@ -100,6 +101,7 @@ def prepare(
             f"no row of {settings.groups} is a group in {settings.source} ({why}); check --groups, --source"
         )
     write_json(layout.plan, asdict(plan))
+    ROWS_READ.add(plan.groups + sum(sum(reasons.values()) for reasons in plan.rejected.values()))
     return plan
 
 

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from crossrank import storage
 from crossrank.progress import Progress, say
+from crossrank.telemetry.job_metrics import (
+    PAID_CHARACTERS,
+    PAID_USD,
+    REPEATED,
+    REQUEST_RATE,
+    REQUESTS,
+    TEXTS,
+    THROTTLED,
+)
 from crossrank.translation.backend import Backend, Outcome
 from crossrank.translation.gate import Gate
 from crossrank.translation.keeper import Keeper
@@ -111,6 +121,8 @@ class Work:
                 failed = sum(outcome.text is None for _, outcome in outcomes)
                 counts["failed"] += failed
                 counts["translated"] += len(outcomes) - failed
+                TEXTS.add(failed, outcome="failed")
+                TEXTS.add(len(outcomes) - failed, outcome="translated")
                 rate = sum(counts.values()) / max(time.monotonic() - started, 1e-9)
                 progress.advance(len(outcomes), f"{rate:,.1f} texts/s")
 
@@ -136,6 +148,7 @@ class _Told:
         self._spending = spending
         self._told = 0
         self._failed = 0
+        self._counted: Counter[str] = Counter()
 
     def tell(self) -> None:
         """Say how far it is."""
@@ -144,8 +157,29 @@ class _Told:
         detail = f"at most {self._gate.rate:,.0f} requests/s, {self._spending.usd:,.2f} USD spent"
         if self._gate.refusals:
             detail += f", {self._gate.refusals / sent:.1%} refused as too fast"
+        self._count()
         self._progress.advance(done - self._told, detail)
         self._told = done
         if self._requests.failed and not self._failed:
             self._failed = self._requests.failed
             say("a text could not be translated; the manifest counts them, and their documents are flagged")
+
+    def _count(self) -> None:
+        """What came since the last time, for Prometheus."""
+        requests, gate = self._requests, self._gate
+        now = Counter(
+            translated=requests.translated,
+            failed=requests.failed,
+            sent=gate.sent,
+            refused=gate.refusals,
+            repeated=requests.retried,
+        )
+        new, self._counted = now - self._counted, now
+        TEXTS.add(new["translated"], outcome="translated")
+        TEXTS.add(new["failed"], outcome="failed")
+        REQUESTS.add(new["sent"])
+        THROTTLED.add(new["refused"])
+        REPEATED.add(new["repeated"])
+        REQUEST_RATE.set(gate.rate)
+        PAID_CHARACTERS.set(self._spending.characters)
+        PAID_USD.set(self._spending.usd)

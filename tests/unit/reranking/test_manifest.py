@@ -10,8 +10,8 @@ from crossrank.reranking.manifest import Scoring
 def scoring_of(*ends: float, pairs: int = 10) -> Scoring:
     scoring = Scoring()
     for n, end in enumerate(ends):
-        told = {"started": end - 1.0, "seconds": 1.0, "worker": f"node:{n % 2}", "threads": 4}
-        scoring.add({"pairs": pairs, "queries": 1, **told})
+        told = {"started": end - 1.0, "seconds": 1.0, "worker": f"node:{n % 2}", "threads": 4, "rejected": "{}"}
+        scoring.add({"pairs": pairs, "queries": 1, "tokens": 9, "padding": 1, "truncated_documents": 0, **told})
     return scoring
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from crossrank.corpus.store import TextStore, Usable
-from crossrank.progress import Waiting
+from crossrank.progress import Waiting, show_plan
 from crossrank.retrieval.first_stage import language_of
 from crossrank.retrieval.mining.inputs import Inputs
 from crossrank.retrieval.mining.measure import Sample
@@ -52,8 +52,7 @@ def dry_run(inputs: Inputs) -> dict[str, Any]:
     plan |= {f"{name}_per_second_of_a_worker": round(value, 1) for name, value in speed.items()}
     plan |= {f"hours_{name}": round(value / pool.most / 3600, 4) for name, value in seconds.items()}
     plan |= {"workers": pool.most, "hours": round(sum(seconds.values()) / pool.most / 3600, 4)}
-    for name, value in plan.items():
-        print(f"{name:34} {value:,}" if isinstance(value, int) else f"{name:34} {value}")
+    show_plan(plan)
     return plan
 
 

@@ -18,6 +18,7 @@ from crossrank.retrieval.mining.layout import Layout
 from crossrank.retrieval.mining.prepare import GroupsToMine
 from crossrank.retrieval.mining.settings import MineSettings
 from crossrank.retrieval.vectors import VectorStore
+from crossrank.telemetry.job_metrics import ROWS_READ
 
 LEAST_BLOCKS = 100
 """No block is over 1 % of the job."""
@@ -102,6 +103,7 @@ def prepare(settings: MineSettings, corpus: TextStore, vectors: VectorStore | No
         counted.groups_read - sum(rows_of_blocks),
     )
     write_json(layout.plan, asdict(plan))
+    ROWS_READ.add(counted.groups_read)
     return plan
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from crossrank.chosen import Chosen
 from crossrank.corpus.source import CorpusSource
@@ -31,6 +32,8 @@ from crossrank.scoring.scored import Scorer
 from crossrank.scoring.spec import ScorerSpec
 from crossrank.telemetry.here import work_for
 
+SUMMED = ("mined", "pairs", "tokens", "truncated")
+"""Statistics of a group that are told of a block."""
 Figures = dict[str, Any]
 """What was done, in numbers."""
 
@@ -95,7 +98,8 @@ class Worker:
         )
         write_table(layout.dropped(number), dropped)
         write_table(layout.part(number), part)
-        return {"groups": len(part)}
+        stats = part["stats"].combine_chunks()
+        return {"groups": len(part), **{name: pc.sum(stats.field(name)).as_py() or 0 for name in SUMMED}}
 
     def _found(self, number: int) -> Hits | None:
         if self._task.encoder is None:

@@ -32,6 +32,7 @@ from crossrank.serving.on_ray.scaling import replicas_for_backlog
 from crossrank.serving.service import Deadlines
 from crossrank.serving.settings import ReplicaSettings, ServeSettings, check_host, refuse_open_door
 from crossrank.settings import from_mapping, option
+from crossrank.telemetry.doing import doing
 
 APPLICATION = "rerank"
 MAX_ONGOING_REQUESTS = 50_000
@@ -159,6 +160,7 @@ def application(settings: ReplicaSettings, spec: ScorerSpec | None = None) -> An
     ).bind(task)
 
 
+@doing("serve")
 def serve(settings: ServeSettings) -> None:
     """Start Ray and the server on it, and wait until it is stopped."""
     say(str(provenance()))

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import pytest
 
 from crossrank.cluster.pool import Pool
-from crossrank.reranking.block import Corpus, rerank_block
+from crossrank.reranking.block import Corpus, figures_of, rerank_block
 from crossrank.reranking.layout import Layout, read_table, write_table
 from crossrank.reranking.settings import RerankSettings
 from tests.unit.stand_ins import OverlapScorer, OverlapSpec
@@ -98,9 +98,8 @@ class InProcess:
             part = rerank_block(read_table(task.layout.block(number)), task.scorer, corpus, task.keep)
             if number != self.leave_out:
                 write_table(task.layout.part(number), part)
-            pairs = sum(stats["pairs"] for stats in part["stats"].to_pylist())
             told = {"worker": "here:7", "threads": 3, "started": time.time(), "seconds": 0.0}
-            yield {"block": number, "queries": len(part), "pairs": pairs, **told}
+            yield {"block": number, **figures_of(part), **told}
 
 
 class NoRay:
