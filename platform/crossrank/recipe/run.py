@@ -10,8 +10,10 @@ from crossrank.progress import say
 from crossrank.recipe.chain import stages_of
 from crossrank.recipe.reading import read_recipe
 from crossrank.recipe.stage import Stage
+from crossrank.telemetry.doing import doing
 
 
+@doing("recipe")
 def recipe(
     file: str,
     sets: Sequence[str] = (),

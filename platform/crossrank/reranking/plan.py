@@ -23,6 +23,7 @@ from crossrank.reranking.prepare import Sources, Work, blocks, read_work
 from crossrank.reranking.settings import RerankSettings
 from crossrank.reranking.sizing import queries_per_block
 from crossrank.scoring.spec import ScorerSpec
+from crossrank.telemetry.job_metrics import ROWS_READ
 
 if TYPE_CHECKING:
     from crossrank.cluster.pool import Pool
@@ -70,6 +71,7 @@ def prepare(settings: RerankSettings, spec: ScorerSpec, sources: Sources, layout
     precision = _precision(measured["scorer"])
     plan = Plan(rows_of_blocks, work.num_read, precision, str(size), work.language, measured)
     write_json(layout.plan, asdict(plan))
+    ROWS_READ.add(plan.num_read)
     return plan
 
 

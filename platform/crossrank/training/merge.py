@@ -23,6 +23,7 @@ from crossrank.progress import Progress, Waiting, say
 from crossrank.provenance import provenance
 from crossrank.scoring.loading import MODEL_FILES, ModelFolder, check_base, check_model, find_model, load_tokenizer
 from crossrank.settings import option
+from crossrank.telemetry.doing import doing
 from crossrank.training.tensors import INDEX, WEIGHTS, Kind, Tensors, opened, write_tensors
 
 MANIFEST = "_manifest.json"
@@ -66,6 +67,7 @@ class MergeSettings:
                 raise OutputError(f"{flag} {uri} lies in --output {self.output}; name a folder apart from it")
 
 
+@doing("merge")
 def merge(settings: MergeSettings) -> dict[str, Any]:
     """Merge a tuned reranker with its base: alpha x tuned + (1 - alpha) x base.
 

@@ -23,6 +23,7 @@ import ray.train.torch
 from crossrank.cluster.on_ray import environment
 from crossrank.cluster.pool import Pool
 from crossrank.errors import CrossrankError, JobFailed
+from crossrank.telemetry import on_ray as telemetry
 from crossrank.training.checkpoint import Checkpoints
 from crossrank.training.on_ray.failures import ours
 from crossrank.training.on_ray.validating import RayValidator, Validation
@@ -134,7 +135,7 @@ def _rank(config: dict[str, Any]) -> None:
     import torch
 
     task, validation, pool, board, variables = pickle.loads(config["given"])
-    os.environ.update(variables)
+    telemetry.work_for(variables)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     if ray.get(board.ended.remote()) is not None:
         return  # another rank met an error that would come again

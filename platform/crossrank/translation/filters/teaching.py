@@ -13,6 +13,7 @@ from crossrank.progress import Progress, Waiting, say
 from crossrank.records import Json, Rejected
 from crossrank.reranking.sizing import queries_per_block
 from crossrank.scoring.spec import RerankerSpec, ScorerSpec
+from crossrank.telemetry.job_metrics import PAIRS, ROWS_DONE
 from crossrank.translation.filters.blocks import BLOCK_GROUPS, Task, groups_of
 from crossrank.translation.filters.settings import FilterSettings
 from crossrank.translation.filters.teacher import Pair, pairs_of
@@ -73,6 +74,8 @@ def compare(settings: FilterSettings, teacher: ScorerSpec, task: Task, plan: Jso
         progress.advance(0, "workers are starting" if missing else "")
         for figures in on_ray.run_blocks(work, missing, pool, on_ray.TeacherWorker) if missing else ():
             progress.advance(figures["queries"])
+            ROWS_DONE.add(figures["queries"])
+            PAIRS.add(figures["pairs"])
 
 
 def dry_run(settings: FilterSettings, teacher: ScorerSpec, num_pairs: int) -> dict[str, Any]:
