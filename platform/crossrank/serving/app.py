@@ -43,6 +43,7 @@ from crossrank.serving.quotas import Quotas
 from crossrank.serving.repeats import score_once
 from crossrank.serving.service import Service
 from crossrank.serving.tokens import read_texts
+from crossrank.telemetry.lines import REQUEST_ID
 
 logger = logging.getLogger(__name__)
 
@@ -210,6 +211,7 @@ class _Routes:
     async def _answering(self, heard: _Heard, answer: Callable[[_Heard], Awaitable[Response]]) -> Response:
         """The answer to a request, or why there is none in its own dialect, counted either way."""
         self._metrics.arrived(heard.method)
+        REQUEST_ID.set(heard.request_id)  # of this request alone, since each is answered in a context of its own
         try:
             response = await answer(heard)
         except Fault as fault:
@@ -220,19 +222,38 @@ class _Routes:
             self._refusal(heard, Abandoned("the client went away"))
             raise
         except Exception as error:
-            logger.exception("500 /%s: request %s failed", heard.method, heard.request_id)
-            return self._refusal(
-                heard, Broken(f"the server failed on this request ({type(error).__name__}); send it again")
-            )
+            told = f"the server failed on this request ({type(error).__name__}); send it again"
+            return self._refusal(heard, Broken(told), error)
         self._metrics.answered(heard.method)
         return response
 
-    def _refusal(self, heard: _Heard, fault: Fault) -> Response:
+    def _refusal(self, heard: _Heard, fault: Fault, bug: Exception | None = None) -> Response:
+        """Why a request failed, for its client, and under its id in the log."""
         self._metrics.failed(fault, heard.dialect, heard.priority)
-        if isinstance(fault, Abandoned):
-            seconds = time.monotonic() - heard.began
-            logger.warning("499 /%s: the client of %s went away after %.2f s", heard.method, heard.request_id, seconds)
-        return _refused(heard.path, heard.body, fault, heard.request_id)
+        response = _refused(heard.path, heard.body, fault, heard.request_id)
+        seconds = time.monotonic() - heard.began
+        # What the client sent is repeated to the client alone.
+        why = str(fault) if fault.parameter is None else f"{fault.parameter} is refused"
+        fields = {
+            "request_id": heard.request_id,
+            "status": response.status_code,
+            "error_type": fault.kind,
+            "method": heard.method,
+            "dialect": heard.dialect,
+            "seconds": round(seconds, 4),
+        }
+        logger.log(
+            logging.ERROR if isinstance(fault, Broken) else logging.WARNING,
+            "%d /%s: request %s failed after %.2f s: %s",
+            response.status_code,
+            heard.method,
+            heard.request_id,
+            seconds,
+            why,
+            exc_info=bug,
+            extra={"fields": fields},
+        )
+        return response
 
     async def health(self) -> Response:
         """200 with an empty body when a forward succeeded lately, 503 otherwise."""
@@ -269,6 +290,7 @@ class _Routes:
 
     async def _told(self, request: Request, tell: Callable[[int], Any]) -> Response:
         path = _path(request)
+        REQUEST_ID.set(_request_id(request))
         try:
             self._key(request)
             return _json(200, tell(await self._site.num_replicas()))

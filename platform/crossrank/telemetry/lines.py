@@ -54,13 +54,14 @@ def as_json(message: str, level: str, **fields: Any) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """Records of `logging`, of whatever library, as such lines."""
+    """Records of `logging`, of whatever library, as such lines; ``extra={"fields": {...}}`` gives one more of them."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line; a traceback is a field of it."""
         trace = self.formatException(record.exc_info) if record.exc_info else None
         level, request_id = record.levelname.lower(), getattr(record, "request_id", REQUEST_ID.get())
-        return as_json(record.getMessage(), level, logger=record.name, traceback=trace, request_id=request_id)
+        told = {"logger": record.name, "traceback": trace, "request_id": request_id, **getattr(record, "fields", {})}
+        return as_json(record.getMessage(), level, **told)
 
 
 def set_up() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -24,6 +23,7 @@ from crossrank.serving.on_ray.deadline import EarlierDeadline
 from crossrank.serving.on_ray.siblings import SiblingReplicas, own_name, told_by_all
 from crossrank.serving.quotas import Quotas
 from crossrank.serving.service import Deadlines, Service
+from crossrank.telemetry import here, lines
 
 Result = TypeVar("Result")
 
@@ -52,7 +52,9 @@ class RerankReplica:
     """The deployment. Its HTTP surface is built when its model is there."""
 
     async def __init__(self, task: ReplicaTask) -> None:  # type: ignore[misc]
-        os.environ.update(task.environment)
+        here.work_for(task.environment)
+        here.set_verb("serve")  # a file for `serve deploy` is built by no verb
+        lines.set_up()
         # In a thread that ends: OpenMP keeps a team of threads for each thread that computed, and with more of these
         # than cores it puts them to sleep between any two steps. The engine's thread alone is to have one.
         model: Any = _in_thread_of_its_own(lambda: task.spec.load(task.threads))

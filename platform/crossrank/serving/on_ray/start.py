@@ -32,6 +32,7 @@ from crossrank.serving.on_ray.scaling import replicas_for_backlog
 from crossrank.serving.service import Deadlines
 from crossrank.serving.settings import ReplicaSettings, ServeSettings, check_host, refuse_open_door
 from crossrank.settings import from_mapping, option
+from crossrank.telemetry import lines
 from crossrank.telemetry.doing import doing
 
 APPLICATION = "rerank"
@@ -182,7 +183,8 @@ def serve(settings: ServeSettings) -> None:
             timeout_s = settings.max_timeout_s + OURS_FIRST_S
             http = HTTPOptions(host=settings.host, port=settings.port, request_timeout_s=timeout_s)
             ray_serve.start(http_options=http, proxy_location="HeadOnly")
-            ray_serve.run(app, name=APPLICATION, route_prefix="/", logging_config={"enable_access_log": False})
+            log = {"enable_access_log": False, "encoding": "JSON" if lines.is_json() else "TEXT"}
+            ray_serve.run(app, name=APPLICATION, route_prefix="/", logging_config=log)
         except (RuntimeError, ray.exceptions.RayError) as error:
             last = [line.strip() for line in str(error).splitlines() if line.strip()][-1:]
             raise JobFailed(f"the server did not start: {' '.join(last)[:300]}; Ray's logs have the rest") from error
