@@ -63,7 +63,7 @@ def prepare(settings: RerankSettings, spec: ScorerSpec, sources: Sources, layout
         with Waiting("loading and measuring the model"):
             measured = on_ray.probed(on_ray.probe(spec, work.sample(), pool))
         rate = measured["pairs_per_second"]
-        size = queries_per_block(work.num_queries, work.num_pairs, rate)
+        size = queries_per_block(work.num_queries, work.num_pairs, rate, pool.most)
         batches = measured["scorer"].get("token_budget", "no fixed number")
         say(f"one worker scores {rate:,.0f} pairs/s, tokens a batch: {batches}; queries a block: {size}")
         corpus = sources.corpus.open() if sources.corpus else None

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from crossrank import storage
+from crossrank.claim import Hold
 from crossrank.errors import InputError
 from crossrank.progress import Progress, Waiting, say
 from crossrank.records import Json, Rejected
@@ -53,13 +54,15 @@ def measured(settings: FilterSettings, teacher: ScorerSpec, pool: Pool) -> Json:
             num_pairs += 2 * len(group.docs)
             progress.advance(1)
     found = _probed(settings, teacher, pool)
-    size = queries_per_block(num_groups, num_pairs, found["pairs_per_second"])
+    size = queries_per_block(num_groups, num_pairs, found["pairs_per_second"], pool.most)
     say(f"one worker scores {found['pairs_per_second']:,.0f} pairs/s; groups a block: {size}")
     precision = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}.get(found["scorer"].get("dtype", ""))
     return {"block_groups": min(size.value, BLOCK_GROUPS), "precision": precision, "measured": found}
 
 
-def compare(settings: FilterSettings, teacher: ScorerSpec, task: Task, plan: Json, pool: Pool, done: set[int]) -> None:
+def compare(
+    settings: FilterSettings, teacher: ScorerSpec, task: Task, plan: Json, pool: Pool, done: set[int], hold: Hold
+) -> None:
     """Have the teacher compare the blocks that have no part yet."""
     from crossrank.translation.filters import on_ray
 
@@ -73,6 +76,7 @@ def compare(settings: FilterSettings, teacher: ScorerSpec, task: Task, plan: Jso
     with Progress("groups compared", sum(sizes), before) as progress:
         progress.advance(0, "workers are starting" if missing else "")
         for figures in on_ray.run_blocks(work, missing, pool, on_ray.TeacherWorker) if missing else ():
+            hold.check()
             progress.advance(figures["queries"])
             ROWS_DONE.add(figures["queries"])
             PAIRS.add(figures["pairs"])
