@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
 import time
+from pathlib import Path
 from typing import Any
 
 from crossrank import storage
 from crossrank.errors import InputError
-from crossrank.outputs import Manifest, manifest_of, read_json
+from crossrank.outputs import LOCK, Manifest, manifest_of, read_json
 from crossrank.reranking.layout import Layout
+from crossrank.storage import StoredFile
 
 CHECKPOINT = "/_checkpoint/step-"
+LOCKS = Path("/proc/locks")
+"""Who holds which lock on this machine. Reading it disturbs nobody; to try the lock could refuse a job that starts."""
+SILENT_S = 60.0
+"""A claim in an object store that is not renewed for so long is of a job that was killed; it renews it every 5 s."""
 
 
 def status(output: str, as_json: bool = False) -> dict[str, Any]:
     """Say how far a job is: its state, rows or steps that are done, and when it last wrote something.
 
-    Reads what lies in the output, local or s3://, and asks nobody: a job that was killed is told by the time since it
-    wrote. A job that is finished tells its rows and seconds.
+    Reads what lies in the output, local or s3://, and asks nobody. Whether a job is at work is told by its lock, on a
+    disk of this machine, or its claim in an object store; else by the time since it wrote. A job that is finished
+    tells its rows and seconds.
     """
     if not storage.exists(manifest_of(output)):
         raise InputError(f"{output} holds no _manifest.json; name the --output of a job, which writes it first")
@@ -34,15 +42,17 @@ def status(output: str, as_json: bool = False) -> dict[str, Any]:
 
 def _told(output: str, manifest: Manifest, now: float) -> dict[str, Any]:
     files = storage.list_files(output, recursive=True)
+    written = [file.modified for file in files if not file.uri.endswith(f"/{LOCK}")]
     code = manifest.get("crossrank") or {}
     ended = manifest.get("finished")
     told: dict[str, Any] = {
         "job": manifest.get("kind", "rerank"),
         "state": manifest.get("state"),
+        "at_work": _at_work(output, files, now) if ended is None else None,
         "crossrank": f"{code.get('version')}, commit {code.get('commit') or 'unknown'}",
         "started": _clock(manifest.get("started")),
         "finished": _clock(ended),
-        "last_written": f"{now - max(file.modified for file in files):.0f} s ago" if ended is None else None,
+        "last_written": f"{now - max(written):.0f} s ago" if ended is None else None,
         **_progress(output, manifest, [file.uri for file in files]),
         "rows": manifest.get("rows"),
         "seconds": manifest.get("seconds"),
@@ -50,14 +60,50 @@ def _told(output: str, manifest: Manifest, now: float) -> dict[str, Any]:
     return {name: value for name, value in told.items() if value is not None}
 
 
+def _at_work(output: str, files: list[StoredFile], now: float) -> str:
+    """Whether somebody works on the output, as far as it can be told from here."""
+    if not storage.is_s3(output):
+        holder = _holder(Path(storage.absolute(output)) / LOCK)
+        # A job of another machine, on a disk that both mount, holds its lock there.
+        return "no process of this machine" if holder is None else f"yes, process {holder} of this machine"
+    claims = [file.modified for file in files if file.uri == storage.join(output, LOCK)]
+    if not claims:
+        return "no, the same command goes on where it was"
+    age = now - claims[0]
+    if age > SILENT_S:
+        return f"no, it was last heard of {age:.0f} s ago; the same command goes on where it was"
+    return f"yes, heard of {max(age, 0):.0f} s ago"
+
+
+def _holder(lock: Path) -> int | None:
+    """The process of this machine that holds a lock."""
+    try:
+        status, lines = lock.stat(), LOCKS.read_text().splitlines()
+    except OSError:
+        return None
+    place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    for line in lines:
+        words = line.split()
+        if "->" not in words and place in words:  # an arrow is before those that wait for it
+            return int(words[words.index(place) - 1])
+    return None
+
+
 def _progress(output: str, manifest: Manifest, files: list[str]) -> dict[str, Any]:
     """Rows or steps that are done, of how many, where the job has worked it out."""
     if manifest.get("state") == "finished":
         return {}
-    if manifest.get("kind") == "train":
+    kind = manifest.get("kind")
+    if kind == "train":
         saved = [int(uri.partition(CHECKPOINT)[2].split("/")[0]) for uri in files if CHECKPOINT in uri]
         return {"steps_saved": max(saved, default=0), "steps_in_all": (manifest.get("sizes") or {}).get("num_steps")}
-    layout = Layout(storage.absolute(output))
+    if kind == "evaluate":
+        return _of_models(output, manifest, files)
+    return _of_parts(storage.absolute(output), manifest) | (_of_texts(output) if kind == "translate" else {})
+
+
+def _of_parts(output: str, manifest: Manifest) -> dict[str, Any]:
+    layout = Layout(output)
     done = layout.finished_parts()
     sizes = _rows_of_blocks(layout, manifest)
     if not sizes:
@@ -66,8 +112,31 @@ def _progress(output: str, manifest: Manifest, files: list[str]) -> dict[str, An
     return {"parts_done": f"{len(done):,} of {len(sizes):,}", "rows_done": f"{rows:,} of {sum(sizes):,}"}
 
 
+def _of_texts(output: str) -> dict[str, Any]:
+    """What a translation does before it writes any part. How far that is only its memory knows; what it paid lies here."""
+    plan, spent = (storage.join(output, name) for name in ("_prepared/plan.json", "_spent.json"))
+    missing = read_json(plan)["missing"]["texts"] if storage.exists(plan) else None
+    return {"texts_to_translate": missing, **({"spent": read_json(spent)} if storage.exists(spent) else {})}
+
+
+def _of_models(output: str, manifest: Manifest, files: list[str]) -> dict[str, Any]:
+    """Each model is a rerank job of its own, in a folder of the output."""
+    rows = storage.join(storage.absolute(output), "_rows/")
+    jobs = [uri for uri in files if uri.startswith(rows) and uri.endswith("/_manifest.json")]
+    manifests = {uri.rpartition("/")[0]: read_json(uri) for uri in jobs}
+    running = [folder for folder, each in manifests.items() if each.get("state") != "finished"]
+    models = len((manifest.get("settings") or {}).get("models") or ())
+    told: dict[str, Any] = {"models_scored": f"{len(manifests) - len(running):,} of {models:,}"}
+    for folder in running:
+        told |= {"model": (manifests[folder].get("settings") or {}).get("model")} | _of_parts(folder, manifests[folder])
+    return told
+
+
 def _rows_of_blocks(layout: Layout, manifest: Manifest) -> list[int]:
     plan = manifest.get("plan") or (read_json(layout.plan) if storage.exists(layout.plan) else {})
+    if manifest.get("kind") == "translate" and plan:
+        groups, size = plan["groups"], manifest["settings"]["groups_per_part"]
+        return [min(size, groups - first) for first in range(0, groups, size)]
     found: list[int] = plan.get("rows_of_blocks") or []
     return found
 

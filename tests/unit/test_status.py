@@ -2,15 +2,19 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from crossrank import status as status_module
 from crossrank.cli import main
 from crossrank.errors import InputError
 from crossrank.status import status
+from crossrank.storage import StoredFile
 
 
 def write(folder: Path, name: str, content: dict[str, Any] | str = "", age_s: float = 0.0) -> None:
@@ -66,6 +70,76 @@ def test_a_training_tells_its_steps(tmp_path: Path) -> None:
         write(tmp_path, f"_checkpoint/step-{step:08}/training.pt")
     told = status(str(tmp_path))
     assert (told["steps_saved"], told["steps_in_all"]) == (200, 300)
+
+
+def test_a_translation_tells_its_texts_what_it_spent_and_its_parts(tmp_path: Path) -> None:
+    settings = {"groups_per_part": 1000}
+    manifest = {"kind": "translate", "state": "running", "crossrank": CODE, "settings": settings}
+    write(tmp_path, "_manifest.json", manifest)
+    assert status(str(tmp_path))["parts_done"] == 0
+    write(tmp_path, "_prepared/plan.json", {"groups": 2500, "missing": {"texts": 300, "characters": 9000}})
+    write(tmp_path, "_spent.json", {"characters": 4000, "usd": 0.06})
+    told = status(str(tmp_path))
+    assert (told["texts_to_translate"], told["spent"]) == (300, {"characters": 4000, "usd": 0.06})
+    assert (told["parts_done"], told["rows_done"]) == ("0 of 3", "0 of 2,500")
+    write(tmp_path, "part-00002.parquet")
+    assert status(str(tmp_path))["rows_done"] == "500 of 2,500"  # the last one is short
+
+
+def test_an_evaluation_tells_which_model_is_scored_and_how_far(tmp_path: Path) -> None:
+    settings = {"models": ["base=a", "tuned=b", "other=c"]}
+    manifest = {"kind": "evaluate", "state": "running", "crossrank": CODE, "settings": settings}
+    write(tmp_path, "_manifest.json", manifest)
+    assert status(str(tmp_path))["models_scored"] == "0 of 3"
+    job = {"kind": "rerank", "crossrank": CODE}
+    write(tmp_path, "_rows/base-1/_manifest.json", job | {"state": "finished"})
+    write(tmp_path, "_rows/tuned-2/_manifest.json", job | {"state": "running", "settings": {"model": "b"}})
+    write(tmp_path, "_rows/tuned-2/_prepared/plan.json", {"rows_of_blocks": [4, 4, 2]})
+    write(tmp_path, "_rows/tuned-2/part-00001.parquet")
+    told = status(str(tmp_path))
+    assert (told["models_scored"], told["model"], told["rows_done"]) == ("1 of 3", "b", "4 of 10")
+
+
+# whether it is at work
+
+
+def test_a_job_that_holds_its_lock_is_at_work_and_one_that_died_is_not(running: Path) -> None:
+    assert status(str(running))["at_work"] == "no process of this machine"
+    holds = "import sys; from crossrank.outputs import alone\nwith alone(sys.argv[1]): print(1, flush=True); input()"
+    command = [sys.executable, "-c", holds, str(running)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as job:
+        assert job.stdout is not None
+        job.stdout.readline()
+        assert status(str(running))["at_work"] == f"yes, process {job.pid} of this machine"
+        assert status(str(running))["at_work"].startswith("yes"), "asking took the lock away"
+        job.kill()
+        job.wait()
+    assert status(str(running))["at_work"] == "no process of this machine"
+
+
+def test_to_ask_does_not_take_the_lock(running: Path) -> None:
+    status(str(running))
+    assert not (running / "_lock").exists()
+
+
+def test_a_lock_says_nothing_of_when_rows_were_written(running: Path) -> None:
+    write(running, "_lock")
+    assert status(str(running))["last_written"] in ("30 s ago", "31 s ago")
+
+
+def test_in_an_object_store_the_claim_tells_whether_somebody_is_at_work() -> None:
+    output, now = "s3://bucket/out", 1_000.0
+
+    def at_work(*files: StoredFile) -> str:
+        return status_module._at_work(output, list(files), now)
+
+    def claim(age: float) -> StoredFile:
+        return StoredFile(f"{output}/_lock", 10, now - age)
+
+    assert at_work(StoredFile(f"{output}/part-00000.parquet", 10, now)).startswith("no, the same command goes on")
+    assert at_work(claim(4.0)) == "yes, heard of 4 s ago"
+    assert at_work(claim(61.0)) == "no, it was last heard of 61 s ago; the same command goes on where it was"
+    assert at_work(claim(-2.0)) == "yes, heard of 0 s ago", "the store's clock is ahead"
 
 
 def test_a_finished_job_tells_its_rows_and_seconds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
