@@ -113,7 +113,7 @@ def _of_parts(output: str, manifest: Manifest) -> dict[str, Any]:
 
 
 def _of_texts(output: str) -> dict[str, Any]:
-    """What a translation does before it writes any part. How far that is only its memory knows; what it paid lies here."""
+    """What a translation does before it writes a part: how far that is its memory knows, and what it paid lies here."""
     plan, spent = (storage.join(output, name) for name in ("_prepared/plan.json", "_spent.json"))
     missing = read_json(plan)["missing"]["texts"] if storage.exists(plan) else None
     return {"texts_to_translate": missing, **({"spent": read_json(spent)} if storage.exists(spent) else {})}
