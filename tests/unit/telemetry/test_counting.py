@@ -11,24 +11,13 @@ from crossrank.telemetry import here
 from crossrank.telemetry.counting import Kept, send_to
 from crossrank.telemetry.doing import doing
 from crossrank.telemetry.job_metrics import PAIRS, ROWS_DONE, ROWS_REJECTED, RUNS, WORKERS
+from tests.unit.counted import counting, told
 
 
 @pytest.fixture
 def kept() -> Iterator[Kept]:
-    """What is counted meanwhile; what other tests left is thrown away."""
-    found = Kept()
-    send_to(found)
-    found.counts.clear()
-    found.values.clear()
-    yield found
-    send_to(Kept())
-
-
-def of(kept: Kept) -> dict[str, float]:
-    return {
-        f"{series.name} {' '.join(value for _, value in labels)}": number
-        for (series, labels), number in (kept.counts | kept.values).items()
-    }
+    with counting() as found:
+        yield found
 
 
 def test_what_is_counted_adds_up_under_its_verb_and_labels(kept: Kept) -> None:
@@ -38,17 +27,17 @@ def test_what_is_counted_adds_up_under_its_verb_and_labels(kept: Kept) -> None:
         ROWS_REJECTED.add(2, reason="empty_query")
         WORKERS.set(8)
         WORKERS.set(2)
-    assert of(kept) == {
-        "rr_job_rows_done_total rerank": 7,
-        "rr_job_rows_rejected_total empty_query rerank": 2,
-        "rr_job_workers rerank": 2,
-        "rr_job_runs_total done rerank": 1,
+    assert told(kept) == {
+        "rows_done_total rerank": 7,
+        "rows_rejected_total empty_query rerank": 2,
+        "workers rerank": 2,
+        "runs_total done rerank": 1,
     }
 
 
 def test_nothing_is_no_series(kept: Kept) -> None:
     PAIRS.add(0)
-    assert of(kept) == {}
+    assert told(kept) == {}
 
 
 def test_what_is_counted_before_there_is_a_ray_goes_there_when_there_is_one_and_once(kept: Kept) -> None:
@@ -56,9 +45,9 @@ def test_what_is_counted_before_there_is_a_ray_goes_there_when_there_is_one_and_
         PAIRS.add(5)
         later = Kept()
         send_to(later)
-        assert (of(kept), of(later)) == ({}, {"rr_job_pairs_total mine": 5})
+        assert (told(kept), told(later)) == ({}, {"pairs_total mine": 5})
         PAIRS.add(1)
-    assert of(later)["rr_job_pairs_total mine"] == 6
+    assert told(later)["pairs_total mine"] == 6
 
 
 def test_a_label_that_is_not_declared_is_a_bug() -> None:
@@ -73,7 +62,7 @@ def test_a_verb_inside_another_counts_for_the_outer_one(kept: Kept) -> None:
         with doing("rerank"):
             PAIRS.add(5)
         PAIRS.add(1)
-    assert of(kept) == {"rr_job_pairs_total evaluate": 6, "rr_job_runs_total done evaluate": 1}
+    assert told(kept) == {"pairs_total evaluate": 6, "runs_total done evaluate": 1}
 
 
 def test_a_stage_of_a_recipe_goes_by_its_own_name(kept: Kept) -> None:
@@ -82,10 +71,10 @@ def test_a_stage_of_a_recipe_goes_by_its_own_name(kept: Kept) -> None:
             PAIRS.add(5)
         assert here.verb() == "recipe"
     assert here.verb() is None
-    assert of(kept) == {
-        "rr_job_pairs_total mine": 5,
-        "rr_job_runs_total done mine": 1,
-        "rr_job_runs_total done recipe": 1,
+    assert told(kept) == {
+        "pairs_total mine": 5,
+        "runs_total done mine": 1,
+        "runs_total done recipe": 1,
     }
 
 
@@ -107,10 +96,10 @@ def test_a_worker_knows_the_verb_the_job_and_the_log_of_its_driver(monkeypatch: 
     monkeypatch.setenv("CROSSRANK_LOG", "json")
     monkeypatch.setenv(here.SUBMISSION, '{"metadata": {"job_submission_id": "raysubmit_1", "job_name": "x"}}')
     with doing("translate"):
-        told = here.variables()
-    assert told == {"CROSSRANK_LOG": "json", "CROSSRANK_VERB": "translate", "CROSSRANK_JOB": "raysubmit_1"}
+        given = here.variables()
+    assert given == {"CROSSRANK_LOG": "json", "CROSSRANK_VERB": "translate", "CROSSRANK_JOB": "raysubmit_1"}
     monkeypatch.delenv(here.SUBMISSION)
-    here.work_for(told)
+    here.work_for(given)
     assert (here.verb(), here.job()) == ("translate", "raysubmit_1")
     here.work_for({})
     assert (here.verb(), here.job()) == (None, None)
