@@ -33,13 +33,15 @@ from crossrank.evaluation.timing import Query, percentiles_ms
 from crossrank.formats import trec
 from crossrank.formats.lines import writing_lines
 from crossrank.outputs import alone, earlier_run, manifest_of, read_json, refuse_other_settings, write_json
-from crossrank.progress import Waiting, say
+from crossrank.progress import Waiting, say, show
 from crossrank.provenance import provenance
 from crossrank.records import document_text
 from crossrank.reranking.layout import rejected_file
+from crossrank.reranking.manifest import Clock
 from crossrank.retrieval.encoder import EncoderSpec, find_encoder
 from crossrank.scoring.spec import ScorerSpec
 from crossrank.settings import that_change_rows
+from crossrank.telemetry.doing import doing
 
 KIND = "evaluate"
 FORMAT = 1
@@ -47,6 +49,7 @@ CANDIDATES = "_candidates"
 RESULTS = "results.json"
 
 
+@doing(KIND)
 def evaluate(settings: EvaluateSettings, encoder: EncoderSpec | None = None) -> dict[str, Any]:
     """Compare rerankers, and what there is without one, on judged queries.
 
@@ -105,7 +108,9 @@ def _run(
     output: str,
     manifest: dict[str, Any],
 ) -> dict[str, Any]:
+    finding = Clock()
     written, settings = _candidates(settings, encoder, output)
+    finding.lap("candidates")
     if not specs and not written.has_order:
         raise InputError(
             "the documents of the groups have no initial rank, so without --models nothing can be measured"
@@ -116,8 +121,11 @@ def _run(
         if isinstance(spec, ServerSpec):
             forget_unanswered(folder_of(output, name))
         manifests[name] = rerank_with(settings, name, spec, written, output)
+    reporting = Clock()  # the jobs in between have told their own stages
     results = report(settings, specs, manifests, written, output)
+    reporting.lap("report")
     manifest |= {"state": "finished", "finished": time.time(), "candidates": asdict(written)}
+    manifest |= {"seconds": finding.laps | reporting.laps}
     write_json(manifest_of(output), manifest)
     _say(results, output)
     return results
@@ -218,7 +226,7 @@ def _timing(
     with Waiting(f"timing {name}"):
         seconds = on_ray.timed(spec, queries, settings)
     if seconds is None:
-        say(f"WARNING: {name} left a query without scores, so how long one takes is not said")
+        say(f"{name} left a query without scores, so how long one takes is not said", level="warning")
         return {}
     found = percentiles_ms(seconds) | {"timed_queries": len(queries)}
     write_json(note, found)
@@ -255,8 +263,9 @@ def _write_first_run(lists: Lists, uri: str) -> None:
 def _say(results: dict[str, Any], output: str) -> None:
     from crossrank.evaluation.report import as_text
 
-    print(as_text(results))
+    show(as_text(results))
     for row in results["rows"]:
         if row["incomplete"]:
-            say(f"WARNING: {row['name']} is incomplete: {row['incomplete']:,} queries have no scores and count 0")
+            told = f"{row['name']} is incomplete: {row['incomplete']:,} queries have no scores and count 0"
+            say(told, level="warning")
     say(f"the report: {storage.join(output, 'report.html')}")

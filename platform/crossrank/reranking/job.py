@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from crossrank import storage
 from crossrank.outputs import alone, earlier_run, refuse_other_settings, write_json
-from crossrank.progress import Progress, Waiting, say
+from crossrank.progress import Progress, Waiting, say, show_plan
 from crossrank.provenance import provenance
 from crossrank.reranking import derive
 from crossrank.reranking.block import Keep
@@ -25,6 +25,8 @@ from crossrank.reranking.settings import RerankSettings
 from crossrank.scoring.footprint import process_bytes
 from crossrank.scoring.loading import check_model, find_model
 from crossrank.scoring.spec import RerankerSpec, ScorerSpec
+from crossrank.telemetry.doing import doing
+from crossrank.telemetry.job_metrics import ROWS_RESUMED
 
 if TYPE_CHECKING:
     from crossrank.cluster.pool import Pool
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 KIND = "rerank"
 
 
+@doing(KIND)
 def rerank(settings: RerankSettings, spec: ScorerSpec | None = None) -> dict[str, Any]:
     """Rerank the candidates of queries with a cross-encoder, over any number of workers.
 
@@ -144,8 +147,7 @@ def _dry_run(settings: RerankSettings, sources: Sources, spec: ScorerSpec) -> di
         "hours": round(hours, 4),
         "scorer": measured["scorer"],
     }
-    for name, value in plan.items():
-        print(f"{name:30} {value:,}" if isinstance(value, int) else f"{name:30} {value}")
+    show_plan(plan)
     return plan
 
 
@@ -190,6 +192,7 @@ def _score(task: Task, plan: Plan, pool: Pool) -> Scoring:
     done_before = num_queries - sum(plan.rows_of_blocks[number] for number in missing)
     if done_before:
         say(f"{done_before:,} of {num_queries:,} queries were done before")
+        ROWS_RESUMED.add(done_before)
     scoring = Scoring()
     with Progress("queries", num_queries, done_before) as progress:
         progress.advance(0, "workers are starting" if missing else "")

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 from crossrank import storage
 from crossrank.chosen import Chosen
 from crossrank.outputs import Manifest, alone, earlier_run, manifest_of, refuse_other_settings, write_json
-from crossrank.progress import Waiting, say
+from crossrank.progress import Waiting, say, show_plan
 from crossrank.provenance import provenance
+from crossrank.reranking.manifest import Clock
 from crossrank.scoring.loading import ModelFolder, check_base, find_model, has_head
 from crossrank.settings import that_change_rows
+from crossrank.telemetry.doing import doing
 from crossrank.training import result
 from crossrank.training.checkpoint import Checkpoints
 from crossrank.training.hub import check_repo
@@ -35,6 +37,7 @@ FORMAT = 2
 """Of checkpoints and of what decides them. Raise it when a change makes it impossible to go on with a run."""
 
 
+@doing(KIND)
 def train(settings: TrainSettings) -> dict[str, Any]:
     """Fine-tune a reranker on labelled groups, over any number of workers with the same result.
 
@@ -109,12 +112,14 @@ def _run(
     from crossrank.training.on_ray.ranks import train_on
     from crossrank.training.on_ray.validating import RayValidator
 
+    clock = Clock()
     cluster.connect()
     places = {"--base": settings.base, "--groups": settings.groups, "--eval-groups": settings.eval_groups}
     cluster.refuse_private_disks(places | {"--corpus": settings.corpus, "--output": settings.output})
     pool = cluster.pool(settings.worker_range(), settings.gpus_per_worker)
     with Waiting("reading the groups"):
         read = inputs.read()
+    clock.lap("prepare")
     sizes = _sizes(settings, config, len(read.train), pool, before)
     # What was worked out is kept, so that a run goes on with it wherever it goes on.
     manifest |= {"groups": read.counts(), "sizes": asdict(sizes)}
@@ -130,9 +135,11 @@ def _run(
         with Waiting("measuring what there is without training"):
             baselines = _baselines(validator, task.base, read.validate.all_ranked if read.validate else False)
         telling.baselines(baselines)
+    clock.lap("baselines")
     with telling:
         ended = train_on(task, validation, pool, settings.max_failures, telling.row)
-    return result.finish(settings, task, read, ended, baselines, manifest)
+    clock.lap("train")
+    return result.finish(settings, task, read, ended, baselines, manifest | {"seconds": clock.laps})
 
 
 def _sizes(
@@ -208,6 +215,5 @@ def _dry_run(settings: TrainSettings, base: ModelFolder, config: dict[str, Any],
         "micro_batch_tokens": str(sizes.budget),
         "precision": str(sizes.precision),
     }
-    for name, value in plan.items():
-        print(f"{name:30} {value:,}" if isinstance(value, int) else f"{name:30} {value}")
+    show_plan(plan)
     return plan

@@ -1,7 +1,7 @@
 """`crossrank translate`, from settings to translated groups.
 
 Wrong input is named, and a job that is finished already ends, before Ray is started; a job whose texts are all in the
-memory never starts it.
+memory never starts it, and only joins a cluster that is named, to be counted there.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import Any, cast
 
 from crossrank import storage
+from crossrank.cluster.joining import join_if_named
 from crossrank.formats.group_files import fingerprint_of_groups
 from crossrank.outputs import Manifest, alone, earlier_run, refuse_other_settings, write_json
 from crossrank.progress import Waiting, say
@@ -20,6 +21,7 @@ from crossrank.provenance import provenance
 from crossrank.reranking.layout import Layout
 from crossrank.reranking.manifest import Clock
 from crossrank.settings import that_change_rows
+from crossrank.telemetry.doing import doing
 from crossrank.translation import parts
 from crossrank.translation.backend import Backend
 from crossrank.translation.backends.choosing import backend_of, on_workers
@@ -38,6 +40,7 @@ FORMAT = 1
 Translates = PaidBackend | Backend | None
 
 
+@doing(KIND)
 def translate(settings: TranslateSettings) -> dict[str, Any]:
     """Translate the queries and documents of groups, each text once in its life.
 
@@ -126,6 +129,7 @@ def _clear(layout: Layout, manifest: Manifest) -> None:
 
 def _run(settings: TranslateSettings, backend: Translates, layout: Layout, manifest: Manifest) -> Manifest:
     clock = Clock()
+    join_if_named()
     with _memory(settings, backend) as memory:
         lookup = lookup_of(settings, backend, memory)
         spending = spending_of(settings, layout.output)

@@ -25,6 +25,16 @@ from crossrank.retrieval.mining.totals import totals
 from crossrank.retrieval.mining.work import Task
 from crossrank.retrieval.vectors import VectorStore
 from crossrank.scoring.spec import ScorerSpec
+from crossrank.telemetry.doing import doing
+from crossrank.telemetry.job_metrics import (
+    NEGATIVES,
+    PAIRS,
+    PASSAGES,
+    ROWS_DONE,
+    ROWS_RESUMED,
+    TOKENS,
+    TRUNCATED,
+)
 
 if TYPE_CHECKING:
     from crossrank.cluster.pool import Pool
@@ -32,6 +42,7 @@ if TYPE_CHECKING:
 KIND = "mine"
 
 
+@doing(KIND)
 def mine(
     settings: MineSettings, encoder: EncoderSpec | None = None, teacher: ScorerSpec | None = None
 ) -> dict[str, Any]:
@@ -129,11 +140,22 @@ def _work(inputs: Inputs, plan: Plan, vectors: VectorStore | None, done: set[int
     before = num_groups - sum(plan.rows_of_blocks[number] for number in blocks)
     if before:
         say(f"{before:,} of {num_groups:,} groups were done before")
+        ROWS_RESUMED.add(before)
     with Progress("groups", num_groups, before) as progress:
         progress.advance(0, "workers are starting")
         for figures in on_ray.run_items(task, [f"mine {block}" for block in blocks], pool):
             progress.advance(figures["groups"])
+            _count(figures)
     clock.lap("mine")
+
+
+def _count(figures: dict[str, Any]) -> None:
+    """What was done to a block, for Prometheus."""
+    ROWS_DONE.add(figures["groups"])
+    NEGATIVES.add(figures["mined"])
+    PAIRS.add(figures["pairs"])
+    TOKENS.add(figures["tokens"])
+    TRUNCATED.add(figures["truncated"])
 
 
 def _search(inputs: Inputs, plan: Plan, vectors: VectorStore, blocks: list[int], clock: Clock) -> None:
@@ -157,7 +179,8 @@ def _do(task: Task, items: list[str], pool: Pool, what: str, total: int) -> None
 
     if items:
         with Progress(what, total, total - len(items)) as progress:
-            for _ in on_ray.run_items(task, items, pool):
+            for figures in on_ray.run_items(task, items, pool):
+                PASSAGES.add(figures.get("passages", 0))
                 progress.advance(1)
 
 

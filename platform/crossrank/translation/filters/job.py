@@ -1,7 +1,7 @@
 """`crossrank filter`, from settings to a finished output folder.
 
-Wrong input is named, and a job that is finished already ends, before anything is started. Without a teacher there is
-no cluster: a few processes of this machine judge the blocks.
+Wrong input is named, and a job that is finished already ends, before anything is started. Without a teacher
+a cluster has no work: a few processes of this machine judge the blocks.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from itertools import islice
 from typing import Any
 
 from crossrank import storage
+from crossrank.cluster.joining import join_if_named
 from crossrank.errors import InputError, JobFailed
 from crossrank.formats.group_files import fingerprint_of_groups
 from crossrank.outputs import Manifest, alone, earlier_run, refuse_other_settings, write_json
-from crossrank.progress import Progress, Waiting, say
+from crossrank.progress import Progress, Waiting, say, show_plan
 from crossrank.provenance import provenance
 from crossrank.records import Json, Reject, Rejected
 from crossrank.reranking.layout import Layout, rejected_file
@@ -26,6 +27,8 @@ from crossrank.reranking.manifest import Clock
 from crossrank.scoring.loading import check_model, find_model
 from crossrank.scoring.spec import RerankerSpec, ScorerSpec
 from crossrank.settings import that_change_rows
+from crossrank.telemetry.doing import doing
+from crossrank.telemetry.job_metrics import ROWS_DONE, ROWS_READ, ROWS_RESUMED
 from crossrank.translation.filters import teaching
 from crossrank.translation.filters.blocks import (
     BLOCK_GROUPS,
@@ -48,6 +51,7 @@ FORMAT = 1
 """Of blocks, tallies and rules. Raise it when a change makes it impossible to go on with an output that was begun."""
 
 
+@doing(KIND)
 def filter(settings: FilterSettings, teacher: ScorerSpec | None = None) -> dict[str, Any]:  # noqa: A001 - the verb
     """Flag bad translations in groups: failed, untranslated, in another language, cut off, looping, numbers lost.
 
@@ -179,6 +183,7 @@ def _run(settings: FilterSettings, teacher: ScorerSpec | None, layout: Layout, m
     clock = Clock()
     plan: Json | None = manifest["plan"]
     pool = None
+    join_if_named()
     if teacher is not None:
         pool = teaching.start(settings, teacher)
         teacher = teaching.placed(teacher, pool)
@@ -232,6 +237,7 @@ def _run(settings: FilterSettings, teacher: ScorerSpec | None, layout: Layout, m
         "finished": time.time(),
     }
     write_json(layout.manifest, manifest)
+    ROWS_RESUMED.add(manifest["rows"]["resumed"])
     storage.delete(layout.prepared)
     storage.delete_leftovers(layout.output)
     _say_finished(settings, layout, manifest)
@@ -277,6 +283,9 @@ def _judge_blocks(settings: FilterSettings, task: Task, block_groups: int, done:
         progress.advance(0, "judging")
         for figures in do_blocks(task, unfinished(progress, reject), _processes(settings)):
             progress.advance(figures["groups"])
+            if not task.for_teacher:
+                ROWS_DONE.add(figures["groups"])
+    ROWS_READ.add(sum(sizes) + rejected.total())
     return {"rows_of_blocks": sizes, "documents": documents, "rejected": dict(rejected)}
 
 
@@ -327,6 +336,5 @@ def _dry_run(settings: FilterSettings, teacher: ScorerSpec | None) -> dict[str, 
     }
     if teacher is not None:
         plan |= teaching.dry_run(settings, teacher, 2 * counts["documents"])
-    for name, value in plan.items():
-        print(f"{name:30} {value:,}" if isinstance(value, int) else f"{name:30} {value}")
+    show_plan(plan)
     return plan
