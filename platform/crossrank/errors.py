@@ -17,6 +17,16 @@ A message says what, its value, the limit and the way out, in one sentence. Erro
 are translated where they arise, with ``from error``.
 """
 
+import re
+
+USER_OF_URL = re.compile(r"//[^/\s@]*@")
+"""An endpoint or a proxy may be given with a password, and a sentence goes to a log."""
+
+
+def in_short(error: object, most: int = 200) -> str:
+    """What another library says, in one line and without the passwords of URLs."""
+    return USER_OF_URL.sub("//", " ".join(str(error).split()))[:most]
+
 
 class CrossrankError(Exception):
     """Anything that crossrank raises on purpose."""

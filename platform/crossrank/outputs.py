@@ -15,10 +15,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from crossrank import storage
+from crossrank.claim import LOCK, Hold, claimed
 from crossrank.errors import InputError, OutputError
 
 Manifest = dict[str, Any]
-LOCK = "_lock"
 AFRESH = "use --overwrite to start afresh, or another --output"
 """The way out where an output holds something else."""
 
@@ -53,26 +53,44 @@ def earlier_run(output: str, kind: str) -> Manifest | None:
 
 
 @contextmanager
-def alone(output: str, flag: str = "--output") -> Iterator[None]:
-    """Refuse to work where another job of this machine is at work. The lock of one that was killed is gone with it.
+def working(output: str, before: Manifest | None) -> Iterator[Hold]:
+    """Be the only job that writes an output, from its first manifest on.
 
-    An object store has no locks: there two jobs on one output spoil each other's preparation, though no result.
+    Args:
+        before: the manifest that was found there.
+
+    Raises:
+        OutputError: another job is at work there, or was since the manifest was read.
+    """
+    with alone(output) as hold:
+        if before != (read_json(manifest_of(output)) if storage.exists(manifest_of(output)) else None):
+            raise OutputError(f"another job wrote {output} just now; run the same command again to see what is there")
+        yield hold
+
+
+@contextmanager
+def alone(folder: str, flag: str = "--output") -> Iterator[Hold]:
+    """Refuse a folder that another job writes, and whoever comes meanwhile.
+
+    On a disk the lock of a job that was killed is gone with it. In an object store it is a claim, see `claim`: what
+    works there for long has to `check` it before it writes its result.
 
     Args:
         flag: what names the folder.
     """
-    if storage.is_s3(output):
-        yield
+    if storage.is_s3(folder):
+        with claimed(folder, flag) as hold:
+            yield hold
         return
-    lock = FileLock(Path(storage.absolute(output)) / LOCK)
+    lock = FileLock(Path(storage.absolute(folder)) / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise OutputError(f"another job is at work on {output}; wait for its end, or name another {flag}") from error
+        raise OutputError(f"another job is at work on {folder}; wait for its end, or name another {flag}") from error
     except OSError as error:
-        raise OutputError(f"{output} cannot be written ({error.strerror or error}); name another {flag}") from error
+        raise OutputError(f"{folder} cannot be written ({error.strerror or error}); name another {flag}") from error
     try:
-        yield
+        yield Hold()
     finally:
         lock.release()
 

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 import boto3
 import pytest
 
-from crossrank import storage
+from crossrank import claim, storage, whereabouts
+from crossrank.claim import LOCK
 from crossrank.errors import JobFailed, OutputError, StorageError
-from crossrank.outputs import LOCK
-from crossrank.translation.memory import claim
 from crossrank.translation.memory.blocks import Entry
 from crossrank.translation.memory.store import Memory
 from tests.ray.driver import wait_for
@@ -71,6 +70,7 @@ def test_one_writer_after_another_is_not_held_up() -> None:
 def test_a_claim_of_a_job_that_was_killed_is_taken_over_and_that_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(whereabouts, "has_ended", lambda process: False)  # as of a machine that nobody knows
     monkeypatch.setattr(claim, "SILENT_S", 2.0)
     pid = os.fork()
     if pid == 0:
@@ -89,8 +89,7 @@ def test_who_could_not_be_heard_of_and_was_taken_over_keeps_nothing_more_and_los
     with Memory.writing(FOLDER) as memory:
         memory.add([entry(1)])
         storage.write_bytes(storage.join(FOLDER, LOCK), b'{"run": "other", "holder": "process 1 of a machine"}')
-        held = memory._claim
-        assert held is not None
+        held = memory._hold
         wait_for(lambda: held.is_lost, 60, lambda: "the other's claim is not noticed")
         with pytest.raises(JobFailed, match=r"another job writes s3://lake/memory, .*run the same command again when"):
             memory.add([entry(2)])

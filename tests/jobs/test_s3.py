@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,15 @@ import boto3
 import pytest
 
 from crossrank import storage
+from crossrank.claim import LOCK, RENEW_S
 from crossrank.errors import InputError, StorageError
+from crossrank.outputs import read_json
 from crossrank.reranking.job import rerank
 from crossrank.reranking.settings import RerankSettings
 from tests.ray.driver import Driver, wait_for
 from tests.ray.inputs import Inputs, part_files, ranked_of, read_output, settings_of
 from tests.ray.s3_server import s3_server
-from tests.ray.stand_ins import LoggedSpec, pairs_started
+from tests.ray.stand_ins import GatedSpec, LoggedSpec, pairs_started
 from tests.unit.stand_ins import OverlapSpec
 
 BUCKET = "ranking"
@@ -64,7 +66,9 @@ def test_a_job_from_s3_to_s3_gives_what_it_gives_locally(
     assert rerank(RerankSettings(**remote), spec)["finished"] == manifest["finished"]  # there was nothing to do
 
 
-def test_a_job_killed_on_s3_is_resumed_there(cluster: None, folder: str, tmp_path: Path, drivers: list[Driver]) -> None:
+def test_a_job_killed_on_s3_is_resumed_there_without_waiting_for_its_claim(
+    cluster: None, folder: str, tmp_path: Path, drivers: list[Driver], capsys: pytest.CaptureFixture[str]
+) -> None:
     inputs = Inputs.made(num_queries=60, depth=20, seed=3)
     settings = settings_of(inputs.write(folder), f"{folder}/out")
     spec = LoggedSpec(str(tmp_path / "scored.log"), pair_s=0.004)
@@ -75,11 +79,83 @@ def test_a_job_killed_on_s3_is_resumed_there(cluster: None, folder: str, tmp_pat
     kept = part_files(f"{folder}/out")
     assert 8 < len(kept) < 60
 
+    assert storage.exists(f"{folder}/out/{LOCK}")
     assert rerank(RerankSettings(**settings), spec)["rows"]["resumed"] == len(kept)
+    assert f"was killed and left its claim on {folder}/out; going on in its place" in capsys.readouterr().err
+    assert not storage.exists(f"{folder}/out/{LOCK}")
     assert ranked_of(read_output(f"{folder}/out")) == inputs.ranked(top_n=10)
     assert kept.items() <= part_files(f"{folder}/out").items()
     assert pairs_started(tmp_path / "scored.log", pairs_of_probe=16) <= 60 * 20 * 1.1
     assert not uploads_under_way()
+
+
+@dataclass(frozen=True)
+class AtWork:
+    """A job as a process of its own, which is at work until the file `gate` is there."""
+
+    inputs: Inputs
+    settings: dict[str, Any]
+    spec: GatedSpec
+    driver: Driver
+    folder: Path
+
+    def second(self) -> Driver:
+        return Driver.of_job(self.settings, asdict(self.spec), self.folder / "second.log")
+
+    def let_go(self) -> int:
+        """Exit status of the job."""
+        Path(self.spec.gate).touch()
+        return self.driver.wait(STARTS_S)
+
+
+@pytest.fixture
+def at_work(endpoint: str, folder: str, tmp_path: Path, inputs: Inputs, drivers: list[Driver]) -> AtWork:
+    settings = settings_of(inputs.write(folder), f"{folder}/out")
+    spec = GatedSpec(str(tmp_path / "scored.log"), str(tmp_path / "gate"))
+    driver = Driver.of_job(settings, asdict(spec), tmp_path / "driver.log")
+    drivers.append(driver)
+    prepared = f"{folder}/out/_prepared/plan.json"
+    wait_for(lambda: storage.exists(prepared) or not driver.running, STARTS_S, lambda: driver.said)
+    assert driver.running, driver.said
+    return AtWork(inputs, settings, spec, driver, tmp_path)
+
+
+def test_a_second_job_with_one_output_is_refused_and_does_no_harm_to_the_first(
+    at_work: AtWork, folder: str, drivers: list[Driver]
+) -> None:
+    second = at_work.second()
+    drivers.append(second)
+    assert second.wait(STARTS_S) != 0
+    assert (
+        second.said.rstrip()
+        .splitlines()[-1]
+        .endswith(f"is at work on {folder}/out; wait for its end, or name another --output")
+    )
+    assert not second.workers()
+
+    assert at_work.let_go() == 0, at_work.driver.said
+    assert ranked_of(read_output(f"{folder}/out")) == at_work.inputs.ranked(top_n=10)
+    assert pairs_started(Path(at_work.spec.log), pairs_of_probe=16) == 40 * 8, "each once"
+    assert not storage.exists(f"{folder}/out/{LOCK}")
+
+
+def test_a_job_whose_output_was_taken_over_stops_before_its_manifest_and_the_other_goes_on(
+    cluster: None, at_work: AtWork, folder: str
+) -> None:
+    # As after half a minute without a network. What it had written is what the other would have.
+    lock = f"{folder}/out/{LOCK}"
+    storage.write_bytes(lock, b'{"run": "other", "holder": "process 1 of a machine"}')
+    time.sleep(RENEW_S + 1)
+    assert at_work.let_go() == 1
+    assert f"JobFailed: another job writes {folder}/out, since" in at_work.driver.said
+    assert read_json(f"{folder}/out/_manifest.json")["state"] == "running"
+    assert not storage.exists(f"{folder}/out/_rejected")
+    assert storage.read_bytes(lock).startswith(b'{"run": "other"'), "it is the other's"
+
+    storage.delete(lock)
+    manifest = rerank(RerankSettings(**at_work.settings), at_work.spec)
+    assert manifest["rows"]["out"] == 40
+    assert ranked_of(read_output(f"{folder}/out")) == at_work.inputs.ranked(top_n=10)
 
 
 def parts(settings: dict[str, Any]) -> list[storage.StoredFile]:
@@ -157,8 +233,8 @@ def test_an_endpoint_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPa
         started = time.monotonic()
         with pytest.raises(StorageError, match="cannot be reached; check AWS_ENDPOINT_URL"):
             storage.exists("s3://ranking/x")
-    # Arrow tries three times.
-    assert time.monotonic() - started < 20
+    # Five tries of a second, and between them pauses of at most 1, 2, 4 and 8 s.
+    assert time.monotonic() - started < 25
 
 
 def test_access_denied_is_said() -> None:

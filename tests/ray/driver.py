@@ -149,7 +149,7 @@ def wait_for(what: Callable[[], bool], timeout_s: float, say: Callable[[], str])
 def _main() -> None:
     from crossrank.reranking.job import rerank
     from crossrank.reranking.settings import RerankSettings
-    from tests.ray.stand_ins import LoggedSpec
+    from tests.ray.stand_ins import GatedSpec, LoggedSpec
 
     job = json.loads(sys.argv[1])
     if "training" in job:
@@ -158,7 +158,8 @@ def _main() -> None:
 
         train(TrainSettings(**job["training"]))
         return
-    rerank(RerankSettings(**job["settings"]), LoggedSpec(**job["spec"]))
+    spec = job["spec"]
+    rerank(RerankSettings(**job["settings"]), GatedSpec(**spec) if "gate" in spec else LoggedSpec(**spec))
 
 
 if __name__ == "__main__":

@@ -54,6 +54,38 @@ class LoggedSpec:
         return LoggedScorer(self.log, self.pair_s)
 
 
+class _GatedScorer(LoggedScorer):
+    def __init__(self, log: str, gate: str) -> None:
+        super().__init__(log, pair_s=0.0)
+        self._gate = gate
+
+    def score_encoded(
+        self,
+        queries: Sequence[EncodedText],
+        documents: Sequence[EncodedText],
+        query_P: NDArray[np.integer],
+        document_P: NDArray[np.integer],
+    ) -> Scored:
+        while len(queries) == 1 and not os.path.exists(self._gate):  # never so while measuring
+            time.sleep(0.05)
+        return super().score_encoded(queries, documents, query_P, document_P)
+
+
+@dataclass(frozen=True, slots=True)
+class GatedSpec:
+    """A scorer that waits with blocks of one query until a file is there: its job is at work for as long."""
+
+    log: str
+    gate: str
+
+    @property
+    def revision(self) -> str:
+        return "gated-overlap"
+
+    def load(self, threads: int | None) -> LoggedScorer:
+        return _GatedScorer(self.log, self.gate)
+
+
 def pairs_started(log: Path, pairs_of_probe: int) -> int:
     """Pairs that workers began to score; the calls of the probe, which have a size of their own, left out."""
     sizes = [int(line.split()[1]) for line in log.read_text().splitlines()]

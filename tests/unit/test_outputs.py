@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from crossrank.errors import InputError, OutputError
-from crossrank.outputs import alone, earlier_run, manifest_of, read_json, refuse_other_settings, write_json
+from crossrank.outputs import alone, earlier_run, manifest_of, read_json, refuse_other_settings, working, write_json
 
 IDENTITY: dict[str, Any] = {
     "format": 1,
@@ -193,6 +193,26 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
         pytest.fail("nothing can be locked there")
 
 
-def test_an_object_store_has_no_locks() -> None:
-    with alone("s3://bucket/out"), alone("s3://bucket/out"):
+# working
+
+
+def test_a_job_writes_its_first_manifest_alone(output: str) -> None:
+    with working(output, None):
+        write_manifest(output)
+    with working(output, read_json(manifest_of(output))):
         pass
+
+
+def test_a_job_that_began_since_the_manifest_was_read_is_not_gone_on_with(output: str) -> None:
+    # Both found an empty folder, and the first one began and ended before the second had the lock.
+    write_manifest(output, state="finished")
+    sentence = f"another job wrote {output} just now; run the same command again to see what is there"
+    for before in (None, {"kind": "train", "state": "running", "identity": IDENTITY}):
+        with pytest.raises(OutputError) as refused, working(output, before):
+            pytest.fail("written over")
+        assert str(refused.value) == sentence
+
+
+def test_a_manifest_that_went_meanwhile_is_not_gone_on_with(output: str) -> None:
+    with pytest.raises(OutputError, match="just now"), working(output, {"kind": "train"}):
+        pytest.fail("written")

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from crossrank import storage
+from crossrank.claim import Hold
 from crossrank.corpus.store import TextStore
 from crossrank.errors import InputError
 from crossrank.evaluation.candidates import Written, corpus_of, fingerprints, write_candidates
@@ -32,7 +33,7 @@ from crossrank.evaluation.table import results_of
 from crossrank.evaluation.timing import Query, percentiles_ms
 from crossrank.formats import trec
 from crossrank.formats.lines import writing_lines
-from crossrank.outputs import alone, earlier_run, manifest_of, read_json, refuse_other_settings, write_json
+from crossrank.outputs import earlier_run, manifest_of, read_json, refuse_other_settings, working, write_json
 from crossrank.progress import Waiting, say, show
 from crossrank.provenance import provenance
 from crossrank.records import document_text
@@ -84,14 +85,13 @@ def evaluate(settings: EvaluateSettings, encoder: EncoderSpec | None = None) -> 
         "identity": identity,
         "started": started,
     }
-    if before is None:
-        write_json(manifest_of(output), manifest)
-    with alone(output):
+    with working(output, before) as hold:
         if before is not None and settings.overwrite:
             for name in (CANDIDATES, "_rows", "_timing", "_rejected", "runs"):
                 storage.delete(storage.join(output, name))
+        if before is None or settings.overwrite:
             write_json(manifest_of(output), manifest)
-        return _run(settings, specs, encoder, output, manifest)
+        return _run(settings, specs, encoder, output, manifest, hold)
 
 
 def _that_decide(settings: EvaluateSettings) -> dict[str, Any]:
@@ -107,6 +107,7 @@ def _run(
     encoder: EncoderSpec | None,
     output: str,
     manifest: dict[str, Any],
+    hold: Hold,
 ) -> dict[str, Any]:
     finding = Clock()
     written, settings = _candidates(settings, encoder, output)
@@ -118,12 +119,15 @@ def _run(
     say(f"{written.queries:,} judged queries; first stage: {written.first_stage}")
     manifests = {}
     for name, spec in specs.items():
+        hold.check()
         if isinstance(spec, ServerSpec):
             forget_unanswered(folder_of(output, name))
         manifests[name] = rerank_with(settings, name, spec, written, output)
+    hold.check()
     reporting = Clock()  # the jobs in between have told their own stages
     results = report(settings, specs, manifests, written, output)
     reporting.lap("report")
+    hold.check()
     manifest |= {"state": "finished", "finished": time.time(), "candidates": asdict(written)}
     manifest |= {"seconds": finding.laps | reporting.laps}
     write_json(manifest_of(output), manifest)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from crossrank.errors import CrossrankError, SettingsError
+from crossrank.outputs import alone
 from crossrank.progress import say
 from crossrank.recipe.chain import stages_of
 from crossrank.recipe.reading import read_recipe
@@ -42,19 +43,21 @@ def recipe(
     last = _place_of(until, "--until", stages, file, len(stages) - 1)
     afresh_from = _place_of(overwrite, "--overwrite", stages, file, len(stages))
     missing = ""
-    for place, stage in enumerate(stages[: last + 1]):
-        if stage.command:
-            say(f"stage {_number(stages, stage)}, {stage.name}: {stage.command}")
-        with _named(stage, file):
-            if not dry_run:
-                stage.run(afresh=place >= afresh_from)
-            elif place < afresh_from and stage.is_done():
-                say(f"{stage.name} is done: {stage.product}")
-            elif missing and stage.continues:
-                say(f"{stage.name} waits for {missing}")
-            else:
-                stage.plan()
-                missing = missing or stage.name
+    # Stages that are jobs have locks of their own; what the recipe makes itself, such as groups, has this one.
+    with nullcontext() if dry_run else alone(read.output, "output"):
+        for place, stage in enumerate(stages[: last + 1]):
+            if stage.command:
+                say(f"stage {_number(stages, stage)}, {stage.name}: {stage.command}")
+            with _named(stage, file):
+                if not dry_run:
+                    stage.run(afresh=place >= afresh_from)
+                elif place < afresh_from and stage.is_done():
+                    say(f"{stage.name} is done: {stage.product}")
+                elif missing and stage.continues:
+                    say(f"{stage.name} waits for {missing}")
+                else:
+                    stage.plan()
+                    missing = missing or stage.name
     return stages
 
 

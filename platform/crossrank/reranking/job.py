@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from crossrank import storage
-from crossrank.outputs import alone, earlier_run, refuse_other_settings, write_json
+from crossrank.claim import Hold
+from crossrank.outputs import earlier_run, refuse_other_settings, working, write_json
 from crossrank.progress import Progress, Waiting, say, show_plan
 from crossrank.provenance import provenance
 from crossrank.reranking import derive
@@ -63,13 +64,12 @@ def rerank(settings: RerankSettings, spec: ScorerSpec | None = None) -> dict[str
     if settings.run is not None:
         storage.check_writable(settings.run)
     manifest = new_manifest(settings, spec, identity, started)
-    if before is None:
-        write_json(layout.manifest, manifest)
-    with alone(output):
+    with working(output, before) as hold:
         if before is not None and settings.overwrite:
             _clear(layout, before)
+        if before is None or settings.overwrite:
             write_json(layout.manifest, manifest)
-        return _run(settings, spec, sources, layout, manifest)
+        return _run(settings, spec, sources, layout, manifest, hold)
 
 
 def _reranker_spec(settings: RerankSettings) -> RerankerSpec:
@@ -151,7 +151,9 @@ def _dry_run(settings: RerankSettings, sources: Sources, spec: ScorerSpec) -> di
     return plan
 
 
-def _run(settings: RerankSettings, spec: ScorerSpec, sources: Sources, layout: Layout, manifest: Manifest) -> Manifest:
+def _run(
+    settings: RerankSettings, spec: ScorerSpec, sources: Sources, layout: Layout, manifest: Manifest, hold: Hold
+) -> Manifest:
     from crossrank.reranking import on_ray
 
     clock = Clock()
@@ -166,8 +168,9 @@ def _run(settings: RerankSettings, spec: ScorerSpec, sources: Sources, layout: L
     if isinstance(spec, RerankerSpec):
         spec = replace(spec, precision=plan.precision)
     keep = Keep(settings.top_n, settings.normalize, settings.with_text)
-    scoring = _score(on_ray.task_of(layout, spec, sources.corpus, keep), plan, pool)
+    scoring = _score(on_ray.task_of(layout, spec, sources.corpus, keep), plan, pool, hold)
     clock.lap("score")
+    hold.check()
     num_blocks = len(plan.rows_of_blocks)
     with Waiting("adding up"):
         found = derive.totals(layout, plan.rows_of_blocks)
@@ -176,13 +179,14 @@ def _run(settings: RerankSettings, spec: ScorerSpec, sources: Sources, layout: L
             derive.write_run(layout, num_blocks, settings.run)
     clock.lap("derive")
     manifest = finished(manifest, plan, pool, found, rejected, scoring, clock)
+    hold.check()
     write_json(layout.manifest, manifest)
     storage.delete_leftovers(layout.output)
     _say_finished(layout, manifest)
     return manifest
 
 
-def _score(task: Task, plan: Plan, pool: Pool) -> Scoring:
+def _score(task: Task, plan: Plan, pool: Pool, hold: Hold) -> Scoring:
     """Score the blocks that have no part yet."""
     from crossrank.reranking import on_ray
 
@@ -197,6 +201,7 @@ def _score(task: Task, plan: Plan, pool: Pool) -> Scoring:
     with Progress("queries", num_queries, done_before) as progress:
         progress.advance(0, "workers are starting" if missing else "")
         for figures in on_ray.run_blocks(task, missing, pool) if missing else ():
+            hold.check()
             scoring.add(figures)
             rate = scoring.steady_pairs_per_second
             progress.advance(figures["queries"], f"{rate:,.0f} pairs/s" if rate else "")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from crossrank import storage
 from crossrank.chosen import Chosen
-from crossrank.outputs import Manifest, alone, earlier_run, manifest_of, refuse_other_settings, write_json
+from crossrank.claim import Hold
+from crossrank.outputs import Manifest, earlier_run, manifest_of, refuse_other_settings, working, write_json
 from crossrank.progress import Waiting, say, show_plan
 from crossrank.provenance import provenance
 from crossrank.reranking.manifest import Clock
@@ -83,14 +84,13 @@ def train(settings: TrainSettings) -> dict[str, Any]:
         return _dry_run(settings, base, config, inputs)
     if settings.push_to_hub is not None:
         check_repo(settings.push_to_hub)
-    if before is None:
-        write_json(manifest_of(output), manifest)
-    with alone(output):
+    with working(output, before) as hold:
         if before is not None and settings.overwrite:
             result.clear(output, before)
-            write_json(manifest_of(output), manifest)
             before = None
-        return _run(settings, base, config, inputs, output, manifest, before)
+        if before is None:
+            write_json(manifest_of(output), manifest)
+        return _run(settings, base, config, inputs, output, manifest, before, hold)
 
 
 def _that_decide(settings: TrainSettings) -> dict[str, Any]:
@@ -107,6 +107,7 @@ def _run(
     output: str,
     manifest: Manifest,
     before: Manifest | None,
+    hold: Hold,
 ) -> Manifest:
     from crossrank.cluster import on_ray as cluster
     from crossrank.training.on_ray.ranks import train_on
@@ -135,9 +136,15 @@ def _run(
         with Waiting("measuring what there is without training"):
             baselines = _baselines(validator, task.base, read.validate.all_ranked if read.validate else False)
         telling.baselines(baselines)
+
+    def heard(row: dict[str, Any]) -> None:
+        hold.check()
+        telling.row(row)
+
     clock.lap("baselines")
     with telling:
-        ended = train_on(task, validation, pool, settings.max_failures, telling.row)
+        ended = train_on(task, validation, pool, settings.max_failures, heard)
+    hold.check()
     clock.lap("train")
     return result.finish(settings, task, read, ended, baselines, manifest | {"seconds": clock.laps})
 

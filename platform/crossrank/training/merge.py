@@ -6,6 +6,7 @@ both.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -18,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from crossrank import storage
+from crossrank.claim import LOCK, Hold
 from crossrank.errors import ModelRefused, OutputError, SettingsError
+from crossrank.outputs import alone
 from crossrank.progress import Progress, Waiting, say
 from crossrank.provenance import provenance
 from crossrank.scoring.loading import MODEL_FILES, ModelFolder, check_base, check_model, find_model, load_tokenizer
@@ -101,12 +104,13 @@ def merge(settings: MergeSettings) -> dict[str, Any]:
                 "of_base_left_out": merging.left_out,
             },
         }
-        with _new_folder(settings.output) as folder:
+        with _new_folder(settings, before) as (folder, hold):
             with (
                 storage.writing(storage.join(folder, WEIGHTS)) as file,
                 Progress("tensors", len(merging.kinds)) as progress,
             ):
                 write_tensors(file, merging.kinds, lambda name: merging.tensor(name, progress))
+            hold.check()
             _write_rest(folder, tuned, config, manifest)
     say(f"finished: {len(merging.shared):,} tensors merged at alpha {settings.alpha:g}; {settings.output}")
     return manifest
@@ -117,7 +121,7 @@ def _earlier(settings: MergeSettings) -> dict[str, Any] | None:
     output = settings.output
     if storage.exists(output) and not storage.is_folder(output):
         raise OutputError(f"--output {output} is a file; name a folder")
-    held = storage.list_files(output, recursive=True)
+    held = _files(output)
     if not held:
         return None
     manifest = storage.join(output, MANIFEST)
@@ -135,6 +139,12 @@ def _earlier(settings: MergeSettings) -> dict[str, Any] | None:
             f"name another folder"
         )
     return None
+
+
+def _files(output: str) -> list[storage.StoredFile]:
+    """All that an output holds, but for the claim of who writes it."""
+    claim = storage.join(output, LOCK)
+    return [file for file in storage.list_files(output, recursive=True) if file.uri != claim]
 
 
 def _in_the_way(output: str, what: str) -> OutputError:
@@ -281,21 +291,31 @@ def _write_rest(folder: str, tuned: ModelFolder, config: dict[str, Any], manifes
 
 
 @contextmanager
-def _new_folder(output: str) -> Iterator[str]:
-    """Where to write what becomes `output` when the block ends, in place of what it held.
+def _new_folder(settings: MergeSettings, before: dict[str, Any] | None) -> Iterator[tuple[str, Hold]]:
+    """Where to write what becomes the output when the block ends, in place of what it held. One merge at a time.
 
     A local folder is there whole or not at all. An object store cannot rename: there the old model goes first.
+
+    Args:
+        before: what `_earlier` found there.
     """
+    output = settings.output
     if storage.is_s3(output):
-        storage.delete(output)
-        yield output
+        with alone(output) as hold:
+            _refuse_changed(settings, before)
+            for file in _files(output):
+                storage.delete(file.uri)
+            yield output, hold
         return
     final = Path(_real(output))
-    for left_by_a_kill in final.parent.glob(f"_{final.name}.*.tmp"):
-        shutil.rmtree(left_by_a_kill, ignore_errors=True)
     new, old = (final.with_name(f"_{final.name}.{uuid.uuid4().hex[:8]}.tmp") for _ in range(2))
+    lock = None
     try:
-        yield str(new)
+        _clear_what_kills_left(final, output)
+        new.mkdir(parents=True)
+        lock = _locked(new)
+        _refuse_changed(settings, before)
+        yield str(new), Hold()
         if final.exists():
             final.rename(old)
         try:
@@ -309,6 +329,40 @@ def _new_folder(output: str) -> Iterator[str]:
     finally:
         for folder in (new, old):
             shutil.rmtree(folder, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _refuse_changed(settings: MergeSettings, before: dict[str, Any] | None) -> None:
+    if _earlier(settings) != before:
+        raise OutputError(
+            f"another job wrote {settings.output} just now; run the same command again to see what is there"
+        )
+
+
+def _clear_what_kills_left(final: Path, output: str) -> None:
+    """Remove what killed merges left beside the output. Refuses while another one is at work: it holds its folder."""
+    for left in final.parent.glob(f"_{final.name}.*.tmp"):
+        try:
+            os.close(_locked(left))
+        except FileNotFoundError:
+            continue
+        except BlockingIOError as error:
+            raise OutputError(
+                f"another job is at work on {output}; wait for its end, or name another --output"
+            ) from error
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _locked(folder: Path) -> int:
+    """A descriptor that locks a folder until it is closed, or its process ends."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _real(uri: str) -> str:

@@ -13,9 +13,10 @@ from dataclasses import asdict
 from typing import Any, cast
 
 from crossrank import storage
+from crossrank.claim import Hold
 from crossrank.cluster.joining import join_if_named
 from crossrank.formats.group_files import fingerprint_of_groups
-from crossrank.outputs import Manifest, alone, earlier_run, refuse_other_settings, write_json
+from crossrank.outputs import Manifest, earlier_run, refuse_other_settings, working, write_json
 from crossrank.progress import Waiting, say
 from crossrank.provenance import provenance
 from crossrank.reranking.layout import Layout
@@ -77,13 +78,12 @@ def translate(settings: TranslateSettings) -> dict[str, Any]:
         "memory": settings.memory_folder,
         "started": started,
     }
-    if before is None:
-        write_json(layout.manifest, manifest)
-    with alone(output):
+    with working(output, before) as hold:
         if before is not None and settings.overwrite:
             _clear(layout, before)
+        if before is None or settings.overwrite:
             write_json(layout.manifest, manifest)
-        return _run(settings, backend, layout, manifest)
+        return _run(settings, backend, layout, manifest, hold)
 
 
 def lookup_of(settings: TranslateSettings, backend: Translates, memory: Memory) -> Lookup:
@@ -127,7 +127,7 @@ def _clear(layout: Layout, manifest: Manifest) -> None:
     storage.delete(layout.manifest)
 
 
-def _run(settings: TranslateSettings, backend: Translates, layout: Layout, manifest: Manifest) -> Manifest:
+def _run(settings: TranslateSettings, backend: Translates, layout: Layout, manifest: Manifest, hold: Hold) -> Manifest:
     clock = Clock()
     join_if_named()
     with _memory(settings, backend) as memory:
@@ -137,6 +137,7 @@ def _run(settings: TranslateSettings, backend: Translates, layout: Layout, manif
         resumed_usd = spending.usd
         figures, plan = _fill_memory(work, backend, layout, clock)
     layout.refuse_foreign_tables(parts.num_parts(settings, plan.groups))
+    hold.check()
     # Later than a failure of yesterday: what failed while it was asked again is an answer.
     lookup = lookup_of(settings, backend, memory)
     resumed = parts.write_parts(settings, lookup, layout, plan.groups)
@@ -162,6 +163,7 @@ def _run(settings: TranslateSettings, backend: Translates, layout: Layout, manif
         "seconds": clock.laps,
         "finished": time.time(),
     }
+    hold.check()
     write_json(layout.manifest, manifest)
     storage.delete_leftovers(layout.output)
     _say_finished(settings, layout, manifest)

@@ -10,7 +10,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from crossrank import storage
-from crossrank.outputs import Manifest, alone, earlier_run, refuse_other_settings, write_json
+from crossrank.claim import Hold
+from crossrank.outputs import Manifest, earlier_run, refuse_other_settings, working, write_json
 from crossrank.progress import Progress, Waiting, say
 from crossrank.provenance import provenance
 from crossrank.reranking.manifest import Clock
@@ -77,13 +78,12 @@ def mine(
         "identity": identity,
         "started": started,
     }
-    if before is None:
-        write_json(layout.manifest, manifest)
-    with alone(output):
+    with working(output, before) as hold:
         if before is not None and settings.overwrite:
             _clear(layout, before)
+        if before is None or settings.overwrite:
             write_json(layout.manifest, manifest)
-        return _run(inputs, layout, manifest)
+        return _run(inputs, layout, manifest, hold)
 
 
 def _clear(layout: Layout, manifest: Manifest) -> None:
@@ -96,7 +96,7 @@ def _clear(layout: Layout, manifest: Manifest) -> None:
     storage.delete(layout.manifest)
 
 
-def _run(inputs: Inputs, layout: Layout, manifest: Manifest) -> Manifest:
+def _run(inputs: Inputs, layout: Layout, manifest: Manifest, hold: Hold) -> Manifest:
     clock = Clock()
     with Waiting("reading the corpus"):
         corpus = inputs.open()
@@ -113,12 +113,14 @@ def _run(inputs: Inputs, layout: Layout, manifest: Manifest) -> Manifest:
     done = layout.finished_parts()
     resumed = sum(rows for number, rows in enumerate(plan.rows_of_blocks) if number in done)
     if len(done) < len(plan.rows_of_blocks):
-        _work(inputs, plan, vectors, done, clock)
+        _work(inputs, plan, vectors, done, clock, hold)
+    hold.check()
     with Waiting("adding up"):
         found = totals(layout, plan.rows_of_blocks)
         write_json(layout.report, report(found, corpus))
     clock.lap("add_up")
     manifest = finished(manifest, plan, found, resumed, vectors, clock)
+    hold.check()
     write_json(layout.manifest, manifest)
     layout.delete_searches()
     storage.delete_leftovers(layout.output)
@@ -126,13 +128,13 @@ def _run(inputs: Inputs, layout: Layout, manifest: Manifest) -> Manifest:
     return manifest
 
 
-def _work(inputs: Inputs, plan: Plan, vectors: VectorStore | None, done: set[int], clock: Clock) -> None:
+def _work(inputs: Inputs, plan: Plan, vectors: VectorStore | None, done: set[int], clock: Clock, hold: Hold) -> None:
     """Encode the shards that have no vectors, search for the blocks that have no part, and mine for those."""
     from crossrank.retrieval.mining import on_ray
 
     blocks = [number for number in range(len(plan.rows_of_blocks)) if number not in done]
     if vectors is not None:
-        _search(inputs, plan, vectors, blocks, clock)
+        _search(inputs, plan, vectors, blocks, clock, hold)
     pool = inputs.pool(with_encoder=False, with_teacher=True)
     clock.lap("start_workers")
     task = inputs.task(plan.language, vectors, plan.slices, pool)
@@ -144,6 +146,7 @@ def _work(inputs: Inputs, plan: Plan, vectors: VectorStore | None, done: set[int
     with Progress("groups", num_groups, before) as progress:
         progress.advance(0, "workers are starting")
         for figures in on_ray.run_items(task, [f"mine {block}" for block in blocks], pool):
+            hold.check()
             progress.advance(figures["groups"])
             _count(figures)
     clock.lap("mine")
@@ -158,28 +161,29 @@ def _count(figures: dict[str, Any]) -> None:
     TRUNCATED.add(figures["truncated"])
 
 
-def _search(inputs: Inputs, plan: Plan, vectors: VectorStore, blocks: list[int], clock: Clock) -> None:
+def _search(inputs: Inputs, plan: Plan, vectors: VectorStore, blocks: list[int], clock: Clock, hold: Hold) -> None:
     """The dense first stage: vectors of what has none yet, then what is nearest to the queries of these blocks."""
     pool = inputs.pool(with_encoder=True, with_teacher=False)
     clock.lap("start_ray")
     task = inputs.task(plan.language, vectors, plan.slices, pool)
     missing = vectors.missing()
-    _do(task, [f"encode {shard}" for shard in missing], pool, "shards encoded", vectors.num_shards)
+    _do(task, [f"encode {shard}" for shard in missing], pool, "shards encoded", vectors.num_shards, hold)
     clock.lap("encode")
     # One slice after another: all workers read the same part of the vectors, which memory then holds.
     searched = inputs.layout.finished_searches()
     wanted = [(slice_, block) for slice_ in range(len(plan.slices)) for block in blocks]
     items = [f"search {slice_} {block}" for slice_, block in wanted if (slice_, block) not in searched]
-    _do(task, items, pool, "searches", len(plan.slices) * len(plan.rows_of_blocks))
+    _do(task, items, pool, "searches", len(plan.slices) * len(plan.rows_of_blocks), hold)
     clock.lap("search")
 
 
-def _do(task: Task, items: list[str], pool: Pool, what: str, total: int) -> None:
+def _do(task: Task, items: list[str], pool: Pool, what: str, total: int, hold: Hold) -> None:
     from crossrank.retrieval.mining import on_ray
 
     if items:
         with Progress(what, total, total - len(items)) as progress:
             for figures in on_ray.run_items(task, items, pool):
+                hold.check()
                 PASSAGES.add(figures.get("passages", 0))
                 progress.advance(1)
 

@@ -40,9 +40,10 @@ class Board:
         self._rows: list[Row] = []
         self._ended: bytes | None = None
 
-    def tell(self, row: Row) -> None:
-        """One more row of the history."""
+    def tell(self, row: Row) -> bytes | None:
+        """One more row of the history. Returns what ended the run meanwhile, if anything did."""
         self._rows.append(row)
+        return self._ended
 
     def rows(self, since: int) -> list[Row]:
         """Rows from a place on."""
@@ -60,7 +61,10 @@ class Board:
 def train_on(
     task: Task, validation: Validation | None, pool: Pool, max_failures: int, heard: Callable[[Row], None]
 ) -> Ended:
-    """Run the task on the workers of a pool; `heard` is called with each row of its history as it comes.
+    """Run the task on the workers of a pool.
+
+    Args:
+        heard: is called with each row of its history as it comes; a `CrossrankError` that it raises ends the run.
 
     Raises:
         CrossrankError: what stopped the run; its checkpoints are kept.
@@ -124,8 +128,12 @@ class _Listener:
             is_last = self._stopped.wait(POLL_S)
             rows = ray.get(self._board.rows.remote(since))
             since += len(rows)
-            for row in rows:
-                self._heard(row)
+            try:
+                for row in rows:
+                    self._heard(row)
+            except CrossrankError as error:
+                ray.get(self._board.end.remote(pickle.dumps(error)))
+                return
             if is_last:
                 return
 
@@ -147,7 +155,7 @@ def _rank(config: dict[str, Any]) -> None:
         checkpoints = Checkpoints(task.output, task.settings.save_total_limit)
         validator = RayValidator(validation, checkpoints, threads=1)
     try:
-        ended = run(task, device, validator, board.tell.remote if is_first else _unheard)
+        ended = run(task, device, validator, _Told(board) if is_first else _unheard)
     except CrossrankError as error:
         logging.getLogger(__name__).exception("training stopped")
         ray.get(board.end.remote(pickle.dumps(error)))
@@ -157,4 +165,18 @@ def _rank(config: dict[str, Any]) -> None:
 
 
 def _unheard(_: Row) -> None:
+class _Told:
+    """Tells the board, and raises what ended the run: of an answer only at the next row, so that none is waited for."""
+
+    def __init__(self, board: Any) -> None:
+        self._board = board
+        self._answer: Any = None
+
+    def __call__(self, row: Row) -> None:
+        answer, self._answer = self._answer, self._board.tell.remote(row)
+        ended = None if answer is None else ray.get(answer)
+        if ended is not None:
+            raise pickle.loads(ended)
+
+
     """Only rank 0 is heard."""

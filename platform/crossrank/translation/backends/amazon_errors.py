@@ -5,8 +5,7 @@ The codes are those of the service model of botocore 1.44 and of AWS's common er
 
 from __future__ import annotations
 
-import re
-
+from crossrank.errors import in_short
 from crossrank.translation.service import Answer, Kind
 
 THROTTLED = {
@@ -40,8 +39,6 @@ CREDENTIALS = {
 }
 CANONICAL = "The Canonical String"
 """From here on the refusal of a signature repeats what was signed, a session token among it."""
-USER_OF_URL = r"//[^/\s@]*@"
-"""An endpoint or a proxy may be given with a password, and the sentence goes to a log."""
 PERMISSION = {"AccessDeniedException", "AccessDenied", "OptInRequired", "SubscriptionRequiredException"}
 
 
@@ -60,7 +57,7 @@ def answer_of(error: Exception, source: str, target: str) -> Answer:
     )
     from botocore.parsers import ResponseParserError
 
-    told = re.sub(USER_OF_URL, "//", " ".join(str(error).split()))[:200]
+    told = in_short(error)
     if isinstance(error, ClientError):
         return _of_code(error, source, target)
     if isinstance(error, NoCredentialsError | PartialCredentialsError):

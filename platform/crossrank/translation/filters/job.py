@@ -15,10 +15,11 @@ from itertools import islice
 from typing import Any
 
 from crossrank import storage
+from crossrank.claim import Hold
 from crossrank.cluster.joining import join_if_named
 from crossrank.errors import InputError, JobFailed
 from crossrank.formats.group_files import fingerprint_of_groups
-from crossrank.outputs import Manifest, alone, earlier_run, refuse_other_settings, write_json
+from crossrank.outputs import Manifest, earlier_run, refuse_other_settings, working, write_json
 from crossrank.progress import Progress, Waiting, say, show_plan
 from crossrank.provenance import provenance
 from crossrank.records import Json, Reject, Rejected
@@ -86,14 +87,13 @@ def filter(settings: FilterSettings, teacher: ScorerSpec | None = None) -> dict[
         "identity": identity,
         "started": started,
     }
-    if before is None:
-        write_json(layout.manifest, manifest)
-    with alone(layout.output):
+    with working(layout.output, before) as hold:
         if before is not None and settings.overwrite:
             _clear(layout, before)
-            write_json(layout.manifest, manifest)
             before = None
-        return _run(settings, teacher, layout, manifest | {"plan": (before or {}).get("plan")})
+        if before is None:
+            write_json(layout.manifest, manifest)
+        return _run(settings, teacher, layout, manifest | {"plan": (before or {}).get("plan")}, hold)
 
 
 def _teacher(settings: FilterSettings) -> RerankerSpec:
@@ -179,7 +179,9 @@ def _processes(settings: FilterSettings) -> int:
     return asked[1] if asked is not None and settings.teacher is None else os.cpu_count() or 1
 
 
-def _run(settings: FilterSettings, teacher: ScorerSpec | None, layout: Layout, manifest: Manifest) -> Manifest:
+def _run(
+    settings: FilterSettings, teacher: ScorerSpec | None, layout: Layout, manifest: Manifest, hold: Hold
+) -> Manifest:
     clock = Clock()
     plan: Json | None = manifest["plan"]
     pool = None
@@ -202,14 +204,15 @@ def _run(settings: FilterSettings, teacher: ScorerSpec | None, layout: Layout, m
         for_teacher=teacher is not None,
     )
     if teacher is None or not _all_prepared(layout, plan, done_before):
-        plan |= _judge_blocks(settings, task, plan["block_groups"], done_before)
+        plan |= _judge_blocks(settings, task, plan["block_groups"], done_before, hold)
         write_json(layout.manifest, manifest)
         clock.lap("judge")
     sizes: list[int] = plan["rows_of_blocks"]
     if teacher is not None and pool is not None:
-        teaching.compare(settings, teacher, task, plan, pool, done_before)
+        teaching.compare(settings, teacher, task, plan, pool, done_before, hold)
         clock.lap("compare")
     layout.refuse_foreign_tables(len(sizes))
+    hold.check()
     missing = sorted(set(range(len(sizes))) - _finished(layout))
     if missing:
         raise JobFailed(f"{layout.part(missing[0])} is not there, though all is judged; run the same command again")
@@ -236,6 +239,7 @@ def _run(settings: FilterSettings, teacher: ScorerSpec | None, layout: Layout, m
         "seconds": clock.laps,
         "finished": time.time(),
     }
+    hold.check()
     write_json(layout.manifest, manifest)
     ROWS_RESUMED.add(manifest["rows"]["resumed"])
     storage.delete(layout.prepared)
@@ -252,7 +256,7 @@ def _all_prepared(layout: Layout, plan: Json, done: set[int]) -> bool:
     )
 
 
-def _judge_blocks(settings: FilterSettings, task: Task, block_groups: int, done: set[int]) -> Json:
+def _judge_blocks(settings: FilterSettings, task: Task, block_groups: int, done: set[int], hold: Hold) -> Json:
     """Judge the blocks that have no part, and set aside what is no group. Returns what there is, for the plan.
 
     The whole input is read also when a job is resumed: what was set aside is then written once, whole.
@@ -282,6 +286,7 @@ def _judge_blocks(settings: FilterSettings, task: Task, block_groups: int, done:
     ):
         progress.advance(0, "judging")
         for figures in do_blocks(task, unfinished(progress, reject), _processes(settings)):
+            hold.check()
             progress.advance(figures["groups"])
             if not task.for_teacher:
                 ROWS_DONE.add(figures["groups"])

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank import storage
+from crossrank.claim import Hold
 from crossrank.errors import InputError
 from crossrank.outputs import alone
 from crossrank.progress import say
 from crossrank.translation.backend import Outcome
 from crossrank.translation.memory.blocks import Entry, decode, encode
-from crossrank.translation.memory.claim import Claim, claimed
 from crossrank.translation.memory.log import log_of
 from crossrank.translation.memory.mapped import MappedPart, as_array, halves
 from crossrank.translation.memory.parts import Part, delete_part, entries_of, list_parts, read_part, write_part
@@ -42,10 +42,10 @@ class Memory:
     Memory of this process: the log, at most `ROLL_BYTES` of it; the rest is mapped.
     """
 
-    def __init__(self, folder: str, writes: bool, claim: Claim | None = None) -> None:
+    def __init__(self, folder: str, writes: bool, hold: Hold | None = None) -> None:
         self.folder = storage.absolute(folder)
         self._writes = writes
-        self._claim = claim
+        self._hold = hold or Hold()
         self._lock = threading.RLock()
         self._log = log_of(self.folder)
         self._recent: dict[bytes, Entry] = {}
@@ -85,8 +85,8 @@ class Memory:
     @contextmanager
     def writing(cls, folder: str) -> Iterator[Memory]:
         """Look things up and keep what is new. Refuses a folder that another job writes to."""
-        with _alone(folder) as claim:
-            memory = cls(folder, writes=True, claim=claim)
+        with alone(folder, "--memory") as hold:
+            memory = cls(folder, writes=True, hold=hold)
             try:
                 yield memory
             finally:
@@ -144,8 +144,7 @@ class Memory:
         assert self._writes, "opened to be read"
         if not entries:
             return
-        if self._claim is not None:
-            self._claim.check()
+        self._hold.check()
         block = encode(entries)
         self._log.append(block)
         with self._lock:
@@ -161,8 +160,7 @@ class Memory:
 
     def close(self) -> None:
         """Roll up what the log holds, so that the folder is whole as Parquet."""
-        is_ours = self._claim is None or not self._claim.is_lost
-        if self._writes and self._recent and is_ours:
+        if self._writes and self._recent and not self._hold.is_lost:
             self._roll_up()
         self._log.close()
 
@@ -246,14 +244,3 @@ class Memory:
         self._take(written)
         for part in before:
             delete_part(self.folder, part)
-
-
-@contextmanager
-def _alone(folder: str) -> Iterator[Claim | None]:
-    """Refuse a folder that another job writes."""
-    if storage.is_s3(folder):
-        with claimed(folder, "--memory") as claim:
-            yield claim
-        return
-    with alone(folder, "--memory"):
-        yield None

@@ -118,7 +118,7 @@ def test_an_output_that_cannot_be_written_is_named_before_ray_starts(
 ) -> None:
     use_ray(NoRay())
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"cannot write .*file/out"):
+    with pytest.raises(OutputError, match=r"file/out cannot be written .*; name another --output"):
         rerank(replace(settings, output=str(tmp_path / "file" / "out")), SPEC)
 
 

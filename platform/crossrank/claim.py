@@ -2,7 +2,8 @@
 
 An object store has no lock that ends with its process. A claim is an object that is written only where there is none,
 or only over the one that was read. Its holder writes it anew every few seconds; whoever finds one watches it, by a
-clock of its own: if it changes, its holder lives, and if it does not for long, its holder was killed.
+clock of its own: if it changes, its holder lives, and if it does not for long, its holder was killed. A holder that
+was a process of this machine need not be waited for: it is there, or it is not.
 
 Source: conditional writes of S3, https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-requests.html.
 """
@@ -19,19 +20,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from crossrank import storage
-from crossrank.errors import JobFailed, OutputError, StorageError
-from crossrank.outputs import LOCK
+from crossrank import storage, whereabouts
+from crossrank.errors import JobFailed, OutputError, StorageError, in_short
 from crossrank.progress import Waiting, say
+from crossrank.whereabouts import Whereabouts
 
+LOCK = "_lock"
+"""Name of the claim, and of the lock of a folder on a disk."""
 RENEW_S = 5.0
 SILENT_S = 30.0
 """A claim that is not renewed for so long is of a job that was killed."""
 LOOK_S = 1.0
+TRIES = 5
+"""Of each request."""
 CHANGED = {"PreconditionFailed", "ConditionalRequestConflict"}
 UNKNOWN = {"NotImplemented", "MethodNotAllowed"}
 """What a store says that cannot write on a condition."""
 GONE = {"404", "NoSuchKey", "NotFound"}
+
+
+class Hold:
+    """The right to write a folder, for as long as a job is at work. On a disk nobody takes it away."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another job took the folder over, since this one could not be heard of."""
+        return False
+
+    def check(self) -> None:
+        """Refuse to go on when the folder is another job's now."""
 
 
 class _Found(NamedTuple):
@@ -40,9 +57,10 @@ class _Found(NamedTuple):
     etag: str
     run: str
     holder: str
+    process: Whereabouts | None
 
 
-class Claim:
+class Claim(Hold):
     """The right to write one folder of an object store."""
 
     def __init__(self, folder: str, flag: str) -> None:
@@ -52,37 +70,52 @@ class Claim:
         self._run = uuid.uuid4().hex
         self._renewed = 0
         self._etag = ""
+        self._heard = 0.0
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._renew, daemon=True)
+        self._thread = threading.Thread(target=self._keep_renewing, daemon=True)
+        self._renewing = threading.Lock()
+        self._is_held = False
         self._is_lost = False
         self._client = self._made_client()
 
     def __enter__(self) -> Claim:
         storage.check_writable(storage.join(self._folder, LOCK))
+        self._heard = _now()
         try:
             self._etag = self._taken()
         except _Unknown:
             say(f"{self._folder} cannot be written on a condition, so nothing keeps a second job from writing there")
             return self
+        self._is_held = True
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        if not self._thread.is_alive():
+        if not self._is_held:
             return
+        self._ended.set()
         self._thread.join()
         if not self._is_lost:
             with contextlib.suppress(StorageError):  # then it goes stale
-                self._call("delete_object", IfMatch=self._etag)
+                try:
+                    self._call("delete_object", IfMatch=self._etag)
+                except _Unknown:  # a store may know conditions of writing alone
+                    self._call("delete_object")
 
     @property
     def is_lost(self) -> bool:
-        """Whether another job took the folder over, since this one could not be heard of."""
         return self._is_lost
 
     def check(self) -> None:
-        """Refuse to go on when the folder is another job's now."""
+        """Refuse to go on when the folder is another job's now.
+
+        A holder that could not renew its claim for so long that another may have it asks first.
+        """
+        if self._is_held and _now() - self._heard > SILENT_S:
+            try:
+                self._renew()
+            except StorageError as error:
+                raise JobFailed(f"{error}; what was kept is there: run the same command again") from error
         if self._is_lost:
             raise JobFailed(
                 f"another job writes {self._folder}, since this one could not reach it for {SILENT_S:g} s; what was "
@@ -95,13 +128,19 @@ class Claim:
             if etag is not None:
                 return etag
             found = self._look()
-            if found is not None and found.run == self._run:  # ours, and the answer was lost
+            if found is None:
+                continue
+            if found.run == self._run:  # ours, and the answer was lost
                 return found.etag
-            if found is None or not self._is_silent(found):
+            if found.process is not None and whereabouts.has_ended(found.process):
+                how = f"{found.holder} was killed and left its claim on {self._folder}"
+            elif self._is_silent(found):
+                how = f"{found.holder} left its claim on {self._folder} {SILENT_S:g} s ago"
+            else:
                 continue
             etag = self._put(IfMatch=found.etag)
             if etag is not None:
-                say(f"{found.holder} left its claim on {self._folder} {SILENT_S:g} s ago; going on in its place")
+                say(f"{how}; going on in its place")
                 return etag
 
     def _is_silent(self, found: _Found) -> bool:
@@ -120,22 +159,36 @@ class Claim:
                     )
         return True
 
-    def _renew(self) -> None:
-        while not self._ended.wait(RENEW_S):
+    def _keep_renewing(self) -> None:
+        while not self._ended.wait(RENEW_S) and not self._is_lost:
             with contextlib.suppress(StorageError):  # tried again; who took over meanwhile is noticed then
+                self._renew()
+
+    def _renew(self) -> None:
+        with self._renewing:
+            asked = _now()
+            try:
                 etag = self._put(IfMatch=self._etag)
-                if etag is None:
-                    found = self._look()
-                    if found is None or found.run != self._run:
-                        self._is_lost = True
-                        return
-                    etag = found.etag
-                self._etag = etag
+            except _Unknown:  # then nobody else can take it over either
+                etag = self._etag
+            if etag is None:
+                found = self._look()
+                if found is None or found.run != self._run:
+                    self._is_lost = True
+                    return
+                etag = found.etag
+            self._etag, self._heard = etag, asked
 
     def _put(self, **condition: str) -> str | None:
         """Write the claim. Returns its tag; None where the condition does not hold."""
         self._renewed += 1
-        said = {"run": self._run, "renewed": self._renewed, "holder": f"process {os.getpid()} of {os.uname().nodename}"}
+        process = whereabouts.own()
+        said = {
+            "run": self._run,
+            "renewed": self._renewed,
+            "holder": f"process {os.getpid()} of {os.uname().nodename}",
+            "process": None if process is None else process._asdict(),
+        }
         told = self._call("put_object", Body=json.dumps(said).encode(), **condition)
         return None if told is None else str(told["ETag"])
 
@@ -143,10 +196,12 @@ class Claim:
         told = self._call("get_object")
         if told is None:
             return None
-        with contextlib.suppress(ValueError, TypeError, KeyError):
+        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
             said = json.loads(told["Body"].read())
-            return _Found(str(told["ETag"]), str(said["run"]), str(said["holder"]))
-        return _Found(str(told["ETag"]), "", "a job")
+            process = said.get("process")
+            where = Whereabouts(str(process["kernel"]), int(process["pid"]), int(process["began"])) if process else None
+            return _Found(str(told["ETag"]), str(said["run"]), str(said["holder"]), where)
+        return _Found(str(told["ETag"]), "", "a job", None)
 
     def _call(self, name: str, **more: Any) -> Any:
         """One request; None where there is no such object, or its condition does not hold."""
@@ -154,32 +209,36 @@ class Claim:
 
         try:
             return getattr(self._client, name)(Bucket=self._bucket, Key=self._key, **more)
-        except ClientError as error:
-            code = str(error.response.get("Error", {}).get("Code", ""))
+        except (ClientError, BotoCoreError) as error:
+            code = str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
             if code in CHANGED | GONE:
                 return None
             if code in UNKNOWN:
                 raise _Unknown from error
-            raise StorageError(f"cannot claim {self._folder}: {' '.join(str(error).split())[:200]}") from error
-        except BotoCoreError as error:
-            raise StorageError(f"cannot claim {self._folder}: {' '.join(str(error).split())[:200]}") from error
+            raise StorageError(f"cannot claim {self._folder}: {in_short(error)}") from error
 
     @staticmethod
     def _made_client() -> Any:
         import boto3
         from botocore.config import Config
 
+        retries = {"mode": "standard", "total_max_attempts": TRIES}
         times = {"connect_timeout": storage.S3_CONNECT_TIMEOUT_S, "read_timeout": storage.S3_SILENCE_S}
-        return boto3.session.Session().client("s3", config=Config(retries={"mode": "standard"}, **times))
+        return boto3.session.Session().client("s3", config=Config(retries=retries, **times))
 
 
 class _Unknown(Exception):
     """The store does not know conditions. Never leaves this file."""
 
 
+def _now() -> float:
+    """Seconds of a clock that goes on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 @contextmanager
-def claimed(folder: str, flag: str) -> Iterator[Claim | None]:
-    """Be the only job that writes this folder of an object store; None where nothing can see to that.
+def claimed(folder: str, flag: str) -> Iterator[Hold]:
+    """Be the only job that writes this folder of an object store, where something can see to that.
 
     Raises:
         OutputError: another job is at work there.
@@ -189,7 +248,7 @@ def claimed(folder: str, flag: str) -> Iterator[Claim | None]:
         claim = Claim(folder, flag)
     except ImportError:
         say(f"without boto3 nothing keeps a second job from writing {folder}; pip install 'crossrank[amazon]'")
-        yield None
+        yield Hold()
         return
     with claim:
         yield claim
