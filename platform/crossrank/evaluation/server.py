@@ -20,7 +20,7 @@ import numpy as np
 import requests
 from numpy.typing import NDArray
 
-from crossrank.errors import InputError
+from crossrank.errors import InputError, in_short
 from crossrank.progress import say
 from crossrank.scoring.scored import EncodedText, PlainText, Scored
 
@@ -170,8 +170,8 @@ class _Asking:
                 self._most = max(1, len(some) // 2)
                 continue
             if not answer.ok:
-                raise ServerFailed(f"answered {answer.status_code}: {' '.join(answer.text.split())[:200]}")
-            found += _read(answer, len(some))
+                raise ServerFailed(f"answered {answer.status_code}: {self._text(answer)}")
+            found += self._read(answer, len(some))
         return np.array(found, dtype=np.float32)
 
     def _answer(self, query: str, documents: list[str]) -> requests.Response:
@@ -199,25 +199,29 @@ class _Asking:
             pause_s *= 2
         raise AssertionError("the last attempt returned or raised")
 
+    def _read(self, answer: requests.Response, count: int) -> list[float]:
+        """Scores in the order of the documents."""
+        try:
+            content = answer.json()
+            rows = content["results"] if isinstance(content, dict) else content
+            by_index = {int(row["index"]): float(row.get("relevance_score", row.get("score"))) for row in rows}
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ServerFailed(f"answered what is no reranking: {self._text(answer)}") from error
+        if by_index.keys() != set(range(count)):
+            raise ServerFailed(f"gave scores for {len(by_index)} of {count} documents")
+        return [by_index[index] for index in range(count)]
+
+    def _text(self, answer: requests.Response) -> str:
+        """What a server answered, in short. Some repeat the key that they refuse."""
+        told = answer.text if self.spec.key is None else answer.text.replace(self.spec.key, "***")
+        return in_short(told)
+
 
 def _retry_after(answer: requests.Response) -> float | None:
     try:
         return float(answer.headers["retry-after"])
     except (KeyError, ValueError):
         return None
-
-
-def _read(answer: requests.Response, count: int) -> list[float]:
-    """Scores in the order of the documents."""
-    try:
-        content = answer.json()
-        rows = content["results"] if isinstance(content, dict) else content
-        by_index = {int(row["index"]): float(row.get("relevance_score", row.get("score"))) for row in rows}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ServerFailed(f"answered what is no reranking: {' '.join(answer.text.split())[:200]}") from error
-    if by_index.keys() != set(range(count)):
-        raise ServerFailed(f"gave scores for {len(by_index)} of {count} documents")
-    return [by_index[index] for index in range(count)]
 
 
 def _text(encoded: EncodedText) -> str:

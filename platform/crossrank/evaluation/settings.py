@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from crossrank import storage
-from crossrank.errors import SettingsError
+from crossrank.errors import USER_OF_URL, SettingsError
 from crossrank.settings import JobSettings, knob, option
 
 STAGES = ("bm25", "dense", "bm25+dense")
@@ -89,6 +89,11 @@ class EvaluateSettings(JobSettings):
                 raise SettingsError(f"--models has {given!r}; write NAME=MODEL, such as base=BAAI/bge-reranker-v2-m3")
             if name in found or name == NO_RERANKER:
                 raise SettingsError(f"--models has the name {name!r} twice; the row without a model is {NO_RERANKER!r}")
+            if model.startswith("http") and USER_OF_URL.search(model):
+                raise SettingsError(
+                    f"the model {name} has a user or a password in its URL, which manifests and reports would show; "
+                    f"give a key in CROSSRANK_KEY"
+                )
             found[name] = model
         return found
 

@@ -43,6 +43,16 @@ def test_what_makes_no_sense_is_refused_with_the_way_out(changed: dict[str, Any]
     assert told in str(refused.value)
 
 
+def test_a_password_in_a_url_is_refused_and_not_quoted() -> None:
+    with pytest.raises(SettingsError) as refused:
+        EvaluateSettings(**(GIVEN | {"models": ("a=https://me:hunter22@h/v2/rerank#m",)}))
+    assert str(refused.value) == (
+        "the model a has a user or a password in its URL, which manifests and reports would show; give a key in "
+        "CROSSRANK_KEY"
+    )
+    EvaluateSettings(**(GIVEN | {"models": ("a=https://h/v2/rerank?at=m@1#m@2", "b=folder//of@2", "c=s3://b/m@2")}))
+
+
 def test_models_keep_their_order_and_may_have_a_sign_in_them() -> None:
     settings = EvaluateSettings(**(GIVEN | {"models": ("b=B", "a=http://h/v2/rerank?x=y#m")}))
     assert list(settings.named_models().items()) == [("b", "B"), ("a", "http://h/v2/rerank?x=y#m")]

@@ -113,6 +113,16 @@ def test_cohere_is_asked_with_its_model_and_its_key(serve: Serve, monkeypatch: p
     assert "secret" not in repr(spec)
 
 
+def test_a_key_that_a_server_repeats_is_not_told_on(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CROSSRANK_KEY", "hunter2222222222")
+    for status in (401, 200):
+        served = serve(lambda path, body, status=status: (status, {"error": "no key: Bearer hunter2222222222"}))
+        with pytest.raises(InputError) as refused:
+            ServerSpec.of("m", served.url, 1.0).check()
+        assert "no key: Bearer ***" in str(refused.value)
+        assert "hunter" not in str(refused.value)
+
+
 def test_a_key_of_its_own_comes_before_the_one_for_all_and_an_empty_one_is_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
