@@ -77,6 +77,15 @@ def test_data_of_this_disk_is_not_shipped(folder: Path, tmp_path: Path) -> None:
     assert str(tmp_path / "queries.jsonl") in job.entrypoint
 
 
+def test_the_kind_of_log_that_was_asked_for_here_is_that_of_the_job(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CROSSRANK_LOG", raising=False)
+    assert "CROSSRANK_LOG" not in shipment("rerank", [], folder).runtime_env["env_vars"]
+    monkeypatch.setenv("CROSSRANK_LOG", "json")
+    assert shipment("rerank", [], folder).runtime_env["env_vars"]["CROSSRANK_LOG"] == "json"
+
+
 def test_the_job_knows_its_commit_though_no_git_goes_along(folder: Path) -> None:
     variables = shipment("rerank", [], folder).runtime_env["env_vars"]
     commit = provenance().commit

@@ -14,7 +14,7 @@ import pytest
 
 from crossrank.cluster.pool import Pool
 from crossrank.progress import Progress
-from crossrank.records import Rejected
+from crossrank.records import Reason, Rejected
 from crossrank.reranking.layout import rejected_file
 from crossrank.reranking.manifest import Clock, Scoring
 from crossrank.training.telling import Telling
@@ -45,8 +45,8 @@ def test_blocks_of_a_rerank_add_up() -> None:
 def test_rows_that_are_set_aside_are_counted_once_by_reason(tmp_path: Path) -> None:
     with counting() as kept, rejected_file(str(tmp_path / "rejected.parquet")) as reject:
         for line in range(5000):  # more than are held in memory
-            reject(Rejected("a.jsonl", line, None, "not_json" if line % 2 else "empty_query", "why"))
-    assert told(kept) == {"rows_rejected_total not_json": 2500, "rows_rejected_total empty_query": 2500}
+            reject(Rejected("a.jsonl", line, None, Reason.MALFORMED if line % 2 else Reason.EMPTY_QUERY, "why"))
+    assert told(kept) == {"rows_rejected_total malformed": 2500, "rows_rejected_total empty_query": 2500}
 
 
 def test_a_stage_is_counted_when_it_ends() -> None:
