@@ -28,7 +28,7 @@ def say(message: str, stream: TextIO | None = None, level: str = "info", **field
         line = lines.as_json(message, level, **fields)
     else:
         line = f"[{time.strftime('%H:%M:%S')}] {'WARNING: ' if level == 'warning' else ''}{message}"
-    print(line, file=stream or sys.stderr, flush=True)
+    print(f"{line}\n", end="", file=stream or sys.stderr, flush=True)  # one write, or lines of two threads mix
 
 
 def show(text: str) -> None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TextIO
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from crossrank import storage
-from crossrank.cluster.pool import Node, Pool, pool_of
+from crossrank.cluster.pool import Node, Pool, Wanted, pool_of
 from crossrank.errors import SettingsError
 from crossrank.progress import Waiting, say
-from crossrank.telemetry import here
+from crossrank.telemetry import here, lines
 from crossrank.telemetry import on_ray as telemetry
 from crossrank.telemetry.job_metrics import WORKERS
 
@@ -23,6 +25,11 @@ LOGICAL_CPUS_PER_CORE = 3
 LEAST_LOGICAL_CPUS = 6
 """Logical CPUs are for scheduling alone. A local Ray with as many as the machine has cores can leave none for
 Ray Data's own tasks beside the actors, and then waits for ever."""
+
+VERSIONS = re.compile(r"Version mismatch:.*?Ray: (\S+)\s+Python: (\S+).*?Ray: (\S+)\s+Python: (\S+)", re.DOTALL)
+"""How Ray refuses a driver: its versions and those of the cluster have to be the same to the last digit."""
+KIND = "accelerator_type:"
+"""How Ray's resources name the kind of a node's GPUs."""
 
 
 def connect() -> None:
@@ -34,14 +41,13 @@ def connect() -> None:
 
 def _connect() -> None:
     if os.environ.get("RAY_ADDRESS"):
+        if lines.is_json():  # what Ray's C++ part writes to this terminal is none
+            os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         try:
             with Waiting(f"joining the Ray cluster at {os.environ['RAY_ADDRESS']}"):
                 ray.init(log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise SettingsError(
-                f"RAY_ADDRESS is {os.environ['RAY_ADDRESS']}, and no cluster can be joined there "
-                f"({' '.join(str(error).split())[:160]}); start one, or unset it for a local Ray"
-            ) from error
+            raise _not_joined(os.environ["RAY_ADDRESS"], str(error)) from error
         return
     cores = os.cpu_count() or 1
     # Ray's C++ part writes to this terminal what Ray Data itself recovers from.
@@ -57,6 +63,20 @@ def _connect() -> None:
             log_to_driver=False,
             logging_level="ERROR",
         )
+
+
+def _not_joined(address: str, told: str) -> SettingsError:
+    versions = VERSIONS.search(told)
+    if versions is not None:
+        ray_there, python_there, ray_here, python_here = versions.groups()
+        return SettingsError(
+            f"the cluster at {address} runs Ray {ray_there} on Python {python_there}, and here is Ray {ray_here} on "
+            f"Python {python_here}; install the same on both"
+        )
+    return SettingsError(
+        f"RAY_ADDRESS is {address}, and no cluster can be joined there ({' '.join(told.split())[:160]}); start one, or "
+        f"unset it for a local Ray"
+    )
 
 
 def refuse_private_disks(places: Mapping[str, str | None]) -> None:
@@ -124,37 +144,67 @@ def without_native_output() -> Iterator[TextIO]:
         os.close(nowhere)
 
 
-def pool(workers: tuple[int, int] | None, gpus_per_worker: float | None, worker_bytes: int | None = None) -> Pool:
+def pool(wanted: Wanted, worker_bytes: int | None = None) -> Pool:
     """The workers of this cluster; for how many see `pool_of`. Without a number, GPUs are used where there are some.
 
-    Refuses more GPUs for a worker than any node has; a cluster that may still grow has a ``RAY_ADDRESS``, and is
-    waited for until it brings a node that has them: only then is it known how many workers share its cores.
+    Refuses GPUs that no node has; a cluster that may still grow has a ``RAY_ADDRESS``, and is waited for until it
+    brings a node that has them: only then is it known how many workers share its cores.
     """
     nodes = _nodes()
-    gpus = (1.0 if any(node.gpus for node in nodes) else 0.0) if gpus_per_worker is None else gpus_per_worker
-    able = [node for node in nodes if node.gpus >= gpus]
-    if not able:
+    gpus = wanted.gpus
+    if gpus is None:
+        gpus = 1.0 if any(node.gpus for node in nodes) else 0.0
+
+    def able() -> list[Node]:
+        return [
+            node
+            for node in _nodes()
+            if node.gpus >= gpus and (wanted.accelerator is None or wanted.accelerator in node.accelerators)
+        ]
+
+    if not able():
         if not os.environ.get("RAY_ADDRESS"):
-            raise SettingsError(
-                f"--gpus-per-worker is {gpus:g}, and the largest node has "
-                f"{max((node.gpus for node in nodes), default=0):g} GPUs; use 0 to score on CPU"
-            )
+            raise _not_here(nodes, gpus, wanted.accelerator)
         what = f"{gpus:g} GPU" if gpus else "a CPU"
+        if wanted.accelerator is not None:
+            what += f" of the kind {wanted.accelerator}"
         say(f"no node of the cluster has {what} for a worker ({_in_words(nodes)}); waiting for one")
         with Waiting(f"waiting for a node with {what}"):
-            ray.get(ray.remote(num_cpus=1, num_gpus=gpus)(_nothing).remote())
-        able = [node for node in _nodes() if node.gpus >= gpus]
-    found = pool_of(able, workers, gpus, worker_bytes)
+            ray.get(ray.remote(**_options(gpus, wanted.accelerator))(_nothing).remote())
+    found = replace(pool_of(able(), wanted.workers, gpus, worker_bytes), accelerator=wanted.accelerator)
     WORKERS.set(found.most)
     return found
+
+
+def options(pool_: Pool) -> dict[str, Any]:
+    """What a worker of the pool takes, as Ray's options of a task or an actor."""
+    return _options(pool_.gpus, pool_.accelerator)
+
+
+def _options(gpus: float, accelerator: str | None) -> dict[str, Any]:
+    return {"num_cpus": 1, "num_gpus": gpus, **({} if accelerator is None else {"accelerator_type": accelerator})}
+
+
+def _not_here(nodes: Sequence[Node], gpus: float, accelerator: str | None) -> SettingsError:
+    most = max((node.gpus for node in nodes), default=0)
+    if most >= gpus:
+        return SettingsError(f"--accelerator is {accelerator}, and here is {_kinds(nodes)}; name another, or none")
+    return SettingsError(
+        f"--gpus-per-worker is {gpus:g}, and the largest node has {most:g} GPUs; use 0 to score on CPU"
+    )
 
 
 def _in_words(nodes: Sequence[Node]) -> str:
     if not nodes:
         return "none may work"
-    return (
-        f"there are {len(nodes)}, of at most {max(n.cores for n in nodes)} CPUs and {max(n.gpus for n in nodes):g} GPUs"
-    )
+    cores, gpus = max(node.cores for node in nodes), max(node.gpus for node in nodes)
+    kinds = f" ({_kinds(nodes)})" if gpus else ""
+    return f"there are {len(nodes)}, of at most {cores} CPUs and {gpus:g} GPUs{kinds}"
+
+
+def _kinds(nodes: Sequence[Node]) -> str:
+    """The kinds of GPU that there are; Ray does not know that of each."""
+    return ", ".join(sorted({kind for node in nodes for kind in node.accelerators})) or "no kind that Ray knows"
 
 
 def _nothing() -> None:
@@ -171,7 +221,9 @@ def _nodes() -> list[Node]:
             cpus = max(1, int(resources["CPU"]))
             # A Ray on this machine may have been given more logical CPUs than there are cores, as ours is.
             cores = min(cpus, os.cpu_count() or 1) if node["NodeID"] == own else cpus
-            found.append(Node(cores, resources.get("GPU", 0.0), resources.get("memory", 0.0)))
+            kinds = {name.removeprefix(KIND) for name in resources if name.startswith(KIND)}
+            gpus, memory = resources.get("GPU", 0.0), resources.get("memory", 0.0)
+            found.append(Node(cores, gpus, memory, frozenset(kinds if gpus else ())))
     return found
 
 
@@ -181,9 +233,9 @@ def environment() -> dict[str, str]:
     return {name: os.environ[name] for name in names if name in os.environ} | here.variables()
 
 
-def smallest_gpu_bytes() -> int:
-    """Memory of the GPU that a worker gets where it is started now; GPUs of one cluster are taken to be alike."""
-    found: int = ray.get(ray.remote(num_cpus=1, num_gpus=1, max_calls=1)(_gpu_bytes).remote())
+def smallest_gpu_bytes(pool_: Pool) -> int:
+    """Memory of the GPU that a worker gets where it is started now; GPUs of one pool are taken to be alike."""
+    found: int = ray.get(ray.remote(**options(pool_), max_calls=1)(_gpu_bytes).remote())
     return found
 
 

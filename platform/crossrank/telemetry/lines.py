@@ -6,9 +6,11 @@ where there is one; and what else the line has to tell, such as the numbers of a
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
+import re
 import socket
 import sys
 import threading
@@ -16,12 +18,15 @@ import traceback
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO, cast
 
 from crossrank.errors import SettingsError
 from crossrank.telemetry.here import LOG, job, verb
 
 KINDS = ("plain", "json")
+OURS = '{"time": '
+"""How a line of ours begins."""
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The request that is answered here."""
 
@@ -64,13 +69,48 @@ class JsonFormatter(logging.Formatter):
         return as_json(record.getMessage(), level, **told)
 
 
-def set_up() -> None:
+class OnlyJson(io.TextIOBase):
+    """A stream whose lines are JSON, whoever writes them: Ray prints there what its nodes say, others their bars."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to `stream`."""
+        self.stream = stream
+        self._begun = ""
+        self._lock = threading.Lock()
+
+    def write(self, text: str) -> int:
+        """Whole lines go on, the rest waits for its end."""
+        with self._lock:
+            *whole, self._begun = (self._begun + text.replace("\r", "\n")).split("\n")
+            for line in whole:
+                if line.strip():
+                    is_ours = line.startswith(OURS)
+                    self.stream.write(f"{line if is_ours else as_json(COLOUR.sub('', line), 'info')}\n")
+        return len(text)
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+    def fileno(self) -> int:
+        return self.stream.fileno()
+
+    def isatty(self) -> bool:
+        return self.stream.isatty()
+
+
+def set_up(is_driver: bool = True) -> None:
     """Have all that this process logs written as JSON, where that was asked for.
 
     To be called again when a library has brought handlers of its own. In a program of somebody else nothing changes.
+
+    Args:
+        is_driver: whether what anybody prints to standard error becomes JSON, too. In a worker Ray reads there lines
+            of its own.
     """
     if not is_json():
         return
+    if is_driver and not isinstance(sys.stderr, OnlyJson):
+        sys.stderr = cast(TextIO, OnlyJson(sys.stderr))
     root = logging.getLogger()
     if not any(map(_is_seen, root.handlers)):
         root.addHandler(logging.StreamHandler())
@@ -83,7 +123,8 @@ def set_up() -> None:
 
 
 def _is_seen(handler: logging.Handler) -> bool:
-    return isinstance(handler, logging.StreamHandler) and handler.stream in (sys.stderr, sys.stdout)
+    ends = (sys.stderr, sys.stdout, getattr(sys.stderr, "stream", None))
+    return isinstance(handler, logging.StreamHandler) and handler.stream in ends
 
 
 def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -6,6 +6,7 @@ sends them every ten seconds and when a process ends. What is killed takes its l
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 
 import ray
@@ -48,8 +49,16 @@ def export() -> None:
 def work_for(environment: Mapping[str, str]) -> None:
     """Be a worker of the driver whose environment this is: say, count and find what it does."""
     here.work_for(environment)
-    lines.set_up()
+    lines.set_up(is_driver=False)
     send_to(RaySink(here.job() or ""))
-    context = ray.get_runtime_context()
-    if context.get_actor_id() is not None and context.was_current_actor_reconstructed:
+    if _is_restarted():
         RESTARTS.add()
+
+
+def _is_restarted() -> bool:
+    context = ray.get_runtime_context()
+    if context.get_actor_id() is None:
+        return False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray uses there what it calls deprecated
+        return bool(context.was_current_actor_reconstructed)

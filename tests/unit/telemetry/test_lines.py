@@ -28,10 +28,12 @@ def as_json(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("CROSSRANK_LOG", "json")
     root = logging.getLogger()
     before = (root.handlers[:], sys.excepthook, threading.excepthook)
+    stderr = sys.stderr
     root.handlers[:] = []
     yield
     logging.captureWarnings(False)
     root.handlers[:], sys.excepthook, threading.excepthook = before
+    sys.stderr = stderr
 
 
 def told(text: str) -> list[dict[str, Any]]:
@@ -113,6 +115,22 @@ def test_handlers_that_a_library_brought_write_json_too(as_json: None, capsys: p
         assert [line["message"] for line in told(capsys.readouterr().err)] == ["no"]
     finally:
         library.removeHandler(handler)
+
+
+def test_what_others_print_there_is_a_line_too(as_json: None, capsys: pytest.CaptureFixture[str]) -> None:
+    lines.set_up()
+    lines.set_up()
+    print("\x1b[33m(raylet)\x1b[0m A worker died.", file=sys.stderr)
+    sys.stderr.write("loading:  50%\rloading: 100%\n")
+    say("and ours stays as it is", rows=1)
+    found = told(capsys.readouterr().err)
+    assert [line["message"] for line in found] == [
+        "(raylet) A worker died.",
+        "loading:  50%",
+        "loading: 100%",
+        "and ours stays as it is",
+    ]
+    assert found[3]["rows"] == 1
 
 
 def test_an_error_that_nobody_caught_is_one_line(as_json: None, capsys: pytest.CaptureFixture[str]) -> None:

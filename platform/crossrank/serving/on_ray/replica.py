@@ -54,7 +54,7 @@ class RerankReplica:
     async def __init__(self, task: ReplicaTask) -> None:  # type: ignore[misc]
         here.work_for(task.environment)
         here.set_verb("serve")  # a file for `serve deploy` is built by no verb
-        lines.set_up()
+        lines.set_up(is_driver=False)
         # In a thread that ends: OpenMP keeps a team of threads for each thread that computed, and with more of these
         # than cores it puts them to sleep between any two steps. The engine's thread alone is to have one.
         model: Any = _in_thread_of_its_own(lambda: task.spec.load(task.threads))
