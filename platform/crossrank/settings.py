@@ -13,6 +13,7 @@ import click
 import yaml
 
 from crossrank import storage
+from crossrank.cluster.pool import Wanted
 from crossrank.errors import SettingsError
 
 Settings = TypeVar("Settings")
@@ -58,9 +59,29 @@ class JobSettings:
         help="GPUs of a worker, a fraction to share one; default 1 where the cluster has GPUs, else 0.",
         changes_rows=False,
     )
+    accelerator: str | None = option(
+        None,
+        help="Kind of GPU, such as L4 or H100, where the cluster has several; default any. Ray's own name for it.",
+        changes_rows=False,
+    )
     dry_run: bool = option(False, help="Say pairs, tokens and hours from a sample, and stop.", changes_rows=False)
     limit: int | None = option(None, help="Take the first N queries only.")
     overwrite: bool = option(False, help="Throw away what the output holds and start afresh.", changes_rows=False)
+
+    def wanted(self) -> Wanted:
+        """The workers that these flags ask for.
+
+        Raises:
+            SettingsError: a kind of GPU for workers without any.
+        """
+        gpus = self.gpus_per_worker
+        if self.accelerator is not None:
+            gpus = 1.0 if gpus is None else gpus
+            if not gpus:
+                raise SettingsError(
+                    f"--accelerator is {self.accelerator}, and --gpus-per-worker is 0; leave one of them out"
+                )
+        return Wanted(self.worker_range(), gpus, self.accelerator)
 
     def worker_range(self) -> tuple[int, int] | None:
         """The least and the most workers; None where they were not given."""

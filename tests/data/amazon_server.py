@@ -189,6 +189,7 @@ def amazon_server(log: Path, **flags: float | str) -> Iterator[Asked]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--log", required=True)
     parser.add_argument("--rate", type=float, default=1000.0, help="requests a second that are let in")
     parser.add_argument("--burst", type=float, default=None, help="tokens of the bucket; default those of a second")
@@ -199,7 +200,7 @@ def main() -> None:
     server = Server(parser.parse_args())
     app = web.Application(client_max_size=1 << 20)
     app.router.add_post("/", server.handle)
-    web.run_app(app, host="127.0.0.1", port=parser.parse_args().port, print=None, access_log=None)
+    web.run_app(app, host=parser.parse_args().host, port=parser.parse_args().port, print=None, access_log=None)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from crossrank.cluster.pool import Pool
+from crossrank.cluster.pool import Pool, Wanted
 from crossrank.errors import SettingsError
 
 ray = pytest.importorskip("ray")
@@ -18,9 +18,18 @@ GB = 1_000_000_000
 HERE = "this-node"
 
 
-def node(cpus: float, gpus: float = 0.0, *, name: str = "other", memory: float = 64 * GB, alive: bool = True) -> Any:
+def node(
+    cpus: float,
+    gpus: float = 0.0,
+    *,
+    name: str = "other",
+    memory: float = 64 * GB,
+    alive: bool = True,
+    kind: str | None = None,
+) -> Any:
     """A node as `ray.nodes` tells of it."""
     resources = {"CPU": cpus, "GPU": gpus, "memory": memory, "object_store_memory": 9 * GB}
+    resources |= {} if kind is None else {f"accelerator_type:{kind}": 1.0}
     return {"NodeID": name, "Alive": alive, "Resources": {key: value for key, value in resources.items() if value}}
 
 
@@ -32,16 +41,16 @@ PoolOf = Callable[..., Pool]
 
 @pytest.fixture
 def pool_of(monkeypatch: pytest.MonkeyPatch) -> PoolOf:
-    """``pool_of([node, ...], workers, gpus_per_worker, worker_bytes)`` on a machine of 16 cores, of a cluster."""
+    """``pool_of([node, ...], workers, gpus_per_worker, worker_bytes, accelerator)`` on a machine of 16 cores."""
     from crossrank.cluster import on_ray
 
     monkeypatch.setenv("RAY_ADDRESS", "auto")
     monkeypatch.setattr(os, "cpu_count", lambda: 16)
     monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: HERE))
 
-    def pool_of(nodes: list[Any], *wanted: Any) -> Pool:
+    def pool_of(nodes: list[Any], workers: Any, gpus: Any, worker_bytes: int, accelerator: str | None = None) -> Pool:
         monkeypatch.setattr(ray, "nodes", lambda: nodes)
-        return on_ray.pool(*wanted)
+        return on_ray.pool(Wanted(workers, gpus, accelerator), worker_bytes)
 
     return pool_of
 
@@ -72,7 +81,7 @@ def test_gpus_are_used_where_there_are_some(pool_of: PoolOf) -> None:
 
 def test_cpu_nodes_do_not_count_where_workers_need_a_gpu(pool_of: PoolOf) -> None:
     # Two workers on the one node with GPUs, whatever else is there.
-    assert pool_of([node(16, 2.0), node(16), node(16), node(16)], (2, 2), 1.0).per_node == 2
+    assert pool_of([node(16, 2.0), node(16), node(16), node(16)], (2, 2), 1.0, GB).per_node == 2
 
 
 def test_without_gpus_there_is_one_worker_a_core_and_none_on_the_head(pool_of: PoolOf) -> None:
@@ -107,6 +116,34 @@ def test_more_gpus_than_there_are_is_refused_here_since_nobody_brings_them(
     assert str(refused.value) == (
         f"--gpus-per-worker is {gpus:g}, and the largest node has {largest:g} GPUs; use 0 to score on CPU"
     )
+
+
+def test_workers_go_where_the_gpus_are_of_the_kind_that_was_asked_for(pool_of: PoolOf) -> None:
+    nodes = [HEAD, node(8, 4.0, kind="L4"), node(8, 2.0, kind="H100"), node(16)]
+    pool = pool_of(nodes, None, 1.0, GB, "H100")
+    assert (pool.most, pool.gpus, pool.accelerator) == (2, 1.0, "H100")
+    assert pool_of(nodes, None, 0.5, GB, "L4").most == 8
+    assert pool_of(nodes, None, 1.0, GB).most == 6, "any kind"
+
+
+def test_a_kind_that_is_not_there_is_waited_for_with_what_is(
+    pool_of: PoolOf, brings: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nodes = [HEAD, node(8, 4.0, kind="L4")]
+    asked = brings(nodes, node(8, 1.0, kind="H100"))
+    assert pool_of(nodes, None, 1.0, GB, "H100").most == 1
+    assert asked == [{"num_cpus": 1, "num_gpus": 1.0, "accelerator_type": "H100"}]
+    said = capsys.readouterr().err
+    assert "has 1 GPU of the kind H100 for a worker (there are 1, of at most 8 CPUs and 4 GPUs (L4)); waiting" in said
+
+
+def test_a_kind_that_this_machine_lacks_is_refused_with_what_it_has(
+    pool_of: PoolOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS")
+    with pytest.raises(SettingsError) as refused:
+        pool_of([node(8, 1.0, name=HERE, kind="L4")], None, 1.0, GB, "H100")
+    assert str(refused.value) == "--accelerator is H100, and here is L4; name another, or none"
 
 
 def test_a_cluster_that_grows_is_waited_for_and_then_looked_at(

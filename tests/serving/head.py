@@ -11,8 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psutil
@@ -29,7 +30,13 @@ class Node:
     """`ray start` in a process of its own, with all that it starts. Kill it at the end."""
 
     def __init__(
-        self, log: Path, flags: dict[str, Any], environment: dict[str, str], inside: Sequence[str] = (), *words: str
+        self,
+        log: Path,
+        flags: dict[str, Any],
+        environment: dict[str, str],
+        inside: Sequence[str] = (),
+        *words: str,
+        ray: str | None = None,
     ) -> None:
         # Not a folder of pytest: the names of Ray's sockets in it may have 107 characters.
         self._folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
@@ -40,7 +47,8 @@ class Node:
             "object-store-memory": 200_000_000,
             **flags,
         }
-        command = [*inside, _program("ray"), "start", "--block", *words, *(f"--{name}={flags[name]}" for name in flags)]
+        told = [*words, *(f"--{name}={flags[name]}" for name in flags)]
+        command = [*inside, ray or _program("ray"), "start", "--block", *told]
         with open(log, "wb") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT, env=environment)
         self._root = psutil.Process(self._process.pid)
@@ -76,6 +84,9 @@ class Head(Node):
         address: of this node, for other nodes.
         reached_at: its address for the test.
         inside: words before the command, to run it in a network of its own.
+        ray: the program, of another environment than this one.
+        more: variables beside those that tests want.
+        flags: beside those that a head has.
     """
 
     def __init__(
@@ -85,8 +96,11 @@ class Head(Node):
         address: str = "127.0.0.1",
         reached_at: str = "127.0.0.1",
         inside: Sequence[str] = (),
+        ray: str | None = None,
+        more: Mapping[str, str] = MappingProxyType({}),
+        **flags: Any,
     ) -> None:
-        self._dashboard = f"http://{reached_at}:{free_port()}"
+        self.dashboard = f"http://{reached_at}:{free_port()}"
         self._haproxy_statistics = free_port()
         self.environment = {
             **os.environ,
@@ -101,7 +115,8 @@ class Head(Node):
             "RAY_USAGE_STATS_ENABLED": "0",
             "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}",  # for what tests deploy of their own, and no other checkout
             "RAY_worker_niceness": "0",
-            "RAY_DASHBOARD_ADDRESS": self._dashboard,
+            "RAY_DASHBOARD_ADDRESS": self.dashboard,
+            **more,
         }
         port = free_port()
         self.address = f"{address}:{port}"
@@ -109,11 +124,12 @@ class Head(Node):
             "node-ip-address": address,
             "port": port,
             "dashboard-host": reached_at,
-            "dashboard-port": self._dashboard.rsplit(":", 1)[1],
+            "dashboard-port": self.dashboard.rsplit(":", 1)[1],
             "ray-client-server-port": free_port(),
             "num-cpus": num_cpus,
+            **flags,
         }
-        super().__init__(log, flags, self.environment, inside, "--head")
+        super().__init__(log, flags, self.environment, inside, "--head", ray=ray)
 
     def wait_until_ready(self) -> None:
         until = time.monotonic() + STARTS_S
@@ -151,7 +167,7 @@ class Head(Node):
         """What `serve status` prints, of the same address; None until it can be told."""
         token = self.environment["RAY_AUTH_TOKEN"]
         answer = requests.get(
-            f"{self._dashboard}/api/serve/applications/",
+            f"{self.dashboard}/api/serve/applications/",
             headers={"authorization": f"Bearer {token}"},
             timeout=30,
         )

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import click
 import pytest
 
+from crossrank.cluster.pool import Wanted
 from crossrank.errors import InputError, SettingsError
 from crossrank.reranking.settings import RerankSettings
 from crossrank.settings import command, from_mapping, knob, option, read_config, that_change_rows
@@ -170,6 +171,18 @@ def test_a_run_may_lie_beside_the_output() -> None:
 @pytest.mark.parametrize(("workers", "expected"), [(None, None), ("3", (3, 3)), ("1:8", (1, 8)), (2, (2, 2))])
 def test_workers_are_a_number_or_a_range(workers: Any, expected: tuple[int, int] | None) -> None:
     assert rerank_settings(workers=workers).worker_range() == expected
+
+
+def test_a_kind_of_gpu_asks_for_a_gpu() -> None:
+    assert rerank_settings(accelerator="L4").wanted() == Wanted(None, 1.0, "L4")
+    assert rerank_settings(accelerator="L4", gpus_per_worker=0.5, workers="2").wanted() == Wanted((2, 2), 0.5, "L4")
+    assert rerank_settings().wanted() == Wanted(None, None, None)
+
+
+def test_a_kind_of_gpu_for_workers_without_one_is_refused() -> None:
+    with pytest.raises(SettingsError) as refused:
+        rerank_settings(accelerator="L4", gpus_per_worker=0.0).wanted()
+    assert str(refused.value) == "--accelerator is L4, and --gpus-per-worker is 0; leave one of them out"
 
 
 def test_what_does_not_change_rows_may_change_on_resume() -> None:

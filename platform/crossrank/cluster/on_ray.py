@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, TextIO
 
@@ -41,10 +41,12 @@ def connect() -> None:
 
 def _connect() -> None:
     if os.environ.get("RAY_ADDRESS"):
+        quiet: AbstractContextManager[TextIO] = nullcontext(sys.stderr)
         if lines.is_json():  # what Ray's C++ part writes to this terminal is none
             os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+            quiet = without_native_output()
         try:
-            with Waiting(f"joining the Ray cluster at {os.environ['RAY_ADDRESS']}"):
+            with quiet as terminal, Waiting(f"joining the Ray cluster at {os.environ['RAY_ADDRESS']}", terminal):
                 ray.init(log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise _not_joined(os.environ["RAY_ADDRESS"], str(error)) from error

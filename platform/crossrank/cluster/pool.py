@@ -13,6 +13,18 @@ MEMORY_SHARE = 0.7
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """The workers that a job was told to have; None leaves it to what the cluster has."""
+
+    workers: tuple[int, int] | None = None
+    """The least and the most."""
+    gpus: float | None = None
+    """Of each."""
+    accelerator: str | None = None
+    """Kind of GPU, by Ray's name for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """What a node has for workers."""
 
@@ -20,6 +32,8 @@ class Node:
     gpus: float
     memory_bytes: float
     """Free when Ray started there."""
+    accelerators: frozenset[str] = frozenset()
+    """Kinds of its GPUs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +47,8 @@ class Pool:
     """Workers that share the cores of a node."""
     why: str
     """Why so many."""
+    accelerator: str | None = None
+    """The kind that these GPUs have to be of."""
 
     @property
     def workers(self) -> Chosen[str]:

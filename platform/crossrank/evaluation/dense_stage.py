@@ -130,7 +130,7 @@ class DenseCandidates:
             f"{vectors.num_shards - len(missing):,} of {vectors.num_shards:,} files are there"
         )
         cluster.connect()
-        pool = cluster.pool(settings.worker_range(), settings.gpus_per_worker, encoder.process_bytes)
+        pool = cluster.pool(settings.wanted(), encoder.process_bytes)
         say(f"workers: {pool.workers}")
         task = DenseTask(
             corpus,

@@ -9,7 +9,7 @@ from typing import Any
 
 import ray
 
-from crossrank.cluster.on_ray import connect, environment, pool
+from crossrank.cluster.on_ray import connect, environment, options, pool
 from crossrank.cluster.pool import Pool
 from crossrank.evaluation.compared import placed
 from crossrank.evaluation.dense_stage import DenseTask, DenseWorker
@@ -59,10 +59,10 @@ def timed(spec: ScorerSpec, queries: Sequence[Query], settings: JobSettings) -> 
     None where a server left one without an answer.
     """
     connect()
-    gpus = pool(settings.worker_range(), settings.gpus_per_worker).gpus
-    options = {"num_cpus": 1, "num_gpus": gpus, "max_calls": 1}
-    at = placed(spec, on_gpu=bool(gpus))
-    found: list[float] | None = ray.get(ray.remote(**options)(_timed).remote(at, queries, environment()))
+    pool_ = pool(settings.wanted())
+    at = placed(spec, on_gpu=bool(pool_.gpus))
+    timing = ray.remote(**options(pool_), max_calls=1)(_timed)
+    found: list[float] | None = ray.get(timing.remote(at, queries, environment()))
     return found
 
 

@@ -86,6 +86,7 @@ def rerank_with(
         run=run_of(output, name),
         workers=settings.workers,
         gpus_per_worker=settings.gpus_per_worker,
+        accelerator=settings.accelerator,
         dry_run=settings.dry_run,
         overwrite=settings.overwrite,
     )

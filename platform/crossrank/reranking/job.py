@@ -92,7 +92,7 @@ def _pool(settings: RerankSettings, spec: ScorerSpec) -> Pool:
     cluster.connect()
     cluster.refuse_private_disks({"--model": settings.model, "--corpus": settings.corpus, "--output": settings.output})
     worker_bytes = getattr(spec, "process_bytes", 0)  # stand-ins and servers take none
-    pool = cluster.pool(settings.worker_range(), settings.gpus_per_worker, worker_bytes)
+    pool = cluster.pool(settings.wanted(), worker_bytes)
     say(f"workers: {pool.workers}")
     return pool
 

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from ray.util.annotations import RayDeprecationWarning
 
 from crossrank import storage
-from crossrank.cluster.on_ray import connect, environment, pool
-from crossrank.cluster.pool import Pool
+from crossrank.cluster.on_ray import connect, environment, options, pool
+from crossrank.cluster.pool import Pool, Wanted
 from crossrank.corpus.source import CorpusSource
 from crossrank.corpus.tokens import open_tokens
 from crossrank.errors import CrossrankError, JobFailed, OutputError, SettingsError, StorageError
@@ -67,8 +67,8 @@ class Task:
 def probe(spec: ScorerSpec, pairs: list[tuple[str, str]], pool_: Pool) -> ray.ObjectRef:
     """Start measuring the speed of one worker on sample pairs; `probed` waits for what it finds."""
     # One call and its process ends: what it loaded would stay, and a worker of the job might be put into it.
-    options = {"num_cpus": 1, "num_gpus": pool_.gpus, "max_retries": 2, "max_calls": 1}
-    reference: ray.ObjectRef = ray.remote(**options)(_probe).remote(spec, pairs, pool_, environment())
+    once: dict[str, Any] = {"max_retries": 2, "max_calls": 1}
+    reference: ray.ObjectRef = ray.remote(**options(pool_), **once)(_probe).remote(spec, pairs, pool_, environment())
     return reference
 
 
@@ -221,8 +221,7 @@ def run_blocks(
             compute=ray.data.ActorPoolStrategy(
                 min_size=least, max_size=most, initial_size=least, max_tasks_in_flight_per_actor=2
             ),
-            num_cpus=1,
-            num_gpus=pool_.gpus or None,
+            **options(pool_),
             fn_constructor_kwargs={"task": task, "pool_": pool_},
             # Without a limit a block that kills whoever scores it is tried for ever.
             ray_remote_args_fn=lambda: {"max_task_retries": TRIES_AFTER_DEATH},
@@ -297,7 +296,7 @@ def rerank_dataset(
         check_columns(columns, query_column, documents_column)
     bounds = (workers, workers) if isinstance(workers, int) else workers
     connect()
-    chosen = pool(bounds, gpus_per_worker)
+    chosen = pool(Wanted(bounds, gpus_per_worker))
     where = storage.absolute(model) if folder.is_local else model  # workers have a working directory of their own
     spec = RerankerSpec(where, folder.revision, max_length, precision, instruction, None if chosen.gpus else "cpu")
     return ds.map_batches(
@@ -305,8 +304,7 @@ def rerank_dataset(
         batch_size=batch_queries,
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(min_size=chosen.least, max_size=chosen.most),
-        num_cpus=1,
-        num_gpus=chosen.gpus or None,
+        **options(chosen),
         fn_constructor_kwargs={
             "spec": spec,
             "keep": Keep(top_n, normalize, with_text=False),

@@ -117,7 +117,7 @@ def _run(
     cluster.connect()
     places = {"--base": settings.base, "--groups": settings.groups, "--eval-groups": settings.eval_groups}
     cluster.refuse_private_disks(places | {"--corpus": settings.corpus, "--output": settings.output})
-    pool = cluster.pool(settings.worker_range(), settings.gpus_per_worker)
+    pool = cluster.pool(settings.wanted())
     with Waiting("reading the groups"):
         read = inputs.read()
     clock.lap("prepare")
@@ -159,7 +159,7 @@ def _sizes(
     if pool.gpus:
         from crossrank.cluster.on_ray import smallest_gpu_bytes
 
-        gpu_bytes = smallest_gpu_bytes()
+        gpu_bytes = smallest_gpu_bytes(pool)
     elif settings.precision == "fp16":
         say("fp16 on CPU is slower than fp32 and no smaller; it is done since it was asked for")
     return sizes_of(settings, num_groups, config, gpu_bytes)
@@ -202,7 +202,7 @@ def _dry_run(settings: TrainSettings, base: ModelFolder, config: dict[str, Any],
     with Waiting("reading the groups"):
         read = inputs.read()
     cluster.connect()
-    pool = cluster.pool(settings.worker_range(), settings.gpus_per_worker)
+    pool = cluster.pool(settings.wanted())
     sizes = _sizes(settings, config, len(read.train), pool, None)
     task = _task(settings, base, inputs, sizes, storage.absolute(settings.output))
     with Waiting("loading and measuring the model"):

@@ -74,7 +74,7 @@ def _of_model(settings: TranslateSettings, backend: Backend, sample: list[str], 
 
     backend.check()
     cluster.connect()
-    pool = cluster.pool(settings.worker_range(), settings.gpus_per_worker)
+    pool = cluster.pool(settings.wanted())
     with Waiting("loading and measuring the model"):
         rate = len(sample) / seconds_of(on_workers(backend, bool(pool.gpus)), pool, sample)
     return {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 from crossrank import storage
@@ -231,11 +231,11 @@ def _translate(work: Work, backend: PaidBackend | Backend, texts: Iterator[str])
     if settings.is_paid:
         from crossrank.translation.on_ray.services import asking
 
-        pool = cluster.pool(settings.worker_range(), 0.0)
+        pool = cluster.pool(replace(settings.wanted(), gpus=0.0, accelerator=None))
         say(f"workers: {pool.workers}")
         with asking(cast(PaidBackend, backend), pool, settings.concurrency) as ask:
             return work.ask_for(rest, ask)
-    pool = cluster.pool(settings.worker_range(), settings.gpus_per_worker)
+    pool = cluster.pool(settings.wanted())
     say(f"workers: {pool.workers}")
     return work.compute(rest, on_workers(cast(Backend, backend), bool(pool.gpus)), pool)
 

@@ -13,7 +13,7 @@ import pytest
 
 import crossrank.cluster
 import crossrank.evaluation
-from crossrank.cluster.pool import Pool
+from crossrank.cluster.pool import Pool, Wanted
 from crossrank.evaluation import dense_stage
 from crossrank.evaluation.candidates import Written, fingerprints, write_candidates
 from crossrank.evaluation.dense_stage import DenseTask, DenseWorker
@@ -42,7 +42,7 @@ class InProcess:
     def environment(self) -> dict[str, str]:
         return {}
 
-    def pool(self, workers: tuple[int, int] | None, gpus: float | None, worker_bytes: int | None = None) -> Pool:
+    def pool(self, wanted: Wanted, worker_bytes: int | None = None) -> Pool:
         return Pool(1, 2, 0.0, 2, "by the test")
 
     def run_dense(self, task: DenseTask, kind: str, numbers: Sequence[int], pool_: Pool) -> Iterator[dict[str, Any]]:

@@ -152,6 +152,7 @@ def test_what_decides_the_weights_has_to_match_on_resume_and_nothing_else() -> N
         "output",
         "workers",
         "gpus_per_worker",
+        "accelerator",
         "dry_run",
         "overwrite",
         "push_to_hub",

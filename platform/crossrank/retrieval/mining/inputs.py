@@ -113,10 +113,10 @@ class Inputs:
         encoder, teacher = self.encoder if with_encoder else None, self.teacher if with_teacher else None
         taught = teacher.process_bytes if isinstance(teacher, RerankerSpec) else 0
         encoded = encoder.process_bytes if encoder else 0
-        gpus = self.settings.gpus_per_worker
-        if gpus is None and encoder is None and teacher is None:
-            gpus = 0.0
-        pool = cluster.pool(self.settings.worker_range(), gpus, max(encoded, taught))
+        wanted = self.settings.wanted()
+        if wanted.gpus is None and encoder is None and teacher is None:
+            wanted = replace(wanted, gpus=0.0)
+        pool = cluster.pool(wanted, max(encoded, taught))
         say(f"workers: {pool.workers}")
         return pool
 

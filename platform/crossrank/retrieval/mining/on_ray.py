@@ -11,6 +11,7 @@ from typing import Any
 
 import ray
 
+from crossrank.cluster.on_ray import options
 from crossrank.cluster.pool import Pool
 from crossrank.reranking.on_ray import BlockWorker, patiently, probed, run_blocks
 from crossrank.retrieval.mining.measure import Sample, measure
@@ -56,5 +57,5 @@ def run_items(task: Task, items: Sequence[str], pool_: Pool) -> Iterator[Figures
 
 def measured(task: Task, sample: Sample, pool_: Pool) -> dict[str, float]:
     """The speed of one worker, see `measure`."""
-    options = {"num_cpus": 1, "num_gpus": pool_.gpus, "max_retries": 2, "max_calls": 1}
-    return probed(ray.remote(**options)(measure).remote(task, sample, pool_.threads()))
+    once = {"max_retries": 2, "max_calls": 1}
+    return probed(ray.remote(**options(pool_), **once)(measure).remote(task, sample, pool_.threads()))

@@ -8,7 +8,7 @@ from typing import Any
 
 import ray
 
-from crossrank.cluster.on_ray import environment
+from crossrank.cluster.on_ray import environment, options
 from crossrank.cluster.pool import Pool
 from crossrank.telemetry import on_ray as telemetry
 from crossrank.training.run import Task
@@ -20,8 +20,8 @@ PROBE_GROUPS = 8
 
 def measured(task: Task, pool: Pool) -> dict[str, float]:
     """groups_per_second of a worker, pairs_per_group, tokens_per_group and truncated_share of sampled groups."""
-    options = {"num_cpus": 1, "num_gpus": pool.gpus, "max_calls": 1}
-    found: dict[str, float] = ray.get(ray.remote(**options)(_probe).remote(task, pool, environment()))
+    probe = ray.remote(**options(pool), max_calls=1)(_probe)
+    found: dict[str, float] = ray.get(probe.remote(task, pool, environment()))
     return found
 
 

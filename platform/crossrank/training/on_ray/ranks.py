@@ -82,6 +82,7 @@ def train_on(
                 num_workers=workers,
                 use_gpu=pool.gpus > 0,
                 resources_per_worker={"CPU": 1, **({"GPU": pool.gpus} if pool.gpus else {})},
+                accelerator_type=pool.accelerator,
             ),
             # A name of its own, or Ray Train would go on with what it knows of an earlier run: the output knows better.
             run_config=ray.train.RunConfig(
@@ -164,7 +165,6 @@ def _rank(config: dict[str, Any]) -> None:
         ray.get(board.end.remote(pickle.dumps(ended)))
 
 
-def _unheard(_: Row) -> None:
 class _Told:
     """Tells the board, and raises what ended the run: of an answer only at the next row, so that none is waited for."""
 
@@ -179,4 +179,5 @@ class _Told:
             raise pickle.loads(ended)
 
 
+def _unheard(_: Row) -> None:
     """Only rank 0 is heard."""

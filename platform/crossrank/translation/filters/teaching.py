@@ -33,7 +33,7 @@ def start(settings: FilterSettings, teacher: ScorerSpec) -> Pool:
     on_ray.connect()
     on_ray.refuse_private_disks({"--teacher": settings.teacher, "--output": settings.output})
     worker_bytes = teacher.process_bytes if isinstance(teacher, RerankerSpec) else 0
-    pool = on_ray.pool(settings.worker_range(), settings.gpus_per_worker, worker_bytes)
+    pool = on_ray.pool(settings.wanted(), worker_bytes)
     say(f"workers: {pool.workers}")
     return pool
 

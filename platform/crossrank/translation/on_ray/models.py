@@ -12,7 +12,7 @@ from itertools import islice
 
 import ray
 
-from crossrank.cluster.on_ray import environment
+from crossrank.cluster.on_ray import environment, options
 from crossrank.cluster.pool import Pool
 from crossrank.errors import CrossrankError, JobFailed
 from crossrank.telemetry import on_ray as telemetry
@@ -157,8 +157,7 @@ def seconds_of(backend: Backend, pool: Pool, texts: list[str]) -> float:
 
 
 def _worker(backend: Backend, pool: Pool) -> ray.actor.ActorHandle:
-    options = {"num_cpus": 1, "num_gpus": pool.gpus, "max_concurrency": 1}
-    return ray.remote(**options)(ModelWorker).remote(backend, pool, environment())
+    return ray.remote(**options(pool), max_concurrency=1)(ModelWorker).remote(backend, pool, environment())
 
 
 def _ours(error: Exception) -> CrossrankError:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from crossrank.cluster.pool import Pool
+from crossrank.cluster.pool import Pool, Wanted
 from crossrank.reranking.block import Corpus, figures_of, rerank_block
 from crossrank.reranking.layout import Layout, read_table, write_table
 from crossrank.reranking.settings import RerankSettings
@@ -75,7 +75,7 @@ class InProcess:
 
     def refuse_private_disks(self, places: dict[str, str | None]) -> None: ...
 
-    def pool(self, workers: tuple[int, int] | None, gpus: float | None, worker_bytes: int | None) -> Pool:
+    def pool(self, wanted: Wanted, worker_bytes: int | None) -> Pool:
         return Pool(1, 2, 0.0, 2, "by the test")
 
     def probe(self, spec: OverlapSpec, pairs: list[tuple[str, str]], pool: Any) -> dict[str, Any]:

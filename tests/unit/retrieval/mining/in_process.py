@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from crossrank.cluster.pool import Pool
+from crossrank.cluster.pool import Pool, Wanted
 from crossrank.formats.groups_parquet import read_groups
 from crossrank.records import Group
 from crossrank.retrieval.mining.measure import Sample, measure
@@ -103,7 +103,7 @@ class InProcess:
     def environment(self) -> dict[str, str]:
         return {}
 
-    def pool(self, workers: tuple[int, int] | None, gpus: float | None, worker_bytes: int | None) -> Pool:
+    def pool(self, wanted: Wanted, worker_bytes: int | None) -> Pool:
         return Pool(1, 2, 0.0, 2, "by the test")
 
     def run_items(self, task: Task, items: list[str], pool: Pool) -> Iterator[Figures]:
