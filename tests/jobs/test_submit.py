@@ -4,75 +4,24 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import re
 import subprocess
-import sys
-import tempfile
 import threading
-import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from crossrank import __version__
-from tests.ray.driver import ROOT, Driver, wait_for
+from tests.jobs.head import RAY, Head, crossrank, rerank_flags
+from tests.ray.driver import ROOT
 from tests.ray.inputs import Inputs, read_output
-from tests.ray.s3_server import answers, free_port
-
-RAY = str(Path(sys.executable).with_name("ray"))
-
-
-@dataclass(frozen=True)
-class Head:
-    """A cluster of one node with a job server."""
-
-    gcs: str
-    dashboard: str
-    env: dict[str, str]
-
-
-@pytest.fixture(scope="module")
-def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
-    # Since 2.60 a cluster asks its clients for a token; this one has a token of its own, which is no one else's.
-    env = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex, "RAY_USAGE_STATS_ENABLED": "0"}
-    env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"  # the `python` of the job is looked up there
-    env.pop("PYTHONPATH", None)  # it names this tree, and the job has to find the one that was shipped
-    gcs, dashboard, client, agent = (free_port() for _ in range(4))
-    with tempfile.TemporaryDirectory(prefix="cr-", dir="/tmp") as folder:  # short: sockets lie in it
-        command = [RAY, "start", "--head", "--block", "--include-dashboard=true", "--num-cpus=6"]
-        command += ["--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", f"--temp-dir={folder}"]
-        command += [f"--port={gcs}", f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}"]
-        command += [f"--dashboard-agent-listen-port={agent}"]
-        process = Driver(command, tmp_path_factory.mktemp("head") / "head.log", env)
-        try:
-            wait_for(lambda: answers(dashboard) or not process.running, 60, lambda: process.said)
-            assert process.running, process.said
-            yield Head(f"127.0.0.1:{gcs}", f"http://127.0.0.1:{dashboard}", env)
-        finally:
-            process.close()
+from tests.ray.s3_server import free_port
 
 
 @pytest.fixture
 def inputs() -> Inputs:
     return Inputs.made(num_queries=6, depth=4, num_documents=10)
-
-
-def rerank_flags(inputs: Inputs, model: str, folder: Path) -> list[str]:
-    flags = {**inputs.write(str(folder)), "model": model, "output": str(folder / "out"), "max-length": "64"}
-    return [part for name, value in flags.items() for part in (f"--{name}", value)]
-
-
-def crossrank(head: Head, *arguments: str, folder: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run a verb against the cluster, from some folder that is not the source tree's."""
-    command = [sys.executable, "-m", "crossrank", *arguments]
-    environment = head.env | {"RAY_API_SERVER_ADDRESS": head.dashboard, "RAY_ADDRESS": "10.255.255.1:6379"} | env
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200, check=False
-    )
 
 
 def assert_is_ranked(inputs: Inputs, folder: Path) -> None:
