@@ -59,16 +59,27 @@ def run_seed(seed: int, folder: Path, shared: Path) -> dict[str, Any]:
 
 
 def reciprocal_ranks(folder: Path, row: str) -> NDArray[np.float64]:
-    """Of every question that is measured with, in their order; 0 where the answer is not among the first ten."""
+    """Of every question that is measured with, in their order; 0 where the answer is not among the first ten.
+
+    Over the candidates that BM25 retrieved: the run of a model has the injected ones too.
+    """
     relevant = read_sample("en", "test").relevant
-    scores: dict[str, dict[str, float]] = {query: {} for query in relevant}
-    for line in read_run(run_of(str(folder / FOLDERS["evaluate"]), row), _fail):
-        scores[line.query_id][line.doc_id] = line.score
+    retrieved, scores = (scores_of(folder, name) for name in (NO_RERANKER, row))
     found = []
     for query, doc in relevant.items():
-        ranked = sorted(scores[query], key=lambda each: -scores[query][each])[:DEPTH]
+        places = {each: place for place, each in enumerate(retrieved.get(query, {}))}
+        kept = {each: score for each, score in scores.get(query, {}).items() if each in places}
+        ranked = sorted(kept, key=lambda each: (-kept[each], places[each]))[:DEPTH]
         found.append(1.0 / (ranked.index(doc) + 1) if doc in ranked else 0.0)
     return np.array(found)
+
+
+def scores_of(folder: Path, row: str) -> dict[str, dict[str, float]]:
+    """The run of a row: the scores of documents, by query."""
+    scores: dict[str, dict[str, float]] = {}
+    for line in read_run(run_of(str(folder / FOLDERS["evaluate"]), row), _fail):
+        scores.setdefault(line.query_id, {})[line.doc_id] = line.score
+    return scores
 
 
 def _fail(row: object) -> None:
