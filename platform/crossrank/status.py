@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from crossrank import storage
+from crossrank.claim import LOCK
 from crossrank.errors import InputError
 from crossrank.outputs import Manifest, manifest_of, read_json
 from crossrank.reranking.layout import Layout
 from crossrank.storage import StoredFile
 
 CHECKPOINT = "/_checkpoint/step-"
-LOCK = "_lock"
-"""What a job holds while it is at work, see `outputs.alone`."""
 LOCKS = Path("/proc/locks")
 """Who holds which lock on this machine. Reading it disturbs nobody; to try the lock could refuse a job that starts."""
 SILENT_S = 60.0
