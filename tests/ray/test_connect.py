@@ -69,3 +69,24 @@ def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -
         "RAY_ADDRESS is 10.0.0.7:6379, and no cluster can be joined there (nobody listens); "
         "start one, or unset it for a local Ray"
     )
+
+
+def test_a_cluster_of_another_python_is_refused_with_the_versions_of_both(
+    monkeypatch: pytest.MonkeyPatch, slow_ray: dict[str, Any]
+) -> None:
+    from ray._private.utils import check_version_info, compute_version_info
+
+    from crossrank.cluster.on_ray import connect
+
+    def init(**_: Any) -> None:  # as Ray itself refuses, in its own words
+        check_version_info({"ray_version": ray.__version__, "python_version": "3.12.1"}, "node 10.0.0.2")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    with pytest.raises(SettingsError) as refused:
+        connect()
+    here_ray, here_python = compute_version_info()
+    assert str(refused.value) == (
+        f"the cluster at 10.0.0.1:6379 runs Ray {here_ray} on Python 3.12.1, and here is Ray {here_ray} on "
+        f"Python {here_python}; install the same on both"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -20,6 +21,9 @@ __all__ = ["Cluster", "JobDetails"]
 
 TALKING = ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
 """Loggers of the client that tell its every step."""
+
+
+LEAST_PYTHON = (3, 11)
 
 
 class Cluster:
@@ -42,6 +46,23 @@ class Cluster:
             raise SettingsError(
                 f"the cluster at {address} runs Ray {there}, and here is {ray.__version__}; install the same on both"
             )
+        python = self._python()
+        # Another Python than here is no harm: the job runs on the cluster's own, and nothing is pickled here.
+        if python is not None and tuple(map(int, python.split(".")[:2])) < LEAST_PYTHON:
+            least = ".".join(map(str, LEAST_PYTHON))
+            raise SettingsError(
+                f"the cluster at {address} runs Python {python}, and crossrank needs {least} or later; install it on "
+                f"every node"
+            )
+
+    def _python(self) -> str | None:
+        """The Python that the cluster was started with; None where its job server does not tell."""
+        with self._in_words():
+            answer = self._client._do_request("GET", "/api/v0/cluster_metadata")
+        if answer.status_code != 200:
+            return None
+        told = (answer.json().get("data") or {}).get("pythonVersion")
+        return told if isinstance(told, str) and re.fullmatch(r"\d+\.\d+(\.\S+)?", told) else None
 
     def submit(self, job: Shipment) -> str:
         """Start a job; returns its id."""
