@@ -115,8 +115,12 @@ def test_cohere_is_asked_with_its_model_and_its_key(serve: Serve, monkeypatch: p
 
 def test_a_key_that_a_server_repeats_is_not_told_on(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CROSSRANK_KEY", "hunter2222222222")
+
+    def repeating(status: int) -> Any:
+        return lambda path, body: (status, {"error": "no key: Bearer hunter2222222222"})
+
     for status in (401, 200):
-        served = serve(lambda path, body, status=status: (status, {"error": "no key: Bearer hunter2222222222"}))
+        served = serve(repeating(status))
         with pytest.raises(InputError) as refused:
             ServerSpec.of("m", served.url, 1.0).check()
         assert "no key: Bearer ***" in str(refused.value)
