@@ -7,11 +7,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from crossrank.cli import main
+from crossrank.demo.encoder import encoder_folder
 from crossrank.evaluation.job import evaluate
 from crossrank.evaluation.settings import EvaluateSettings
+from crossrank.retrieval.encoder import find_encoder
 from tests.unit.evaluation.test_server import Served, tei
 
 NUM_QUERIES = 12
@@ -130,3 +133,31 @@ def test_a_report_of_other_inputs_is_refused(
         main(["evaluate", "--models", f"tiny={tiny_model}", *flags])
     assert ended.value.code == 2
     assert "holds files that no evaluate job wrote" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stage", ["dense", "bm25+dense"])
+def test_a_dense_first_stage_is_encoded_and_searched_by_the_cluster(cluster: None, folder: Path, stage: str) -> None:
+    encoder = str(encoder_folder())
+    found = evaluate(settings_of(folder, candidates=stage, encoder=encoder, depth=3, timed_queries=0))
+    [run] = (folder / "out" / "runs").glob("no-reranker*.trec")
+    first: dict[str, list[str]] = {}
+    for line in run.read_text().splitlines():
+        query, _, doc, _ = line.split(maxsplit=3)
+        first.setdefault(query, []).append(doc)
+
+    queries, corpus = (
+        [json.loads(line)["text"] for line in (folder / f"{name}.jsonl").open()] for name in ("queries", "corpus")
+    )
+    model = find_encoder(encoder, max_length=64).on("cpu").load(None)
+    cosines_QD = model.queries(queries) @ model.passages(corpus).T
+    by_cosine = [[f"d{place}" for place in order[:3]] for order in np.argsort(-cosines_QD, axis=1)]
+    if stage == "dense":
+        assert [first[f"q{n}"] for n in range(NUM_QUERIES)] == by_cosine
+        expected = np.mean(
+            [1 / (1 + docs.index(f"d{n}")) if f"d{n}" in docs else 0 for n, docs in enumerate(by_cosine)]
+        )
+        assert found["tables"]["retrieved"]["means"]["no reranker"]["mrr@10"]["mean"] == pytest.approx(expected)
+    else:
+        # BM25 finds nothing for the last question, so there the order is the encoder's.
+        assert first[f"q{NUM_QUERIES - 1}"] == by_cosine[-1]
+        assert all(f"d{n}" in first[f"q{n}"] for n in range(NUM_QUERIES - 1))
