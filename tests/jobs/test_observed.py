@@ -22,7 +22,7 @@ from tests.jobs.head import Head, crossrank, rerank_flags
 from tests.ray.driver import ROOT, Driver, wait_for
 from tests.ray.inputs import Inputs, settings_of
 
-RAY_ITSELF = r"INFO job_manager\.py|\(raylet\)"
+RAY_ITSELF = r"INFO job_manager\.py|^Running entrypoint for job |\(raylet\)"
 SENT_S = 40.0
 """What a job counted has to be there by then: Ray sends it every ten seconds, and when a process ends."""
 
