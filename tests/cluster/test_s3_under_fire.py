@@ -73,7 +73,7 @@ def fetch(uri: str, folder: Path) -> Path:
 
 
 def test_reranking(cluster: None, lake: str, tmp_path: Path) -> None:
-    inputs, spec = Inputs.made(num_queries=100, depth=8), OverlapSpec()
+    inputs, spec = Inputs.made(num_queries=60, depth=8), OverlapSpec()
     rerank(RerankSettings(**settings_of(inputs.write(str(tmp_path)), tmp_path / "out")), spec)
     run = f"{lake}/out.trec"
     rerank(RerankSettings(**settings_of(inputs.write(lake), f"{lake}/out", run=run)), spec)
@@ -137,7 +137,7 @@ def test_credentials_that_run_out_are_named_and_with_new_ones_the_same_job_goes_
 ) -> None:
     inputs = Inputs.made(num_queries=100, depth=8)
     settings = RerankSettings(**settings_of(inputs.write(lake), f"{lake}/out"))
-    spec = LoggedSpec(str(tmp_path / "scored.log"), pair_s=0.01)
+    spec = LoggedSpec(str(tmp_path / "scored.log"), pair_s=0.05)
     ran_out = threading.Event()
 
     def run_out() -> None:

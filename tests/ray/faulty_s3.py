@@ -33,7 +33,7 @@ SLOW_DOWN = (
 EXPIRED = (
     "<?xml version='1.0'?><Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
 )
-FAULTS = ("throttled", "dropped", "answer lost", "cut off") * 4 + ("stalled",)
+FAULTS = ("throttled", "dropped", "answer lost", "cut off") * 8 + ("stalled",)
 STALL_S = 60.0
 """Longer than any client waits."""
 OF_THIS_CONNECTION = {"transfer-encoding", "connection", "content-length", "expect"}
