@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 SOURCES := platform jobs serve tests benchmarks examples
 CLIENTS := .venv-clients-a .venv-clients-b
 
-.PHONY: setup demo test test-jobs test-server test-train test-data test-whole test-cluster test-clients check docs bench bench-serve clean
+.PHONY: setup demo test test-jobs test-server test-train test-data test-whole test-cluster test-machines test-clients check docs bench bench-serve clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -31,6 +31,10 @@ test-jobs: setup
 # Nodes that come and go, disks that they do not share, and what a node is installed by.
 test-cluster: setup
 	$(BIN)/python -m pytest tests/cluster
+
+# Machines in networks of their own that are lost in the middle of each job, and an S3 that fails: a quarter of an hour.
+test-machines: setup
+	$(BIN)/python -m pytest tests/machines
 
 # Real servers that are scaled, updated and killed: minutes of waiting.
 test-server: setup

@@ -43,7 +43,7 @@ def test_a_users_mistake_is_one_sentence_and_status_2(
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("dpeth: 5\n", "c.yaml has the key dpeth, which is none of candidates, corpus, depth"),
+        ("dpeth: 5\n", "c.yaml has the key dpeth, which is none of accelerator, candidates, corpus, depth"),
         ("depth: ten\n", "depth in c.yaml is 'ten', and a whole number is wanted"),
     ],
 )

@@ -25,8 +25,8 @@ from crossrank.reranking.job import rerank
 from crossrank.reranking.settings import RerankSettings
 from crossrank.training.job import train
 from crossrank.training.settings import TrainSettings
-from tests.cluster.machines import BUCKET, HEAD, SERVE_PORT, Machines, machines
 from tests.data import corpora
+from tests.machines.nodes import BUCKET, HEAD, SERVE_PORT, Machines, machines
 from tests.model import runs
 from tests.ray.driver import ROOT, wait_for
 from tests.ray.inputs import Inputs, read_output
@@ -183,11 +183,11 @@ def test_training_loses_a_machine_and_gives_the_weights_that_it_would_have_given
     local = given(tiny_model, groups, tmp_path / "out", **more)
     train(TrainSettings(**local))
     storage.write_bytes(f"{lake}/groups.jsonl", groups.read_bytes())
-    remote = local | {
-        "base": send(tiny_model, f"{lake}/base"),
-        "groups": f"{lake}/groups.jsonl",
-        "output": f"{lake}/out",
-    }
+    of_run = ("base", "groups", "output")
+    recipe = tmp_path / "train.yaml"
+    recipe.write_text(yaml.safe_dump({name: value for name, value in local.items() if name not in of_run}))
+    remote = {"config": str(recipe), "base": send(tiny_model, f"{lake}/base"), "groups": f"{lake}/groups.jsonl"}
+    remote |= {"output": f"{lake}/out"}
 
     def two_checkpoints() -> bool:
         kept = storage.list_files(f"{lake}/out/_checkpoint", recursive=True)
