@@ -32,7 +32,7 @@ from tests.ray.driver import ROOT, wait_for
 from tests.ray.inputs import Inputs, read_output
 from tests.serving.asking import Asking
 from tests.serving.head import write
-from tests.training.trained import assert_same_weights, given
+from tests.training.trained import IGNORED_BY_SOFTMAX, assert_same_weights, given
 
 ENDS_S = 600.0
 """What a job may take on two busy cores, the loss of a node included."""
@@ -197,7 +197,9 @@ def test_training_loses_a_machine_and_gives_the_weights_that_it_would_have_given
         cluster_of_machines, "train", remote, "RayTrainWorker", two_checkpoints, tmp_path / "log", seed
     )
     assert "going on from step" in said
-    assert_same_weights(fetch(f"{lake}/out", tmp_path / "fetched"), tmp_path / "out")
+    # Two ranks add up in the order in which they hear of each other: rounding, of which AdamW makes steps where there
+    # is no gradient.
+    assert_same_weights(fetch(f"{lake}/out", tmp_path / "fetched"), tmp_path / "out", IGNORED_BY_SOFTMAX)
 
 
 def test_evaluating_loses_a_machine_and_gives_the_same_table(
@@ -208,13 +210,14 @@ def test_evaluating_loses_a_machine_and_gives_the_same_table(
     judged = [f"{query} 0 {docs[7]} 1\n" for query, docs in inputs.candidates.items()]
     (tmp_path / "qrels.tsv").write_text("".join(judged))
     shape: Flags = {"max_length": 64, "timed_queries": 2}
+    (tmp_path / "shape.yaml").write_text(yaml.safe_dump(shape))
     local = evaluate(EvaluateSettings(**names, models=(f"minilm={minilm}",), output=str(tmp_path / "out"), **shape))
     remote = {**inputs.write(lake), "qrels": f"{lake}/qrels.tsv", "models": f"minilm={send(minilm, f'{lake}/model')}"}
     storage.write_bytes(f"{lake}/qrels.tsv", "".join(judged).encode())
     run_and_lose_one(
         cluster_of_machines,
         "evaluate",
-        remote | shape | {"output": f"{lake}/out"},
+        remote | {"output": f"{lake}/out", "config": str(tmp_path / "shape.yaml")},
         "MapWorker",
         lambda: num_parts(f"{lake}/out/_rows/minilm") > 5,
         tmp_path / "log",
@@ -258,8 +261,9 @@ def test_serving_goes_on_while_a_machine_dies(
 
 def shipped(uri: str, folder: Path) -> str:
     """The package as an archive in the bucket, as docs/operations.md has it."""
-    source = folder / "archive" / "crossrank"
+    # Ray takes off the one folder at the top of an archive.
+    source = folder / "archive" / "platform" / "crossrank"
     shutil.copytree(ROOT / "platform" / "crossrank", source, ignore=shutil.ignore_patterns("__pycache__"))
-    archive = shutil.make_archive(str(folder / "crossrank"), "zip", source.parent)
+    archive = shutil.make_archive(str(folder / "crossrank"), "zip", folder / "archive")
     storage.write_bytes(uri, Path(archive).read_bytes())
     return uri

@@ -170,7 +170,7 @@ def test_translations_from_a_memory_of_ones_own_are_imported_there(write: Write)
         (
             "mine: {groups: g, negativs: 5}",
             SettingsError,
-            "the stage mine of r.yaml: the section has the key negativs, which is none of absolute_margin, accelerator, corpus, ",
+            "the stage mine of r.yaml: the section has the key negativs, which is none of absolute_margin, ",
         ),
         (
             "mine: {groups: g, depth: ten}",
