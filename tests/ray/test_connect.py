@@ -12,6 +12,7 @@ from crossrank import progress
 from crossrank.errors import SettingsError
 
 ray = pytest.importorskip("ray")
+telemetry = pytest.importorskip("crossrank.telemetry.on_ray")
 
 
 @pytest.fixture
@@ -26,6 +27,7 @@ def slow_ray(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(telemetry, "export", lambda: None)  # it asks the Ray that was joined for the job's id
     monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
     return given
 
