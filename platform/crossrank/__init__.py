@@ -6,7 +6,7 @@ Importing it loads neither ray nor torch; `Reranker` and `rerank_dataset` load w
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from crossrank.reranking.on_ray import rerank_dataset
+    from crossrank.reranking.on_ray.dataset import rerank_dataset
     from crossrank.scoring.reranker import Reranker
 
 __version__ = "0.1.0"
@@ -19,7 +19,7 @@ def __getattr__(name: str) -> object:
 
         return Reranker
     if name == "rerank_dataset":
-        from crossrank.reranking.on_ray import rerank_dataset
+        from crossrank.reranking.on_ray.dataset import rerank_dataset
 
         return rerank_dataset
     raise AttributeError(f"module 'crossrank' has no attribute {name!r}")

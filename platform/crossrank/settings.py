@@ -296,6 +296,7 @@ def _number(text: str) -> float | str:
 
 
 def _checked(value: Any, hint: Any, what: str) -> Any:
+    storage.refuse_keys(str(value))
     kind, choices = _kind(hint)
     optional = type(None) in get_args(hint)
     if value is None and optional:

@@ -23,10 +23,12 @@ from typing import BinaryIO, cast
 from pyarrow import ArrowException
 from pyarrow import fs as arrow_fs
 
-from crossrank.errors import InputError, OutputError, StorageError
+from crossrank.errors import InputError, OutputError, StorageError, in_short
 
 HASH_CHUNK_BYTES = 1 << 20
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+KEYS = re.compile(r"s3://[^/\s]*[:@]")
+"""What comes before the first slash is a bucket, whose name has neither; Arrow would take keys there."""
 LEFTOVER = re.compile(r"_.+\.[0-9a-f]{8}\.tmp")
 """Name of a local file that is being written; after a kill it stays behind."""
 DENIED = ("ACCESS_DENIED", "HTTP status 403", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "ExpiredToken")
@@ -59,6 +61,19 @@ def is_s3(uri: str) -> bool:
     return uri.startswith("s3://")
 
 
+def refuse_keys(text: str) -> None:
+    """Refuse a text with an ``s3://KEY:SECRET@bucket`` in it, and do not repeat it.
+
+    Raises:
+        StorageError: it has one.
+    """
+    if KEYS.search(text):
+        raise StorageError(
+            "an s3:// URI has a key in it, which logs, manifests and process lists would show; write s3://bucket/key, "
+            "and give keys as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or by a role"
+        )
+
+
 def join(uri: str, *names: str) -> str:
     """`uri` with more path elements, whatever it starts with."""
     return "/".join([uri.rstrip("/"), *names])
@@ -71,6 +86,7 @@ def absolute(uri: str) -> str:
 
 def filesystem(uri: str) -> tuple[arrow_fs.FileSystem, str]:
     """The pyarrow file system of a URI and the path in it. Refuses schemes other than ``s3://``."""
+    refuse_keys(uri)
     scheme = SCHEME.match(uri)
     if scheme and scheme.group(1) != "s3":
         raise StorageError(f"{uri} has the scheme {scheme.group(1)}://; use a local path or s3://bucket/key")
@@ -121,8 +137,8 @@ def _storage_error(
     if any(sign in text for sign in DENIED):
         return StorageError(f"access to {uri} is denied; check the AWS credentials and the bucket's policy")
     if "NETWORK_CONNECTION" in text or "curlCode" in text:
-        return StorageError(f"{uri} cannot be reached; check AWS_ENDPOINT_URL and the network ({text[:160]})")
-    return _Passing(f"cannot {doing} {uri}: {text[:240]}")
+        return StorageError(f"{uri} cannot be reached; check AWS_ENDPOINT_URL and the network ({in_short(error, 160)})")
+    return _Passing(f"cannot {doing} {uri}: {in_short(error, 240)}")
 
 
 def _bucket(uri: str) -> str:

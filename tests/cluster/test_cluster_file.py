@@ -49,6 +49,7 @@ def test_a_token_is_asked_of_every_client_and_no_port_is_opened(config: dict[str
         [start] = [command for command in config[name] if "ray start" in command]
         assert start.startswith("RAY_AUTH_MODE=token ray start")
         assert "0.0.0.0" not in start
+        assert "--metrics-export-port=8080" in start
     [start] = [command for command in config["head_start_ray_commands"] if "ray start" in command]
     assert "--dashboard-host=127.0.0.1" in start
     assert "/home/ubuntu/.ray/auth_token" in config["file_mounts"]

@@ -20,6 +20,14 @@ def manifest(name: str) -> dict[str, Any]:
     return found
 
 
+def clusters() -> list[dict[str, Any]]:
+    """Those of the job and of the service."""
+    return [
+        manifest("rayjob.yaml")["spec"]["rayClusterSpec"],
+        manifest("rayservice.yaml")["spec"]["rayClusterConfig"],
+    ]
+
+
 def test_the_job_is_a_verb_with_flags_that_it_has() -> None:
     program, verb, *flags = shlex.split(manifest("rayjob.yaml")["spec"]["entrypoint"])
     assert program == "crossrank"
@@ -48,12 +56,16 @@ def test_who_reaches_the_service_needs_a_key() -> None:
         assert key["valueFrom"]["secretKeyRef"] == {"name": "crossrank-keys", "key": "keys"}
 
 
+def test_both_ask_every_client_of_the_cluster_for_a_token() -> None:
+    for cluster in clusters():
+        assert cluster["authOptions"] == {"mode": "token"}
+        for group in [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]:
+            [container] = group["template"]["spec"]["containers"]
+            assert not [each for each in container.get("env", ()) if each["name"].startswith("RAY_AUTH")]
+
+
 def test_both_run_the_image_with_the_ray_that_crossrank_is_tested_with() -> None:
-    clusters = [
-        manifest("rayjob.yaml")["spec"]["rayClusterSpec"],
-        manifest("rayservice.yaml")["spec"]["rayClusterConfig"],
-    ]
-    for cluster in clusters:
+    for cluster in clusters():
         assert cluster["rayVersion"] == RAY
         assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
         for group in [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]:

@@ -6,29 +6,58 @@ The GPUs are numbers of Ray's; a worker that finds none scores on the CPU.
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.ray.driver import Driver, wait_for
-from tests.ray.inputs import Inputs, read_output
-from tests.serving.head import Head, Node, title
+from tests.ray.inputs import Inputs, part_files, ranked_of, read_output
+from tests.serving.head import Head, Node, program, title
 
 KINDS = ("L4", "H100")
 STARTS_S = 60.0
 ENDS_S = 240.0
+LEAVES_S = 5
 
 
 @dataclass(frozen=True)
 class Nodes:
     """A head that does no work, and a node of each kind."""
 
+    head: Head
     of_kind: dict[str, Node]
-    environment: dict[str, str]
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return self.head.environment | {"RAY_ADDRESS": self.head.address}
+
+    def join(self, kind: str) -> None:
+        """A node with two GPUs of a kind."""
+        flags = {"address": self.head.address, "num-cpus": 3, "num-gpus": 2, "min-worker-port": 0, "max-worker-port": 0}
+        flags |= {"resources": f'{{"accelerator_type:{kind}": 1}}', "node-name": kind}
+        node = self.of_kind[kind] = Node(self.folder / f"{kind}.log", flags, self.head.environment)
+        wait_for(lambda: "Ray runtime started" in node.said, STARTS_S, lambda: node.said)
+
+    def tell_to_leave(self, kind: str) -> None:
+        """As an autoscaler does with a node that it takes away in `LEAVES_S`: no new work goes there."""
+        code = (
+            "import ray; ray.init(log_to_driver=False, logging_level='ERROR'); "
+            f"print(*[node['NodeID'] for node in ray.nodes() if node['NodeName'] == '{kind}' and node['Alive']])"
+        )
+        environment = os.environ | self.environment
+        found = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=True
+        )
+        [node_id] = found.stdout.splitlines()[-1].split()
+        told = ["--node-id", node_id, "--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "scaled down"]
+        told += ["--address", self.head.address, "--deadline-remaining-seconds", str(LEAVES_S)]
+        subprocess.run([program("ray"), "drain-node", *told], env=environment, timeout=60, check=True)
 
     def scoring(self, kind: str) -> int:
         """Workers that score on the node of a kind."""
@@ -38,24 +67,15 @@ class Nodes:
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     folder = tmp_path_factory.mktemp("nodes")
-    started: list[Node] = []
+    head = Head(folder / "head.log", num_cpus=0)
+    found = Nodes(head, {}, folder)
     try:
-        head = Head(folder / "head.log", num_cpus=0)
-        started.append(head)
         head.wait_until_ready()
-        flags = {"address": head.address, "num-cpus": 3, "num-gpus": 2, "min-worker-port": 0, "max-worker-port": 0}
         for kind in KINDS:
-            resources = {"resources": f'{{"accelerator_type:{kind}": 1}}'}
-            started.append(Node(folder / f"{kind}.log", flags | resources, head.environment))
-        of_kind = dict(zip(KINDS, started[1:], strict=True))
-        for node in of_kind.values():
-            until = time.monotonic() + STARTS_S
-            while "Ray runtime started" not in node.said:
-                assert time.monotonic() < until, node.said
-                time.sleep(0.2)
-        yield Nodes(of_kind, head.environment | {"RAY_ADDRESS": head.address})
+            found.join(kind)
+        yield found
     finally:
-        for node in started[::-1]:
+        for node in [*found.of_kind.values(), head]:
             node.kill()
 
 
@@ -104,3 +124,33 @@ def test_what_no_node_has_is_said_at_once_with_what_there_is(
     said = f"has {what} for a worker (there are 2, of at most 3 CPUs and 2 GPUs (H100, L4)); waiting for one"
     wait_for(lambda: said in job.said or not job.running, STARTS_S, lambda: job.said)
     assert job.running, job.said
+
+
+def test_a_cluster_that_shrinks_and_grows_again_in_the_middle_of_a_job_loses_no_row(
+    nodes: Nodes, tmp_path: Path, drivers: list[Driver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = Inputs.made(num_queries=300, depth=8)
+    output = str(tmp_path / "out")
+    settings = {**inputs.write(str(tmp_path)), "model": "stand-in", "output": output, "workers": "1:4"}
+    for name, value in nodes.environment.items():
+        monkeypatch.setenv(name, value)
+    job = Driver.of_job(settings, {"log": str(tmp_path / "scored.log"), "pair_s": 0.05}, tmp_path / "log")
+    drivers.append(job)
+
+    def wait_until(what: Callable[[], bool]) -> None:
+        wait_for(lambda: what() or not job.running, ENDS_S, lambda: job.said)
+        assert job.running, job.said
+
+    wait_until(lambda: all(nodes.scoring(kind) for kind in KINDS))
+    wait_until(lambda: len(part_files(output)) > 20)
+    nodes.tell_to_leave("L4")
+    time.sleep(LEAVES_S)
+    nodes.of_kind["L4"].kill()
+    left = len(part_files(output))
+    wait_until(lambda: len(part_files(output)) > left + 10)  # the job goes on with what there is
+    nodes.join("L4")
+    wait_until(lambda: nodes.scoring("L4") > 0)
+    assert job.wait(ENDS_S) == 0, job.said
+    assert ranked_of(read_output(output)) == inputs.ranked(top_n=10)
+    scored = sum(int(line.split()[1]) for line in (tmp_path / "scored.log").read_text().splitlines())
+    print(f"{scored - 2400} pairs were scored twice or to measure")

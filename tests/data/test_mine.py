@@ -138,9 +138,11 @@ def test_what_a_worker_refuses_reaches_the_user_as_its_sentence(undisturbed: Und
 def test_a_block_that_kills_every_worker_ends_the_job_with_a_sentence(
     undisturbed: Undisturbed, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("crossrank.reranking.on_ray.TRIES_AFTER_DEATH", 1)  # a worker takes seconds to start
+    monkeypatch.setattr("crossrank.reranking.on_ray.tries.AFTER_DEATH", 1)  # a worker takes seconds to start
     settings = settings_of(undisturbed.uris, tmp_path / "out", limit=1, encoder=None)
-    with pytest.raises(JobFailed, match=r"^a worker failed: .*; finished blocks are kept, so mend the cause and run"):
+    with pytest.raises(
+        JobFailed, match=r"^block 0 was given up after 2 workers had died with it, .*; finished blocks are kept"
+    ):
         mine(made(settings), None, DeadlySpec())
     assert "Traceback" not in capfd.readouterr().err
 

@@ -68,6 +68,16 @@ def test_a_request_that_is_refused_is_found_by_the_id_that_its_client_gave(
     assert f" /rerank: request mine-7 failed after {line['seconds']:.2f} s: " in line["message"]
 
 
+@pytest.mark.parametrize("path", ["/info", "/v1/models"])
+def test_who_asks_what_the_server_is_and_is_refused_is_found_too(
+    client: TestClient, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    assert client.get(path, headers={"x-request-id": "mine-8"}).status_code == 401
+    line = told(caplog, "mine-8")
+    assert (line["status"], line["error_type"], line["level"]) == (401, "Unauthorized", "warning")
+    assert line["message"].startswith(f"401 {path}: the Authorization header holds no key")
+
+
 def test_a_client_that_gave_no_id_finds_the_one_of_its_answer(
     client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:

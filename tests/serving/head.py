@@ -48,7 +48,7 @@ class Node:
             **flags,
         }
         told = [*words, *(f"--{name}={flags[name]}" for name in flags)]
-        command = [*inside, ray or _program("ray"), "start", "--block", *told]
+        command = [*inside, ray or program("ray"), "start", "--block", *told]
         with open(log, "wb") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT, env=environment)
         self._root = psutil.Process(self._process.pid)
@@ -153,7 +153,7 @@ class Head(Node):
 
     def _serve(self, *words: str) -> None:
         done = subprocess.run(
-            [_program("serve"), *words],
+            [program("serve"), *words],
             cwd=ROOT,
             env=self.environment,
             capture_output=True,
@@ -229,5 +229,5 @@ def title(process: psutil.Process) -> str:
         return ""
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
     return str(Path(sys.executable).parent / name)

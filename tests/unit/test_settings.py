@@ -8,7 +8,7 @@ import click
 import pytest
 
 from crossrank.cluster.pool import Wanted
-from crossrank.errors import InputError, SettingsError
+from crossrank.errors import InputError, SettingsError, StorageError
 from crossrank.reranking.settings import RerankSettings
 from crossrank.settings import command, from_mapping, knob, option, read_config, that_change_rows
 from crossrank.training.settings import TrainSettings
@@ -100,6 +100,17 @@ def test_a_file_that_does_not_fit_is_one_sentence(tmp_path: Path, content: str, 
     with pytest.raises(SettingsError, match=message) as refused:
         parsed("--config", str(tmp_path / "c.yaml"))
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "flag", ["--name=s3://AKIASAMPLE:secret@bucket/x", "--name=base=s3://AKIASAMPLE:secret@bucket"]
+)
+def test_a_key_in_a_uri_is_refused_before_a_manifest_could_have_it(tmp_path: Path, flag: str) -> None:
+    (tmp_path / "c.yaml").write_text(flag.removeprefix("--").replace("=", ": ", 1))
+    for given in ([flag], ["--config", str(tmp_path / "c.yaml")]):
+        with pytest.raises(StorageError, match="has a key in it") as refused:
+            parsed(*given)
+        assert "AKIASAMPLE" not in str(refused.value)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,21 @@ def test_another_scheme_is_refused_and_is_no_local_path(uri: str) -> None:
 def test_an_s3_uri_without_a_bucket_is_refused(uri: str) -> None:
     with pytest.raises(StorageError, match="names no bucket; write s3://bucket/key"):
         storage.exists(uri)
+
+
+@pytest.mark.parametrize("keys", ["AKIASAMPLE:the/secret@", "AKIASAMPLE:thesecret@", "AKIASAMPLE@"])
+def test_a_uri_with_a_key_in_it_is_refused_and_not_repeated(keys: str) -> None:
+    uses: list[Callable[[str], object]] = [storage.exists, storage.list_files, storage.read_bytes, storage.delete]
+    for use in uses:
+        with pytest.raises(StorageError, match=r"has a key in it, which .* give keys as AWS_ACCESS_KEY_ID") as told:
+            use(f"s3://{keys}bucket/file")
+        assert "AKIASAMPLE" not in str(told.value)
+        assert "secret@" not in str(told.value)
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/user@host/a:b", "name=s3://bucket/a@b", "http://me:word@host/"])
+def test_a_key_of_s3_may_have_any_sign_after_its_bucket(uri: str) -> None:
+    storage.refuse_keys(uri)
 
 
 def test_a_local_path_means_the_same_everywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from crossrank.cluster.pool import Pool
 from crossrank.evaluation.compared import placed
 from crossrank.evaluation.dense_stage import DenseTask, DenseWorker
 from crossrank.evaluation.timing import Query, seconds_of
-from crossrank.reranking.on_ray import BlockWorker, patiently, run_blocks
+from crossrank.reranking.on_ray import BlockWorker, Tries, patiently, run_blocks
 from crossrank.scoring.spec import ScorerSpec
 from crossrank.settings import JobSettings
 from crossrank.telemetry import on_ray as telemetry
@@ -34,8 +34,8 @@ class _Items:
 class _ItemWorker(BlockWorker):
     """An actor: a block is a shard to encode, or a chunk of queries to search for."""
 
-    def __init__(self, task: _Items, pool_: Pool) -> None:
-        super().__init__(task, pool_)
+    def __init__(self, task: _Items, pool_: Pool, tries_: Tries) -> None:
+        super().__init__(task, pool_, tries_)
         self._items = task
         self._worker = DenseWorker(task.task, pool_.threads())
 

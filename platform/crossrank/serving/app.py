@@ -295,7 +295,10 @@ class _Routes:
             self._key(request)
             return _json(200, tell(await self._site.num_replicas()))
         except Fault as fault:
-            return _refused(path, None, fault, "")
+            response = _refused(path, None, fault, "")
+            fields = {"status": response.status_code, "error_type": fault.kind, "method": path[1:]}
+            logger.warning("%d %s: %s", response.status_code, path, fault, extra={"fields": fields})
+            return response
         except Exception as error:
             logger.exception("500 %s", path)
             return _refused(path, None, Broken(f"the server failed ({type(error).__name__}); send it again"), "")

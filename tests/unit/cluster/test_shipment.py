@@ -8,7 +8,7 @@ import yaml
 
 import crossrank
 from crossrank.cluster.submission.shipment import shipment
-from crossrank.errors import SettingsError
+from crossrank.errors import SettingsError, StorageError
 from crossrank.provenance import COMMIT, provenance
 
 
@@ -68,6 +68,13 @@ def test_a_file_that_is_no_yaml_is_shipped_as_it_is(folder: Path, tmp_path: Path
 def test_a_yaml_file_that_is_not_here_is_said_before_anything_is_submitted(folder: Path) -> None:
     with pytest.raises(SettingsError, match=r"gone\.yaml is no file here, and a YAML file is shipped from this disk"):
         shipment("rerank", ["--config", "gone.yaml"], folder)
+
+
+@pytest.mark.parametrize("flag", ["s3://AKIASAMPLE:secret@bucket/out", "--output=s3://AKIASAMPLE:secret@bucket/out"])
+def test_a_key_in_a_flag_is_said_before_anything_is_submitted(folder: Path, flag: str) -> None:
+    with pytest.raises(StorageError, match="has a key in it") as refused:
+        shipment("rerank", ["--output", flag], folder)
+    assert "AKIASAMPLE" not in str(refused.value)
 
 
 def test_data_of_this_disk_is_not_shipped(folder: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 import crossrank
+from crossrank import storage
 from crossrank.errors import SettingsError
 from crossrank.provenance import COMMIT, provenance
 from crossrank.telemetry.here import LOG
@@ -46,7 +47,10 @@ def shipment(verb: str, flags: Sequence[str], folder: Path) -> Shipment:
 
     Raises:
         SettingsError: a YAML file that is not there.
+        StorageError: a flag with a key in it: whoever may see the job sees its command line.
     """
+    for flag in flags:
+        storage.refuse_keys(flag)
     arguments = [_shipped(flag, folder) for flag in flags]
     told = {COMMIT: provenance().commit, LOG: os.environ.get(LOG)}
     return Shipment(

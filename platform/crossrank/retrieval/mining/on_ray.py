@@ -13,7 +13,7 @@ import ray
 
 from crossrank.cluster.on_ray import options
 from crossrank.cluster.pool import Pool
-from crossrank.reranking.on_ray import BlockWorker, patiently, probed, run_blocks
+from crossrank.reranking.on_ray import BlockWorker, Tries, patiently, probed, run_blocks
 from crossrank.retrieval.mining.measure import Sample, measure
 from crossrank.retrieval.mining.work import Figures, Task, Worker
 
@@ -33,8 +33,8 @@ class Items:
 class ItemWorker(BlockWorker):
     """An actor: a block is an item of work."""
 
-    def __init__(self, task: Items, pool_: Pool) -> None:
-        super().__init__(task, pool_)
+    def __init__(self, task: Items, pool_: Pool, tries_: Tries) -> None:
+        super().__init__(task, pool_, tries_)
         self._items = task.items
         self._worker = Worker(task.task, pool_.threads())
 

@@ -11,7 +11,7 @@ from typing import Any
 from crossrank.cluster.on_ray import connect, environment, pool, refuse_private_disks
 from crossrank.cluster.pool import Pool
 from crossrank.reranking.layout import Layout
-from crossrank.reranking.on_ray import BlockWorker, patiently, probe, probed, run_blocks
+from crossrank.reranking.on_ray import BlockWorker, Tries, patiently, probe, probed, run_blocks
 from crossrank.scoring.spec import ScorerSpec
 from crossrank.translation.filters.blocks import Task, read_block, write_part
 from crossrank.translation.filters.teacher import Margins, compared, pairs_of, scores_of
@@ -48,8 +48,8 @@ class TeacherTask:
 class TeacherWorker(BlockWorker):
     """An actor: loads the teacher at its first call, then compares a block a call."""
 
-    def __init__(self, task: TeacherTask, pool_: Pool) -> None:
-        super().__init__(task, pool_)
+    def __init__(self, task: TeacherTask, pool_: Pool, tries_: Tries) -> None:
+        super().__init__(task, pool_, tries_)
         self._teacher = task
 
     def _block(self, number: int) -> dict[str, Any]:
