@@ -19,7 +19,6 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
-import pyarrow as pa
 import ray
 from numpy.typing import NDArray
 
@@ -159,7 +158,8 @@ def run_blocks(
     # A block may take long on a slow machine, and its worker may have to convert the corpus before the first one.
     context.execution_no_progress_timeout_s = 24 * 3600
     least, most = min(pool_.least, len(numbers)), min(pool_.most, len(numbers))
-    blocks = ray.data.from_arrow([pa.table({"block": [number]}) for number in numbers])
+    # Made here, with what Ray Data wants to know of each: `from_arrow` would ask a task of the cluster for every block.
+    blocks = ray.data.from_items([{"block": number} for number in numbers], override_num_blocks=max(1, len(numbers)))
     counted = tries.Tries(uuid.uuid4().hex, tries.AFTER_DEATH)
     scored = blocks.map_batches(
         worker or BlockWorker,
