@@ -289,14 +289,14 @@ class _Routes:
         return Response(text, media_type=CONTENT_TYPE)
 
     async def _told(self, request: Request, tell: Callable[[int], Any]) -> Response:
-        path = _path(request)
-        REQUEST_ID.set(_request_id(request))
+        path, request_id = _path(request), _request_id(request)
+        REQUEST_ID.set(request_id)
         try:
             self._key(request)
             return _json(200, tell(await self._site.num_replicas()))
         except Fault as fault:
             response = _refused(path, None, fault, "")
-            fields = {"status": response.status_code, "error_type": fault.kind, "method": path[1:]}
+            fields = {"request_id": request_id, "status": response.status_code, "error_type": fault.kind}
             logger.warning("%d %s: %s", response.status_code, path, fault, extra={"fields": fields})
             return response
         except Exception as error:
