@@ -197,7 +197,7 @@ class Claim(Hold):
         if told is None:
             return None
         with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
-            said = json.loads(told["Body"].read())
+            said = json.loads(told["content"])
             process = said.get("process")
             where = Whereabouts(str(process["kernel"]), int(process["pid"]), int(process["began"])) if process else None
             return _Found(str(told["ETag"]), str(said["run"]), str(said["holder"]), where)
@@ -208,7 +208,10 @@ class Claim(Hold):
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            return getattr(self._client, name)(Bucket=self._bucket, Key=self._key, **more)
+            told = getattr(self._client, name)(Bucket=self._bucket, Key=self._key, **more)
+            if name == "get_object":
+                told["content"] = told["Body"].read()  # which may fail as the request itself may
+            return told
         except (ClientError, BotoCoreError) as error:
             code = str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
             if code in CHANGED | GONE:

@@ -68,8 +68,8 @@ def _at_work(output: str, files: list[StoredFile], now: float) -> str:
         # A job of another machine, on a disk that both mount, holds its lock there.
         return "no process of this machine" if holder is None else f"yes, process {holder} of this machine"
     claims = [file.modified for file in files if file.uri == storage.join(output, LOCK)]
-    if not claims:
-        return "no, the same command goes on where it was"
+    if not claims:  # a job has none where the store knows no conditions, or where boto3 is not installed
+        return "nobody has a claim on it; where no job runs, the same command goes on where it was"
     age = now - claims[0]
     if age > SILENT_S:
         return f"no, it was last heard of {age:.0f} s ago; the same command goes on where it was"

@@ -55,8 +55,8 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
         head.kill()
 
 
-def rerank(nodes: Nodes, inputs: Inputs, model: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    flags = {**inputs.write(str(folder)), "model": str(model), "output": str(folder / "out"), "max-length": "64"}
+def rerank(nodes: Nodes, inputs: Inputs, model: Path, folder: Path, output: Path) -> subprocess.CompletedProcess[str]:
+    flags = {**inputs.write(str(folder)), "model": str(model), "output": str(output), "max-length": "64"}
     flags |= {"limit": "6", "workers": "2"}
     command = [sys.executable, "-m", "crossrank", "rerank"]
     command += [part for name, value in flags.items() for part in (f"--{name}", value)]
@@ -75,7 +75,7 @@ def test_a_model_on_a_disk_of_one_node_is_refused_before_any_work(
 ) -> None:
     model = nodes.private / "model"
     shutil.copytree(tiny_model, model)
-    told = sentence(rerank(nodes, inputs, model, tmp_path))
+    told = sentence(rerank(nodes, inputs, model, tmp_path, tmp_path / "out"))
     assert told.startswith(f"crossrank: --model is {model}, on a disk that the node ")
     assert told.endswith(" does not share; use s3://, or a disk that all nodes mount")
     assert not list((tmp_path / "out").glob("part-*"))
@@ -84,12 +84,20 @@ def test_a_model_on_a_disk_of_one_node_is_refused_before_any_work(
 def test_an_output_on_a_disk_of_one_node_is_refused_before_any_work(
     nodes: Nodes, inputs: Inputs, tiny_model: str, tmp_path: Path
 ) -> None:
-    told = sentence(rerank(nodes, inputs, Path(tiny_model), nodes.private))
-    assert told.startswith(f"crossrank: --corpus is {nodes.private / 'corpus.jsonl'}, on a disk that the node ")
+    told = sentence(rerank(nodes, inputs, Path(tiny_model), tmp_path, nodes.private / "out"))
+    assert told.startswith(f"crossrank: --output is {nodes.private / 'out'}, on a disk that the node ")
     assert not list((nodes.private / "out").glob("part-*"))
 
 
+def test_a_corpus_on_a_disk_of_one_node_is_refused_before_any_work(
+    nodes: Nodes, inputs: Inputs, tiny_model: str, tmp_path: Path
+) -> None:
+    told = sentence(rerank(nodes, inputs, Path(tiny_model), nodes.private, tmp_path / "out"))
+    assert told.startswith(f"crossrank: --corpus is {nodes.private / 'corpus.jsonl'}, on a disk that the node ")
+    assert not list((tmp_path / "out").glob("part-*"))
+
+
 def test_what_both_see_is_worked_on_by_both(nodes: Nodes, inputs: Inputs, tiny_model: str, tmp_path: Path) -> None:
-    done = rerank(nodes, inputs, Path(tiny_model), tmp_path)
+    done = rerank(nodes, inputs, Path(tiny_model), tmp_path, tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert read_output(str(tmp_path / "out"))["query_id"].to_pylist() == list(inputs.queries)[:6]

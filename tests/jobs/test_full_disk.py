@@ -44,7 +44,7 @@ def test_a_full_disk_is_named_and_with_room_again_the_same_job_goes_on(
         rerank(settings, OverlapSpec())
     kept = part_files(str(disk / "out"))
     print(refused.value, len(kept))
-    assert not list(disk.rglob("part-*.tmp"))
+    assert not list(disk.rglob("_part-*.tmp"))
 
     subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
     manifest = rerank(settings, OverlapSpec())

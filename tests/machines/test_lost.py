@@ -171,8 +171,10 @@ def test_translating_loses_a_machine_and_pays_no_text_twice_but_those_under_way(
         seed,
     )
     assert corpora.read(f"{lake}/ko") == list(corpora.expected(groups))
-    assert asked.translated().keys() == corpora.unique_texts(groups)
-    print(asked.translated().total())
+    translated, texts = asked.translated(), corpora.unique_texts(groups)
+    assert translated.keys() == texts
+    # Requests of the lost machine that were under way, of which nobody heard whether they were answered.
+    assert translated.total() - len(texts) <= 4
 
 
 def test_training_loses_a_machine_and_gives_the_weights_that_it_would_have_given(

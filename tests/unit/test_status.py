@@ -136,7 +136,7 @@ def test_in_an_object_store_the_claim_tells_whether_somebody_is_at_work() -> Non
     def claim(age: float) -> StoredFile:
         return StoredFile(f"{output}/_lock", 10, now - age)
 
-    assert at_work(StoredFile(f"{output}/part-00000.parquet", 10, now)).startswith("no, the same command goes on")
+    assert at_work(StoredFile(f"{output}/part-00000.parquet", 10, now)).startswith("nobody has a claim on it; ")
     assert at_work(claim(4.0)) == "yes, heard of 4 s ago"
     assert at_work(claim(61.0)) == "no, it was last heard of 61 s ago; the same command goes on where it was"
     assert at_work(claim(-2.0)) == "yes, heard of 0 s ago", "the store's clock is ahead"

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TextIO
 
 import ray
@@ -104,8 +105,12 @@ def refuse_private_disks(places: Mapping[str, str | None]) -> None:
         for flag in here
         for node in others
     }
-    for (flag, address), seen in asked.items():
-        if ray.get(seen) != here[flag]:
+    for (flag, address), reference in asked.items():
+        try:
+            seen = ray.get(reference)
+        except ray.exceptions.RayError:  # the node is gone, and no worker of the job will be there
+            continue
+        if seen != here[flag]:
             raise SettingsError(
                 f"{flag} is {paths[flag]}, on a disk that the node {address} does not share; use s3://, or a disk "
                 f"that all nodes mount"
@@ -115,6 +120,9 @@ def refuse_private_disks(places: Mapping[str, str | None]) -> None:
 def _seen(path: str) -> Any:
     """What of a file or a folder is the same for all who see the same; None where there is nothing."""
     try:
+        if os.path.exists(manifest := os.path.join(path, "_manifest.json")):
+            # An output: what an earlier run of the job left may be coming and going still.
+            return Path(manifest).read_bytes()
         if os.path.isdir(path):
             return sorted((entry.name, entry.stat().st_size) for entry in os.scandir(path) if entry.is_file())
         return os.stat(path).st_size

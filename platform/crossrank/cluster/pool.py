@@ -73,7 +73,10 @@ def pool_of(
     """
     if workers is not None:
         least, most = workers
-        return Pool(least, most, gpus, -(-most // max(len(nodes), 1)), "as given")
+        per_node = -(-most // max(len(nodes), 1))
+        if gpus:  # the others go to nodes that are still to come
+            per_node = min(per_node, max((int(node.gpus / gpus) for node in nodes), default=per_node))
+        return Pool(least, most, gpus, max(per_node, 1), "as given")
     if gpus:
         counts, why = [int(node.gpus / gpus) for node in nodes], f"one for each {gpus:g} GPU"
     elif worker_bytes is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
+from crossrank.claim import Hold
 from crossrank.errors import CrossrankError, SettingsError
 from crossrank.outputs import alone
 from crossrank.progress import say
@@ -44,12 +45,13 @@ def recipe(
     afresh_from = _place_of(overwrite, "--overwrite", stages, file, len(stages))
     missing = ""
     # Stages that are jobs have locks of their own; what the recipe makes itself, such as groups, has this one.
-    with nullcontext() if dry_run else alone(read.output, "output"):
+    with nullcontext(Hold()) if dry_run else alone(read.output, "output") as hold:
         for place, stage in enumerate(stages[: last + 1]):
             if stage.command:
                 say(f"stage {_number(stages, stage)}, {stage.name}: {stage.command}")
             with _named(stage, file):
                 if not dry_run:
+                    hold.check()
                     stage.run(afresh=place >= afresh_from)
                 elif place < afresh_from and stage.is_done():
                     say(f"{stage.name} is done: {stage.product}")

@@ -46,13 +46,18 @@ def export() -> None:
     lines.set_up()  # Ray has brought loggers of its own
 
 
-def work_for(environment: Mapping[str, str]) -> None:
-    """Be a worker of the driver whose environment this is: say, count and find what it does."""
+def work_for(environment: Mapping[str, str]) -> bool:
+    """Be a worker of the driver whose environment this is: say, count and find what it does.
+
+    Returns:
+        Whether this is an actor whose process before died.
+    """
     here.work_for(environment)
     lines.set_up(is_driver=False)
     send_to(RaySink(here.job() or ""))
-    if _is_restarted():
-        RESTARTS.add()
+    restarted = _is_restarted()
+    RESTARTS.add(int(restarted))
+    return restarted
 
 
 def _is_restarted() -> bool:

@@ -146,7 +146,7 @@ def _run(
         ended = train_on(task, validation, pool, settings.max_failures, heard)
     hold.check()
     clock.lap("train")
-    return result.finish(settings, task, read, ended, baselines, manifest | {"seconds": clock.laps})
+    return result.finish(settings, task, read, ended, baselines, manifest | {"seconds": clock.laps}, hold)
 
 
 def _sizes(

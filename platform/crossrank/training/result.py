@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crossrank import __version__, storage
+from crossrank.claim import Hold
 from crossrank.evaluation.intervals import Mean, mean_of, paired_difference
 from crossrank.outputs import Manifest, manifest_of, write_json
 from crossrank.progress import say
@@ -41,8 +42,13 @@ def finish(
     ended: Ended,
     baselines: dict[str, Measured],
     manifest: Manifest,
+    hold: Hold,
 ) -> Manifest:
-    """Write the result of a run into its output; its manifest, which comes last, says that it is finished."""
+    """Write the result of a run into its output; its manifest, which comes last, says that it is finished.
+
+    Raises:
+        JobFailed: the output was taken over meanwhile.
+    """
     checkpoints = Checkpoints(task.output, settings.save_total_limit)
     steps = sorted({row["step"] for row in ended.history if "validation" in row})
     measured = {step: _noted(checkpoints, step) for step in steps}
@@ -66,6 +72,7 @@ def finish(
         "files": files,
         "finished": time.time(),
     }
+    hold.check()  # the upload of a model may have taken minutes
     write_json(manifest_of(task.output), manifest)
     storage.delete_leftovers(task.output)
     _say(task.output, manifest, facts)

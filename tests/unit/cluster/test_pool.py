@@ -60,6 +60,12 @@ def test_a_number_that_was_given_is_taken(workers: tuple[int, int], num_nodes: i
     assert pool.why == "as given"
 
 
+@pytest.mark.parametrize(("gpus", "per_node"), [(1.0, 1), (0.5, 2), (0.0, 8)])
+def test_workers_that_wait_for_nodes_to_come_take_no_cores_from_those_that_work(gpus: float, per_node: int) -> None:
+    first = Node(8, 1.0, GB)
+    assert shape(pool_of([first], (8, 8), gpus, worker_bytes=GB)) == (8, 8, per_node)
+
+
 def test_workers_that_scale_are_told_with_both_bounds() -> None:
     assert str(pool_of([LAPTOP], (1, 8), 0.0).workers) == "1 to 8 (as given)"
 

@@ -8,7 +8,7 @@ import yaml
 
 import crossrank
 from crossrank.cluster.submission.shipment import shipment
-from crossrank.errors import SettingsError, StorageError
+from crossrank.errors import SettingsError, StorageError, UserError
 from crossrank.provenance import COMMIT, provenance
 
 
@@ -75,6 +75,30 @@ def test_a_key_in_a_flag_is_said_before_anything_is_submitted(folder: Path, flag
     with pytest.raises(StorageError, match="has a key in it") as refused:
         shipment("rerank", ["--output", flag], folder)
     assert "AKIASAMPLE" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("output: s3://AKIASAMPLE:secret@bucket/out\n", "has a key in it"),
+        ("models: [ours=http://me:secret@host/]\n", "has a user or a password in a URL"),
+    ],
+)
+def test_a_key_in_a_file_that_would_be_shipped_is_said_before_it_is(
+    folder: Path, tmp_path: Path, content: str, told: str
+) -> None:
+    (tmp_path / "c.yaml").write_text(content)
+    (tmp_path / "recipe.yaml").write_text(f"mine:\n  config: {tmp_path / 'c.yaml'}\n")
+    for file in ("c.yaml", "recipe.yaml"):
+        with pytest.raises(UserError, match=told) as refused:
+            shipment("rerank", ["--config", str(tmp_path / file)], folder)
+        assert "secret" not in str(refused.value)
+
+
+def test_a_password_in_a_flag_is_said_before_anything_is_submitted(folder: Path) -> None:
+    with pytest.raises(SettingsError, match="a flag has a user or a password in a URL") as refused:
+        shipment("evaluate", ["--models", "ours=http://me:secret@host/"], folder)
+    assert "secret" not in str(refused.value)
 
 
 def test_data_of_this_disk_is_not_shipped(folder: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import aiohttp
 import ray
 import requests
 from ray.exceptions import AuthenticationError
@@ -21,8 +22,6 @@ __all__ = ["Cluster", "JobDetails"]
 
 TALKING = ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
 """Loggers of the client that tell its every step."""
-
-
 LEAST_PYTHON = (3, 11)
 
 
@@ -98,12 +97,14 @@ class Cluster:
     def _in_words(self, job_id: str | None = None) -> Iterator[None]:
         try:
             yield
+        except BrokenPipeError:  # of whoever reads what is printed, and a ConnectionError like those below
+            raise
         except (AuthenticationError, PermissionError) as error:
             raise SettingsError(
                 f"the cluster at {self._address} asks for a token and does not take this one; set RAY_AUTH_MODE=token, "
                 f"and RAY_AUTH_TOKEN to the token of the cluster"
             ) from error
-        except (ConnectionError, requests.exceptions.RequestException) as error:
+        except (ConnectionError, TimeoutError, requests.exceptions.RequestException, aiohttp.ClientError) as error:
             raise SettingsError(
                 f"no job server answers at {self._address}; open a tunnel to the head (ray dashboard cluster.yaml), or "
                 f"correct --address"

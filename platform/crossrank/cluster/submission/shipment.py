@@ -18,7 +18,7 @@ import yaml
 
 import crossrank
 from crossrank import storage
-from crossrank.errors import SettingsError
+from crossrank.errors import USER_OF_URL, SettingsError
 from crossrank.provenance import COMMIT, provenance
 from crossrank.telemetry.here import LOG
 
@@ -47,10 +47,10 @@ def shipment(verb: str, flags: Sequence[str], folder: Path) -> Shipment:
 
     Raises:
         SettingsError: a YAML file that is not there.
-        StorageError: a flag with a key in it: whoever may see the job sees its command line.
+        StorageError, SettingsError: a key or a password in a flag or in such a file: whoever may see the job sees it.
     """
     for flag in flags:
-        storage.refuse_keys(flag)
+        _refuse_keys(flag, "a flag")
     arguments = [_shipped(flag, folder) for flag in flags]
     told = {COMMIT: provenance().commit, LOG: os.environ.get(LOG)}
     return Shipment(
@@ -62,6 +62,14 @@ def shipment(verb: str, flags: Sequence[str], folder: Path) -> Shipment:
             "env_vars": ENV | {name: value for name, value in told.items() if value is not None},
         },
     )
+
+
+def _refuse_keys(text: str, what: str) -> None:
+    storage.refuse_keys(text)
+    if USER_OF_URL.search(text):
+        raise SettingsError(
+            f"{what} has a user or a password in a URL, which the cluster would show; give a key in CROSSRANK_KEY there"
+        )
 
 
 def _shipped(flag: str, folder: Path) -> str:
@@ -79,6 +87,7 @@ def _copied(file: Path, folder: Path) -> str:
     # Files of one name may come from several folders.
     copy = folder / f"{len(list(folder.iterdir()))}-{file.name}"
     shutil.copyfile(file, copy)
+    _refuse_keys(copy.read_text(encoding="utf-8", errors="replace"), str(file))
     try:
         content = yaml.safe_load(copy.read_bytes())
     except (yaml.YAMLError, UnicodeDecodeError):

@@ -55,6 +55,7 @@ def status(job_id: str, address: str | None) -> int:
 def logs(job_id: str, address: str | None, follow: bool) -> int:
     """Print what a job of the cluster has said; with --follow also what it will say, until it ends."""
     cluster = _cluster(address)
+    cluster.details(job_id)  # of a job that nobody knows there is nothing to wait for
     if follow:
         return _follow(cluster, job_id)
     print(cluster.log(job_id), end="")
@@ -84,13 +85,14 @@ def _cluster(address: str | None) -> Cluster:
 def _follow(cluster: Cluster, job_id: str) -> int:
     """Print the log of a job until it ends; returns its exit status. A connection that breaks is made again."""
     printed = 0
-    answered = time.monotonic()
+    lost: float | None = None
+    """Since when the job server does not answer."""
     while True:
         told = 0
 
         def tell(text: str) -> None:
-            nonlocal told, printed, answered
-            answered = time.monotonic()
+            nonlocal told, printed, lost
+            lost = None
             start, told = told, told + len(text)
             if told > printed:  # each connection tells the log from its beginning
                 sys.stdout.write(text[max(printed - start, 0) :])
@@ -101,11 +103,13 @@ def _follow(cluster: Cluster, job_id: str) -> int:
             cluster.follow(job_id, tell)
             details = cluster.details(job_id)
         except CrossrankError:
-            if time.monotonic() - answered > LOST_S:
+            now = time.monotonic()
+            lost = now if lost is None else lost
+            if now - lost > LOST_S:
                 raise
             time.sleep(LOOK_S)
             continue
-        answered = time.monotonic()
+        lost = None
         if _ended(details):
             return _exit_status(details)
         time.sleep(LOOK_S)

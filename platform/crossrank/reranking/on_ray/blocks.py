@@ -62,11 +62,10 @@ class BlockWorker:
     """
 
     def __init__(self, task: Any, pool_: Pool, tries_: tries.Tries) -> None:
-        telemetry.work_for(task.environment)
+        self._tries = tries_ if telemetry.work_for(task.environment) else None
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
         self._task = task
         self._pool = pool_
-        self._tries = tries_ if tries.is_restarted() else None
 
     # Loaded by the first call and not when made: Ray Data calls in another thread than it makes in, OpenMP has a team
     # of threads for each that computed, and with more of these than cores it puts them to sleep between any two steps.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import ray
 from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_get, _internal_kv_put
 
 from crossrank.errors import JobFailed
@@ -47,8 +46,3 @@ class Tries:
 
     def _key(self, number: int | str) -> str:
         return f"crossrank-tries-{self.run}-{number}"
-
-
-def is_restarted() -> bool:
-    """Whether the actor that asks had a process before that died."""
-    return bool(ray.get_runtime_context().was_current_actor_reconstructed)

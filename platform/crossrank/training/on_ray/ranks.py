@@ -19,6 +19,7 @@ from typing import Any
 import ray
 import ray.train
 import ray.train.torch
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from crossrank.cluster.on_ray import environment
 from crossrank.cluster.pool import Pool
@@ -69,7 +70,9 @@ def train_on(
     Raises:
         CrossrankError: what stopped the run; its checkpoints are kept.
     """
-    board = Board.remote()  # type: ignore[attr-defined]
+    # Beside the driver, or it could be lost with a worker's machine, and the training with it.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    board = Board.options(scheduling_strategy=here).remote()  # type: ignore[attr-defined]
     given = pickle.dumps((task, validation, pool, board, environment()))
     workers = pool.least if pool.least == pool.most else (pool.least, pool.most)
     logging.getLogger("ray.train").setLevel(logging.CRITICAL)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from crossrank import storage
 from crossrank.claim import Hold
-from crossrank.errors import InputError
+from crossrank.errors import InputError, JobFailed
 from crossrank.outputs import alone
 from crossrank.progress import say
 from crossrank.translation.backend import Outcome
@@ -160,9 +160,17 @@ class Memory:
 
     def close(self) -> None:
         """Roll up what the log holds, so that the folder is whole as Parquet."""
-        if self._writes and self._recent and not self._hold.is_lost:
+        if self._writes and self._recent and self._is_ours():
             self._roll_up()
         self._log.close()
+
+    def _is_ours(self) -> bool:
+        # Whoever took the memory over reads the log that is left there, and rolling up takes parts of it away.
+        try:
+            self._hold.check()
+        except JobFailed:
+            return False
+        return True
 
     def _found(self, keys: Sequence[bytes]) -> Iterator[tuple[int, MappedPart, int]]:
         """Place of a key, the newest part that has it, and the row there."""
