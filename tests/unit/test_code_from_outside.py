@@ -6,7 +6,7 @@ The source is read as Python reads it. What is loaded otherwise than here has to
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,11 +20,15 @@ BETWEEN_OUR_OWN_PROCESSES = {"reranking/on_ray/blocks.py", "training/on_ray/rank
 """Where driver and workers of one job hand each other values by way of Ray, which pickles all that it carries."""
 
 
-def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@cache
+def calls(path: Path) -> list[tuple[str, ast.Call]]:
     """Every call in a file, by what is called as it is written."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call):
-            yield ast.unparse(node.func), node
+    return [(ast.unparse(node.func), node) for node in nodes(path) if isinstance(node, ast.Call)]
 
 
 def keywords(call: ast.Call) -> dict[str | None, str]:
@@ -48,7 +52,7 @@ def found(*functions: str) -> list[tuple[str, ast.Call]]:
 def test_no_library_that_makes_objects_of_files_is_imported() -> None:
     importing = set()
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             if LOADS_OBJECTS & {each.split(".")[0] for each in names}:
