@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from crossrank import __version__
+from crossrank import __version__, storage
 from crossrank.cluster.submission.commands import jobs, submit
 from crossrank.demo.run import DemoSettings, demo
 from crossrank.errors import CrossrankError, UserError
@@ -122,6 +122,8 @@ def run(verb: click.Command, arguments: list[str] | None = None) -> None:
     try:
         lines.check_kind()
         lines.set_up()
+        for argument in sys.argv[1:] if arguments is None else arguments:
+            storage.refuse_keys(argument)  # before click, which repeats what it does not understand
         verb.main(args=arguments, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()

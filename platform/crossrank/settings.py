@@ -136,8 +136,10 @@ def from_mapping(
 
 def read_config(uri: str) -> dict[str, Any]:
     """The mapping in a YAML file."""
+    raw = storage.read_bytes(uri)
+    storage.refuse_keys(raw.decode(errors="replace"))  # or a fault of the YAML is told with what stands there
     try:
-        content = yaml.safe_load(storage.read_bytes(uri))
+        content = yaml.safe_load(raw)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(f"{uri} is not YAML: {' '.join(str(error).split())[:200]}") from error
     if content is None:

@@ -53,7 +53,7 @@ def _told(output: str, manifest: Manifest, now: float) -> dict[str, Any]:
         "crossrank": f"{code.get('version')}, commit {code.get('commit') or 'unknown'}",
         "started": _clock(manifest.get("started")),
         "finished": _clock(ended),
-        "last_written": f"{now - max(written):.0f} s ago" if ended is None else None,
+        "last_written": f"{now - max(written):.0f} s ago" if ended is None and written else None,
         **_progress(output, manifest, [file.uri for file in files]),
         "rows": manifest.get("rows"),
         "seconds": manifest.get("seconds"),
@@ -142,8 +142,8 @@ def _rows_of_blocks(layout: Layout, manifest: Manifest) -> list[int]:
     return found
 
 
-def _clock(at: float | None) -> str | None:
-    return None if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+def _clock(at: Any) -> str | None:
+    return None if not isinstance(at, int | float) else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
 def _shown(value: Any) -> str:

@@ -23,7 +23,7 @@ from typing import BinaryIO, cast
 from pyarrow import ArrowException
 from pyarrow import fs as arrow_fs
 
-from crossrank.errors import InputError, OutputError, StorageError, in_short
+from crossrank.errors import USER_OF_URL, InputError, OutputError, StorageError, in_short
 
 HASH_CHUNK_BYTES = 1 << 20
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -89,7 +89,8 @@ def filesystem(uri: str) -> tuple[arrow_fs.FileSystem, str]:
     refuse_keys(uri)
     scheme = SCHEME.match(uri)
     if scheme and scheme.group(1) != "s3":
-        raise StorageError(f"{uri} has the scheme {scheme.group(1)}://; use a local path or s3://bucket/key")
+        shown = USER_OF_URL.sub("//", uri)
+        raise StorageError(f"{shown} has the scheme {scheme.group(1)}://; use a local path or s3://bucket/key")
     if not is_s3(uri):
         return arrow_fs.LocalFileSystem(), absolute(uri)
     key = uri.removeprefix("s3://")
@@ -176,7 +177,7 @@ def is_folder(uri: str) -> bool:
 def _info(uri: str) -> arrow_fs.FileInfo:
     filesystem_, path = filesystem(uri)
     with _translated(uri, "look at", InputError):
-        found = filesystem_.get_file_info(path.rstrip("/"))
+        found = filesystem_.get_file_info(path.rstrip("/") or "/")
     if found.type == arrow_fs.FileType.NotFound:
         _refuse_missing_bucket(uri)
     return found
@@ -194,7 +195,7 @@ def list_files(uri: str, *, suffix: str = "", recursive: bool = False) -> list[S
         return []
     filesystem_, path = filesystem(uri)
     with _translated(uri, "list", InputError):
-        found = filesystem_.get_file_info(arrow_fs.FileSelector(path.rstrip("/"), recursive=recursive))
+        found = filesystem_.get_file_info(arrow_fs.FileSelector(path.rstrip("/") or "/", recursive=recursive))
     scheme = "s3://" if is_s3(uri) else ""
     files = [
         StoredFile(scheme + info.path, info.size, _modified(info))

@@ -113,6 +113,13 @@ def test_a_key_in_a_uri_is_refused_before_a_manifest_could_have_it(tmp_path: Pat
         assert "AKIASAMPLE" not in str(refused.value)
 
 
+def test_a_key_in_a_file_that_is_no_yaml_is_not_repeated(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text('output: "s3://AKIASAMPLE:secret@bucket/x')
+    with pytest.raises(StorageError, match="has a key in it") as refused:
+        read_config(str(tmp_path / "c.yaml"))
+    assert "AKIASAMPLE" not in str(refused.value)
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no\.yaml does not exist"):
         read_config(str(tmp_path / "no.yaml"))

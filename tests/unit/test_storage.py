@@ -104,6 +104,17 @@ def test_a_uri_with_a_key_in_it_is_refused_and_not_repeated(keys: str) -> None:
         assert "secret@" not in str(told.value)
 
 
+def test_the_root_of_a_disk_has_files() -> None:
+    names = {entry.name for entry in os.scandir("/") if entry.is_file()}
+    assert {file.uri for file in storage.list_files("/")} == {f"/{name}" for name in names}
+    assert storage.is_folder("/")
+
+
+def test_a_password_in_a_url_that_is_refused_is_not_repeated() -> None:
+    with pytest.raises(StorageError, match=r"^http://host/x has the scheme http://"):
+        storage.exists("http://me:secret@host/x")
+
+
 @pytest.mark.parametrize("uri", ["s3://bucket/user@host/a:b", "name=s3://bucket/a@b", "http://me:word@host/"])
 def test_a_key_of_s3_may_have_any_sign_after_its_bucket(uri: str) -> None:
     storage.refuse_keys(uri)

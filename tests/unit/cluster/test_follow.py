@@ -102,3 +102,10 @@ def test_whoever_reads_no_more_ends_the_command(
     monkeypatch.setattr(sys, "stdout", Closed())
     with pytest.raises(BrokenPipeError):
         follow(Connections([(["one\n"], None)]))
+
+
+@pytest.mark.parametrize("address", ["http://me:secret@head:8265", "s3://AKIASAMPLE:secret@bucket/x"])
+def test_a_password_in_an_address_is_refused_and_not_repeated(address: str) -> None:
+    with pytest.raises(SettingsError, match="a user or a password in it; a cluster asks for a token") as refused:
+        verbs.status("job", address)
+    assert "secret" not in str(refused.value)

@@ -23,6 +23,8 @@ __all__ = ["Cluster", "JobDetails"]
 TALKING = ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
 """Loggers of the client that tell its every step."""
 LEAST_PYTHON = (3, 11)
+ANSWERS_S = 20
+"""Of a head that is very busy."""
 
 
 class Cluster:
@@ -39,6 +41,8 @@ class Cluster:
         for name in TALKING:
             logging.getLogger(name).setLevel(logging.WARNING)
         with self._in_words():
+            # Ray's client waits for ever for an answer of whoever listens and says nothing.
+            requests.get(f"{address.rstrip('/')}/api/version", timeout=ANSWERS_S)
             self._client = JobSubmissionClient(address)
         there = self._client._server_ray_version  # it has just asked; its public get_version() is that of the API
         if there != ray.__version__:

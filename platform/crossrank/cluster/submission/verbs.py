@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crossrank.cluster.submission.shipment import shipment
-from crossrank.errors import CrossrankError, SettingsError
+from crossrank.errors import USER_OF_URL, CrossrankError, SettingsError
 from crossrank.progress import say
 
 if TYPE_CHECKING:
@@ -73,12 +73,14 @@ def stop(job_id: str, address: str | None) -> int:
 
 
 def _cluster(address: str | None) -> Cluster:
-    from crossrank.cluster.submission.on_ray import Cluster
-
     if not address:
         raise SettingsError("--address is missing; name the job server of the cluster, such as http://HEAD:8265")
+    if USER_OF_URL.search(address):
+        raise SettingsError("--address has a user or a password in it; a cluster asks for a token, see RAY_AUTH_TOKEN")
     if not address.startswith(("http://", "https://")):
         raise SettingsError(f"--address is {address}; write it with http://, as in http://HEAD:8265")
+    from crossrank.cluster.submission.on_ray import Cluster
+
     return Cluster(address)
 
 
