@@ -17,6 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from crossrank import storage
 from crossrank.cluster.pool import Node, Pool, Wanted, pool_of
 from crossrank.errors import SettingsError
+from crossrank.outputs import manifest_of
 from crossrank.progress import Waiting, say
 from crossrank.telemetry import here, lines
 from crossrank.telemetry import on_ray as telemetry
@@ -120,7 +121,7 @@ def refuse_private_disks(places: Mapping[str, str | None]) -> None:
 def _seen(path: str) -> Any:
     """What of a file or a folder is the same for all who see the same; None where there is nothing."""
     try:
-        if os.path.exists(manifest := os.path.join(path, "_manifest.json")):
+        if os.path.exists(manifest := manifest_of(path)):
             # An output: what an earlier run of the job left may be coming and going still.
             return Path(manifest).read_bytes()
         if os.path.isdir(path):

@@ -87,8 +87,7 @@ def _cluster(address: str | None) -> Cluster:
 def _follow(cluster: Cluster, job_id: str) -> int:
     """Print the log of a job until it ends; returns its exit status. A connection that breaks is made again."""
     printed = 0
-    lost: float | None = None
-    """Since when the job server does not answer."""
+    lost: float | None = None  # since when the job server does not answer
     while True:
         told = 0
 
