@@ -194,8 +194,10 @@ def list_files(uri: str, *, suffix: str = "", recursive: bool = False) -> list[S
     if here.type == arrow_fs.FileType.NotFound:
         return []
     filesystem_, path = filesystem(uri)
+    # A folder of an object store is gone with its last key, which may be between these two lines.
+    below = arrow_fs.FileSelector(path.rstrip("/") or "/", recursive=recursive, allow_not_found=True)
     with _translated(uri, "list", InputError):
-        found = filesystem_.get_file_info(arrow_fs.FileSelector(path.rstrip("/") or "/", recursive=recursive))
+        found = filesystem_.get_file_info(below)
     scheme = "s3://" if is_s3(uri) else ""
     files = [
         StoredFile(scheme + info.path, info.size, _modified(info))

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,6 +152,20 @@ def test_a_listing_is_sorted_and_has_sizes(folder: Path) -> None:
 def test_a_file_is_its_own_listing_and_nothing_has_an_empty_one(folder: Path) -> None:
     assert storage.list_files(str(folder / "b.txt")) == [storage.StoredFile(str(folder / "b.txt"), 2)]
     assert storage.list_files(str(folder / "nowhere")) == []
+
+
+def test_a_folder_that_goes_away_while_it_is_listed_has_an_empty_listing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = storage._info
+
+    def gone_after(uri: str) -> object:
+        found = looked_at(uri)
+        shutil.rmtree(folder)
+        return found
+
+    monkeypatch.setattr(storage, "_info", gone_after)
+    assert storage.list_files(str(folder), recursive=True) == []
 
 
 def test_what_there_is(folder: Path) -> None:
