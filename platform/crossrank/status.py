@@ -15,6 +15,7 @@ from crossrank.outputs import Manifest, manifest_of, read_json
 from crossrank.reranking.layout import Layout
 from crossrank.storage import StoredFile
 
+YES = "yes"
 CHECKPOINT = "/_checkpoint/step-"
 LOCKS = Path("/proc/locks")
 """Who holds which lock on this machine. Reading it disturbs nobody; to try the lock could refuse a job that starts."""
@@ -26,8 +27,8 @@ def status(output: str, as_json: bool = False) -> dict[str, Any]:
     """Say how far a job is: its state, rows or steps that are done, and when it last wrote something.
 
     Reads what lies in the output, local or s3://, and asks nobody. Whether a job is at work is told by its lock, on a
-    disk of this machine, or its claim in an object store; else by the time since it wrote. A job that is finished
-    tells its rows and seconds.
+    disk of this machine, or its claim in an object store; else by the time since it wrote. A job that nobody is known
+    to be at work on is unfinished and not running. One that is finished tells its rows and seconds.
     """
     if not storage.exists(manifest_of(output)):
         raise InputError(f"{output} holds no _manifest.json; name the --output of a job, which writes it first")
@@ -46,10 +47,13 @@ def _told(output: str, manifest: Manifest, now: float) -> dict[str, Any]:
     written = [file.modified for file in files if not file.uri.endswith(f"/{LOCK}")]
     code = manifest.get("crossrank") or {}
     ended = manifest.get("finished")
+    at_work = _at_work(output, files, now) if ended is None else None
+    # A manifest is not told that its job was stopped.
+    is_left = at_work is not None and not at_work.startswith(YES)
     told: dict[str, Any] = {
         "job": manifest.get("kind", "rerank"),
-        "state": manifest.get("state"),
-        "at_work": _at_work(output, files, now) if ended is None else None,
+        "state": "unfinished" if is_left else manifest.get("state"),
+        "at_work": at_work,
         "crossrank": f"{code.get('version')}, commit {code.get('commit') or 'unknown'}",
         "started": _clock(manifest.get("started")),
         "finished": _clock(ended),
@@ -66,14 +70,14 @@ def _at_work(output: str, files: list[StoredFile], now: float) -> str:
     if not storage.is_s3(output):
         holder = _holder(Path(storage.absolute(output)) / LOCK)
         # A job of another machine, on a disk that both mount, holds its lock there.
-        return "no process of this machine" if holder is None else f"yes, process {holder} of this machine"
+        return "no process of this machine" if holder is None else f"{YES}, process {holder} of this machine"
     claims = [file.modified for file in files if file.uri == storage.join(output, LOCK)]
     if not claims:  # a job has none where the store knows no conditions, or where boto3 is not installed
         return "nobody has a claim on it; where no job runs, the same command goes on where it was"
     age = now - claims[0]
     if age > SILENT_S:
         return f"no, it was last heard of {age:.0f} s ago; the same command goes on where it was"
-    return f"yes, heard of {max(age, 0):.0f} s ago"
+    return f"{YES}, heard of {max(age, 0):.0f} s ago"
 
 
 def _holder(lock: Path) -> int | None:

@@ -27,6 +27,8 @@ from crossrank.errors import USER_OF_URL, InputError, OutputError, StorageError,
 
 HASH_CHUNK_BYTES = 1 << 20
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Environment variable that Ray's job server gives to a job; the name is Ray's own."""
 KEYS = re.compile(r"s3://[^/\s]*[:@]")
 """What comes before the first slash is a bucket, whose name has neither; Arrow would take keys there."""
 LEFTOVER = re.compile(r"_.+\.[0-9a-f]{8}\.tmp")
@@ -80,8 +82,35 @@ def join(uri: str, *names: str) -> str:
 
 
 def absolute(uri: str) -> str:
-    """A URI that means the same in every process of this machine."""
-    return uri if SCHEME.match(uri) else os.path.abspath(os.path.expanduser(uri))
+    """A URI that means the same in every process of this machine.
+
+    Raises:
+        StorageError: a relative path in a submitted job, which runs in a folder of Ray's.
+    """
+    if SCHEME.match(uri):
+        return uri
+    path = os.path.expanduser(uri)
+    if is_submitted() and not os.path.isabs(path) and not os.path.exists(path):
+        raise StorageError(
+            f"{uri} is a relative path, and a submitted job runs on the cluster, in a folder of Ray's; name s3://, or "
+            f"a full path on a disk that all nodes mount"
+        )
+    return os.path.abspath(path)
+
+
+def is_submitted() -> bool:
+    """Whether this process is the driver of a job that Ray's job server started."""
+    return SUBMITTED in os.environ
+
+
+def absent(uri: str) -> InputError:
+    """The sentence about a file that is not there."""
+    if is_submitted() and not is_s3(uri):
+        return InputError(
+            f"{uri} does not exist on the cluster, where a submitted job runs and data is not shipped; name s3://, or "
+            f"a disk that all nodes mount"
+        )
+    return InputError(f"{uri} does not exist; check the path")
 
 
 def filesystem(uri: str) -> tuple[arrow_fs.FileSystem, str]:
@@ -120,7 +149,7 @@ def _translated(uri: str, doing: str, error_class: type[InputError] | type[Outpu
         yield
     except FileNotFoundError as error:
         _refuse_missing_bucket(uri)
-        raise error_class(f"{uri} does not exist; check the path") from error
+        raise error_class(str(absent(uri))) from error
     except (IsADirectoryError, NotADirectoryError) as error:
         raise error_class(f"cannot {doing} {uri}: {error.strerror or error}") from error
     except (OSError, ArrowException) as error:
@@ -299,12 +328,13 @@ def refuse_overwriting(flag: str, output: str | None, **inputs: str | None) -> N
         inputs: flags and what they name; None for one that was not given.
     """
     for name, uri in inputs.items():
-        if output is not None and uri is not None and _real(output) == _real(uri):
+        if output is not None and uri is not None and resolved(output) == resolved(uri):
             raise OutputError(f"{flag} {output} would overwrite --{name} {uri}; name another file")
 
 
-def _real(uri: str) -> str:
-    return absolute(uri).rstrip("/") if is_s3(uri) else os.path.realpath(absolute(uri))
+def resolved(uri: str) -> str:
+    """A URI by which two names of one file are equal. It need not be there, and may be the name of a hub."""
+    return uri.rstrip("/") if is_s3(uri) else os.path.realpath(os.path.expanduser(uri))
 
 
 def check_writable(uri: str) -> None:
@@ -338,7 +368,7 @@ def fingerprint(uri: str) -> str:
     """A hash of the content of a file, or of every file below a folder. Touching a file does not change it."""
     files = list_files(uri, recursive=True)
     if not files:
-        raise InputError(f"{uri} does not exist; check the path")
+        raise absent(uri)
     return fingerprint_of(uri, [file.uri for file in files])
 
 

@@ -121,7 +121,7 @@ def test_what_no_node_has_is_said_at_once_with_what_there_is(
 ) -> None:
     job = start(nodes, inputs, tiny_model, tmp_path, **wanted)
     drivers.append(job)
-    said = f"has {what} for a worker (there are 2, of at most 3 CPUs and 2 GPUs (H100, L4)); waiting for one"
+    said = f"has {what} for a worker (it has 2 nodes, of at most 3 CPU cores and 2 GPUs (H100, L4)); waiting for one"
     wait_for(lambda: said in job.said or not job.running, STARTS_S, lambda: job.said)
     assert job.running, job.said
 

@@ -33,6 +33,8 @@ class Head:
     gcs: str
     dashboard: str
     metrics_port: int
+    folder: str
+    """What Ray keeps, of its jobs too."""
     env: dict[str, str]
     process: Driver
 
@@ -65,7 +67,7 @@ def started(log: Path) -> Iterator[Head]:
         try:
             wait_for(lambda: answers(dashboard) or not process.running, STARTS_S, lambda: process.said)
             assert process.running, process.said
-            yield Head(f"127.0.0.1:{gcs}", f"http://127.0.0.1:{dashboard}", metrics, env, process)
+            yield Head(f"127.0.0.1:{gcs}", f"http://127.0.0.1:{dashboard}", metrics, folder, env, process)
         finally:
             process.close()
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import re
+import shlex
 import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -78,7 +80,8 @@ def test_a_job_that_is_left_alone_is_asked_for_stopped_and_goes_on(
     flags = rerank_flags(inputs, tiny_model, tmp_path)
     detached = crossrank(head, "submit", "rerank", "--detach", "--", *flags)
     assert detached.returncode == 0, detached.stderr
-    [job] = re.findall(r"submitted as (\S+),", detached.stderr)
+    job = detached.stdout.strip()  # for a script: job=$(crossrank submit --detach ...)
+    assert f"submitted as {job}, in " in detached.stderr
     stopped = crossrank(head, "jobs", "stop", job)
     assert stopped.returncode == 0, stopped.stderr
     assert f"{job} is stopped" in stopped.stderr
@@ -86,12 +89,46 @@ def test_a_job_that_is_left_alone_is_asked_for_stopped_and_goes_on(
     assert told.returncode == 1
     assert re.search(r"^state +stopped$", told.stdout, re.MULTILINE), told.stdout
     assert re.search(r"^command +python -m crossrank rerank --queries ", told.stdout, re.MULTILINE), told.stdout
+    assert len(told.stdout.splitlines()) <= 8, "the end of the log is no part of it"
     logs = crossrank(head, "jobs", "logs", job)
     assert logs.returncode == 0, logs.stderr
     assert "finished" not in logs.stdout
+    assert "Traceback" not in logs.stdout
+    again = crossrank(head, "jobs", "stop", job)
+    assert again.returncode == 0, again.stderr
+    assert f"{job} had ended before: stopped; there is nothing to stop" in again.stderr
 
     again = crossrank(head, "submit", "rerank", "--", *flags)
     assert again.returncode == 0, again.stdout + again.stderr
+    assert_is_ranked(inputs, tmp_path)
+
+
+@pytest.mark.parametrize("given", ["as a flag", "in a file"])
+def test_a_relative_output_is_refused_and_nothing_is_written_on_the_head(
+    head: Head, inputs: Inputs, tiny_model: str, tmp_path: Path, given: str
+) -> None:
+    flags = rerank_flags(inputs, tiny_model, tmp_path)
+    place = flags.index("--output")
+    flags[place : place + 2] = ["--output", "out"] if given == "as a flag" else ["--config", "c.yaml"]
+    (tmp_path / "c.yaml").write_text("output: out\n")
+    done = crossrank(head, "submit", "rerank", "--", *flags, folder=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "crossrank: out is a relative path, and a submitted job runs on the cluster, in a" in done.stdout
+    assert not list(Path(head.folder).rglob("out/_manifest.json"))
+
+
+def test_whoever_reads_the_log_no_more_leaves_the_job_at_work_and_is_told_so(
+    head: Head, inputs: Inputs, tiny_model: str, tmp_path: Path
+) -> None:
+    flags = shlex.join(rerank_flags(inputs, tiny_model, tmp_path))
+    command = (
+        f"{shlex.quote(sys.executable)} -m crossrank submit rerank --address {head.dashboard} -- {flags} | head -1"
+    )
+    done = subprocess.run(
+        command, shell=True, cwd=tmp_path, env=head.env, capture_output=True, text=True, timeout=200, check=False
+    )
+    [job] = re.findall(r"(\S+) goes on, and nobody reads its log; end it by: crossrank jobs stop", done.stderr)
+    assert crossrank(head, "jobs", "logs", "--follow", job).returncode == 0
     assert_is_ranked(inputs, tmp_path)
 
 

@@ -134,7 +134,10 @@ def test_a_kind_that_is_not_there_is_waited_for_with_what_is(
     assert pool_of(nodes, None, 1.0, GB, "H100").most == 1
     assert asked == [{"num_cpus": 1, "num_gpus": 1.0, "accelerator_type": "H100"}]
     said = capsys.readouterr().err
-    assert "has 1 GPU of the kind H100 for a worker (there are 1, of at most 8 CPUs and 4 GPUs (L4)); waiting" in said
+    assert (
+        "has 1 GPU of the kind H100 for a worker (it has 1 node, of at most 8 CPU cores and 4 GPUs (L4)); waiting"
+        in said
+    )
 
 
 def test_a_kind_that_this_machine_lacks_is_refused_with_what_it_has(
@@ -155,7 +158,7 @@ def test_a_cluster_that_grows_is_waited_for_and_then_looked_at(
     assert asked == [{"num_cpus": 1, "num_gpus": 1.0}]
     assert (pool.most, pool.per_node, pool.gpus) == (1, 1, 1.0)
     said = capsys.readouterr().err
-    assert "has 1 GPU for a worker (there are 1, of at most 16 CPUs and 0 GPUs); waiting for one" in said
+    assert "has 1 GPU for a worker (it has 1 node, of at most 16 CPU cores and 0 GPUs); waiting for one" in said
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ CODE = {"version": "0.1.0", "commit": "0123456789ab"}
 
 @pytest.fixture
 def running(tmp_path: Path) -> Path:
-    """A rerank job of 10 queries in three blocks, of which the first and the last are done."""
+    """What a rerank job of 10 queries in three blocks has written, of which the first and the last are done."""
     write(tmp_path, "_manifest.json", {"kind": "rerank", "state": "running", "crossrank": CODE, "started": 0.0}, 100)
     write(tmp_path, "_prepared/plan.json", {"rows_of_blocks": [4, 4, 2]}, 90)
     write(tmp_path, "part-00000.parquet", "x", 60)
@@ -38,9 +38,9 @@ def running(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_running_job_tells_what_is_done_and_when_it_last_wrote(running: Path) -> None:
+def test_an_unfinished_job_tells_what_is_done_and_when_it_last_wrote(running: Path) -> None:
     told = status(str(running))
-    assert told["state"] == "running"
+    assert told["state"] == "unfinished", "nobody is at work, whatever the manifest of a job that was killed says"
     assert told["crossrank"] == "0.1.0, commit 0123456789ab"
     assert told["parts_done"] == "2 of 3"
     assert told["rows_done"] == "6 of 10"
@@ -112,6 +112,7 @@ def test_a_job_that_holds_its_lock_is_at_work_and_one_that_died_is_not(running: 
         job.stdout.readline()
         assert status(str(running))["at_work"] == f"yes, process {job.pid} of this machine"
         assert status(str(running))["at_work"].startswith("yes"), "asking took the lock away"
+        assert status(str(running))["state"] == "running"
         job.kill()
         job.wait()
     assert status(str(running))["at_work"] == "no process of this machine"

@@ -89,6 +89,31 @@ def test_another_scheme_is_refused_and_is_no_local_path(uri: str) -> None:
         storage.write_bytes(storage.join(uri, "name"), b"")
 
 
+def test_a_relative_path_in_a_submitted_job_is_refused_unless_it_came_along(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    assert storage.absolute("out") == str(folder / "out")
+    monkeypatch.setenv(storage.SUBMITTED, "{}")
+    for use in (storage.absolute, storage.exists, storage.read_bytes, storage.list_files, storage.check_writable):
+        with pytest.raises(
+            StorageError, match=r"^out.* is a relative path, and a submitted job .* name s3://, or a full"
+        ):
+            use("out")
+    assert storage.read_bytes("b.txt") == b"bb"
+    for uri in (str(folder / "out"), "s3://bucket/out", "~/out"):
+        assert storage.absolute(uri).endswith("/out")
+    assert sorted(os.listdir(folder)) == ["a.jsonl", "b.txt", "deep"]
+
+
+def test_a_path_that_is_not_on_the_cluster_is_said_to_a_submitted_job(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(storage.SUBMITTED, "{}")
+    with pytest.raises(InputError, match="does not exist on the cluster, where a submitted job runs and data is not"):
+        storage.read_bytes(str(folder / "nowhere"))
+
+
 @pytest.mark.parametrize("uri", ["s3://", "s3:///"])
 def test_an_s3_uri_without_a_bucket_is_refused(uri: str) -> None:
     with pytest.raises(StorageError, match="names no bucket; write s3://bucket/key"):

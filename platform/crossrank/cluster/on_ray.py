@@ -95,7 +95,9 @@ def refuse_private_disks(places: Mapping[str, str | None]) -> None:
     Raises:
         SettingsError: it names the flag and the node.
     """
-    paths = {flag: storage.absolute(uri) for flag, uri in places.items() if uri and not storage.is_s3(uri)}
+    paths = {
+        flag: os.path.abspath(os.path.expanduser(uri)) for flag, uri in places.items() if uri and not storage.is_s3(uri)
+    }
     here = {flag: seen for flag, path in paths.items() if (seen := _seen(path)) is not None}
     own = ray.get_runtime_context().get_node_id()
     others = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != own]
@@ -207,10 +209,11 @@ def _not_here(nodes: Sequence[Node], gpus: float, accelerator: str | None) -> Se
 
 def _in_words(nodes: Sequence[Node]) -> str:
     if not nodes:
-        return "none may work"
+        return "it has none that may work"
     cores, gpus = max(node.cores for node in nodes), max(node.gpus for node in nodes)
     kinds = f" ({_kinds(nodes)})" if gpus else ""
-    return f"there are {len(nodes)}, of at most {cores} CPUs and {gpus:g} GPUs{kinds}"
+    count = "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"
+    return f"it has {count}, of at most {cores} CPU cores and {gpus:g} GPUs{kinds}"
 
 
 def _kinds(nodes: Sequence[Node]) -> str:

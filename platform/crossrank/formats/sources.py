@@ -36,7 +36,7 @@ def files_of(uri: str, extensions: tuple[str, ...]) -> list[str]:
     """
     if not storage.is_folder(uri):
         if not storage.exists(uri):
-            raise InputError(f"{uri} does not exist; check the path")
+            raise storage.absent(uri)
         return [uri]
     files = [file for file in folder_files(uri) if has_extension(file, extensions)]
     if not files:

@@ -97,7 +97,7 @@ def table_files(uri: str, beir_name: str) -> list[str]:
     """
     if not storage.is_folder(uri):
         if not storage.exists(uri):
-            raise InputError(f"{uri} does not exist; check the path")
+            raise storage.absent(uri)
         return [uri]
     files = folder_files(uri)
     for name in (beir_name, f"{beir_name}.gz"):

@@ -57,10 +57,11 @@ def rerank(settings: RerankSettings, spec: ScorerSpec | None = None) -> dict[str
     if settings.dry_run:
         return _dry_run(settings, sources, spec)
     if before is not None and before["state"] == "finished" and not settings.overwrite:
-        missing = set(range(before["blocks"])) - layout.finished_parts()
-        if not missing:
+        plan = read_plan(layout)
+        lacking = layout.lacking_parts(before["blocks"], plan.rows_of_blocks if plan else None)
+        if not lacking:
             return _nothing_to_do(settings, layout, before)
-        say(f"{layout.output} was finished, and {len(missing)} of its parts are gone: making them again")
+        say(f"{layout.output} was finished, and {len(lacking)} of its parts are gone or damaged: making them again")
     if settings.run is not None:
         storage.check_writable(settings.run)
     manifest = new_manifest(settings, spec, identity, started)
@@ -190,8 +191,7 @@ def _score(task: Task, plan: Plan, pool: Pool, hold: Hold) -> Scoring:
     """Score the blocks that have no part yet."""
     from crossrank.reranking import on_ray
 
-    done = task.layout.finished_parts()
-    missing = [number for number in range(len(plan.rows_of_blocks)) if number not in done]
+    missing = sorted(task.layout.lacking_parts(len(plan.rows_of_blocks), plan.rows_of_blocks))
     num_queries = sum(plan.rows_of_blocks)
     done_before = num_queries - sum(plan.rows_of_blocks[number] for number in missing)
     if done_before:

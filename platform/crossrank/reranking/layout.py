@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossrank import storage
-from crossrank.errors import OutputError
+from crossrank.parts import Parts
 from crossrank.records import Reject, Rejected
 from crossrank.telemetry.job_metrics import ROWS_REJECTED
 
@@ -122,10 +122,8 @@ def rejected_file(uri: str) -> Iterator[Reject]:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Parts):
     """Names of the files of one output folder."""
-
-    output: str
 
     @property
     def manifest(self) -> str:
@@ -154,28 +152,6 @@ class Layout:
 
     def block(self, number: int) -> str:
         return storage.join(self.prepared, f"block-{number:05}.parquet")
-
-    def part(self, number: int) -> str:
-        return storage.join(self.output, f"part-{number:05}.parquet")
-
-    def finished_parts(self) -> set[int]:
-        """Numbers of the parts that are there. A part is written whole or not at all."""
-        names = [file.uri.rsplit("/", 1)[1] for file in storage.list_files(self.output, suffix=".parquet")]
-        return {int(name[5:-8]) for name in names if name.startswith("part-") and name[5:-8].isdigit()}
-
-    def refuse_foreign_tables(self, num_blocks: int) -> None:
-        """Refuse a table beside the parts of so many blocks: a reader of the folder would take its rows for results."""
-        ours = {self.part(number).rsplit("/", 1)[1] for number in range(num_blocks)}
-        for file in storage.list_files(self.output, suffix=".parquet"):
-            name = file.uri.rsplit("/", 1)[1]
-            if name not in ours and not name.startswith("_"):
-                raise OutputError(
-                    f"{file.uri} is no part of this job, and readers of the folder would take it for one; move it away"
-                )
-
-    def delete_parts(self) -> None:
-        for number in self.finished_parts():
-            storage.delete(self.part(number))
 
 
 def write_table(uri: str, table: pa.Table) -> None:

@@ -12,7 +12,6 @@ from threading import Lock
 from typing import Any, Literal
 
 from crossrank import storage
-from crossrank.errors import InputError
 from crossrank.formats.lines import json_line, read_json_lines, writing_lines
 from crossrank.progress import Progress, Waiting, say
 from crossrank.provenance import provenance
@@ -52,7 +51,7 @@ def score(settings: ScoreSettings) -> dict[str, Any]:
     """
     say(str(provenance()))
     if not storage.exists(settings.input):
-        raise InputError(f"{settings.input} does not exist; check the path")
+        raise storage.absent(settings.input)
     for suffix in ("", REJECTED):
         output = None if settings.output is None else settings.output + suffix
         storage.refuse_overwriting("--output", output, input=settings.input, model=settings.model)

@@ -66,7 +66,7 @@ class MergeSettings:
             raise SettingsError("--output is empty; name a folder")
         storage.refuse_overwriting("--output", self.output, base=self.base, tuned=self.tuned)
         for flag, uri in (("--base", self.base), ("--tuned", self.tuned)):
-            if _real(uri).startswith(f"{_real(self.output)}/"):
+            if storage.resolved(uri).startswith(f"{storage.resolved(self.output)}/"):
                 raise OutputError(f"{flag} {uri} lies in --output {self.output}; name a folder apart from it")
 
 
@@ -307,7 +307,7 @@ def _new_folder(settings: MergeSettings, before: dict[str, Any] | None) -> Itera
                 storage.delete(file.uri)
             yield output, hold
         return
-    final = Path(_real(output))
+    final = Path(storage.resolved(output))
     new, old = (final.with_name(f"_{final.name}.{uuid.uuid4().hex[:8]}.tmp") for _ in range(2))
     lock = None
     try:
@@ -363,7 +363,3 @@ def _locked(folder: Path) -> int:
         os.close(descriptor)
         raise
     return descriptor
-
-
-def _real(uri: str) -> str:
-    return storage.absolute(uri).rstrip("/") if storage.is_s3(uri) else os.path.realpath(storage.absolute(uri))

@@ -63,11 +63,11 @@ def translate(settings: TranslateSettings) -> dict[str, Any]:
     if settings.dry_run:
         return dry_run(settings, backend, lambda memory: lookup_of(settings, backend, memory), output)
     if before is not None and before["state"] == "finished" and not settings.overwrite:
-        gone = parts.missing_parts(layout, before["parts"])
-        if not gone:
+        lacking = layout.lacking_parts(before["parts"], parts.sizes_of(settings, before["rows"]["out"]))
+        if not lacking:
             say(f"{output} is finished: {before['rows']['out']:,} groups; nothing to do")
             return before
-        say(f"{output} was finished, and {len(gone)} of its parts are gone: making them again")
+        say(f"{output} was finished, and {len(lacking)} of its parts are gone or damaged: making them again")
     manifest = {
         "kind": KIND,
         "state": "running",
@@ -136,18 +136,19 @@ def _run(settings: TranslateSettings, backend: Translates, layout: Layout, manif
         work = Work(settings, memory, lookup, spending)
         resumed_usd = spending.usd
         figures, plan = _fill_memory(work, backend, layout, clock)
-    layout.refuse_foreign_tables(parts.num_parts(settings, plan.groups))
+    num_parts = len(parts.sizes_of(settings, plan.groups))
+    layout.refuse_foreign_tables(num_parts)
     hold.check()
     # Later than a failure of yesterday: what failed while it was asked again is an answer.
     lookup = lookup_of(settings, backend, memory)
     resumed = parts.write_parts(settings, lookup, layout, plan.groups)
     clock.lap("write")
     storage.copy(layout.prepared_rejected, storage.join(layout.rejected, "rejected.parquet"))
-    found = parts.total(layout, parts.num_parts(settings, plan.groups))
+    found = parts.total(layout, num_parts)
     rejected = sum(sum(reasons.values()) for reasons in plan.rejected.values())
     manifest |= {
         "state": "finished",
-        "parts": parts.num_parts(settings, plan.groups),
+        "parts": num_parts,
         "rows": {"in": plan.groups + rejected, "out": found["groups"], "rejected": rejected, "resumed": resumed},
         "rejected": plan.rejected,
         "texts": {

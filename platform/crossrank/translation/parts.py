@@ -24,22 +24,24 @@ AT_ONCE = 200
 """Groups whose texts are looked up together."""
 
 
-def num_parts(settings: TranslateSettings, groups: int) -> int:
-    """Parts of so many groups."""
-    return -(-groups // settings.groups_per_part)
+def sizes_of(settings: TranslateSettings, groups: int) -> list[int]:
+    """Groups of each part."""
+    size = settings.groups_per_part
+    return [min(size, groups - first) for first in range(0, groups, size)]
 
 
 def write_parts(settings: TranslateSettings, lookup: Lookup, layout: Layout, groups: int) -> int:
     """Write the parts that are not there. Returns the groups in those that were."""
-    done = {number for number in layout.finished_parts() if storage.exists(_figures_of(layout, number))}
-    size = settings.groups_per_part
-    done_before = sum(min(size, groups - number * size) for number in done)
+    sizes = sizes_of(settings, groups)
+    lacking = layout.lacking_parts(len(sizes), sizes)
+    lacking |= {number for number in range(len(sizes)) if not storage.exists(_figures_of(layout, number))}
+    done_before = sum(size for number, size in enumerate(sizes) if number not in lacking)
     source = read_source(settings, lambda row: None)
     ROWS_RESUMED.add(done_before)
     with Progress("groups", groups, done_before) as progress:
-        for number in range(num_parts(settings, groups)):
+        for number, size in enumerate(sizes):
             part = islice(source, size)
-            if number in done:
+            if number not in lacking:
                 for _ in part:
                     progress.tick()
                 continue
@@ -48,7 +50,7 @@ def write_parts(settings: TranslateSettings, lookup: Lookup, layout: Layout, gro
             storage.delete(_figures_of(layout, number))
             written = write_groups(layout.part(number), _translated(settings, lookup, part, figures, progress))
             write_json(_figures_of(layout, number), asdict(figures))
-            if written != min(size, groups - number * size):
+            if written != size:
                 storage.delete(layout.part(number))
                 raise JobFailed(
                     f"{settings.groups} changed while it was translated: part {number} has {written:,} groups; run the "
@@ -66,11 +68,6 @@ def total(layout: Layout, parts: int) -> dict[str, int]:
         for name in sums:
             sums[name] += kept[name]
     return sums
-
-
-def missing_parts(layout: Layout, parts: int) -> list[int]:
-    """Parts that are not there."""
-    return sorted(set(range(parts)) - layout.finished_parts())
 
 
 def _translated(

@@ -64,7 +64,7 @@ def follow(monkeypatch: pytest.MonkeyPatch) -> Callable[[Connections], int]:
         monkeypatch.setattr(time, "sleep", sleep)
         monkeypatch.setattr(time, "monotonic", lambda: connections.clock[0])
         cluster: Any = connections
-        return verbs._follow(cluster, "job")
+        return verbs._follow(cluster, "job", "http://head:8265")
 
     return run
 
@@ -92,8 +92,11 @@ def test_a_head_that_stays_away_is_given_up_after_a_minute(follow: Callable[[Con
     assert 60 <= gone.clock[0] <= 65
 
 
-def test_whoever_reads_no_more_ends_the_command(
-    follow: Callable[[Connections], int], monkeypatch: pytest.MonkeyPatch
+LEFT = "job goes on, and nobody reads its log; end it by: crossrank jobs stop job --address http://head:8265"
+
+
+def test_whoever_reads_no_more_ends_the_command_and_is_told_that_the_job_goes_on(
+    follow: Callable[[Connections], int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Closed:
         def write(self, text: str) -> None:
@@ -102,6 +105,15 @@ def test_whoever_reads_no_more_ends_the_command(
     monkeypatch.setattr(sys, "stdout", Closed())
     with pytest.raises(BrokenPipeError):
         follow(Connections([(["one\n"], None)]))
+    assert LEFT in capsys.readouterr().err
+
+
+def test_ctrl_c_leaves_the_job_at_work_and_says_so(
+    follow: Callable[[Connections], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    interrupted: Any = KeyboardInterrupt()
+    assert follow(Connections([(["one\n"], interrupted)])) == 130
+    assert LEFT in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("address", ["http://me:secret@head:8265", "s3://AKIASAMPLE:secret@bucket/x"])

@@ -146,9 +146,13 @@ def test_a_part_without_its_figures_is_made_again(tmp_path: Path, groups: str, m
     assert after["documents"] == before["documents"]
 
 
-def test_a_part_that_is_gone_is_made_again(tmp_path: Path, groups: str, memory: str) -> None:
+@pytest.mark.parametrize("bytes_left", [None, 100])
+def test_a_part_that_is_gone_or_cut_off_is_made_again(
+    tmp_path: Path, groups: str, memory: str, bytes_left: int | None
+) -> None:
     translate(settings(tmp_path, groups, memory))
-    (tmp_path / "out" / "part-00002.parquet").unlink()
+    lost = tmp_path / "out" / "part-00002.parquet"
+    lost.write_bytes(lost.read_bytes()[:bytes_left]) if bytes_left else lost.unlink()
     assert translate(settings(tmp_path, groups, memory))["rows"]["resumed"] == 7
     assert len(read(tmp_path)) == 10
 

@@ -18,7 +18,22 @@ ADDRESS = click.option(
 )
 
 
-@click.command("submit", help=verbs.submit.__doc__)
+class _Submit(click.Command):
+    """One whose unknown flags were meant for the verb."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            flag = error.option_name
+            raise click.UsageError(
+                f"submit has no flag {flag}; the flags of the verb stand behind --, as in crossrank submit rerank -- "
+                f"{flag} ...",
+                ctx,
+            ) from error
+
+
+@click.command("submit", cls=_Submit, help=verbs.submit.__doc__)
 @click.argument("verb", type=click.Choice(SUBMITTED))
 @ADDRESS
 @click.option("--detach", is_flag=True, help="Return at once, and leave the job to the cluster.")

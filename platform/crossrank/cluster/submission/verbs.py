@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 LOOK_S = 1.0
 LOST_S = 60.0
 """A job server that answers no more is waited for so long: the job goes on without it."""
+LAST_LOGS = ", last available logs"
 INTERRUPTED = 130
 """Exit status of a program that Ctrl-C ended, as shells have it."""
 
@@ -26,8 +27,9 @@ INTERRUPTED = 130
 def submit(verb: str, flags: Sequence[str], address: str | None, detach: bool) -> int:
     """Run a verb on a cluster, with the source that is on this disk.
 
-    Follows its log and returns its exit status; with --detach returns at once. What the flags name is looked for on
-    the cluster, so data lies on s3:// or on a disk that all nodes mount; YAML files (--config, a recipe) are shipped.
+    Follows its log and returns its exit status; with --detach prints the name of the job and returns at once. What the
+    flags name is looked for on the cluster, so data lies on s3:// or on a disk that all nodes mount; YAML files
+    (--config, a recipe) are shipped.
     """
     cluster = _cluster(address)
     started = time.monotonic()
@@ -35,13 +37,10 @@ def submit(verb: str, flags: Sequence[str], address: str | None, detach: bool) -
         job_id = cluster.submit(shipment(verb, flags, Path(folder)))
     say(f"submitted as {job_id}, in {time.monotonic() - started:.1f} s")
     if detach:
+        print(job_id)
         say(f"look at it by: crossrank jobs status|logs|stop {job_id} --address {address}")
         return 0
-    try:
-        return _follow(cluster, job_id)
-    except KeyboardInterrupt:
-        say(f"{job_id} goes on without this terminal; end it by: crossrank jobs stop {job_id} --address {address}")
-        return INTERRUPTED
+    return _follow(cluster, job_id, address)
 
 
 def status(job_id: str, address: str | None) -> int:
@@ -57,7 +56,7 @@ def logs(job_id: str, address: str | None, follow: bool) -> int:
     cluster = _cluster(address)
     cluster.details(job_id)  # of a job that nobody knows there is nothing to wait for
     if follow:
-        return _follow(cluster, job_id)
+        return _follow(cluster, job_id, address)
     print(cluster.log(job_id), end="")
     return 0
 
@@ -65,16 +64,25 @@ def logs(job_id: str, address: str | None, follow: bool) -> int:
 def stop(job_id: str, address: str | None) -> int:
     """End a job of the cluster, and wait until it has ended. What it finished is kept, as after any kill."""
     cluster = _cluster(address)
+    if _ended(details := cluster.details(job_id)):
+        say(f"{job_id} had ended before: {str(details.status).lower()}; there is nothing to stop")
+        return 0
     cluster.stop(job_id)
     while not _ended(details := cluster.details(job_id)):
         time.sleep(LOOK_S)
-    say(f"{job_id} is {str(details.status).lower()}; the same command submitted again goes on where it was")
+    if details.status == "SUCCEEDED":
+        say(f"{job_id} finished before it could be stopped")
+    else:
+        say(f"{job_id} is {str(details.status).lower()}; the same command submitted again goes on where it was")
     return 0
 
 
 def _cluster(address: str | None) -> Cluster:
     if not address:
-        raise SettingsError("--address is missing; name the job server of the cluster, such as http://HEAD:8265")
+        raise SettingsError(
+            "--address is missing; name the job server of the cluster, such as http://HEAD:8265, with it or in "
+            "RAY_API_SERVER_ADDRESS"
+        )
     if USER_OF_URL.search(address):
         raise SettingsError("--address has a user or a password in it; a cluster asks for a token, see RAY_AUTH_TOKEN")
     if not address.startswith(("http://", "https://")):
@@ -84,7 +92,18 @@ def _cluster(address: str | None) -> Cluster:
     return Cluster(address)
 
 
-def _follow(cluster: Cluster, job_id: str) -> int:
+def _follow(cluster: Cluster, job_id: str, address: str | None) -> int:
+    """Print the log of a job until it ends; returns its exit status. Whoever stops reading leaves the job at work."""
+    try:
+        return _followed(cluster, job_id)
+    except (KeyboardInterrupt, BrokenPipeError) as left:
+        say(f"{job_id} goes on, and nobody reads its log; end it by: crossrank jobs stop {job_id} --address {address}")
+        if isinstance(left, BrokenPipeError):
+            raise
+        return INTERRUPTED
+
+
+def _followed(cluster: Cluster, job_id: str) -> int:
     """Print the log of a job until it ends; returns its exit status. A connection that breaks is made again."""
     printed = 0
     lost: float | None = None  # since when the job server does not answer
@@ -125,7 +144,7 @@ def _exit_status(details: JobDetails) -> int:
     if details.status == "SUCCEEDED":
         return 0
     if not details.driver_exit_code:
-        say(f"{details.submission_id} {str(details.status).lower()}: {' '.join(str(details.message).split())[:500]}")
+        say(f"{details.submission_id} {str(details.status).lower()}: {_message(details)}")
     return details.driver_exit_code or 1
 
 
@@ -136,12 +155,16 @@ def _told(details: JobDetails) -> dict[str, str]:
         for name, at in times.items()
         if at is not None
     }
-    message = " ".join(str(details.message or "").split())
     return {
         "job": str(details.submission_id),
         "state": str(details.status).lower(),
         **clock,
         **({} if details.driver_exit_code is None else {"exit status": str(details.driver_exit_code)}),
         "command": details.entrypoint,
-        "message": message[:500],
+        "message": _message(details),
     }
+
+
+def _message(details: JobDetails) -> str:
+    """What Ray says of the job, without the end of the log that it repeats there."""
+    return " ".join(str(details.message or "").split()).partition(LAST_LOGS)[0][:500]

@@ -65,11 +65,12 @@ def mine(
     if settings.dry_run:
         return dry_run(inputs)
     if before is not None and before["state"] == "finished" and not settings.overwrite:
-        missing = set(range(before["blocks"])) - layout.finished_parts()
-        if not missing:
+        plan = read_plan(layout)
+        lacking = layout.lacking_parts(before["blocks"], plan.rows_of_blocks if plan else None)
+        if not lacking:
             say(f"{output} is finished: {before['rows']['out']:,} groups, {before['mined']:,} negatives; nothing to do")
             return before
-        say(f"{output} was finished, and {len(missing)} of its parts are gone: making them again")
+        say(f"{output} was finished, and {len(lacking)} of its parts are gone or damaged: making them again")
     manifest = {
         "kind": KIND,
         "state": "running",
@@ -110,10 +111,10 @@ def _run(inputs: Inputs, layout: Layout, manifest: Manifest, hold: Hold) -> Mani
         plan = prepare(inputs.settings, corpus, vectors, layout)
     layout.refuse_foreign_tables(len(plan.rows_of_blocks))
     clock.lap("prepare")
-    done = layout.finished_parts()
-    resumed = sum(rows for number, rows in enumerate(plan.rows_of_blocks) if number in done)
-    if len(done) < len(plan.rows_of_blocks):
-        _work(inputs, plan, vectors, done, clock, hold)
+    blocks = sorted(layout.lacking_parts(len(plan.rows_of_blocks), plan.rows_of_blocks))
+    resumed = sum(plan.rows_of_blocks) - sum(plan.rows_of_blocks[number] for number in blocks)
+    if blocks:
+        _work(inputs, plan, vectors, blocks, clock, hold)
     hold.check()
     with Waiting("adding up"):
         found = totals(layout, plan.rows_of_blocks)
@@ -128,11 +129,10 @@ def _run(inputs: Inputs, layout: Layout, manifest: Manifest, hold: Hold) -> Mani
     return manifest
 
 
-def _work(inputs: Inputs, plan: Plan, vectors: VectorStore | None, done: set[int], clock: Clock, hold: Hold) -> None:
-    """Encode the shards that have no vectors, search for the blocks that have no part, and mine for those."""
+def _work(inputs: Inputs, plan: Plan, vectors: VectorStore | None, blocks: list[int], clock: Clock, hold: Hold) -> None:
+    """Encode the shards that have no vectors, search for the blocks that lack their part, and mine for those."""
     from crossrank.retrieval.mining import on_ray
 
-    blocks = [number for number in range(len(plan.rows_of_blocks)) if number not in done]
     if vectors is not None:
         _search(inputs, plan, vectors, blocks, clock, hold)
     pool = inputs.pool(with_encoder=False, with_teacher=True)

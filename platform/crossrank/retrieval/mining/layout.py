@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from crossrank import storage
-from crossrank.errors import OutputError
 from crossrank.formats.groups_parquet import GROUP_SCHEMA
+from crossrank.parts import Parts
 
 SIBLING_TYPE = pa.struct(
     [
@@ -67,10 +67,8 @@ FOUND_SCHEMA = pa.schema([pa.field("rows", pa.list_(pa.int32())), pa.field("scor
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """Names of the files of one output folder."""
-
-    output: str
+class Layout(Parts):
+    """Names of the files of one output folder. A part is written after what was dropped from it."""
 
     @property
     def manifest(self) -> str:
@@ -114,14 +112,6 @@ class Layout:
     def dropped(self, number: int) -> str:
         return storage.join(self.dropped_folder, f"part-{number:05}.parquet")
 
-    def part(self, number: int) -> str:
-        return storage.join(self.output, f"part-{number:05}.parquet")
-
-    def finished_parts(self) -> set[int]:
-        """Numbers of the parts that are there. A part is written whole or not at all, after what was dropped."""
-        names = [file.uri.rsplit("/", 1)[1] for file in storage.list_files(self.output, suffix=".parquet")]
-        return {int(name[5:-8]) for name in names if name.startswith("part-") and name[5:-8].isdigit()}
-
     def finished_searches(self) -> set[tuple[int, int]]:
         """Slices and blocks that were searched."""
         names = [file.uri.rsplit("/", 1)[1] for file in storage.list_files(self.prepared, suffix=".parquet")]
@@ -131,17 +121,3 @@ class Layout:
         """Remove what the blocks were mined from; they may be searched for again."""
         for searched in self.finished_searches():
             storage.delete(self.found(*searched))
-
-    def delete_parts(self) -> None:
-        for number in self.finished_parts():
-            storage.delete(self.part(number))
-
-    def refuse_foreign_tables(self, num_blocks: int) -> None:
-        """Refuse a table beside the parts of so many blocks: a reader of the folder would take its rows for groups."""
-        ours = {self.part(number).rsplit("/", 1)[1] for number in range(num_blocks)}
-        for file in storage.list_files(self.output, suffix=".parquet"):
-            name = file.uri.rsplit("/", 1)[1]
-            if name not in ours and not name.startswith("_"):
-                raise OutputError(
-                    f"{file.uri} is no part of this job, and readers of the folder would take it for one; move it away"
-                )

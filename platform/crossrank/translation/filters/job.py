@@ -74,11 +74,11 @@ def filter(settings: FilterSettings, teacher: ScorerSpec | None = None) -> dict[
     if settings.dry_run:
         return _dry_run(settings, teacher)
     if before is not None and before["state"] == "finished" and not settings.overwrite:
-        missing = set(range(before["blocks"])) - _finished(layout)
-        if not missing:
+        lacking = set(range(before["blocks"])) - _finished(layout, before.get("plan") or {})
+        if not lacking:
             say(f"{layout.output} is finished: {before['rows']['out']:,} groups; nothing to do")
             return before
-        say(f"{layout.output} was finished, and {len(missing)} of its parts are gone: making them again")
+        say(f"{layout.output} was finished, and {len(lacking)} of its parts are gone or damaged: making them again")
     manifest: Manifest = {
         "kind": KIND,
         "state": "running",
@@ -155,10 +155,12 @@ def _counting(rejected: Counter[str]) -> Reject:
     return reject
 
 
-def _finished(layout: Layout) -> set[int]:
-    """Parts that are there with their tallies."""
+def _finished(layout: Layout, plan: Json) -> set[int]:
+    """Parts that are there with their tallies, and whole as far as the plan knows."""
     tallies = {file.uri for file in storage.list_files(storage.join(layout.output, "_checkpoint"))}
-    return {number for number in layout.finished_parts() if tally_file(layout, number) in tallies}
+    there = {number for number in layout.finished_parts() if tally_file(layout, number) in tallies}
+    sizes = plan.get("rows_of_blocks")
+    return there if sizes is None else there - layout.lacking_parts(len(sizes), sizes)
 
 
 def _clear(layout: Layout, manifest: Manifest) -> None:
@@ -195,7 +197,7 @@ def _run(
             clock.lap("measure")
     manifest["plan"] = plan = plan or {"block_groups": BLOCK_GROUPS}
     write_json(layout.manifest, manifest)
-    done_before = _finished(layout)
+    done_before = _finished(layout, plan)
     task = Task(
         layout,
         None if settings.clear else settings.judge(),
@@ -213,9 +215,11 @@ def _run(
         clock.lap("compare")
     layout.refuse_foreign_tables(len(sizes))
     hold.check()
-    missing = sorted(set(range(len(sizes))) - _finished(layout))
+    missing = sorted(set(range(len(sizes))) - _finished(layout, plan))
     if missing:
-        raise JobFailed(f"{layout.part(missing[0])} is not there, though all is judged; run the same command again")
+        raise JobFailed(
+            f"{layout.part(missing[0])} is not there or not whole, though all is judged; run the same command again"
+        )
     tally = Tally()
     for number in range(len(sizes)):
         tally.add(read_tally(layout, number), settings.samples)

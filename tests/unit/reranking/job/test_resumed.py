@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from crossrank.errors import JobFailed, OutputError
-from crossrank.outputs import read_json
+from crossrank.outputs import read_json, write_json
 from crossrank.reranking import plan
 from crossrank.reranking.job import rerank
 from crossrank.reranking.layout import Layout
@@ -128,21 +128,44 @@ def test_a_block_without_its_part_fails_the_job_and_is_scored_the_next_time(
     assert ray.scored == [3]
 
 
-def test_a_finished_job_that_lost_a_part_makes_it_again(settings: RerankSettings, use_ray: UseRay) -> None:
+@pytest.mark.parametrize("bytes_left", [None, 100])
+@pytest.mark.parametrize("state", ["finished", "running"])
+def test_a_part_that_is_gone_or_cut_off_is_made_again_and_no_other(
+    settings: RerankSettings, use_ray: UseRay, bytes_left: int | None, state: str
+) -> None:
     use_ray(InProcess())
-    rerank(settings, SPEC)
+    manifest = rerank(settings, SPEC)
     whole = parts(settings)
-    Path(settings.output, "part-00003.parquet").unlink()
+    lost = Path(settings.output, "part-00003.parquet")
+    lost.write_bytes(lost.read_bytes()[:bytes_left]) if bytes_left else lost.unlink()
+    write_json(f"{settings.output}/_manifest.json", manifest | {"state": state})
     ray = use_ray(InProcess())
     rerank(settings, SPEC)
     assert ray.scored == [3]
     assert parts(settings) == whole
 
 
-def test_no_run_is_written_from_parts_that_were_swapped(settings: RerankSettings, use_ray: UseRay) -> None:
+def test_parts_that_were_swapped_are_made_again(settings: RerankSettings, use_ray: UseRay) -> None:
+    use_ray(InProcess())
+    rerank(settings, SPEC)
+    whole = parts(settings)
+    first, second = (Path(settings.output, f"part-0000{number}.parquet") for number in (2, 3))
+    contents = first.read_bytes(), second.read_bytes()
+    first.write_bytes(contents[1])
+    second.write_bytes(contents[0])
+    ray = use_ray(InProcess())
+    rerank(settings, SPEC)
+    assert ray.scored == [2, 3]
+    assert parts(settings) == whole
+
+
+def test_no_run_is_written_from_parts_that_were_swapped_and_whose_plan_is_gone(
+    settings: RerankSettings, use_ray: UseRay
+) -> None:
     use_ray(InProcess())
     rerank(replace(settings, run=None), SPEC)
     output = Path(settings.output)
+    (output / "_prepared" / "plan.json").unlink()  # nobody knows any more which rows are where
     (output / "part-00003.parquet").write_bytes((output / "part-00002.parquet").read_bytes())
     with pytest.raises(JobFailed, match=r"part-00003\.parquet holds row 2 where 3 belongs"):
         rerank(replace(settings, run=str(output.parent / "late.trec")), SPEC)

@@ -130,12 +130,14 @@ def test_a_finished_job_does_nothing_and_says_so(
     assert "nothing to do" in capsys.readouterr().err
 
 
-def test_a_part_that_is_gone_is_made_again_and_the_others_are_left(
-    settings: MineSettings, use_ray: UseRay, undisturbed: dict[str, bytes]
+@pytest.mark.parametrize("bytes_left", [None, 100])
+def test_a_part_that_is_gone_or_cut_off_is_made_again_and_the_others_are_left(
+    settings: MineSettings, use_ray: UseRay, undisturbed: dict[str, bytes], bytes_left: int | None
 ) -> None:
     use_ray(InProcess())
     mine(settings, SPEC, TEACHER)
-    (Path(settings.output) / "part-00001.parquet").unlink()
+    lost = Path(settings.output) / "part-00001.parquet"
+    lost.write_bytes(lost.read_bytes()[:bytes_left]) if bytes_left else lost.unlink()
     ray = use_ray(InProcess())
     mine(settings, SPEC, TEACHER)
     assert ray.done == ["search 0 1", "search 1 1", "mine 1"]

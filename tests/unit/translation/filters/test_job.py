@@ -118,11 +118,15 @@ def test_a_finished_job_does_nothing_and_says_so(
     assert "is finished: 10 groups; nothing to do" in capsys.readouterr().err
 
 
-def test_a_part_that_went_missing_is_made_again_and_no_other(settings: FilterSettings) -> None:
+@pytest.mark.parametrize("bytes_left", [None, 100])
+def test_a_part_that_is_gone_or_cut_off_is_made_again_and_no_other(
+    settings: FilterSettings, bytes_left: int | None
+) -> None:
     run_filter(settings)
     before = read(settings.output)
     times = {path.name: path.stat().st_mtime_ns for path in Path(settings.output).glob("part-*")}
-    Path(settings.output, "part-00001.parquet").unlink()
+    lost = Path(settings.output, "part-00001.parquet")
+    lost.write_bytes(lost.read_bytes()[:bytes_left]) if bytes_left else lost.unlink()
 
     manifest = run_filter(settings)
 

@@ -1,0 +1,98 @@
+"""The parts of an output, and which of them are as they were written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from crossrank.errors import OutputError
+from crossrank.parts import Parts
+
+SIZES = [3, 3, 2]
+
+
+def numbered(first: int, count: int) -> pa.Table:
+    return pa.table({"row": range(first, first + count), "text": ["x" * 100] * count})
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Parts:
+    """Three parts of 3, 3 and 2 rows, whose rows are numbered."""
+    made = Parts(str(tmp_path))
+    for number, first in enumerate((0, 3, 6)):
+        pq.write_table(numbered(first, SIZES[number]), made.part(number))
+    return made
+
+
+def test_parts_that_are_as_they_were_written_are_not_made_again(parts: Parts) -> None:
+    assert parts.lacking_parts(3, SIZES) == set()
+    assert parts.lacking_parts(4, [*SIZES, 5]) == {3}
+
+
+def test_a_part_in_several_row_groups_is_whole(parts: Parts) -> None:
+    pq.write_table(numbered(3, 3), parts.part(1), row_group_size=2)
+    assert parts.lacking_parts(3, SIZES) == set()
+
+
+def cut(parts: Parts) -> None:
+    content = Path(parts.part(1)).read_bytes()
+    Path(parts.part(1)).write_bytes(content[:-20])
+
+
+def emptied(parts: Parts) -> None:
+    Path(parts.part(1)).write_bytes(b"")
+
+
+def no_parquet(parts: Parts) -> None:
+    Path(parts.part(1)).write_bytes(b"{}" * 100)
+
+
+def spoiled_footer(parts: Parts) -> None:
+    content = bytearray(Path(parts.part(1)).read_bytes())
+    content[-200:-8] = b"\xff" * 192
+    Path(parts.part(1)).write_bytes(bytes(content))
+
+
+def a_row_short(parts: Parts) -> None:
+    pq.write_table(numbered(3, 2), parts.part(1))
+
+
+def of_another_block(parts: Parts) -> None:
+    Path(parts.part(1)).write_bytes(Path(parts.part(0)).read_bytes())
+
+
+def gone(parts: Parts) -> None:
+    Path(parts.part(1)).unlink()
+
+
+@pytest.mark.parametrize(
+    "damage", [cut, emptied, no_parquet, spoiled_footer, a_row_short, of_another_block, gone], ids=lambda f: f.__name__
+)
+def test_a_part_that_was_damaged_since_is_made_again_and_no_other(
+    parts: Parts, damage: Callable[[Parts], None]
+) -> None:
+    damage(parts)
+    assert parts.lacking_parts(3, SIZES) == {1}
+
+
+def test_groups_that_are_not_numbered_are_counted(parts: Parts) -> None:
+    for number, size in enumerate(SIZES):
+        pq.write_table(pa.table({"query_id": ["q"] * size}), parts.part(number))
+    assert parts.lacking_parts(3, SIZES) == set()
+    pq.write_table(pa.table({"query_id": ["q"]}), parts.part(2))
+    assert parts.lacking_parts(3, SIZES) == {2}
+
+
+def test_where_nobody_knows_the_sizes_any_more_what_is_there_is_trusted(parts: Parts) -> None:
+    cut(parts)
+    assert parts.lacking_parts(4, None) == {3}
+
+
+def test_a_part_beyond_the_last_block_is_a_foreign_table(parts: Parts) -> None:
+    parts.refuse_foreign_tables(3)
+    with pytest.raises(OutputError, match=r"part-00002\.parquet is no part of this job"):
+        parts.refuse_foreign_tables(2)
