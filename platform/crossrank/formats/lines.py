@@ -9,7 +9,7 @@ import gzip
 import io
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -36,7 +36,12 @@ def read_lines(uri: str, reject: Reject) -> Iterator[tuple[int, str]]:
 
     A line that is not valid UTF-8 is rejected, and the next is read.
     """
-    for number, raw in raw_lines(uri):
+    return decoded_lines(raw_lines(uri), uri, reject)
+
+
+def decoded_lines(raw_rows: Iterable[tuple[int, bytes]], uri: str, reject: Reject) -> Iterator[tuple[int, str]]:
+    """As `read_lines`, of lines of `uri` that were read already."""
+    for number, raw in raw_rows:
         try:
             line = raw.removesuffix(b"\n").removesuffix(b"\r").decode()
         except UnicodeDecodeError as error:

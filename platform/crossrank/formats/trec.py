@@ -28,6 +28,9 @@ OUR_TAG = "crossrank"
 RUN_EXTENSIONS = (".trec", ".run", ".txt")
 QRELS_EXTENSIONS = (".qrels", ".trec", ".txt", ".tsv")
 
+RANK = "[+-]?[0-9]{1,10}"
+"""How a rank is written."""
+
 _COLUMNS = re.compile(r"[^ \t\r\n\f\v]+")
 
 
@@ -57,7 +60,12 @@ def read_run(uri: str, reject: Reject) -> Iterator[RunRow]:
 
     Rejected: lines without six columns, ranks that are not whole numbers, scores that are not finite numbers.
     """
-    for _, row in accepted(read_lines(uri, reject), uri, reject, _run_row, _first_column):
+    return run_rows(read_lines(uri, reject), uri, reject)
+
+
+def run_rows(lines: Iterable[tuple[int, str]], uri: str, reject: Reject) -> Iterator[RunRow]:
+    """As `read_run`, of lines of `uri` with their numbers."""
+    for _, row in accepted(lines, uri, reject, _run_row, _first_column):
         yield row
 
 
@@ -128,7 +136,7 @@ def number_of(text: str, name: str) -> float:
 
 def _run_row(line: int, content: str) -> RunRow:
     query_id, _, doc_id, rank, score, tag = _columns(content, 6, "qid Q0 docid rank score tag")
-    if not re.fullmatch(r"[+-]?[0-9]{1,10}", rank) or abs(int(rank)) > RANK_LIMIT:
+    if not re.fullmatch(RANK, rank) or abs(int(rank)) > RANK_LIMIT:
         raise RowRefused(f"the rank {rank[:40]!r} is not a whole number up to {RANK_LIMIT}")
     return RunRow(query_id, doc_id, int(rank), number_of(score, "score"), tag, line)
 

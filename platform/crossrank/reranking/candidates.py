@@ -8,24 +8,22 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from crossrank import storage
 from crossrank.corpus.ids import UNKNOWN
 from crossrank.corpus.store import TextStore, Usable
-from crossrank.formats.trec import RunRow, read_run
+from crossrank.formats.run_columns import RunColumns, read_run_columns
 from crossrank.once import writable_cache
 from crossrank.records import Reason, Reject, Rejected
 from crossrank.retrieval.bm25 import Bm25Index
 from crossrank.retrieval.first_stage import language_of, open_bm25
 
-CHUNK_LINES = 100_000
-"""Lines of a run whose ids are looked up together."""
 SPILL_QUERIES = 4096
 """Queries whose candidates share a spill file: what is sorted in memory at once."""
 
@@ -106,9 +104,8 @@ class RunCandidates:
         """Read a run. Lines that name what is not there, or a document twice, are rejected, as are documents that
         cannot be scored."""
         folder = _spill_folder()
-        lines = read_run(uri, reject)
-        while chunk := list(islice(lines, CHUNK_LINES)):
-            spilled = _look_up(uri, chunk, queries, corpus, num_queries, reject)
+        for lines in read_run_columns(uri, reject):
+            spilled = _look_up(uri, lines, queries, corpus, num_queries, reject)
             bins = spilled["query"] // SPILL_QUERIES
             for number in np.unique(bins):
                 with open(Path(folder.name) / f"{number}.bin", "ab") as file:
@@ -135,8 +132,8 @@ class RunCandidates:
 
     def _found(self, query_row: int) -> Found:
         self._load(query_row // SPILL_QUERIES)
-        start, end = np.searchsorted(self._queries, [query_row, query_row + 1])
-        mine = self._records[start:end]
+        place = query_row % SPILL_QUERIES
+        mine = self._records[self._starts[place] : self._starts[place + 1]]
         return Found(mine["document"].copy(), mine["score"].copy())
 
     def _load(self, number: int) -> None:
@@ -144,7 +141,8 @@ class RunCandidates:
             path = Path(self._folder.name) / f"{number}.bin"
             self._number = number
             self._records = np.fromfile(path, SPILLED) if path.exists() else np.empty(0, dtype=SPILLED)
-            self._queries = self._records["query"].copy()  # in one piece, or every search would copy it
+            queries = np.arange(SPILL_QUERIES + 1) + number * SPILL_QUERIES
+            self._starts = np.searchsorted(self._records["query"], queries)
 
 
 def _spill_folder() -> tempfile.TemporaryDirectory[str]:
@@ -170,27 +168,32 @@ def _first_ones(records: NDArray[np.void], depth: int) -> NDArray[np.void]:
 
 
 def _look_up(
-    uri: str, chunk: list[RunRow], queries: TextStore, corpus: TextStore, num_queries: int, reject: Reject
+    uri: str, lines: RunColumns, queries: TextStore, corpus: TextStore, num_queries: int, reject: Reject
 ) -> NDArray[np.void]:
     """Lines of a run as rows of queries and corpus; lines that cannot be used are rejected."""
-    query_rows = queries.rows([row.query_id for row in chunk])
-    document_rows = corpus.rows([row.doc_id for row in chunk])
-    usable = corpus.usable(np.maximum(document_rows, 0)) if len(corpus) else np.zeros(len(chunk), dtype=np.uint8)
-    is_good = (query_rows != UNKNOWN) & (document_rows != UNKNOWN) & (usable == Usable.YES)
-    for place in np.flatnonzero(~is_good):
-        row = chunk[place]
-        if query_rows[place] == UNKNOWN:
-            reason, what = Reason.UNKNOWN_QUERY, f"the queries have no {row.query_id}"
-        elif document_rows[place] == UNKNOWN:
-            reason, what = Reason.UNKNOWN_DOCUMENT, f"the corpus has no {row.doc_id}"
+    query_rows_L, document_rows_L = _rows(queries, lines.query_ids_L), _rows(corpus, lines.doc_ids_L)
+    usable_L = corpus.usable(np.maximum(document_rows_L, 0)) if len(corpus) else np.zeros(len(lines.lines_L), np.uint8)
+    is_good_L = (query_rows_L != UNKNOWN) & (document_rows_L != UNKNOWN) & (usable_L == Usable.YES)
+    for place in np.flatnonzero(~is_good_L):
+        query_id, doc_id = lines.query_ids_L[place].as_py(), lines.doc_ids_L[place].as_py()
+        if query_rows_L[place] == UNKNOWN:
+            reason, what = Reason.UNKNOWN_QUERY, f"the queries have no {query_id}"
+        elif document_rows_L[place] == UNKNOWN:
+            reason, what = Reason.UNKNOWN_DOCUMENT, f"the corpus has no {doc_id}"
         else:
-            reason, what = Reason.EMPTY_DOCUMENT, f"document {row.doc_id} has no text"
-        reject(Rejected(uri, row.line, row.query_id, reason, what))
-    is_wanted = is_good & (query_rows < num_queries)  # --limit leaves later queries out, which is no fault of theirs
-    spilled = np.empty(int(is_wanted.sum()), dtype=SPILLED)
-    spilled["query"] = query_rows[is_wanted]
-    spilled["document"] = document_rows[is_wanted]
-    spilled["line"] = [row.line for row, wanted in zip(chunk, is_wanted, strict=True) if wanted]
-    spilled["rank"] = [row.rank for row, wanted in zip(chunk, is_wanted, strict=True) if wanted]
-    spilled["score"] = [row.score for row, wanted in zip(chunk, is_wanted, strict=True) if wanted]
+            reason, what = Reason.EMPTY_DOCUMENT, f"document {doc_id} has no text"
+        reject(Rejected(uri, int(lines.lines_L[place]), query_id, reason, what))
+    is_wanted_L = is_good_L & (query_rows_L < num_queries)  # --limit leaves later queries out: no fault of theirs
+    spilled = np.empty(int(is_wanted_L.sum()), dtype=SPILLED)
+    spilled["query"] = query_rows_L[is_wanted_L]
+    spilled["document"] = document_rows_L[is_wanted_L]
+    spilled["line"] = lines.lines_L[is_wanted_L]
+    spilled["rank"] = lines.ranks_L[is_wanted_L]
+    spilled["score"] = lines.scores_L[is_wanted_L]
     return spilled
+
+
+def _rows(store: TextStore, ids_L: pa.Array) -> NDArray[np.int32]:
+    """Their rows in a store. Shape (L,). Each is looked up once: a query has many lines, a document some."""
+    encoded = ids_L.dictionary_encode()
+    return store.rows(encoded.dictionary.to_pylist())[encoded.indices.to_numpy()]

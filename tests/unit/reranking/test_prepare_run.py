@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crossrank.errors import InputError
+from crossrank.formats import run_columns
 from crossrank.records import Reason, Rejected
 from crossrank.reranking import candidates
 from crossrank.reranking import prepare as prepare_module
@@ -130,7 +131,7 @@ def test_a_limit_leaves_later_queries_out_without_calling_their_lines_faulty(pre
 
 
 def test_more_lines_and_queries_than_are_held_at_once(prepare: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(candidates, "CHUNK_LINES", 5)
+    monkeypatch.setattr(run_columns, "CHUNK_BYTES", 60)
     monkeypatch.setattr(candidates, "SPILL_QUERIES", 3)
     monkeypatch.setattr(prepare_module, "CHUNK_QUERIES", 4)
     queries = "".join(f'{{"_id": "q{q}", "text": "query {q}"}}\n' for q in range(14))
