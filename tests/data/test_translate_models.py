@@ -100,7 +100,9 @@ def test_what_a_model_says_to_the_user_reaches_the_user() -> None:
 
 
 def test_a_bug_is_one_sentence() -> None:
-    with pytest.raises(JobFailed, match="a worker failed: divided by nothing; what is translated is kept"):
+    with pytest.raises(
+        JobFailed, match="failed: ZeroDivisionError: divided by nothing; what is translated is kept, so"
+    ):
         translated(["a", "bug"])
 
 

@@ -54,14 +54,16 @@ def test_ray_job_submit_runs_the_source_on_this_disk(
 def test_a_verb_is_submitted_from_anywhere_with_its_configuration_and_followed_to_its_end(
     head: Head, inputs: Inputs, tiny_model: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "mine.yaml").write_text("top_n: 2\n")
-    flags = rerank_flags(inputs, tiny_model, tmp_path)
-    done = crossrank(head, "submit", "rerank", "--", *flags, "--config", "mine.yaml", folder=tmp_path)
+    folder = tmp_path / "우리 자료"  # what a shell would split, and what is no ASCII
+    folder.mkdir()
+    (folder / "설정 1.yaml").write_text("top_n: 2\n")
+    flags = rerank_flags(inputs, tiny_model, folder)
+    done = crossrank(head, "submit", "rerank", "--", *flags, "--config", "설정 1.yaml", folder=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert_is_shipped(done.stdout)
     assert re.search(r", commit [0-9a-f]{12}\+?,", done.stdout)  # though no git was shipped
     assert [line for line in done.stderr.splitlines() if "submitted as" not in line] == []
-    table = read_output(str(tmp_path / "out"))
+    table = read_output(str(folder / "out"))
     assert [len(docs) for docs in table["docs"].to_pylist()] == [2] * 6
     assert done.stdout.count("] finished: ") == 1  # each line of the log is told once
 

@@ -126,9 +126,9 @@ class QueryWork:
         return list(zip(queries, documents, strict=True))
 
     def rows(self, reject: Reject) -> Iterator[PreparedRow]:
-        remaining = iter(self._rows.tolist())
         row_number = 0
-        while chunk := list(islice(remaining, CHUNK_QUERIES)):
+        for start in range(0, len(self._rows), CHUNK_QUERIES):
+            chunk = self._rows[start : start + CHUNK_QUERIES].tolist()
             ids, texts = self._queries.ids(chunk), self._queries.texts(chunk)
             places = map(self._queries.place, chunk)
             for (source, line), query_id, text, found in zip(places, ids, texts, self._stage.found(chunk), strict=True):

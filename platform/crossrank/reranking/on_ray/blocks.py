@@ -23,11 +23,12 @@ import ray
 from numpy.typing import NDArray
 
 from crossrank import storage
+from crossrank.cluster.failures import ours
 from crossrank.cluster.on_ray import environment, options
 from crossrank.cluster.pool import Pool
 from crossrank.corpus.source import CorpusSource
 from crossrank.corpus.tokens import open_tokens
-from crossrank.errors import CrossrankError, JobFailed, OutputError, StorageError
+from crossrank.errors import JobFailed, OutputError, StorageError
 from crossrank.reranking.block import Corpus, Keep, figures_of, rerank_block
 from crossrank.reranking.layout import Layout, read_table, write_table
 from crossrank.reranking.on_ray import tries
@@ -39,6 +40,8 @@ from crossrank.telemetry.job_metrics import STORAGE_RETRIES
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
+FAILED = ("a worker", "finished blocks are kept")
+"""What is said of an error that nobody foresaw: what failed, and what the job goes on with."""
 STORAGE_PAUSES_S = (1.0, 5.0, 20.0)
 
 
@@ -81,7 +84,7 @@ class BlockWorker:
             figures = self._block(number)
         except Exception as error:
             logger.exception("block %d failed", number)  # the whole trace, in this worker's own log
-            figures = {"block": number, "failure": pickle.dumps(ours(error))}
+            figures = {"block": number, "failure": pickle.dumps(ours(error, *FAILED))}
         return {name: [value] for name, value in figures.items()}
 
     def _block(self, number: int) -> dict[str, Any]:
@@ -175,7 +178,7 @@ def run_blocks(
                 raise pickle.loads(figures["failure"])
             yield figures
     except ray.exceptions.RayError as error:
-        raise ours(error) from error
+        raise ours(error, *FAILED) from error
     finally:
         counted.forget()
 
@@ -183,15 +186,3 @@ def run_blocks(
 def task_of(layout: Layout, spec: ScorerSpec, corpus: CorpusSource | None, keep: Keep) -> Task:
     """The task for workers, with what they need of this process's environment."""
     return Task(layout, spec, corpus, keep, environment())
-
-
-def ours(error: BaseException) -> CrossrankError:
-    """The crossrank error behind what a worker raised, or one sentence about what else went wrong there."""
-    cause = getattr(error, "cause", None) or error  # Ray wraps what a task raises
-    if isinstance(cause, CrossrankError):
-        return cause
-    what = [line.strip() for line in str(cause).splitlines() if line.strip()][-1:]
-    return JobFailed(
-        f"a worker failed: {': '.join([type(cause).__name__, *what])[:300]}; finished blocks are kept, so mend the "
-        f"cause and run the same command again"
-    )

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import ray
 
+from crossrank.cluster.failures import ours
 from crossrank.cluster.on_ray import environment, options
 from crossrank.cluster.pool import Pool
-from crossrank.reranking.on_ray.blocks import ours
+from crossrank.reranking.on_ray.blocks import FAILED
 from crossrank.scoring.spec import ScorerSpec
 from crossrank.telemetry import on_ray as telemetry
 
@@ -32,7 +33,7 @@ def probed(reference: ray.ObjectRef) -> dict[str, Any]:
     try:
         found: dict[str, Any] = ray.get(reference)
     except ray.exceptions.RayError as error:
-        raise ours(error) from error
+        raise ours(error, *FAILED) from error
     return found
 
 

@@ -21,12 +21,12 @@ import ray.train
 import ray.train.torch
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from crossrank.cluster.failures import ours
 from crossrank.cluster.on_ray import environment
 from crossrank.cluster.pool import Pool
 from crossrank.errors import CrossrankError, JobFailed
 from crossrank.telemetry import on_ray as telemetry
 from crossrank.training.checkpoint import Checkpoints
-from crossrank.training.on_ray.failures import ours
 from crossrank.training.on_ray.validating import RayValidator, Validation
 from crossrank.training.run import Ended, Row, Task, run
 
@@ -99,7 +99,7 @@ def train_on(
                 trainer.fit()
             except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
                 if ray.get(board.ended.remote()) is None:
-                    raise ours(error, "training") from error
+                    raise ours(error, "training", "checkpoints are kept") from error
     ended = ray.get(board.ended.remote())
     if ended is None:
         raise JobFailed("training ended without a result; run the same command again to go on from its last checkpoint")

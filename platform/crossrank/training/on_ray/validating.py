@@ -7,10 +7,10 @@ from typing import Any
 
 import ray
 
+from crossrank.cluster.failures import ours
 from crossrank.telemetry import on_ray as telemetry
 from crossrank.training.checkpoint import Checkpoints
 from crossrank.training.groups import GroupSource
-from crossrank.training.on_ray.failures import ours
 from crossrank.training.validation import Measured
 
 
@@ -56,7 +56,7 @@ class RayValidator:
             try:
                 kept = ray.get(self._begun.pop(name))
             except ray.exceptions.RayError as error:
-                raise ours(error, f"the validation of {name}") from error
+                raise ours(error, f"the validation of {name}", "checkpoints are kept") from error
             self._checkpoints.write_note(_note(name), kept)
         return Measured.of(kept)
 

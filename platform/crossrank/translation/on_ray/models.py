@@ -12,9 +12,10 @@ from itertools import islice
 
 import ray
 
+from crossrank.cluster.failures import ours
 from crossrank.cluster.on_ray import environment, options
 from crossrank.cluster.pool import Pool
-from crossrank.errors import CrossrankError, JobFailed
+from crossrank.errors import JobFailed
 from crossrank.telemetry import on_ray as telemetry
 from crossrank.telemetry.job_metrics import RESTARTS
 from crossrank.translation.backend import Backend, Outcome, Translator
@@ -131,7 +132,7 @@ def translate_on(
                     RESTARTS.add()
                 begin(call.worker, [call.texts[place] for place in sorted(call.left)], call.deaths + 1)
             except ray.exceptions.RayError as error:
-                raise _ours(error) from error
+                raise ours(error, "a worker", "what is translated is kept") from error
             else:
                 call.left -= {place for place, _ in outcomes}
                 keep([(call.texts[place], outcome) for place, outcome in outcomes])
@@ -150,7 +151,7 @@ def seconds_of(backend: Backend, pool: Pool, texts: list[str]) -> float:
     try:
         found: float = ray.get(worker.seconds.remote(texts))
     except ray.exceptions.RayError as error:
-        raise _ours(error) from error
+        raise ours(error, "a worker", "what is translated is kept") from error
     finally:
         ray.kill(worker)
     return found
@@ -158,10 +159,3 @@ def seconds_of(backend: Backend, pool: Pool, texts: list[str]) -> float:
 
 def _worker(backend: Backend, pool: Pool) -> ray.actor.ActorHandle:
     return ray.remote(**options(pool), max_concurrency=1)(ModelWorker).remote(backend, pool, environment())
-
-
-def _ours(error: Exception) -> CrossrankError:
-    cause = getattr(error, "cause", None)
-    if isinstance(cause, CrossrankError):
-        return cause
-    return JobFailed(f"a worker failed: {' '.join(str(cause or error).split())[-300:]}; {KEPT}")
