@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 
 import click
@@ -119,6 +120,7 @@ def main(arguments: list[str] | None = None) -> None:
 def run(verb: click.Command, arguments: list[str] | None = None) -> None:
     """Run one command as a program. What the user did wrong is one sentence on standard error, never a traceback."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what is claimed is let go
     try:
         lines.check_kind()
         lines.set_up()
@@ -132,6 +134,7 @@ def run(verb: click.Command, arguments: list[str] | None = None) -> None:
         _tell(error.format_message())
         sys.exit(EXIT_USER_ERROR)
     except click.exceptions.Abort:
+        _tell("stopped before its end; run the same command again")
         sys.exit(EXIT_FAILED)
     except CrossrankError as error:
         _tell(str(error))

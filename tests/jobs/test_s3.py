@@ -190,6 +190,25 @@ def rerank_command(flags: dict[str, str], log: Path, env: dict[str, str] | None 
     return driver.wait(1), driver.said, children
 
 
+def test_a_job_that_is_told_to_end_lets_go_its_claim_and_says_one_sentence(
+    endpoint: str, folder: str, inputs: Inputs, tiny_model: str, tmp_path: Path, drivers: list[Driver]
+) -> None:
+    flags = {**inputs.write(folder), "model": tiny_model, "output": f"{folder}/out", "max-length": "64"}
+    command = [sys.executable, "-m", "crossrank", "rerank"]
+    command += [part for name, value in flags.items() for part in (f"--{name}", value)]
+    job = Driver(command, tmp_path / "job.log")
+    drivers.append(job)
+    prepared = f"{folder}/out/_prepared/plan.json"
+    wait_for(lambda: storage.exists(prepared) or not job.running, STARTS_S, lambda: job.said)
+    assert storage.exists(f"{folder}/out/{LOCK}")
+    job.terminate()
+    assert job.wait(60) == 1, job.said
+    assert job.said.splitlines()[-1] == "crossrank: stopped before its end; run the same command again"
+    assert "SIGTERM received" not in job.said, "that is Ray's, with addresses of memory"
+    assert "Traceback" not in job.said
+    assert not storage.exists(f"{folder}/out/{LOCK}")
+
+
 @pytest.mark.parametrize("missing", ["queries", "output", "model"])
 def test_a_bucket_that_does_not_exist_is_named_and_ray_never_started(
     endpoint: str, inputs: Inputs, tiny_model: str, tmp_path: Path, missing: str

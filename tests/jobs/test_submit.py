@@ -96,6 +96,7 @@ def test_a_job_that_is_left_alone_is_asked_for_stopped_and_goes_on(
     assert logs.returncode == 0, logs.stderr
     assert "finished" not in logs.stdout
     assert "Traceback" not in logs.stdout
+    assert "SIGTERM received" not in logs.stdout
     again = crossrank(head, "jobs", "stop", job)
     assert again.returncode == 0, again.stderr
     assert f"{job} had ended before: stopped; there is nothing to stop" in again.stderr

@@ -104,6 +104,10 @@ class Driver:
             kill(process)
         assert not alive, [(process, _title(process)) for process in alive]
 
+    def terminate(self) -> None:
+        """SIGTERM for the driver alone, as a supervisor or a job server sends it."""
+        self._process.terminate()
+
     def wait(self, timeout_s: float) -> int:
         return self._process.wait(timeout_s)
 

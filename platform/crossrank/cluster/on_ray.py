@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -19,7 +21,7 @@ from crossrank.cluster.pool import Node, Pool, Wanted, pool_of
 from crossrank.errors import SettingsError
 from crossrank.outputs import manifest_of
 from crossrank.progress import Waiting, say
-from crossrank.telemetry import here, lines
+from crossrank.telemetry import here
 from crossrank.telemetry import on_ray as telemetry
 from crossrank.telemetry.job_metrics import WORKERS
 
@@ -37,25 +39,25 @@ KIND = "accelerator_type:"
 def connect() -> None:
     """Join the cluster that the environment names (`RAY_ADDRESS`), or start a local Ray; it exports what is counted."""
     if not ray.is_initialized():
+        ends = signal.getsignal(signal.SIGTERM)
         _connect()
+        if ends is not signal.SIG_DFL and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, ends)  # Ray's own, which it puts there, prints a trace of addresses
     telemetry.export()
 
 
 def _connect() -> None:
+    # Ray's C++ part writes to this terminal what Ray Data itself recovers from.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     if os.environ.get("RAY_ADDRESS"):
-        quiet: AbstractContextManager[TextIO] = nullcontext(sys.stderr)
-        if lines.is_json():  # what Ray's C++ part writes to this terminal is none
-            os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-            quiet = without_native_output()
+        joining = f"joining the Ray cluster at {os.environ['RAY_ADDRESS']}"
         try:
-            with quiet as terminal, Waiting(f"joining the Ray cluster at {os.environ['RAY_ADDRESS']}", terminal):
+            with without_native_output() as terminal, Waiting(joining, terminal):
                 ray.init(log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise _not_joined(os.environ["RAY_ADDRESS"], str(error)) from error
         return
     cores = os.cpu_count() or 1
-    # Ray's C++ part writes to this terminal what Ray Data itself recovers from.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     # Ray keeps an idle process for each logical CPU. On two cores they took 2 % of the speed of a job.
     os.environ.setdefault("RAY_num_workers_soft_limit", "1")
     say("starting a local Ray")
