@@ -36,13 +36,16 @@ class IdIndex:
         A duplicate is found under the first row that has its id.
         """
         hashes_N = np.frombuffer(hashes, dtype=np.uint64)
-        order_N = np.argsort(hashes_N, kind="stable")  # stable: the first row of an id comes first
+        order_N = np.argsort(hashes_N, kind="stable").astype(np.int32)  # stable: the first row of an id comes first
         sorted_N = hashes_N[order_N]
         is_first_N = np.ones(len(sorted_N), dtype=bool)
         is_first_N[1:] = sorted_N[1:] != sorted_N[:-1]
-        first_of_N = order_N[np.maximum.accumulate(np.where(is_first_N, np.arange(len(order_N)), 0))]
-        repeated = zip(order_N[~is_first_N].tolist(), first_of_N[~is_first_N].tolist(), strict=True)
-        return cls(sorted_N[is_first_N], order_N[is_first_N].astype(np.int32)), repeated
+        again = np.flatnonzero(~is_first_N)
+        first = order_N[np.searchsorted(sorted_N, sorted_N[again])]
+        repeated = zip(order_N[again].tolist(), first.tolist(), strict=True)
+        if len(again):
+            sorted_N, order_N = sorted_N[is_first_N], order_N[is_first_N]
+        return cls(sorted_N, order_N), repeated
 
     def save(self, folder: Path) -> None:
         np.save(folder / "id_hashes.npy", self._hashes_N)
