@@ -193,25 +193,38 @@ class Claim(Hold):
         return None if told is None else str(told["ETag"])
 
     def _look(self) -> _Found | None:
-        told = self._call("get_object")
-        if told is None:
+        read = self._read()
+        if read is None:
             return None
+        etag, content = read
         with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
-            said = json.loads(told["content"])
+            said = json.loads(content)
             process = said.get("process")
             where = Whereabouts(str(process["kernel"]), int(process["pid"]), int(process["began"])) if process else None
-            return _Found(str(told["ETag"]), str(said["run"]), str(said["holder"]), where)
-        return _Found(str(told["ETag"]), "", "a job", None)
+            return _Found(etag, str(said["run"]), str(said["holder"]), where)
+        return _Found(etag, "", "a job", None)
+
+    def _read(self) -> tuple[str, bytes] | None:
+        """The claim with its tag. Asked for again where it breaks off in its middle, which the client does not do."""
+        from botocore.exceptions import BotoCoreError
+
+        for tries_left in reversed(range(TRIES)):
+            told = self._call("get_object")
+            if told is None:
+                return None
+            try:
+                return str(told["ETag"]), told["Body"].read()
+            except BotoCoreError as error:
+                if not tries_left:
+                    raise StorageError(f"cannot claim {self._folder}: {in_short(error)}") from error
+        raise AssertionError("the last try returns or raises")
 
     def _call(self, name: str, **more: Any) -> Any:
         """One request; None where there is no such object, or its condition does not hold."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            told = getattr(self._client, name)(Bucket=self._bucket, Key=self._key, **more)
-            if name == "get_object":
-                told["content"] = told["Body"].read()  # which may fail as the request itself may
-            return told
+            return getattr(self._client, name)(Bucket=self._bucket, Key=self._key, **more)
         except (ClientError, BotoCoreError) as error:
             code = str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
             if code in CHANGED | GONE:

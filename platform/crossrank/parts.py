@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -69,18 +70,22 @@ class Parts:
 
 def _holds(uri: str, first_row: int, num_rows: int) -> bool:
     """Whether a file is a table of so many rows, and where it numbers them, of these."""
-    with storage.open_seekable(uri) as stream:
-        try:
-            footer = pq.read_metadata(stream)
-        except (pa.ArrowInvalid, OSError) as error:
-            if isinstance(error, pa.ArrowInvalid) or "deserialize" in str(error):  # else it could not be read
-                return False
-            raise
-    if footer.num_rows != num_rows:
+    footer = storage.read_from(uri, _footer)
+    if footer is None or footer.num_rows != num_rows:
         return False
     bounds = [_bounds(footer.row_group(number)) for number in range(footer.num_row_groups)]
     found = [each for each in bounds if each is not None]
     return not found or (found[0][0], found[-1][1]) == (first_row, first_row + num_rows - 1)
+
+
+def _footer(file: BinaryIO) -> pq.FileMetaData | None:
+    """None where there is none."""
+    try:
+        return pq.read_metadata(file)
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, pa.ArrowInvalid) or "deserialize" in str(error):  # else it could not be read
+            return None
+        raise
 
 
 def _bounds(rows: pq.RowGroupMetaData) -> tuple[int, int] | None:

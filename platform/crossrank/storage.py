@@ -13,17 +13,19 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeVar, cast
 
 from pyarrow import ArrowException
 from pyarrow import fs as arrow_fs
 
 from crossrank.errors import USER_OF_URL, InputError, OutputError, StorageError, in_short
+
+Result = TypeVar("Result")
 
 HASH_CHUNK_BYTES = 1 << 20
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -261,20 +263,34 @@ def open_seekable(uri: str) -> Iterator[BinaryIO]:
         yield cast(BinaryIO, file)
 
 
+def read_from(uri: str, read: Callable[[BinaryIO], Result]) -> Result:
+    """What `read` makes of a file that can be read from any position; the file may be read several times."""
+
+    def once() -> Result:
+        with open_seekable(uri) as file:
+            return read(file)
+
+    return _again(once)
+
+
 def read_bytes(uri: str) -> bytes:
     """A whole small file."""
-    # Arrow asks again by itself, but not where the error that it got is longer than the file that it wanted.
+
+    def once() -> bytes:
+        with open_input(uri, decompress=False) as stream:
+            return stream.read()
+
+    return _again(once)
+
+
+def _again(act: Callable[[], Result]) -> Result:
+    # Arrow asks again by itself, but not where the error that it got is longer than what it wanted of the file.
     for pause_s in PAUSES_S:
         try:
-            return _read_bytes(uri)
+            return act()
         except _Passing:
             time.sleep(pause_s)
-    return _read_bytes(uri)
-
-
-def _read_bytes(uri: str) -> bytes:
-    with open_input(uri, decompress=False) as stream:
-        return stream.read()
+    return act()
 
 
 @contextmanager

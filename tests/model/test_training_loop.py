@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from crossrank.training.model import TrainedModel
 from crossrank.training.run import Ended, loop_of, run
 from crossrank.training.sampler import Sampler, documents_of
 from crossrank.training.schedule import factor
+from crossrank.training.validation import Measured
 from crossrank.training.world import World
 from tests.model import runs
 from tests.model.runs import CPU, Killed, Listener, SaidValidator, settings_of, task_of
@@ -269,6 +271,30 @@ def test_the_best_checkpoint_is_the_result_and_is_kept(tiny: Tiny, groups: Path,
     assert (ended.chosen, ended.steps, ended.why) == (4, 10, "finished")
     assert Checkpoints(settings.output, 1).steps() == [4, 8, 10]
     assert [row["step"] for row in ended.history if "validation" in row] == [2, 4, 6, 8, 10]
+
+
+def test_a_checkpoint_that_is_long_on_its_way_is_validated_when_it_is_there(
+    tiny: Tiny, groups: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(tiny("bert"), groups, tmp_path / "out", save_steps=2)
+    send = Checkpoints._send
+
+    def slowly(self: Checkpoints, *arguments: Any) -> None:
+        time.sleep(0.3)  # several steps
+        send(self, *arguments)
+
+    monkeypatch.setattr(Checkpoints, "_send", slowly)
+
+    class Reads(SaidValidator):
+        """Looks for the checkpoint when it is asked."""
+
+        def result(self, step: int) -> Measured:
+            assert step in self.begun, "asked for before it was sent"
+            assert step in Checkpoints(settings.output, 1).steps()
+            return super().result(step)
+
+    ended = run(task_of(settings), CPU, Reads({2: 0.4, 4: 0.9, 6: 0.5, 8: 0.9, 10: 0.1}), Listener())
+    assert ended.chosen == 4
 
 
 def test_it_stops_when_patience_is_out_and_again_when_it_is_started_again(

@@ -6,7 +6,14 @@ import io
 import itertools
 from typing import Any
 
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError, ResponseStreamingError
+
+
+class _Broken:
+    """The content of an answer whose connection closes in its middle."""
+
+    def read(self) -> bytes:
+        raise ResponseStreamingError(error="82 bytes read, 83 more expected")
 
 
 class Store:
@@ -16,6 +23,8 @@ class Store:
         self.objects: dict[tuple[str, str], tuple[str, bytes]] = {}
         self.is_away = False
         self.knows_conditions = True
+        self.broken_answers = 0
+        """So many contents will break off in their middle."""
         self._tags = itertools.count()
 
     def put_object(
@@ -36,6 +45,9 @@ class Store:
         if (Bucket, Key) not in self.objects:
             raise _refused("NoSuchKey")
         tag, body = self.objects[Bucket, Key]
+        if self.broken_answers:
+            self.broken_answers -= 1
+            return {"ETag": tag, "Body": _Broken()}
         return {"ETag": tag, "Body": io.BytesIO(body)}
 
     def delete_object(self, Bucket: str, Key: str, IfMatch: str | None = None) -> None:

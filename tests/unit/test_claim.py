@@ -70,6 +70,18 @@ def renewing(store: Store) -> Iterator[None]:
 # two jobs
 
 
+def test_a_claim_that_breaks_off_while_it_is_read_is_read_again(store: Store) -> None:
+    with renewing(store):
+        store.broken_answers = claim.TRIES - 1
+        with pytest.raises(OutputError, match="another job"), alone(FOLDER):
+            pass
+        assert store.broken_answers == 0
+        store.broken_answers = 10 * claim.TRIES
+        with pytest.raises(StorageError, match=r"cannot claim .*: .* 83 more expected"), alone(FOLDER):
+            pass
+        store.broken_answers = 0
+
+
 def test_a_second_job_is_refused_by_the_name_of_the_first_which_goes_on(store: Store) -> None:
     with alone(FOLDER) as hold:
         with pytest.raises(OutputError) as refused, alone(FOLDER):

@@ -6,10 +6,12 @@ Nothing of this is written while the job runs, so a kill cannot write it twice.
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import islice
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +20,7 @@ import pyarrow.parquet as pq
 
 from crossrank import storage
 from crossrank.errors import InputError, JobFailed
+from crossrank.parts import READ_AT_ONCE
 from crossrank.records import Reason
 from crossrank.reranking.layout import REJECTED_SCHEMA, STATS_TYPE, Layout, read_table
 
@@ -30,6 +33,10 @@ NOT_RANKED: dict[str, str] = {
 """Why a query was not ranked, in words."""
 
 
+DOCUMENT = "docs.list.element"
+"""Where Parquet keeps a column of the documents. Those that are asked for alone are read, without the texts."""
+
+
 @dataclass(slots=True)
 class Totals:
     """Sums over all parts."""
@@ -39,6 +46,20 @@ class Totals:
     rejected: Counter[str] = field(default_factory=Counter)
     documents: int = 0
     stats: Counter[str] = field(default_factory=Counter)
+    parts_with_rejected: list[int] = field(default_factory=list)
+
+    def add(self, number: int, part: pa.Table) -> None:
+        """The figures of a part."""
+        reasons = Counter(reason for reason in part["reason"].to_pylist() if reason is not None)
+        if reasons:
+            self.parts_with_rejected.append(number)
+        self.queries += len(part)
+        self.ok += len(part) - reasons.total()
+        self.rejected += reasons
+        self.documents += pc.sum(pc.list_value_length(part["docs"])).as_py() or 0
+        stats = part["stats"].combine_chunks()
+        for each in STATS_TYPE:
+            self.stats[each.name] += pc.sum(stats.field(each.name)).as_py() or 0
 
 
 def totals(layout: Layout, rows_of_blocks: list[int]) -> Totals:
@@ -52,36 +73,50 @@ def totals(layout: Layout, rows_of_blocks: list[int]) -> Totals:
         raise JobFailed(f"{layout.part(unfinished[0])} is not there, though all is scored; run the same command again")
     found = Totals()
     first = 0
-    for number, num_rows in enumerate(rows_of_blocks):
-        part = _part(layout, number, ["row", "status", "reason", "docs", "stats"])
+    columns = ["row", "status", "reason", f"{DOCUMENT}.rank", "stats"]
+    for number, part in enumerate(_parts(layout, range(len(rows_of_blocks)), columns)):
+        num_rows = rows_of_blocks[number]
         if part["row"].to_pylist() != list(range(first, first + num_rows)):
             raise JobFailed(
                 f"{layout.part(number)} does not hold the rows {first} to {first + num_rows - 1} of its block once "
                 f"each; remove the file and run the same command again"
             )
         first += num_rows
-        found.queries += num_rows
-        reasons = Counter(reason for reason in part["reason"].to_pylist() if reason is not None)
-        found.ok += num_rows - reasons.total()
-        found.rejected += reasons
-        found.documents += pc.sum(pc.list_value_length(part["docs"])).as_py() or 0
-        stats = part["stats"].combine_chunks()
-        for each in STATS_TYPE:
-            found.stats[each.name] += pc.sum(stats.field(each.name)).as_py() or 0
+        found.add(number, part)
     return found
 
 
+def _parts(layout: Layout, numbers: Sequence[int], columns: list[str]) -> Iterator[pa.Table]:
+    """Columns of these parts, in their order; some are read ahead, since those of an object store are waited for."""
+    with ThreadPoolExecutor(READ_AT_ONCE) as readers:
+        reading: deque[Future[pa.Table]] = deque()
+        left = iter(numbers)
+        while True:
+            reading.extend(
+                readers.submit(_part, layout, number, columns) for number in islice(left, READ_AT_ONCE - len(reading))
+            )
+            if not reading:
+                return
+            yield reading.popleft().result()
+
+
 def _part(layout: Layout, number: int, columns: list[str]) -> pa.Table:
-    try:
-        return read_table(layout.part(number), columns)
-    except pa.ArrowException as error:  # a disk that lied about what it had written
-        raise JobFailed(
-            f"{layout.part(number)} is no whole Parquet file; remove it and run the same command again"
-        ) from error
+    def read(file: BinaryIO) -> pa.Table:
+        try:
+            return pq.ParquetFile(file).read(columns=columns, use_threads=False)
+        except pa.ArrowInvalid as error:  # a disk that lied about what it had written
+            raise JobFailed(
+                f"{layout.part(number)} is no whole Parquet file; remove it and run the same command again"
+            ) from error
+
+    return storage.read_from(layout.part(number), read)
 
 
-def write_rejected(layout: Layout, num_blocks: int) -> dict[str, dict[str, int]]:
+def write_rejected(layout: Layout, numbers: Sequence[int]) -> dict[str, dict[str, int]]:
     """Write `_rejected/`: what was set aside while preparing, then the queries that could not be ranked.
+
+    Args:
+        numbers: of the parts that hold such queries.
 
     Returns:
         How many rows, by the input file that they came from and by reason.
@@ -89,7 +124,7 @@ def write_rejected(layout: Layout, num_blocks: int) -> dict[str, dict[str, int]]
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     uri = storage.join(layout.rejected, "rejected.parquet")
     with storage.writing(uri) as stream, pq.ParquetWriter(stream, REJECTED_SCHEMA, compression="zstd") as writer:
-        for table in _rejected_tables(layout, num_blocks):
+        for table in _rejected_tables(layout, numbers):
             if len(table):
                 writer.write_table(table)
             for source, reason in zip(table["source"].to_pylist(), table["reason"].to_pylist(), strict=True):
@@ -97,14 +132,11 @@ def write_rejected(layout: Layout, num_blocks: int) -> dict[str, dict[str, int]]
     return {source: dict(reasons) for source, reasons in counts.items()}
 
 
-def _rejected_tables(layout: Layout, num_blocks: int) -> Iterator[pa.Table]:
+def _rejected_tables(layout: Layout, numbers: Sequence[int]) -> Iterator[pa.Table]:
     with storage.open_seekable(layout.prepared_rejected) as stream:
         for batch in pq.ParquetFile(stream).iter_batches():
             yield pa.Table.from_batches([batch])
-    for number in range(num_blocks):
-        part = _part(layout, number, ["query_id", "reason"])
-        if part["reason"].null_count == len(part):
-            continue
+    for number, part in zip(numbers, _parts(layout, numbers, ["query_id", "reason"]), strict=True):
         block = read_table(layout.block(number), ["source", "line"])
         rows = [
             {**place, "record_id": row["query_id"], "reason": row["reason"], "detail": NOT_RANKED[row["reason"]]}
@@ -121,8 +153,9 @@ def write_run(layout: Layout, num_blocks: int, uri: str) -> int:
     """
     num_lines = row_number = 0
     with storage.writing(uri) as stream:
-        for number in range(num_blocks):
-            for row in _part(layout, number, ["row", "query_id", "docs"]).to_pylist():
+        columns = ["row", "query_id", *(f"{DOCUMENT}.{name}" for name in ("doc_id", "rank", "score"))]
+        for number, part in enumerate(_parts(layout, range(num_blocks), columns)):
+            for row in part.to_pylist():
                 if row["row"] != row_number:
                     raise JobFailed(
                         f"{layout.part(number)} holds row {row['row']} where {row_number} belongs, so it is not the "

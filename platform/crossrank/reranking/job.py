@@ -175,7 +175,7 @@ def _run(
     num_blocks = len(plan.rows_of_blocks)
     with Waiting("adding up"):
         found = derive.totals(layout, plan.rows_of_blocks)
-        rejected = derive.write_rejected(layout, num_blocks)
+        rejected = derive.write_rejected(layout, found.parts_with_rejected)
         if settings.run is not None:
             derive.write_run(layout, num_blocks, settings.run)
     clock.lap("derive")

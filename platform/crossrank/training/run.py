@@ -241,6 +241,7 @@ class _Rank:
     def _take(self, step: int) -> None:
         """Wait for a validation and put it into the history, once."""
         assert self._validator is not None, "only where there is something to validate on"
+        self._checkpoints.wait()  # it is read where it is sent to, which a slow network reaches after the next steps
         row = {"step": step, "validation": self._validator.result(step).means()}
         if all(other["step"] != step for other in self._history if "validation" in other):
             self._history.append(row)

@@ -93,7 +93,7 @@ def test_a_part_that_is_torn_is_named_with_what_to_do(layout: Layout) -> None:
 
 
 def test_rejected_rows_are_those_of_preparing_and_those_of_the_job(layout: Layout) -> None:
-    counts = write_rejected(layout, len(BLOCKS))
+    counts = write_rejected(layout, totals(layout, BLOCKS).parts_with_rejected)
     assert counts == {"q.jsonl": {"duplicate_id": 1, "no_candidates": 1}}
     [prepared, scored] = read_table(storage.join(layout.rejected, "rejected.parquet")).to_pylist()
     assert prepared == {
@@ -116,7 +116,7 @@ def test_nothing_rejected_is_an_empty_table(layout: Layout) -> None:
     write_part(layout, 0, row(0, []), row(1, []))
     with rejected_file(layout.prepared_rejected):
         pass
-    assert write_rejected(layout, len(BLOCKS)) == {}
+    assert write_rejected(layout, totals(layout, BLOCKS).parts_with_rejected) == {}
     assert read_table(storage.join(layout.rejected, "rejected.parquet")).num_rows == 0
 
 
@@ -150,7 +150,7 @@ def test_what_is_derived_twice_is_the_same(layout: Layout, tmp_path: Path) -> No
     written = []
     for _ in range(2):
         totals(layout, BLOCKS)
-        write_rejected(layout, len(BLOCKS))
+        write_rejected(layout, totals(layout, BLOCKS).parts_with_rejected)
         write_run(layout, len(BLOCKS), uri)
         written.append((Path(uri).read_bytes(), Path(layout.rejected, "rejected.parquet").read_bytes()))
     assert written[0] == written[1]
