@@ -36,6 +36,7 @@ TRIES = 5
 CHANGED = {"PreconditionFailed", "ConditionalRequestConflict"}
 UNKNOWN = {"NotImplemented", "MethodNotAllowed"}
 """What a store says that cannot write on a condition."""
+DENIED = {"AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch", "403"}
 GONE = {"404", "NoSuchKey", "NotFound"}
 
 
@@ -231,6 +232,8 @@ class Claim(Hold):
                 return None
             if code in UNKNOWN:
                 raise _Unknown from error
+            if code in DENIED:
+                raise storage.denied(self._folder) from error
             raise StorageError(f"cannot claim {self._folder}: {in_short(error)}") from error
 
     @staticmethod

@@ -167,10 +167,15 @@ def _storage_error(
     if "NO_SUCH_BUCKET" in text or "NoSuchBucket" in text or "bucket does not exist" in text:
         return _no_bucket(uri)
     if any(sign in text for sign in DENIED):
-        return StorageError(f"access to {uri} is denied; check the AWS credentials and the bucket's policy")
+        return denied(uri)
     if "NETWORK_CONNECTION" in text or "curlCode" in text:
         return StorageError(f"{uri} cannot be reached; check AWS_ENDPOINT_URL and the network ({in_short(error, 160)})")
     return _Passing(f"cannot {doing} {uri}: {in_short(error, 240)}")
+
+
+def denied(uri: str) -> StorageError:
+    """The sentence about keys that are unknown, have run out, or may not."""
+    return StorageError(f"access to {uri} is denied; check the AWS credentials and the bucket's policy")
 
 
 def _bucket(uri: str) -> str:

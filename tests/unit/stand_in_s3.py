@@ -23,6 +23,7 @@ class Store:
         self.objects: dict[tuple[str, str], tuple[str, bytes]] = {}
         self.is_away = False
         self.knows_conditions = True
+        self.has_expired = False
         self.broken_answers = 0
         """So many contents will break off in their middle."""
         self._tags = itertools.count()
@@ -59,6 +60,8 @@ class Store:
     def _answer(self, condition: str | None = None) -> None:
         if self.is_away:
             raise EndpointConnectionError(endpoint_url="http://me:hunter2@away")
+        if self.has_expired:
+            raise _refused("ExpiredToken")
         if condition is not None and not self.knows_conditions:
             raise _refused("NotImplemented")
 

@@ -211,6 +211,17 @@ def test_a_job_that_cannot_ask_goes_no_further(store: Store) -> None:
             hold.check()
 
 
+@pytest.mark.usefixtures("_silent_soon")
+def test_credentials_that_ran_out_are_named_as_such(store: Store) -> None:
+    with alone(FOLDER) as hold:
+        store.has_expired = True
+        time.sleep(0.1)
+        with pytest.raises(JobFailed, match=r"access to s3://lake/out is denied; check the AWS credentials"):
+            hold.check()
+    with pytest.raises(StorageError, match=r"access to s3://lake/out is denied"), alone(FOLDER):
+        pass
+
+
 def test_a_store_that_is_away_for_a_while_ends_no_job(store: Store) -> None:
     with alone(FOLDER) as hold:
         store.is_away = True
