@@ -144,7 +144,7 @@ def run(verb: click.Command, arguments: list[str] | None = None) -> None:
         sys.exit(EXIT_FAILED)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        _tell(f"{error.strerror or error}, while writing to standard output")
+        _tell(f"{error.strerror or error}, while using {error.filename or 'standard output'}")
         sys.exit(EXIT_FAILED)
 
 

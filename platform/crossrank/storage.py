@@ -163,6 +163,8 @@ def _storage_error(
 ) -> InputError | OutputError | StorageError:
     text = str(error)
     if not is_s3(uri):
+        if isinstance(error, PermissionError):
+            return error_class(f"cannot {doing} {uri}: permission denied; ask its owner, or name another")
         return error_class(f"cannot {doing} {uri}: {getattr(error, 'strerror', None) or text}")
     if "NO_SUCH_BUCKET" in text or "NoSuchBucket" in text or "bucket does not exist" in text:
         return _no_bucket(uri)
@@ -361,8 +363,11 @@ def resolved(uri: str) -> str:
 def check_writable(uri: str) -> None:
     """Refuse, hours before it is written, a file that could not be: a bucket that is not there, a folder locked."""
     probe = f"{uri}.{uuid.uuid4().hex[:8]}.probe"
-    write_bytes(probe, b"")
-    delete(probe)
+    try:
+        write_bytes(probe, b"")
+        delete(probe)
+    except (StorageError, OutputError) as error:
+        raise type(error)(str(error).replace(probe, uri)) from error
 
 
 def delete(uri: str) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +28,7 @@ def slow_ray(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         os.write(2, b"W0000 some page of the raylet\n")
         time.sleep(1.5)  # longer than a beat of the progress
 
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "of-the-test")  # `connect` would set one, for all tests that come later
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", init)
     monkeypatch.setattr(telemetry, "export", lambda: None)  # it asks the Ray that was joined for the job's id
@@ -45,6 +49,21 @@ def test_a_local_ray_starts_with_a_line_and_goes_on_with_more_of_them(
     assert slow_ray["num_cpus"] == max(6, 3 * (os.cpu_count() or 1))
 
 
+def test_a_local_ray_needs_no_home_that_can_be_written(tmp_path: Path) -> None:
+    # As in a container of a user without a home. Ray keeps a token there, unless it has got one.
+    program = "from crossrank.cluster.on_ray import connect; connect(); import ray; print(ray.get(ray.put('works')))"
+    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH_TOKEN")}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=env | {"HOME": "/dev/null", "CROSSRANK_CACHE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-1:] == ["works"], done.stderr
+
+
 def test_joining_a_cluster_is_said_with_its_address(
     slow_ray: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -62,6 +81,7 @@ def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -
     def init(**_: Any) -> None:
         raise ConnectionError("nobody\nlistens")
 
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "of-the-test")  # `connect` would set one, for all tests that come later
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", init)
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.7:6379")

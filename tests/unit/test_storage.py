@@ -76,6 +76,17 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
         stream.read()
 
 
+def test_a_file_that_may_not_be_written_is_said_with_a_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Whoever runs the tests may be root, to whom nothing is forbidden.
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(storage, "open", forbidden, raising=False)
+    target = str(tmp_path / "run.trec")
+    with pytest.raises(OutputError, match=rf"^cannot write {target}: permission denied; ask its owner, or name an"):
+        storage.check_writable(target)
+
+
 @pytest.mark.parametrize(
     "uri", ["gs://bucket/key", "hdfs://host/path", "https://host/file", "file:///tmp/x", "S3://b/k"]
 )

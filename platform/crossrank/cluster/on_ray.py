@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import signal
 import sys
 import threading
@@ -58,6 +59,8 @@ def _connect() -> None:
             raise _not_joined(os.environ["RAY_ADDRESS"], str(error)) from error
         return
     cores = os.cpu_count() or 1
+    # Without it Ray makes one and writes it into the user's home, which a container may not let it.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(16))
     # Ray keeps an idle process for each logical CPU. On two cores they took 2 % of the speed of a job.
     os.environ.setdefault("RAY_num_workers_soft_limit", "1")
     say("starting a local Ray")
