@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from crossrank import storage
+from crossrank.fingerprints import hash_bytes
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 NAMESPACE = Path("/proc/self/ns/pid")
@@ -31,7 +31,7 @@ class Whereabouts(NamedTuple):
 def own() -> Whereabouts | None:
     """Of this process; None where the system does not tell."""
     try:
-        kernel = storage.hash_bytes(f"{BOOT.read_text().strip()} {os.readlink(NAMESPACE)}".encode())
+        kernel = hash_bytes(f"{BOOT.read_text().strip()} {os.readlink(NAMESPACE)}".encode())
     except OSError:
         return None
     told = _told(os.getpid())

@@ -18,6 +18,7 @@ import pytest
 from crossrank import storage
 from crossrank.claim import LOCK, RENEW_S
 from crossrank.errors import InputError, StorageError
+from crossrank.fingerprints import fingerprint
 from crossrank.outputs import read_json
 from crossrank.reranking.job import rerank
 from crossrank.reranking.settings import RerankSettings
@@ -326,18 +327,18 @@ def test_a_fingerprint_is_of_the_content_wherever_it_lies(folder: str, tmp_path:
     for root in (folder, str(tmp_path / "local")):
         storage.write_bytes(f"{root}/in/a", b"1")
         storage.write_bytes(f"{root}/in/b/c", b"2")
-    assert storage.fingerprint(f"{folder}/in") == storage.fingerprint(str(tmp_path / "local" / "in"))
-    before = storage.fingerprint(f"{folder}/in")
+    assert fingerprint(f"{folder}/in") == fingerprint(str(tmp_path / "local" / "in"))
+    before = fingerprint(f"{folder}/in")
     storage.write_bytes(f"{folder}/in/a", b"1")
-    assert storage.fingerprint(f"{folder}/in") == before
+    assert fingerprint(f"{folder}/in") == before
     storage.write_bytes(f"{folder}/in/a", b"3")
-    assert storage.fingerprint(f"{folder}/in") != before
+    assert fingerprint(f"{folder}/in") != before
 
 
 def test_a_key_or_a_bucket_that_is_not_there_is_told_apart(folder: str) -> None:
     with pytest.raises(InputError, match=r"/nothing does not exist; check the path"):
         storage.read_bytes(f"{folder}/nothing")
-    for look in (storage.exists, storage.list_files, storage.read_bytes, storage.fingerprint):
+    for look in (storage.exists, storage.list_files, storage.read_bytes, fingerprint):
         with pytest.raises(StorageError, match=r"^the bucket no-such-bucket of s3://no-such-bucket/x does not exist"):
             look("s3://no-such-bucket/x")
     with pytest.raises(StorageError, match="names no bucket"):

@@ -10,6 +10,7 @@ import pytest
 
 from crossrank import storage
 from crossrank.errors import InputError, OutputError, StorageError
+from crossrank.fingerprints import fingerprint
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_a_file_that_may_not_be_written_is_said_with_a_way_out(tmp_path: Path, m
 def test_another_scheme_is_refused_and_is_no_local_path(uri: str) -> None:
     assert storage.absolute(uri) == uri, "not a folder called gs: in the current one"
     scheme = uri.split("://")[0]
-    for use in (storage.exists, storage.read_bytes, storage.fingerprint, storage.list_files, storage.delete):
+    for use in (storage.exists, storage.read_bytes, fingerprint, storage.list_files, storage.delete):
         with pytest.raises(StorageError, match=f"has the scheme {scheme}://; use a local path or s3://bucket/key"):
             use(uri)
     with pytest.raises(StorageError, match=f"has the scheme {scheme}://"):
@@ -217,29 +218,29 @@ def test_deleting_a_file_a_folder_and_nothing(folder: Path) -> None:
 
 
 def test_a_fingerprint_is_of_content_and_not_of_place_or_time(folder: Path, tmp_path: Path) -> None:
-    before = storage.fingerprint(str(folder))
+    before = fingerprint(str(folder))
     os.utime(folder / "b.txt", (0, 0))
     moved = folder.rename(tmp_path / "elsewhere")
-    assert storage.fingerprint(str(moved)) == storage.fingerprint(str(moved) + "/") == before
-    one = storage.fingerprint(str(moved / "b.txt"))
+    assert fingerprint(str(moved)) == fingerprint(str(moved) + "/") == before
+    one = fingerprint(str(moved / "b.txt"))
     (moved / "b.txt").rename(tmp_path / "other name")
-    assert storage.fingerprint(str(tmp_path / "other name")) == one
+    assert fingerprint(str(tmp_path / "other name")) == one
 
 
 def test_a_fingerprint_changes_with_content_and_with_names_in_a_folder(folder: Path) -> None:
-    seen = {storage.fingerprint(str(folder))}
+    seen = {fingerprint(str(folder))}
     (folder / "deep" / "c.txt").write_text("cccd")
-    seen.add(storage.fingerprint(str(folder)))
+    seen.add(fingerprint(str(folder)))
     (folder / "b.txt").rename(folder / "b2.txt")
-    seen.add(storage.fingerprint(str(folder)))
+    seen.add(fingerprint(str(folder)))
     (folder / "empty").write_text("")
-    seen.add(storage.fingerprint(str(folder)))
+    seen.add(fingerprint(str(folder)))
     assert len(seen) == 4
 
 
 def test_a_fingerprint_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist; check the path"):
-        storage.fingerprint(str(tmp_path / "nowhere"))
+        fingerprint(str(tmp_path / "nowhere"))
 
 
 def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from dataclasses import astuple, dataclass
 from crossrank import storage
 from crossrank.corpus.store import SourceRow, TextStore, open_store
 from crossrank.errors import InputError
+from crossrank.fingerprints import fingerprint_of
 from crossrank.formats.tables import BEIR_CORPUS, BEIR_QUERIES, read_documents, read_queries, table_files
 from crossrank.records import Reason, Reject, document_text
 
@@ -39,7 +40,7 @@ class CorpusSource:
     @staticmethod
     def fingerprint_of(uri: str) -> str:
         """Hash of the files that are read; others in the same folder do not matter."""
-        return storage.fingerprint_of(uri, table_files(uri, BEIR_CORPUS))
+        return fingerprint_of(uri, table_files(uri, BEIR_CORPUS))
 
     def _read(self, reject: Reject) -> Iterator[SourceRow]:
         for file in table_files(self.uri, BEIR_CORPUS):
@@ -72,7 +73,7 @@ class QuerySource:
     @staticmethod
     def fingerprint_of(uri: str) -> str:
         """Hash of the files that are read; others in the same folder do not matter."""
-        return storage.fingerprint_of(uri, table_files(uri, BEIR_QUERIES))
+        return fingerprint_of(uri, table_files(uri, BEIR_QUERIES))
 
     def _read(self, reject: Reject) -> Iterator[SourceRow]:
         for query in read_queries(

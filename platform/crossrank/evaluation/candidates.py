@@ -24,6 +24,7 @@ from crossrank.errors import InputError
 from crossrank.evaluation.first_stage import FirstStageInputs
 from crossrank.evaluation.judgements import file_of, read_judgements
 from crossrank.evaluation.settings import STAGES, EvaluateSettings
+from crossrank.fingerprints import fingerprint
 from crossrank.formats import groups_parquet
 from crossrank.formats.group_files import fingerprint_of_groups, read_group_files
 from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text
@@ -80,11 +81,11 @@ def fingerprints(settings: EvaluateSettings) -> dict[str, str]:
     if settings.corpus is not None:
         found["corpus"] = CorpusSource.fingerprint_of(storage.absolute(settings.corpus))
     if settings.qrels is not None:
-        found["qrels"] = storage.fingerprint(file_of(storage.absolute(settings.qrels)))
+        found["qrels"] = fingerprint(file_of(storage.absolute(settings.qrels)))
     if settings.eval_csv is not None:
-        found["eval_csv"] = storage.fingerprint(storage.absolute(settings.eval_csv))
+        found["eval_csv"] = fingerprint(storage.absolute(settings.eval_csv))
     if settings.candidates not in STAGES:
-        found["candidates"] = storage.fingerprint(storage.absolute(settings.candidates))
+        found["candidates"] = fingerprint(storage.absolute(settings.candidates))
     elif settings.is_dense:
         found["candidates"] = settings.candidates
     return found

@@ -31,6 +31,7 @@ from crossrank.evaluation.server import ServerSpec
 from crossrank.evaluation.settings import NO_RERANKER, EvaluateSettings
 from crossrank.evaluation.table import results_of
 from crossrank.evaluation.timing import Query, percentiles_ms
+from crossrank.fingerprints import hash_bytes
 from crossrank.formats import trec
 from crossrank.formats.lines import writing_lines
 from crossrank.outputs import earlier_run, manifest_of, read_json, refuse_other_settings, working, write_json
@@ -219,7 +220,7 @@ def _timing(
     """p50 and p99 of one query at a time; measured once and kept."""
     if not settings.timed_queries:
         return {}
-    note = storage.join(output, "_timing", f"{storage.hash_bytes(f'{name} {spec.revision}'.encode())}.json")
+    note = storage.join(output, "_timing", f"{hash_bytes(f'{name} {spec.revision}'.encode())}.json")
     if storage.exists(note):
         return read_json(note)
     from crossrank.evaluation import on_ray

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from crossrank import storage
+from crossrank.fingerprints import fingerprint_of
 from crossrank.formats import groups_jsonl, groups_parquet
 from crossrank.formats.sources import JSON_LINES, PARQUET, files_of, has_extension
 from crossrank.records import Group, Reject
@@ -22,4 +22,4 @@ def read_group_files(uri: str, reject: Reject) -> Iterator[tuple[str, int, Group
 
 def fingerprint_of_groups(uri: str) -> str:
     """Hash of the files that are read; others in the same folder do not matter."""
-    return storage.fingerprint_of(uri, files_of(uri, GROUP_FILES))
+    return fingerprint_of(uri, files_of(uri, GROUP_FILES))

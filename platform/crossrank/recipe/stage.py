@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from crossrank import storage
+from crossrank.fingerprints import fingerprint
 from crossrank.formats.group_files import fingerprint_of_groups
 from crossrank.outputs import manifest_of, read_json, refuse_other_settings, write_json
 from crossrank.progress import say
@@ -124,4 +125,4 @@ def _fingerprint(uri: str) -> str:
         return uri
     if storage.exists(manifest_of(uri)):  # a job's output, in which more than its groups may change
         return fingerprint_of_groups(uri)
-    return storage.fingerprint(uri)
+    return fingerprint(uri)

@@ -6,6 +6,7 @@ from typing import Any
 
 from crossrank import storage
 from crossrank.corpus.source import CorpusSource, QuerySource
+from crossrank.fingerprints import fingerprint
 from crossrank.formats.group_files import fingerprint_of_groups
 from crossrank.reranking.prepare import Sources
 from crossrank.reranking.settings import RerankSettings
@@ -55,4 +56,4 @@ def _fingerprint(name: str, uri: str) -> str:
         return QuerySource.fingerprint_of(uri)
     if name == "corpus":
         return CorpusSource.fingerprint_of(uri)
-    return fingerprint_of_groups(uri) if name == "groups" else storage.fingerprint(uri)
+    return fingerprint_of_groups(uri) if name == "groups" else fingerprint(uri)

@@ -14,6 +14,7 @@ from crossrank import storage
 from crossrank.chosen import Chosen
 from crossrank.corpus.ids import UNKNOWN
 from crossrank.corpus.store import TextStore
+from crossrank.fingerprints import hash_bytes
 from crossrank.outputs import read_json, write_json
 from crossrank.progress import Progress, Waiting, say
 from crossrank.records import Reject
@@ -99,7 +100,7 @@ def _write_blocks(
             rows_of_blocks.append(len(block))
             progress.advance(len(block))
     bits = np.packbits(wanted_N).tobytes()
-    wanted = pa.table({"bits": pa.array([bits], pa.large_binary()), "key": [storage.hash_bytes(bits)]})
+    wanted = pa.table({"bits": pa.array([bits], pa.large_binary()), "key": [hash_bytes(bits)]})
     write_table(layout.wanted, wanted)
     return rows_of_blocks
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from crossrank import storage
 from crossrank.errors import InputError, ModelRefused, SettingsError, StorageError
+from crossrank.fingerprints import fingerprint_of
 from crossrank.once import made_once
 
 HUB_ID = re.compile(r"[\w][\w.-]*/[\w.-]+")
@@ -54,7 +55,7 @@ def find_model(name: str) -> ModelFolder:
 
 def _folder_revision(uri: str) -> str:
     """Hash of what decides scores: configuration, weights and tokenizer; a README may change."""
-    return storage.fingerprint_of(uri, _model_files(uri))
+    return fingerprint_of(uri, _model_files(uri))
 
 
 def _model_files(uri: str) -> list[str]:

@@ -24,6 +24,7 @@ from safetensors import SafetensorError
 
 from crossrank import storage
 from crossrank.errors import InputError, OutputError, StorageError
+from crossrank.fingerprints import hash_bytes
 from crossrank.once import made_once
 from crossrank.progress import say
 
@@ -107,7 +108,7 @@ class Checkpoints:
             _check_sizes(uri, folder, sizes)
             return folder
         # The id is in the key: another run's checkpoint of this step has the same place and mostly the same sizes.
-        key = storage.hash_bytes(json.dumps([uri, complete]).encode())
+        key = hash_bytes(json.dumps([uri, complete]).encode())
         folder = storage.cache_folder() / "checkpoints" / key
         made_once(folder, lambda new: _download(uri, sizes, new))
         return folder
@@ -147,7 +148,7 @@ class Checkpoints:
     def _local_folder(self) -> Path:
         """Where to write first: beside its place, so that a move is enough; for an object store in the cache."""
         if storage.is_s3(self.folder):
-            folder = storage.cache_folder() / "sending" / storage.hash_bytes(self.folder.encode())
+            folder = storage.cache_folder() / "sending" / hash_bytes(self.folder.encode())
         else:
             folder = Path(storage.absolute(self.folder))
         folder.mkdir(parents=True, exist_ok=True)

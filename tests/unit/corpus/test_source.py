@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from crossrank import storage
 from crossrank.corpus.source import CorpusSource, QuerySource
+from crossrank.fingerprints import fingerprint
 from crossrank.records import Reason
 
 
 def corpus_of(path: Path, content: str, **columns: str) -> CorpusSource:
     path.write_text(content)
-    return CorpusSource(str(path), storage.fingerprint(str(path)), **columns)
+    return CorpusSource(str(path), fingerprint(str(path)), **columns)
 
 
 def stores(cache: Path) -> list[Path]:
@@ -67,16 +67,16 @@ def test_queries_and_corpus_of_one_file_do_not_share_a_store(tmp_path: Path, cac
 def test_other_columns_of_queries_are_another_store(tmp_path: Path) -> None:
     path = tmp_path / "q.csv"
     path.write_text("_id,n,text,long\nq1,7,cats,cats and dogs\n")
-    fingerprint = storage.fingerprint(str(path))
-    assert QuerySource(str(path), fingerprint).open().texts([0]) == ["cats"]
-    asked = QuerySource(str(path), fingerprint, query_id_column="n", query_column="long").open()
+    content = fingerprint(str(path))
+    assert QuerySource(str(path), content).open().texts([0]) == ["cats"]
+    asked = QuerySource(str(path), content, query_id_column="n", query_column="long").open()
     assert (asked.ids([0]), asked.texts([0])) == (["7"], ["cats and dogs"])
 
 
 def test_a_row_of_the_second_file_of_a_folder_is_placed_there(tmp_path: Path) -> None:
     for name, identifier in (("a.tsv", "d1"), ("b.tsv", "d2")):
         (tmp_path / name).write_text(f"_id\ttext\n{identifier}\tx\nsame\ty\n")
-    store = CorpusSource(str(tmp_path), storage.fingerprint(str(tmp_path))).open()
+    store = CorpusSource(str(tmp_path), fingerprint(str(tmp_path))).open()
     assert store.place(2) == (str(tmp_path / "b.tsv"), 2)
     [duplicate] = store.rejected()
     assert (duplicate.source, duplicate.line) == (str(tmp_path / "b.tsv"), 3)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from crossrank import storage
 from crossrank.corpus.source import CorpusSource, QuerySource
+from crossrank.fingerprints import fingerprint
 from crossrank.records import Rejected
 from crossrank.reranking.prepare import Sources, Work, read_work
 from crossrank.reranking.settings import RerankSettings
@@ -80,8 +80,8 @@ def prepare(tmp_path: Path) -> Prepare:
             **settings,
         )
         sources = Sources(
-            QuerySource(given.queries, storage.fingerprint(given.queries)) if given.queries else None,
-            CorpusSource(given.corpus, storage.fingerprint(given.corpus)) if given.corpus else None,
+            QuerySource(given.queries, fingerprint(given.queries)) if given.queries else None,
+            CorpusSource(given.corpus, fingerprint(given.corpus)) if given.corpus else None,
         )
         rejected: list[Rejected] = []
         work = read_work(given, sources, rejected.append)

@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from crossrank import storage
+from crossrank.fingerprints import hash_bytes
 from crossrank.once import made_once
 from crossrank.translation.backend import Outcome
 from crossrank.translation.keys import KEY_BYTES
@@ -53,7 +54,7 @@ class MappedPart:
     @classmethod
     def of(cls, folder: str, part: Part) -> MappedPart:
         """The part, converted now if it is not in the cache."""
-        key = storage.hash_bytes(f"{LAYOUT}\n{storage.absolute(folder)}\n{part.name}\n{part.num_bytes}".encode())
+        key = hash_bytes(f"{LAYOUT}\n{storage.absolute(folder)}\n{part.name}\n{part.num_bytes}".encode())
         made = storage.cache_folder() / "memory" / key
         made_once(made, lambda new: _convert(folder, part, new))
         return cls(made)

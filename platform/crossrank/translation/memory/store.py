@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from crossrank import storage
 from crossrank.claim import Hold
 from crossrank.errors import InputError, JobFailed
+from crossrank.fingerprints import hash_bytes
 from crossrank.outputs import alone
 from crossrank.progress import say
 from crossrank.translation.backend import Outcome
@@ -103,7 +104,7 @@ class Memory:
     def state(self) -> str:
         """Names what it holds: another state may give other answers."""
         held = [*(part.name for part in self._parts), *sorted(key.hex() for key in self._recent)]
-        return storage.hash_bytes("\n".join(held).encode())
+        return hash_bytes("\n".join(held).encode())
 
     def __len__(self) -> int:
         """How many answers it holds, those that were replaced among them."""
