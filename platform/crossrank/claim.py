@@ -36,7 +36,6 @@ TRIES = 5
 CHANGED = {"PreconditionFailed", "ConditionalRequestConflict"}
 UNKNOWN = {"NotImplemented", "MethodNotAllowed"}
 """What a store says that cannot write on a condition."""
-DENIED = {"AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch", "403"}
 GONE = {"404", "NoSuchKey", "NotFound"}
 
 
@@ -232,7 +231,7 @@ class Claim(Hold):
                 return None
             if code in UNKNOWN:
                 raise _Unknown from error
-            if code in DENIED:
+            if code in storage.DENIED_CODES:
                 raise storage.denied(self._folder) from error
             raise StorageError(f"cannot claim {self._folder}: {in_short(error)}") from error
 

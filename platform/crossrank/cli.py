@@ -133,7 +133,7 @@ def run(verb: click.Command, arguments: list[str] | None = None) -> None:
     except click.ClickException as error:
         _tell(error.format_message())
         sys.exit(EXIT_USER_ERROR)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         _tell("stopped before its end; run the same command again")
         sys.exit(EXIT_FAILED)
     except CrossrankError as error:

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from crossrank import storage
 from crossrank.claim import LOCK
@@ -14,8 +14,8 @@ from crossrank.errors import InputError
 from crossrank.outputs import Manifest, manifest_of, read_json
 from crossrank.reranking.layout import Layout
 from crossrank.storage import StoredFile
+from crossrank.translation.parts import sizes_of
 
-YES = "yes"
 CHECKPOINT = "/_checkpoint/step-"
 LOCKS = Path("/proc/locks")
 """Who holds which lock on this machine. Reading it disturbs nobody; to try the lock could refuse a job that starts."""
@@ -27,8 +27,9 @@ def status(output: str, as_json: bool = False) -> dict[str, Any]:
     """Say how far a job is: its state, rows or steps that are done, and when it last wrote something.
 
     Reads what lies in the output, local or s3://, and asks nobody. Whether a job is at work is told by its lock, on a
-    disk of this machine, or its claim in an object store; else by the time since it wrote. A job that nobody is known
-    to be at work on is unfinished and not running. One that is finished tells its rows and seconds.
+    disk of this machine, or its claim in an object store; else by the time since it wrote. Its state is running where
+    that is seen from here, unfinished where it is not (another machine may be at work on a disk that both mount), and
+    finished; then it tells its rows and seconds.
     """
     if not storage.exists(manifest_of(output)):
         raise InputError(f"{output} holds no _manifest.json; name the --output of a job, which writes it first")
@@ -48,12 +49,11 @@ def _told(output: str, manifest: Manifest, now: float) -> dict[str, Any]:
     code = manifest.get("crossrank") or {}
     ended = manifest.get("finished")
     at_work = _at_work(output, files, now) if ended is None else None
-    # A manifest is not told that its job was stopped.
-    is_left = at_work is not None and not at_work.startswith(YES)
     told: dict[str, Any] = {
         "job": manifest.get("kind", "rerank"),
-        "state": "unfinished" if is_left else manifest.get("state"),
-        "at_work": at_work,
+        # A manifest is not told that its job was stopped.
+        "state": "unfinished" if at_work is not None and not at_work.is_seen else manifest.get("state"),
+        "at_work": None if at_work is None else at_work.told,
         "crossrank": f"{code.get('version')}, commit {code.get('commit') or 'unknown'}",
         "started": _clock(manifest.get("started")),
         "finished": _clock(ended),
@@ -65,19 +65,28 @@ def _told(output: str, manifest: Manifest, now: float) -> dict[str, Any]:
     return {name: value for name, value in told.items() if value is not None}
 
 
-def _at_work(output: str, files: list[StoredFile], now: float) -> str:
-    """Whether somebody works on the output, as far as it can be told from here."""
+class _AtWork(NamedTuple):
+    """Whether somebody works on an output, as far as it can be seen from here."""
+
+    is_seen: bool
+    told: str
+
+
+def _at_work(output: str, files: list[StoredFile], now: float) -> _AtWork:
     if not storage.is_s3(output):
         holder = _holder(Path(storage.absolute(output)) / LOCK)
         # A job of another machine, on a disk that both mount, holds its lock there.
-        return "no process of this machine" if holder is None else f"{YES}, process {holder} of this machine"
+        return _AtWork(
+            holder is not None,
+            "no process of this machine" if holder is None else f"yes, process {holder} of this machine",
+        )
     claims = [file.modified for file in files if file.uri == storage.join(output, LOCK)]
     if not claims:  # a job has none where the store knows no conditions, or where boto3 is not installed
-        return "nobody has a claim on it; where no job runs, the same command goes on where it was"
+        return _AtWork(False, "nobody has a claim on it; where no job runs, the same command goes on where it was")
     age = now - claims[0]
     if age > SILENT_S:
-        return f"no, it was last heard of {age:.0f} s ago; the same command goes on where it was"
-    return f"{YES}, heard of {max(age, 0):.0f} s ago"
+        return _AtWork(False, f"no, it was last heard of {age:.0f} s ago; the same command goes on where it was")
+    return _AtWork(True, f"yes, heard of {max(age, 0):.0f} s ago")
 
 
 def _holder(lock: Path) -> int | None:
@@ -140,8 +149,7 @@ def _of_models(output: str, manifest: Manifest, files: list[str]) -> dict[str, A
 def _rows_of_blocks(layout: Layout, manifest: Manifest) -> list[int]:
     plan = manifest.get("plan") or (read_json(layout.plan) if storage.exists(layout.plan) else {})
     if manifest.get("kind") == "translate" and plan:
-        groups, size = plan["groups"], manifest["settings"]["groups_per_part"]
-        return [min(size, groups - first) for first in range(0, groups, size)]
+        return sizes_of(plan["groups"], manifest["settings"]["groups_per_part"])
     found: list[int] = plan.get("rows_of_blocks") or []
     return found
 

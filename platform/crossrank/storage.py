@@ -34,8 +34,17 @@ KEYS = re.compile(r"s3://[^/\s]*[:@]")
 """What comes before the first slash is a bucket, whose name has neither; Arrow would take keys there."""
 LEFTOVER = re.compile(r"_.+\.[0-9a-f]{8}\.tmp")
 """Name of a local file that is being written; after a kill it stays behind."""
-DENIED = ("ACCESS_DENIED", "HTTP status 403", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "ExpiredToken")
+DENIED = (
+    "ACCESS_DENIED",
+    "HTTP status 403",
+    "INVALID_ACCESS_KEY_ID",
+    "SIGNATURE_DOES_NOT_MATCH",
+    "ExpiredToken",
+    "InvalidToken",
+)
 """What S3 answers, by Arrow, to keys that it does not know and to keys that may not."""
+DENIED_CODES = {"AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch", "403"}
+"""The same by S3's own names for it."""
 S3_CONNECT_TIMEOUT_S = 5
 S3_SILENCE_S = 15
 """An endpoint that says nothing for so long is given up, and tried again; Arrow would wait a minute each time."""
@@ -65,11 +74,7 @@ def is_s3(uri: str) -> bool:
 
 
 def refuse_keys(text: str) -> None:
-    """Refuse a text with an ``s3://KEY:SECRET@bucket`` in it, and do not repeat it.
-
-    Raises:
-        StorageError: it has one.
-    """
+    """Refuse a text with an ``s3://KEY:SECRET@bucket`` in it, and do not repeat it."""
     if KEYS.search(text):
         raise StorageError(
             "an s3:// URI has a key in it, which logs, manifests and process lists would show; write s3://bucket/key, "
@@ -83,20 +88,22 @@ def join(uri: str, *names: str) -> str:
 
 
 def absolute(uri: str) -> str:
-    """A URI that means the same in every process of this machine.
-
-    Raises:
-        StorageError: a relative path in a submitted job, which runs in a folder of Ray's.
-    """
+    """A URI that means the same in every process of this machine. Refuses a relative path in a submitted job."""
     if SCHEME.match(uri):
         return uri
     path = os.path.expanduser(uri)
-    if is_submitted() and not os.path.isabs(path) and not os.path.exists(path):
+    if not os.path.exists(path):
+        _refuse_relative(uri)
+    return os.path.abspath(path)
+
+
+def _refuse_relative(uri: str) -> None:
+    """What is there came along with a submitted job, and may be read; what is written there goes with Ray's folder."""
+    if is_submitted() and not SCHEME.match(uri) and not os.path.isabs(os.path.expanduser(uri)):
         raise StorageError(
             f"{uri} is a relative path, and a submitted job runs on the cluster, in a folder of Ray's; name s3://, or "
             f"a full path on a disk that all nodes mount"
         )
-    return os.path.abspath(path)
 
 
 def is_submitted() -> bool:
@@ -302,6 +309,7 @@ def _again(act: Callable[[], Result]) -> Result:
 @contextmanager
 def writing(uri: str) -> Iterator[BinaryIO]:
     """A binary stream that becomes the file at `uri` when the block ends, and nothing if it raises."""
+    _refuse_relative(uri)
     filesystem_, path = filesystem(uri)
     if is_s3(uri):
         # An Arrow S3 stream commits whatever it holds when it is closed, so the object is finished here first.

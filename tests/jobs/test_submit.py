@@ -16,7 +16,7 @@ import pytest
 
 from crossrank import __version__
 from tests.jobs.head import RAY, Head, crossrank, rerank_flags
-from tests.ray.driver import ROOT
+from tests.ray.driver import ROOT, wait_for
 from tests.ray.inputs import Inputs, read_output
 from tests.ray.s3_server import free_port
 
@@ -76,14 +76,15 @@ def test_the_exit_status_is_that_of_the_verb_and_its_sentence_is_seen(head: Head
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_a_job_that_is_left_alone_is_asked_for_stopped_and_goes_on(
-    head: Head, inputs: Inputs, tiny_model: str, tmp_path: Path
-) -> None:
+def test_a_job_that_is_left_alone_is_asked_for_stopped_and_goes_on(head: Head, tiny_model: str, tmp_path: Path) -> None:
+    inputs = Inputs.made(num_queries=2000, depth=20, num_documents=40)  # more than is scored until it is stopped
     flags = rerank_flags(inputs, tiny_model, tmp_path)
     detached = crossrank(head, "submit", "rerank", "--detach", "--", *flags)
     assert detached.returncode == 0, detached.stderr
     job = detached.stdout.strip()  # for a script: job=$(crossrank submit --detach ...)
     assert f"submitted as {job}, in " in detached.stderr
+    prepared = tmp_path / "out" / "_prepared" / "plan.json"
+    wait_for(prepared.exists, 120, lambda: crossrank(head, "jobs", "logs", job).stdout)
     stopped = crossrank(head, "jobs", "stop", job)
     assert stopped.returncode == 0, stopped.stderr
     assert f"{job} is stopped" in stopped.stderr
@@ -96,6 +97,7 @@ def test_a_job_that_is_left_alone_is_asked_for_stopped_and_goes_on(
     assert logs.returncode == 0, logs.stderr
     assert "finished" not in logs.stdout
     assert "Traceback" not in logs.stdout
+    assert "stopped before its end; run the same command again" in logs.stdout
     assert "SIGTERM received" not in logs.stdout
     again = crossrank(head, "jobs", "stop", job)
     assert again.returncode == 0, again.stderr
@@ -103,7 +105,7 @@ def test_a_job_that_is_left_alone_is_asked_for_stopped_and_goes_on(
 
     again = crossrank(head, "submit", "rerank", "--", *flags)
     assert again.returncode == 0, again.stdout + again.stderr
-    assert_is_ranked(inputs, tmp_path)
+    assert read_output(str(tmp_path / "out"))["query_id"].to_pylist() == list(inputs.queries)
 
 
 @pytest.mark.parametrize("given", ["as a flag", "in a file"])

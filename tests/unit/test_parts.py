@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from crossrank.errors import OutputError
-from crossrank.parts import Parts
+from crossrank.errors import OutputError, StorageError
+from crossrank.parts import READ_AT_ONCE, Parts, read_ahead, read_part
 
 SIZES = [3, 3, 2]
 
@@ -77,6 +78,37 @@ def test_a_part_that_was_damaged_since_is_made_again_and_no_other(
 ) -> None:
     damage(parts)
     assert parts.lacking_parts(3, SIZES) == {1}
+
+
+def test_a_part_whose_pages_are_damaged_is_none_however_arrow_tells_it(parts: Parts) -> None:
+    pq.write_table(pa.table({"row": range(5000), "text": [f"{i * i}" for i in range(5000)]}), parts.part(0))
+    whole = Path(parts.part(0)).read_bytes()
+    told: set[bool] = set()
+    for place in range(4, len(whole) - 2000, 1000):
+        Path(parts.part(0)).write_bytes(whole[:place] + b"\xff" * 40 + whole[place + 40 :])
+        read = read_part(parts.part(0), lambda file: pq.ParquetFile(file).read())
+        told.add(read is None)
+    assert True in told
+
+
+def test_an_error_ends_the_looking_at_once() -> None:
+    asked: list[int] = []
+
+    def fails(number: int) -> int:
+        asked.append(number)
+        raise StorageError("away")
+
+    with pytest.raises(StorageError, match="away"):
+        list(read_ahead(range(500), fails))
+    assert len(asked) <= 2 * READ_AT_ONCE
+
+
+def test_what_is_read_ahead_comes_in_order() -> None:
+    def slowly(number: int) -> int:
+        time.sleep(0.002 * (number % 3))
+        return number
+
+    assert list(read_ahead(range(60), slowly)) == list(range(60))
 
 
 def test_groups_that_are_not_numbered_are_counted(parts: Parts) -> None:

@@ -132,7 +132,7 @@ def test_in_an_object_store_the_claim_tells_whether_somebody_is_at_work() -> Non
     output, now = "s3://bucket/out", 1_000.0
 
     def at_work(*files: StoredFile) -> str:
-        return status_module._at_work(output, list(files), now)
+        return status_module._at_work(output, list(files), now).told
 
     def claim(age: float) -> StoredFile:
         return StoredFile(f"{output}/_lock", 10, now - age)

@@ -113,6 +113,8 @@ def test_a_relative_path_in_a_submitted_job_is_refused_unless_it_came_along(
         ):
             use("out")
     assert storage.read_bytes("b.txt") == b"bb"
+    with pytest.raises(StorageError, match=r"^b\.txt is a relative path"):
+        storage.write_bytes("b.txt", b"would go with Ray's folder")
     for uri in (str(folder / "out"), "s3://bucket/out", "~/out"):
         assert storage.absolute(uri).endswith("/out")
     assert sorted(os.listdir(folder)) == ["a.jsonl", "b.txt", "deep"]

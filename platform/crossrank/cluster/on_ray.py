@@ -59,8 +59,8 @@ def _connect() -> None:
             raise _not_joined(os.environ["RAY_ADDRESS"], str(error)) from error
         return
     cores = os.cpu_count() or 1
-    # Without it Ray makes one and writes it into the user's home, which a container may not let it.
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(16))
+    if not _has_token():  # Ray would make one and write it into the user's home, which a container may not let it
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(16)
     # Ray keeps an idle process for each logical CPU. On two cores they took 2 % of the speed of a job.
     os.environ.setdefault("RAY_num_workers_soft_limit", "1")
     say("starting a local Ray")
@@ -72,6 +72,11 @@ def _connect() -> None:
             log_to_driver=False,
             logging_level="ERROR",
         )
+
+
+def _has_token() -> bool:
+    given = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return bool(given) or os.path.exists(os.path.expanduser("~/.ray/auth_token"))
 
 
 def _not_joined(address: str, told: str) -> SettingsError:

@@ -59,24 +59,22 @@ def read_run_columns(uri: str, reject: Reject) -> Iterator[RunColumns]:
 def _chunks(uri: str) -> Iterator[bytes]:
     """The file in pieces of whole lines, without a byte order mark."""
     with storage.open_input(uri) as stream:
-        rest = b""
-        is_first = True
+        mark, rest = BYTE_ORDER_MARK, b""
         while read := stream.read(CHUNK_BYTES):
-            if is_first:
-                read, is_first = read.removeprefix(BYTE_ORDER_MARK), False
             whole, end, last = read.rpartition(b"\n")
             if end:
-                yield rest + whole + end
-                rest = last
+                yield (rest + whole + end).removeprefix(mark)
+                mark, rest = b"", last
             else:
                 rest += read
-        if rest:
-            yield rest
+        if rest.removeprefix(mark):
+            yield rest.removeprefix(mark)
 
 
 def _plain(chunk: bytes, first_line: int) -> RunColumns | None:
     """A chunk that is written plainly; None for another."""
-    if chunk.startswith(b" ") or chunk.endswith(b" ") or any(each in chunk for each in _NOT_PLAIN):
+    # Arrow would take a byte order mark away from any chunk.
+    if chunk.startswith((b" ", BYTE_ORDER_MARK)) or chunk.endswith(b" ") or any(each in chunk for each in _NOT_PLAIN):
         return None
     read = csv.ReadOptions(column_names=_COLUMNS, use_threads=False, block_size=len(chunk) + 1)
     try:

@@ -6,11 +6,9 @@ Nothing of this is written while the job runs, so a kill cannot write it twice.
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -20,7 +18,7 @@ import pyarrow.parquet as pq
 
 from crossrank import storage
 from crossrank.errors import InputError, JobFailed
-from crossrank.parts import READ_AT_ONCE
+from crossrank.parts import read_ahead, read_part
 from crossrank.records import Reason
 from crossrank.reranking.layout import REJECTED_SCHEMA, STATS_TYPE, Layout, read_table
 
@@ -73,7 +71,7 @@ def totals(layout: Layout, rows_of_blocks: list[int]) -> Totals:
         raise JobFailed(f"{layout.part(unfinished[0])} is not there, though all is scored; run the same command again")
     found = Totals()
     first = 0
-    columns = ["row", "status", "reason", f"{DOCUMENT}.rank", "stats"]
+    columns = ["row", "reason", f"{DOCUMENT}.rank", "stats"]
     for number, part in enumerate(_parts(layout, range(len(rows_of_blocks)), columns)):
         num_rows = rows_of_blocks[number]
         if part["row"].to_pylist() != list(range(first, first + num_rows)):
@@ -87,29 +85,19 @@ def totals(layout: Layout, rows_of_blocks: list[int]) -> Totals:
 
 
 def _parts(layout: Layout, numbers: Sequence[int], columns: list[str]) -> Iterator[pa.Table]:
-    """Columns of these parts, in their order; some are read ahead, since those of an object store are waited for."""
-    with ThreadPoolExecutor(READ_AT_ONCE) as readers:
-        reading: deque[Future[pa.Table]] = deque()
-        left = iter(numbers)
-        while True:
-            reading.extend(
-                readers.submit(_part, layout, number, columns) for number in islice(left, READ_AT_ONCE - len(reading))
-            )
-            if not reading:
-                return
-            yield reading.popleft().result()
+    """Columns of these parts, in their order."""
 
-
-def _part(layout: Layout, number: int, columns: list[str]) -> pa.Table:
     def read(file: BinaryIO) -> pa.Table:
-        try:
-            return pq.ParquetFile(file).read(columns=columns, use_threads=False)
-        except pa.ArrowInvalid as error:  # a disk that lied about what it had written
-            raise JobFailed(
-                f"{layout.part(number)} is no whole Parquet file; remove it and run the same command again"
-            ) from error
+        # Read before they are decoded: in an object store each column would be a request.
+        return pq.ParquetFile(file, pre_buffer=True).read(columns=columns, use_threads=False)
 
-    return storage.read_from(layout.part(number), read)
+    def part(number: int) -> pa.Table:
+        found = read_part(layout.part(number), read)
+        if found is None:  # a disk that lied about what it had written
+            raise JobFailed(f"{layout.part(number)} is no whole Parquet file; remove it and run the same command again")
+        return found
+
+    return read_ahead(numbers, part)
 
 
 def write_rejected(layout: Layout, numbers: Sequence[int]) -> dict[str, dict[str, int]]:

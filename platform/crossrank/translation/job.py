@@ -63,7 +63,7 @@ def translate(settings: TranslateSettings) -> dict[str, Any]:
     if settings.dry_run:
         return dry_run(settings, backend, lambda memory: lookup_of(settings, backend, memory), output)
     if before is not None and before["state"] == "finished" and not settings.overwrite:
-        lacking = layout.lacking_parts(before["parts"], parts.sizes_of(settings, before["rows"]["out"]))
+        lacking = layout.lacking_parts(before["parts"], parts.sizes_of(before["rows"]["out"], settings.groups_per_part))
         if not lacking:
             say(f"{output} is finished: {before['rows']['out']:,} groups; nothing to do")
             return before
@@ -136,7 +136,7 @@ def _run(settings: TranslateSettings, backend: Translates, layout: Layout, manif
         work = Work(settings, memory, lookup, spending)
         resumed_usd = spending.usd
         figures, plan = _fill_memory(work, backend, layout, clock)
-    num_parts = len(parts.sizes_of(settings, plan.groups))
+    num_parts = len(parts.sizes_of(plan.groups, settings.groups_per_part))
     layout.refuse_foreign_tables(num_parts)
     hold.check()
     # Later than a failure of yesterday: what failed while it was asked again is an answer.

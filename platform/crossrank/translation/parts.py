@@ -24,15 +24,14 @@ AT_ONCE = 200
 """Groups whose texts are looked up together."""
 
 
-def sizes_of(settings: TranslateSettings, groups: int) -> list[int]:
+def sizes_of(groups: int, groups_per_part: int) -> list[int]:
     """Groups of each part."""
-    size = settings.groups_per_part
-    return [min(size, groups - first) for first in range(0, groups, size)]
+    return [min(groups_per_part, groups - first) for first in range(0, groups, groups_per_part)]
 
 
 def write_parts(settings: TranslateSettings, lookup: Lookup, layout: Layout, groups: int) -> int:
     """Write the parts that are not there. Returns the groups in those that were."""
-    sizes = sizes_of(settings, groups)
+    sizes = sizes_of(groups, settings.groups_per_part)
     lacking = layout.lacking_parts(len(sizes), sizes)
     lacking |= {number for number in range(len(sizes)) if not storage.exists(_figures_of(layout, number))}
     done_before = sum(size for number, size in enumerate(sizes) if number not in lacking)
@@ -46,7 +45,7 @@ def write_parts(settings: TranslateSettings, lookup: Lookup, layout: Layout, gro
                     progress.tick()
                 continue
             figures = Figures()
-            storage.delete(layout.part(number))  # its figures are not known
+            storage.delete(layout.part(number))  # it is damaged, or its figures are not known
             storage.delete(_figures_of(layout, number))
             written = write_groups(layout.part(number), _translated(settings, lookup, part, figures, progress))
             write_json(_figures_of(layout, number), asdict(figures))

@@ -25,6 +25,12 @@ def test_flags_of_the_verb_without_the_dashes_before_them_are_told_where_they_st
     )
 
 
+def test_a_flag_of_submit_that_is_misspelt_is_told_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(capsys, "submit", "train", "--detatch", "--", "--base", "b")
+    assert "--detach" in said
+    assert "stand behind" not in said
+
+
 def test_no_address_is_told_with_both_ways_to_give_one(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

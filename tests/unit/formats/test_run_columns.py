@@ -60,6 +60,19 @@ def test_lines_across_chunks_are_whole_and_keep_their_numbers(
     assert [(row.line, row.record_id) for row in rejected] == [(3, "broken"), (5, "q2")]
 
 
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 20, 1000])
+@pytest.mark.parametrize("marks", [1, 2])
+def test_a_byte_order_mark_is_taken_from_the_beginning_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk_bytes: int, marks: int
+) -> None:
+    # As where two runs were joined.
+    monkeypatch.setattr(run_columns, "CHUNK_BYTES", chunk_bytes)
+    file = tmp_path / "run.trec"
+    file.write_bytes(b"\xef\xbb\xbf" * marks + b"q1 Q0 d1 1 2.5 x\n" + b"\xef\xbb\xbf" + b"q2 Q0 d1 1 2.5 x\n")
+    assert by_columns(file) == by_line(file)
+    assert [row[0] for row in by_columns(file)[0]] == ["\ufeff" * (marks - 1) + "q1", "\ufeffq2"]
+
+
 def test_an_empty_run_has_no_lines(tmp_path: Path) -> None:
     (tmp_path / "run.trec").write_bytes(b"")
     assert by_columns(tmp_path / "run.trec") == ([], [])
@@ -113,6 +126,7 @@ PLAIN = st.tuples(WORD, st.sampled_from(RANKS), st.sampled_from(SCORES)).map(lam
     end=st.sampled_from([b"\n", b"\r\n"]),
     last=st.sampled_from([b"", b"\n", b" ", b"\xff", b"\r"]),
 )
+@example(lines=[b"\xef\xbb\xbf\xef\xbb\xbfq Q0 d 1 2.0 t"], end=b"\n", last=b"\n")
 @example(lines=[b" q d 1 2.0 t"], end=b"\n", last=b"\n")
 @example(lines=[b"q Q0 d 1 2.0 t\rq Q0 d 1 2.0 t"], end=b"\n", last=b"\n")
 def test_any_run_is_read_as_it_is_line_by_line(tmp_path: Path, lines: list[bytes], end: bytes, last: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from difflib import get_close_matches
 
 import click
 
@@ -10,6 +11,7 @@ from crossrank.cluster.submission import verbs
 
 SUBMITTED = ("rerank", "score", "translate", "filter", "mine", "train", "merge", "evaluate", "recipe", "convert")
 """Verbs that a cluster may run; a server is deployed by `serve deploy`."""
+OWN = ("--address", "--detach")
 ADDRESS = click.option(
     "--address",
     envvar="RAY_API_SERVER_ADDRESS",
@@ -22,12 +24,16 @@ class _Submit(click.Command):
     """One whose unknown flags were meant for the verb."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)  # click takes away what it has read
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             flag = error.option_name
+            if get_close_matches(flag, OWN, cutoff=0.7):
+                raise  # click names the one that was meant
+            verb = next((arg for arg in given if arg in SUBMITTED), "VERB")
             raise click.UsageError(
-                f"submit has no flag {flag}; the flags of the verb stand behind --, as in crossrank submit rerank -- "
+                f"submit has no flag {flag}; the flags of the verb stand behind --, as in crossrank submit {verb} -- "
                 f"{flag} ...",
                 ctx,
             ) from error

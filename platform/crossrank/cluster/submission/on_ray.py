@@ -67,10 +67,10 @@ class Cluster:
         told = (answer.json().get("data") or {}).get("pythonVersion")
         return told if isinstance(told, str) and re.fullmatch(r"\d+\.\d+(\.\S+)?", told) else None
 
-    def submit(self, job: Shipment) -> str:
-        """Start a job; returns its id."""
+    def submit(self, job: Shipment, job_id: str) -> None:
+        """Start a job under this name, which no other has."""
         with self._in_words():
-            return self._client.submit_job(entrypoint=job.entrypoint, runtime_env=job.runtime_env)
+            self._client.submit_job(entrypoint=job.entrypoint, runtime_env=job.runtime_env, submission_id=job_id)
 
     def details(self, job_id: str) -> JobDetails:
         """What the cluster knows of a job."""

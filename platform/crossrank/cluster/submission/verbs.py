@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 import tempfile
 import time
@@ -33,8 +34,14 @@ def submit(verb: str, flags: Sequence[str], address: str | None, detach: bool) -
     """
     cluster = _cluster(address)
     started = time.monotonic()
+    job_id = f"raysubmit_{secrets.token_hex(8)}"
     with tempfile.TemporaryDirectory(prefix="crossrank-") as folder:
-        job_id = cluster.submit(shipment(verb, flags, Path(folder)))
+        job = shipment(verb, flags, Path(folder))
+        try:
+            cluster.submit(job, job_id)
+        except KeyboardInterrupt:
+            say(f"{job_id} may run or not; look at it by: crossrank jobs status {job_id} --address {address}")
+            return INTERRUPTED
     say(f"submitted as {job_id}, in {time.monotonic() - started:.1f} s")
     if detach:
         print(job_id)
@@ -104,7 +111,7 @@ def _follow(cluster: Cluster, job_id: str, address: str | None) -> int:
 
 
 def _followed(cluster: Cluster, job_id: str) -> int:
-    """Print the log of a job until it ends; returns its exit status. A connection that breaks is made again."""
+    """As `_follow`, while somebody reads. A connection that breaks is made again."""
     printed = 0
     lost: float | None = None  # since when the job server does not answer
     while True:

@@ -157,10 +157,15 @@ def _counting(rejected: Counter[str]) -> Reject:
 
 def _finished(layout: Layout, plan: Json) -> set[int]:
     """Parts that are there with their tallies, and whole as far as the plan knows."""
-    tallies = {file.uri for file in storage.list_files(storage.join(layout.output, "_checkpoint"))}
-    there = {number for number in layout.finished_parts() if tally_file(layout, number) in tallies}
     sizes = plan.get("rows_of_blocks")
+    there = _with_tally(layout)
     return there if sizes is None else there - layout.lacking_parts(len(sizes), sizes)
+
+
+def _with_tally(layout: Layout) -> set[int]:
+    """Parts that are there with their tallies."""
+    tallies = {file.uri for file in storage.list_files(storage.join(layout.output, "_checkpoint"))}
+    return {number for number in layout.finished_parts() if tally_file(layout, number) in tallies}
 
 
 def _clear(layout: Layout, manifest: Manifest) -> None:
@@ -215,11 +220,9 @@ def _run(
         clock.lap("compare")
     layout.refuse_foreign_tables(len(sizes))
     hold.check()
-    missing = sorted(set(range(len(sizes))) - _finished(layout, plan))
+    missing = sorted(set(range(len(sizes))) - _with_tally(layout))
     if missing:
-        raise JobFailed(
-            f"{layout.part(missing[0])} is not there or not whole, though all is judged; run the same command again"
-        )
+        raise JobFailed(f"{layout.part(missing[0])} is not there, though all is judged; run the same command again")
     tally = Tally()
     for number in range(len(sizes)):
         tally.add(read_tally(layout, number), settings.samples)

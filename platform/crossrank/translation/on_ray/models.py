@@ -25,7 +25,7 @@ TEXTS_PER_CALL = 512
 CALLS_AHEAD = 2
 """Of a worker, so that it never waits for the driver."""
 TRIES_AFTER_DEATH = 5
-KEPT = "what is translated is kept, so mend the cause and run the same command again"
+KEPT = "what is translated is kept"
 
 Done = Sequence[tuple[int, Outcome]]
 """Outcomes with the place of their text in the call."""
@@ -125,14 +125,15 @@ def translate_on(
                 if call.deaths >= TRIES_AFTER_DEATH:
                     raise JobFailed(
                         f"a worker died {call.deaths + 1} times with the same texts "
-                        f"({' '.join(str(error).split())[:160]}); {KEPT}"
+                        f"({' '.join(str(error).split())[:160]}); {KEPT}, so mend the cause and run the same command "
+                        f"again"
                     ) from error
                 if workers[call.worker] is call.actor:  # its other call may have come back before
                     workers[call.worker] = _worker(backend, pool)
                     RESTARTS.add()
                 begin(call.worker, [call.texts[place] for place in sorted(call.left)], call.deaths + 1)
             except ray.exceptions.RayError as error:
-                raise ours(error, "a worker", "what is translated is kept") from error
+                raise ours(error, "a worker", KEPT) from error
             else:
                 call.left -= {place for place, _ in outcomes}
                 keep([(call.texts[place], outcome) for place, outcome in outcomes])
@@ -151,7 +152,7 @@ def seconds_of(backend: Backend, pool: Pool, texts: list[str]) -> float:
     try:
         found: float = ray.get(worker.seconds.remote(texts))
     except ray.exceptions.RayError as error:
-        raise ours(error, "a worker", "what is translated is kept") from error
+        raise ours(error, "a worker", KEPT) from error
     finally:
         ray.kill(worker)
     return found
