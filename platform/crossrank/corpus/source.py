@@ -14,8 +14,8 @@ from crossrank.fingerprints import fingerprint_of
 from crossrank.formats.tables import BEIR_CORPUS, BEIR_QUERIES, read_documents, read_queries, table_files
 from crossrank.records import Reason, Reject, document_text
 
-LAYOUT = "2"
-"""Changes when the files of a store change, so that an old cache is not read as a new one."""
+LAYOUT = "3"
+"""Changes when the files of a store change, or what is read into them: an old cache is then not read as a new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class CorpusSource:
                 doc_id_column=self.doc_id_column,
                 title_column=self.title_column,
                 text_column=self.text_column,
+                with_meta=False,
             )
             for line, document in documents:
                 yield SourceRow(file, line, document.doc_id, document_text(document.title, document.text))
@@ -76,9 +77,14 @@ class QuerySource:
         return fingerprint_of(uri, table_files(uri, BEIR_QUERIES))
 
     def _read(self, reject: Reject) -> Iterator[SourceRow]:
-        for query in read_queries(
-            self.uri, reject, query_id_column=self.query_id_column, query_column=self.query_column
-        ):
+        queries = read_queries(
+            self.uri,
+            reject,
+            query_id_column=self.query_id_column,
+            query_column=self.query_column,
+            with_meta=False,
+        )
+        for query in queries:
             yield SourceRow(query.source, query.line, query.query_id, query.text)
         _refuse_changed(self.uri, self.fingerprint, self.fingerprint_of(self.uri))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from crossrank.errors import InputError
@@ -14,6 +14,8 @@ class Table(NamedTuple):
 
     columns: list[str]
     rows: Iterator[tuple[int, Json]]
+    may_grow: bool = False
+    """Whether rows may have columns that are not among `columns`: in JSON lines, where no header names them all."""
 
 
 class Column(NamedTuple):
@@ -26,17 +28,23 @@ class Column(NamedTuple):
     """The names tried in order otherwise."""
     flag: str
     """How the user gives one."""
+    is_optional: bool = False
+    """Whether a file, or in JSON lines a row, may be without it."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """What it may be called."""
         return (self.asked,) if self.asked is not None else self.usual
 
-    def find(self, uri: str, columns: list[str]) -> str:
+    def among(self, columns: Collection[str]) -> str | None:
+        """Its name among these; None where it is not there."""
+        return next((name for name in self.names if name in columns), None)
+
+    def find(self, uri: str, columns: Collection[str]) -> str:
         """Its name in this file. Refuses a file without it, naming the columns there and the flag."""
-        for name in self.names:
-            if name in columns:
-                return name
+        name = self.among(columns)
+        if name is not None:
+            return name
         raise InputError(
             f"{uri} has no column {' or '.join(self.names)} for {self.what}; it has {', '.join(columns)}; "
             f"name the right one with {self.flag}"

@@ -11,6 +11,12 @@ from crossrank.formats.fields import RowRefused, accepted
 from crossrank.formats.lines import raw_lines, read_lines
 from crossrank.records import Json, Reason, Reject, Rejected
 
+_HEADER_WORDS = """
+id qid pid did docid docno query_id queryid question_id doc_id document_id passage_id corpus_id query question doc
+document passage content contents text body title heading headline
+"""
+HEADER_WORDS = frozenset(_HEADER_WORDS.split())
+"""What people call columns. A first line that is made of these alone is a header, whether or not we look for them."""
 CSV_FIELD_LIMIT = 1 << 24
 """Characters in one CSV field. A quote that is never closed costs at most this much before it is noticed."""
 
@@ -29,7 +35,8 @@ def tsv_table(uri: str, reject: Reject, known: Collection[str], headerless: dict
     """A TSV file, split at tabs and nothing else: a quote is a character like any other.
 
     Args:
-        known: names that make the first line a header if one of its columns is called so.
+        known: names that make the first line a header if one of its columns is called so. So do `HEADER_WORDS` if all
+            of them are: what was then a row, ``qid<TAB>question``, is nobody's question.
         headerless: what the columns are called without a header, by their number; None: there is a header,
             whatever it says.
 
@@ -41,7 +48,7 @@ def tsv_table(uri: str, reject: Reject, known: Collection[str], headerless: dict
     if first is None:
         return Table([], iter(()))
     number, cells = first
-    if headerless is None or not set(cells).isdisjoint(known):
+    if headerless is None or not set(cells).isdisjoint(known) or _are_names(cells):
         return Table(cells, _named(rows, cells, uri, reject))
     if len(cells) not in headerless:
         layouts = " or ".join(", ".join(names) for names in headerless.values())
@@ -51,6 +58,10 @@ def tsv_table(uri: str, reject: Reject, known: Collection[str], headerless: dict
         )
     names = headerless[len(cells)]
     return Table(names, _named(_with_first(first, rows), names, uri, reject))
+
+
+def _are_names(cells: list[str]) -> bool:
+    return {cell.strip().casefold().replace("-", "_") for cell in cells} <= HEADER_WORDS
 
 
 def _with_first(first: tuple[int, list[str]], rows: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from crossrank import storage
 from crossrank.errors import InputError
 from crossrank.formats.fields import accepted, known_id
-from crossrank.formats.group_rows import group_of, row_of
-from crossrank.formats.parquet import parquet_table
+from crossrank.formats.group_rows import DOCUMENT_KEYS, GROUP_KEYS, group_of, row_of
+from crossrank.formats.parquet import Wanted, parquet_columns, parquet_rows
 from crossrank.formats.sources import PARQUET, files_of
 from crossrank.records import Group, Json, Reject, dump_meta
 
@@ -44,6 +44,8 @@ GROUP_SCHEMA = pa.schema(
     ]
 )
 """``meta`` is JSON text; null where there is none."""
+GROUP_COLUMNS: Wanted = {**dict.fromkeys(GROUP_KEYS), "docs": DOCUMENT_KEYS}
+"""What is read of a file. Other columns, and other fields of ``docs``, are not even decoded."""
 
 
 def read_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
@@ -53,14 +55,15 @@ def read_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
     A row that is not a group is rejected. Refuses a file without those three.
     """
     for file in files_of(uri, PARQUET):
-        table = parquet_table(file, reject)
-        missing = [name for name in ("query_id", "query", "docs") if name not in table.columns]
+        columns = parquet_columns(file)
+        missing = [name for name in ("query_id", "query", "docs") if name not in columns]
         if missing:
             raise InputError(
-                f"{file} does not hold groups: it has no column {missing[0]}, only {', '.join(table.columns)}; "
+                f"{file} does not hold groups: it has no column {missing[0]}, only {', '.join(columns)}; "
                 f"make groups of other formats with crossrank convert"
             )
-        yield from accepted(table.rows, file, reject, _group, lambda row: known_id(row, "query_id"))
+        rows = parquet_rows(file, reject, GROUP_COLUMNS)
+        yield from accepted(rows, file, reject, _group, lambda row: known_id(row, "query_id"))
 
 
 def write_groups(uri: str, groups: Iterable[Group]) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain, islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from crossrank import storage
 from crossrank.errors import InputError
@@ -12,13 +12,13 @@ from crossrank.formats.columns import Column, Table
 from crossrank.formats.delimited import csv_table, tsv_table
 from crossrank.formats.fields import accepted, identifier, known_id, optional_text, text
 from crossrank.formats.lines import read_json_lines
-from crossrank.formats.parquet import as_json, parquet_table
+from crossrank.formats.parquet import as_json, parquet_columns, parquet_rows
 from crossrank.formats.sources import CSV, JSON_LINES, PARQUET, TSV, file_name, folder_files, has_extension
 from crossrank.records import Document, Json, Reject
 
 KINDS = (JSON_LINES, TSV, CSV, PARQUET)
 PROBED_ROWS = 100
-"""JSON lines have no header: the columns are the keys of so many first rows."""
+"""JSON lines have no header: what has to be there is looked for in so many first rows, what may be there in all."""
 
 BEIR_QUERIES = "queries.jsonl"
 BEIR_CORPUS = "corpus.jsonl"
@@ -34,11 +34,16 @@ class Query(NamedTuple):
     source: str
     """URI of the file."""
     meta: Json
-    """Every other column."""
+    """Every other column, if they were asked for."""
 
 
 def read_queries(
-    uri: str, reject: Reject, *, query_id_column: str | None = None, query_column: str | None = None
+    uri: str,
+    reject: Reject,
+    *,
+    query_id_column: str | None = None,
+    query_column: str | None = None,
+    with_meta: bool = True,
 ) -> Iterator[Query]:
     """The queries of a file, of a folder of files of one kind, or of a BEIR folder.
 
@@ -48,17 +53,19 @@ def read_queries(
 
     Rejected: rows that cannot be read, and those whose id or text is missing, null or of another type.
 
+    Args:
+        with_meta: read the other columns too. Without, those of a Parquet file are not even decoded.
+
     Raises:
         InputError: a column is not there, a folder without files or with files of two kinds, an unknown extension.
     """
     the_id = Column("the query id", query_id_column, ("_id", "query_id", "id"), "--query-id-column")
     the_text = Column("the query text", query_column, ("text", "query"), "--query-column")
     for file in table_files(uri, BEIR_QUERIES):
-        table = _table(file, reject, (the_id, the_text), {2: ["_id", "text"]})
+        table = _table(file, reject, (the_id, the_text), {2: ["_id", "text"]}, with_meta)
         if table.columns:
-            yield from _queries(
-                file, table, reject, the_id.find(file, table.columns), the_text.find(file, table.columns)
-            )
+            names = the_id.find(file, table.columns), the_text.find(file, table.columns)
+            yield from _queries(file, table, reject, *names, with_meta)
 
 
 def read_documents(
@@ -68,25 +75,26 @@ def read_documents(
     doc_id_column: str | None = None,
     title_column: str | None = None,
     text_column: str | None = None,
+    with_meta: bool = True,
 ) -> Iterator[tuple[int, Document]]:
     """The documents of a corpus, each with its line (Parquet: row) from 1 in its file.
 
     The id is in the column asked for, or else ``_id``, ``doc_id`` or ``id``; the text likewise, or else in ``text``,
-    ``contents`` or ``passage``; ``title`` may be missing. A TSV file without a header is ``id<TAB>text`` or
-    ``id<TAB>title<TAB>text``. Every other column is kept in `Document.meta`. The rest is as in `read_queries`.
+    ``contents`` or ``passage``; ``title`` may be missing, in JSON lines from any of the rows. A TSV file without a
+    header is ``id<TAB>text`` or ``id<TAB>title<TAB>text``. Every other column is kept in `Document.meta`, unless
+    `with_meta` is false. The rest is as in `read_queries`.
     For a folder, call it on each of `table_files(uri, BEIR_CORPUS)` to know which file a line is of.
     """
     the_id = Column("the document id", doc_id_column, ("_id", "doc_id", "id"), "--doc-id-column")
-    the_title = Column("the title", title_column, ("title",), "--title-column")
+    the_title = Column("the title", title_column, ("title",), "--title-column", is_optional=True)
     the_text = Column("the document text", text_column, ("text", "contents", "passage"), "--text-column")
     headerless = {2: ["_id", "text"], 3: ["_id", "title", "text"]}
     for file in table_files(uri, BEIR_CORPUS):
-        table = _table(file, reject, (the_id, the_title, the_text), headerless)
+        table = _table(file, reject, (the_id, the_title, the_text), headerless, with_meta)
         if table.columns:
-            with_title = the_title.asked is not None or "title" in table.columns
-            title = the_title.find(file, table.columns) if with_title else None
+            title = the_title.names[0] if table.may_grow else the_title.among(table.columns)
             names = the_id.find(file, table.columns), title, the_text.find(file, table.columns)
-            yield from _documents(file, table, reject, *names)
+            yield from _documents(file, table, reject, *names, with_meta)
 
 
 def table_files(uri: str, beir_name: str) -> list[str]:
@@ -116,19 +124,26 @@ def _extensions() -> str:
     return ", ".join(extension for kind in KINDS for extension in kind)
 
 
-def _table(uri: str, reject: Reject, columns: tuple[Column, ...], headerless: dict[int, list[str]]) -> Table:
-    table = _opened(uri, reject, columns, headerless)
+def _table(
+    uri: str, reject: Reject, columns: tuple[Column, ...], headerless: dict[int, list[str]], with_meta: bool
+) -> Table:
+    table = _opened(uri, reject, columns, headerless, with_meta)
     for column in columns:
         if column.asked is not None and table.columns:
-            column.find(uri, table.columns)  # what was asked for by name is missed before what is guessed
+            if table.may_grow and column.is_optional:
+                table = table._replace(rows=_with_column_somewhere(table.rows, column, uri))
+            else:
+                column.find(uri, table.columns)  # what was asked for by name is missed before what is guessed
     return table
 
 
-def _opened(uri: str, reject: Reject, columns: tuple[Column, ...], headerless: dict[int, list[str]]) -> Table:
+def _opened(
+    uri: str, reject: Reject, columns: tuple[Column, ...], headerless: dict[int, list[str]], with_meta: bool
+) -> Table:
     if has_extension(uri, JSON_LINES):
         rows = read_json_lines(uri, reject)
         probed = list(islice(rows, PROBED_ROWS))
-        return Table(list(dict.fromkeys(key for _, row in probed for key in row)), chain(probed, rows))
+        return Table(list(dict.fromkeys(key for _, row in probed for key in row)), chain(probed, rows), may_grow=True)
     if has_extension(uri, TSV):
         known = [name for column in columns for name in (*column.names, *column.usual)]
         asked = any(column.asked is not None for column in columns)
@@ -137,33 +152,51 @@ def _opened(uri: str, reject: Reject, columns: tuple[Column, ...], headerless: d
     if has_extension(uri, CSV):
         return csv_table(uri, reject)
     if has_extension(uri, PARQUET):
-        return parquet_table(uri, reject)
+        names = parquet_columns(uri)
+        needed = [found for column in columns if (found := column.among(names)) is not None]
+        return Table(names, parquet_rows(uri, reject, None if with_meta else dict.fromkeys(needed)))
     raise InputError(f"{uri} is of no kind that is read here; {_extensions()} are (packed as .gz: all but .parquet)")
 
 
-def _others(row: dict[str, Any], own: frozenset[str | None], typed: bool) -> Json:
-    return {key: as_json(value) if typed else value for key, value in row.items() if key not in own}
+def _with_column_somewhere(rows: Iterator[tuple[int, Json]], column: Column, uri: str) -> Iterator[tuple[int, Json]]:
+    """The rows; refuses the file, at its end, if none of them had the column."""
+    seen: dict[str, None] = {}
+    is_there = False
+    for line, row in rows:
+        if not is_there:
+            seen |= dict.fromkeys(row)
+            is_there = column.among(row) is not None
+        yield line, row
+    if not is_there:
+        column.find(uri, list(seen))
 
 
-def _queries(uri: str, table: Table, reject: Reject, id_name: str, text_name: str) -> Iterator[Query]:
-    own = frozenset((id_name, text_name))
-    typed = has_extension(uri, PARQUET)
+def _others(own: frozenset[str | None], uri: str, with_meta: bool) -> Callable[[Json], Json]:
+    """What of a row is kept beside what is read of it."""
+    if not with_meta:
+        return lambda _row: {}
+    if has_extension(uri, PARQUET):
+        return lambda row: {key: as_json(value) for key, value in row.items() if key not in own}
+    return lambda row: {key: value for key, value in row.items() if key not in own}
+
+
+def _queries(uri: str, table: Table, reject: Reject, id_name: str, text_name: str, with_meta: bool) -> Iterator[Query]:
+    others = _others(frozenset((id_name, text_name)), uri, with_meta)
 
     def query(line: int, row: Json) -> Query:
-        return Query(identifier(row, id_name), text(row, text_name), line, uri, _others(row, own, typed))
+        return Query(identifier(row, id_name), text(row, text_name), line, uri, others(row))
 
     for _, found in accepted(table.rows, uri, reject, query, lambda row: known_id(row, id_name)):
         yield found
 
 
 def _documents(
-    uri: str, table: Table, reject: Reject, id_name: str, title_name: str | None, text_name: str
+    uri: str, table: Table, reject: Reject, id_name: str, title_name: str | None, text_name: str, with_meta: bool
 ) -> Iterator[tuple[int, Document]]:
-    own = frozenset((id_name, title_name, text_name))
-    typed = has_extension(uri, PARQUET)
+    others = _others(frozenset((id_name, title_name, text_name)), uri, with_meta)
 
     def document(_line: int, row: Json) -> Document:
         title = optional_text(row, title_name) if title_name else None
-        return Document(identifier(row, id_name), text(row, text_name), title, _others(row, own, typed))
+        return Document(identifier(row, id_name), text(row, text_name), title, others(row))
 
     return accepted(table.rows, uri, reject, document, lambda row: known_id(row, id_name))

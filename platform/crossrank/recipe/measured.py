@@ -64,7 +64,7 @@ def measured_queries(settings: EvaluateSettings) -> Iterator[str]:
         assert settings.qrels is not None
         judged = read_judgements(file_of(storage.absolute(settings.qrels)), _ignore)
         columns = {"query_id_column": settings.query_id_column, "query_column": settings.query_column}
-        for query in read_queries(storage.absolute(settings.queries), _ignore, **columns):
+        for query in read_queries(storage.absolute(settings.queries), _ignore, **columns, with_meta=False):
             if query.query_id in judged:
                 yield query.text
 

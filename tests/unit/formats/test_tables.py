@@ -1,4 +1,5 @@
 import datetime
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -297,3 +298,63 @@ def test_a_path_that_is_not_there_or_of_no_known_kind_is_refused(write: WriteFil
         ids_and_texts("/nowhere.tsv", rejected)
     with pytest.raises(InputError, match="is of no kind that is read here"):
         ids_and_texts(write("q.docx", "x"), rejected)
+
+
+def late_titles(count: int = 200) -> str:
+    """Passages of which only the last has a title."""
+    rows = [json.dumps({"_id": str(place), "text": "x"}) for place in range(count)]
+    return "\n".join([*rows, json.dumps({"_id": "last", "title": "Here", "text": "x"})])
+
+
+@pytest.mark.parametrize("name", ["d.jsonl", "d.jsonl.gz", "d.ndjson"])
+def test_a_title_that_first_comes_after_many_passages_without_one_is_read(
+    write: WriteFile, rejected: list[Rejected], name: str
+) -> None:
+    [*others, (line, last)] = documents(write(name, late_titles()), rejected)
+    assert (line, last) == (201, Document("last", "x", "Here"))
+    assert last.meta == {}, "the title is not one of the other columns"
+    assert {document.title for _, document in others} == {None}
+
+
+def test_a_title_column_asked_for_may_come_late_too(write: WriteFile, rejected: list[Rejected]) -> None:
+    uri = write("d.jsonl", late_titles().replace("title", "headline"))
+    [*_, (_, last)] = documents(uri, rejected, title_column="headline")
+    assert last == Document("last", "x", "Here")
+
+
+def test_a_title_column_asked_for_that_no_row_has_is_refused(write: WriteFile, rejected: list[Rejected]) -> None:
+    with pytest.raises(InputError, match=r"no column head for the title; it has _id, text, title; .*--title-column"):
+        documents(write("d.jsonl", late_titles()), rejected, title_column="head")
+
+
+@pytest.mark.parametrize(
+    ("header", "read"),
+    [
+        ("qid\tquestion", ids_and_texts),
+        ("query-id\tQuestion", ids_and_texts),
+        ("pid\tcontent", documents),
+        ("docid\theading\tbody", documents),
+    ],
+)
+def test_a_tsv_header_of_other_names_is_not_taken_for_a_row(
+    write: WriteFile, rejected: list[Rejected], header: str, read: Callable[..., Any]
+) -> None:
+    uri = write("x.tsv", f"{header}\n" + "\t".join("1" * len(header.split("\t"))) + "\n")
+    with pytest.raises(InputError, match=r"has no column .*; it has .*; name the right one with --"):
+        read(uri, rejected)
+
+
+def test_a_tsv_row_of_which_only_one_cell_could_name_a_column_is_a_row(
+    write: WriteFile, rejected: list[Rejected]
+) -> None:
+    assert ids_and_texts(write("q.tsv", "7\tquestion\n8\tcontent\n"), rejected) == [("7", "question"), ("8", "content")]
+
+
+@pytest.mark.parametrize("identifier", ["007", "1e5", "9007199254740993", "2026-11-30", "true", "NaN", "null", "1.0"])
+@pytest.mark.parametrize(
+    ("name", "row"), [("q.tsv", "{}\tx\n"), ("q.csv", "id,text\n{},x\n"), ("q.jsonl", '{{"id": "{}", "text": "x"}}')]
+)
+def test_an_id_that_looks_like_something_else_stays_as_it_is_written(
+    write: WriteFile, rejected: list[Rejected], identifier: str, name: str, row: str
+) -> None:
+    assert ids_and_texts(write(name, row.format(identifier)), rejected) == [(identifier, "x")]
