@@ -36,6 +36,7 @@ from crossrank.translation.filters.settings import FilterSettings
 from crossrank.translation.job import translate
 from crossrank.translation.memory.tsv import ExportSettings, ImportSettings, export_memory, import_memory
 from crossrank.translation.settings import TranslateSettings
+from crossrank.usage import OneOf, sentence_of
 
 READ = [name for name, form in FORMATS.items() if form.reads_groups]
 WRITTEN = [name for name, form in FORMATS.items() if form.writes_groups]
@@ -75,8 +76,8 @@ memory.add_command(command(ImportSettings, import_memory), "import")
 
 
 @crossrank.command("convert")
-@click.option("--from", "source_format", required=True, type=click.Choice(READ), help="Format of IN.")
-@click.option("--to", "target_format", required=True, type=click.Choice(WRITTEN), help="Format of OUT.")
+@click.option("--from", "source_format", required=True, type=OneOf(READ), help="Format of IN.")
+@click.option("--to", "target_format", required=True, type=OneOf(WRITTEN), help="Format of OUT.")
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="OUT")
 def convert_command(source_format: str, target_format: str, source: str, target: str) -> None:
@@ -121,17 +122,18 @@ def run(verb: click.Command, arguments: list[str] | None = None) -> None:
     """Run one command as a program. What the user did wrong is one sentence on standard error, never a traceback."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what is claimed is let go
+    typed = sys.argv[1:] if arguments is None else arguments
     try:
         lines.check_kind()
         lines.set_up()
-        for argument in sys.argv[1:] if arguments is None else arguments:
+        for argument in typed:
             storage.refuse_keys(argument)  # before click, which repeats what it does not understand
         verb.main(args=arguments, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(EXIT_USER_ERROR)
     except click.ClickException as error:
-        _tell(error.format_message())
+        _tell(sentence_of(error, typed))
         sys.exit(EXIT_USER_ERROR)
     except (click.exceptions.Abort, KeyboardInterrupt):
         _tell("stopped before its end; run the same command again")

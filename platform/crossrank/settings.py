@@ -15,6 +15,8 @@ import yaml
 from crossrank import storage
 from crossrank.cluster.pool import Wanted
 from crossrank.errors import SettingsError
+from crossrank.nearest import in_place_of, unknown_key
+from crossrank.usage import OneOf
 
 Settings = TypeVar("Settings")
 
@@ -125,7 +127,7 @@ def from_mapping(
         name = key.replace("-", "_")
         place = "--set" if key in of_set else source
         if name not in known:
-            raise SettingsError(f"{place} has the key {key}, which is none of {', '.join(sorted(known))}")
+            raise SettingsError(unknown_key(place, key, known))
         checked[name] = _checked(value, hints[name], f"{key} in {place}")
     missing = [name for name, each in known.items() if each.default is MISSING and name not in checked]
     if missing:
@@ -173,11 +175,16 @@ def command(settings_class: type[Settings], run: Callable[[Settings], Any]) -> c
     if knobs:
         told = "A key of --config, such as learning_rate=2e-5; may be given several times. See the end of this help."
         options.append(click.Option(["--set", "sets"], multiple=True, metavar="KEY=VALUE", help=told))
-    return _Command(run.__name__, callback=callback, params=options, help=run.__doc__, epilog=_told(knobs))
+    verb = _Command(run.__name__, callback=callback, params=options, help=run.__doc__, epilog=_told(knobs))
+    verb.keys = tuple(each.name for each in knobs)
+    return verb
 
 
 class _Command(click.Command):
     """One whose flags for several values take them one after another: ``--models a=A b=B``."""
+
+    keys: tuple[str, ...] = ()
+    """Keys of ``--set`` that are no flags."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         several = {
@@ -272,7 +279,7 @@ def _click_option(each: Field[Any], hint: Any) -> click.Option:
         return click.Option(names, multiple=True, default=None, help=text)
     if kind is bool:
         return click.Option(names, is_flag=True, default=None, help=text)
-    return click.Option(names, type=click.Choice(choices) if choices else kind, default=None, help=text)
+    return click.Option(names, type=OneOf(choices) if choices else kind, default=None, help=text)
 
 
 def _flag(name: str) -> str:
@@ -314,5 +321,5 @@ def _checked(value: Any, hint: Any, what: str) -> Any:
     if type(value) is not kind:
         raise SettingsError(f"{what} is {value!r}, and {IN_WORDS[kind]} is wanted")
     if choices and value not in choices:
-        raise SettingsError(f"{what} is {value!r}; use one of {', '.join(choices)}")
+        raise SettingsError(f"{what} is {value!r}; {in_place_of(str(value), choices)}")
     return value

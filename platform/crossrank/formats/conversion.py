@@ -10,6 +10,7 @@ from typing import NamedTuple
 from crossrank import storage
 from crossrank.errors import InputError, SettingsError
 from crossrank.formats import FORMATS, Format
+from crossrank.nearest import in_place_of
 from crossrank.progress import say
 from crossrank.records import Group, Reject, Rejected
 from crossrank.telemetry.doing import doing
@@ -103,5 +104,5 @@ class _Passage:
 
 def _format(name: str, flag: str, usable: list[str]) -> Format:
     if name not in usable:
-        raise SettingsError(f"{flag} {name} is not a format that can be used there; these are: {', '.join(usable)}")
+        raise SettingsError(f"{flag} {name} is not a format that can be used there; {in_place_of(name, usable)}")
     return FORMATS[name]

@@ -21,6 +21,7 @@ from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.formats import FORMATS
 from crossrank.formats.conversion import convert_telling
 from crossrank.formats.sources import JSON_LINES, has_extension
+from crossrank.nearest import in_place_of
 from crossrank.recipe.command import command_of
 from crossrank.recipe.measured import Measured
 from crossrank.recipe.reading import Recipe
@@ -73,7 +74,7 @@ class GroupsSettings:
         known = [name for name, form in FORMATS.items() if form.reads_groups]
         if self.format not in known:
             raise SettingsError(
-                f"format is {self.format}, which no groups are read from; use one of {', '.join(known)}"
+                f"format is {self.format}, which no groups are read from; {in_place_of(self.format, known)}"
             )
 
 

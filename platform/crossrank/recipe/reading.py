@@ -11,15 +11,33 @@ the inputs that come from earlier stages.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 from crossrank.errors import SettingsError
+from crossrank.evaluation.settings import EvaluateSettings
+from crossrank.nearest import in_place_of, nearest, ours
+from crossrank.reranking.settings import RerankSettings
+from crossrank.retrieval.mining.settings import MineSettings
 from crossrank.settings import assignments, config_values, filled, read_assigned, read_config, replace_texts
+from crossrank.training.merge import MergeSettings
+from crossrank.training.settings import TrainSettings
+from crossrank.translation.filters.settings import FilterSettings
+from crossrank.translation.settings import TranslateSettings
 
 ORDER = ("import", "memory", "translate", "filter", "mine", "train", "merge", "evaluate", "rerank")
 """Every stage, in the order of the chain."""
+SETTINGS: dict[str, type[Any]] = {
+    "train": TrainSettings,
+    "translate": TranslateSettings,
+    "mine": MineSettings,
+    "evaluate": EvaluateSettings,
+    "rerank": RerankSettings,
+    "filter": FilterSettings,
+    "merge": MergeSettings,
+}
+"""What the sections of the verbs hold, in the order in which a key without a stage is looked for."""
 OF_THE_RECIPE = {
     "output": "each has a folder in the recipe's output",
     "overwrite": "use crossrank recipe --overwrite STAGE",
@@ -64,23 +82,43 @@ def read_recipe(uri: str, sets: Sequence[str] = ()) -> Recipe:
     assigned = assignments(sets)
     if "output" in assigned:
         values["output"] = assigned.pop("output")
+    variables = list(values.get("variables") or ())
     values = filled(values, assigned, uri)
     output = values.pop("output", None)
     if not isinstance(output, str) or not output:
         raise SettingsError(f"{uri} has no output; name the folder for the results, such as output: out")
     unknown = next((name for name in values if name not in ORDER), None)
     if unknown is not None:
-        raise SettingsError(f"{uri} has the section {unknown}, which is no stage; the stages are {', '.join(ORDER)}")
+        known = ("output", "variables", *ORDER)
+        raise SettingsError(f"{uri} has the section {unknown}, which is no stage; {in_place_of(unknown, known)}")
     if not values:
         raise SettingsError(f"{uri} has no stage; the stages are {', '.join(ORDER)}")
     given = {name: _mapping(uri, name, values[name]) for name in ORDER if name in values}
     for key, text in assigned.items():
         stage, dot, name = key.partition(".")
         if not dot or stage not in given:
-            raise SettingsError(f"--set {key} is no variable of {uri}, and no STAGE.KEY of {', '.join(given)}")
+            raise SettingsError(
+                f"--set {key} is no variable of {uri}, and no STAGE.KEY; {_meant(key, given, variables)}"
+            )
         given[stage][name] = read_assigned(key, text)
     output = output.rstrip("/")
     return Recipe(uri, output, {name: _section(uri, name, keys, output) for name, keys in given.items()})
+
+
+def _meant(key: str, given: Mapping[str, Keys], variables: Iterable[str]) -> str:
+    """What was probably meant by a key of ``--set``: one of a stage whose name was left out, or of another spelling."""
+    stage, dot, name = key.partition(".")
+    if dot:
+        near = nearest(stage, given, {})
+        return f"write {near}.{name}" if near else f"the stages of it are {', '.join(given)}"
+    variable = nearest(key, ["output", *variables], {})
+    if variable is not None:
+        return f"write {variable}"
+    for stage, settings_class in SETTINGS.items():
+        known = ours(key, [each.name for each in fields(settings_class)]) if stage in given else None
+        if known is not None:
+            return f"write {stage}.{known}"
+    return f"write STAGE.KEY, such as {next(iter(given))}.{key}"
 
 
 def _mapping(uri: str, stage: str, value: Any) -> Keys:

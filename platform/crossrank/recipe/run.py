@@ -7,10 +7,11 @@ from contextlib import contextmanager, nullcontext
 
 from crossrank.claim import Hold
 from crossrank.errors import CrossrankError, SettingsError
+from crossrank.nearest import in_place_of
 from crossrank.outputs import alone
 from crossrank.progress import say
 from crossrank.recipe.chain import stages_of
-from crossrank.recipe.reading import read_recipe
+from crossrank.recipe.reading import ORDER, read_recipe
 from crossrank.recipe.stage import Stage
 from crossrank.telemetry.doing import doing
 
@@ -68,7 +69,8 @@ def _place_of(name: str | None, flag: str, stages: Sequence[Stage], file: str, d
         return default
     names = [stage.name for stage in stages]
     if name not in names:
-        raise SettingsError(f"{flag} is {name}, which {file} does not have; its stages are {', '.join(names)}")
+        way_out = f"its stages are {', '.join(names)}" if name in ORDER else in_place_of(name, names)
+        raise SettingsError(f"{flag} is {name}, which {file} does not have; {way_out}")
     return names.index(name)
 
 

@@ -170,7 +170,7 @@ def test_translations_from_a_memory_of_ones_own_are_imported_there(write: Write)
         (
             "mine: {groups: g, negativs: 5}",
             SettingsError,
-            "the stage mine of r.yaml: the section has the key negativs, which is none of absolute_margin, ",
+            "the stage mine of r.yaml: the section has the key negativs, which is not known; write negatives",
         ),
         (
             "mine: {groups: g, depth: ten}",
@@ -193,7 +193,7 @@ def test_translations_from_a_memory_of_ones_own_are_imported_there(write: Write)
         (
             "import: {format: csv, input: x}",
             SettingsError,
-            "the stage import of r.yaml: format is csv, which no groups are read from; use one of groups, groups-jsonl",
+            "the stage import of r.yaml: format is csv, which no groups are read from; write qa-csv",
         ),
         (
             "import: {from: beir, input: x}",

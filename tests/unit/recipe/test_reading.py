@@ -54,7 +54,9 @@ def test_a_stage_takes_the_keys_of_its_config_but_where_it_says_otherwise(write:
 @pytest.mark.parametrize(
     ("content", "sets", "sentence"),
     [
-        ("output: o\ntrian: {}\n", [], f"r.yaml has the section trian, which is no stage; the stages are {STAGES}"),
+        ("output: o\ntrian: {}\n", [], "r.yaml has the section trian, which is no stage; write train"),
+        ("outputs: o\ntrain: {}\n", [], "r.yaml has no output; name the folder for the results, such as output: out"),
+        ("output: o\nvariable: {}\n", [], "r.yaml has the section variable, which is no stage; write variables"),
         ("train: {}\n", [], "r.yaml has no output; name the folder for the results, such as output: out"),
         ("output: 3\ntrain: {}\n", [], "r.yaml has no output; name the folder for the results, such as output: out"),
         ("output: o\n", [], f"r.yaml has no stage; the stages are {STAGES}"),
@@ -72,9 +74,28 @@ def test_a_stage_takes_the_keys_of_its_config_but_where_it_says_otherwise(write:
         (
             "output: o\nmine: {}\n",
             ["train.seed=1"],
-            "--set train.seed is no variable of r.yaml, and no STAGE.KEY of mine",
+            "--set train.seed is no variable of r.yaml, and no STAGE.KEY; the stages of it are mine",
         ),
-        ("output: o\nmine: {}\n", ["seed=1"], "--set seed is no variable of r.yaml, and no STAGE.KEY of mine"),
+        (
+            "output: o\ntrain: {}\n",
+            ["trian.seed=1"],
+            "--set trian.seed is no variable of r.yaml, and no STAGE.KEY; write train.seed",
+        ),
+        (
+            "output: o\ntrain: {}\n",
+            ["lr=1e-5"],
+            "--set lr is no variable of r.yaml, and no STAGE.KEY; write train.learning_rate",
+        ),
+        (
+            "output: o\nvariables: {target: ko}\ntrain: {}\n",
+            ["targt=de"],
+            "--set targt is no variable of r.yaml, and no STAGE.KEY; write target",
+        ),
+        (
+            "output: o\nmine: {}\n",
+            ["seed=1"],
+            "--set seed is no variable of r.yaml, and no STAGE.KEY; write STAGE.KEY, such as mine.seed",
+        ),
         ("output: o\nmine: {}\n", ["seed"], "--set 'seed' is no KEY=VALUE; write it like learning_rate=2e-5"),
         (
             "output: o\nmine: {config: 3}\n",

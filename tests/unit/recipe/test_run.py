@@ -123,7 +123,9 @@ def test_what_a_stage_cannot_do_names_the_stage(file: str, write: Write, monkeyp
 
 def test_a_typo_in_the_last_stage_is_told_before_the_first_runs(file: str, write: Write) -> None:
     write("r.yaml", CONTENT.replace("filter: {}", "filter: {lenght_slack: 99}"))
-    with pytest.raises(SettingsError, match="the section has the key lenght_slack, which is none of"):
+    with pytest.raises(
+        SettingsError, match="the section has the key lenght_slack, which is not known; write length_slack"
+    ):
         recipe(file)
     assert not Path("out").exists()
 

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 import click
 
 from crossrank.cluster.submission import verbs
+from crossrank.usage import OneOf
 
 SUBMITTED = ("rerank", "score", "translate", "filter", "mine", "train", "merge", "evaluate", "recipe", "convert")
 """Verbs that a cluster may run; a server is deployed by `serve deploy`."""
@@ -40,7 +41,7 @@ class _Submit(click.Command):
 
 
 @click.command("submit", cls=_Submit, help=verbs.submit.__doc__)
-@click.argument("verb", type=click.Choice(SUBMITTED))
+@click.argument("verb", type=OneOf(SUBMITTED), metavar="VERB")
 @ADDRESS
 @click.option("--detach", is_flag=True, help="Return at once, and leave the job to the cluster.")
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED, metavar="-- FLAGS...")
