@@ -180,7 +180,7 @@ def train_crossrank(case: Case, model: Path, groups: Path, tick: Tick) -> None:
     )
     loop = Loop(settings, trained.forward, optimizer, batcher, World(), cpu, "fp32", case.num_steps)
     for _, figures in loop.steps(0):
-        tick(figures.objective)
+        tick(figures.seen.loss)
 
 
 def train_peer(case: Case, contender: Contender, model: Path, groups: Path, tick: Tick) -> None:

@@ -70,7 +70,7 @@ def task_of(settings: TrainSettings) -> Task:
 
 
 def losses_of(settings: TrainSettings, num_steps: int) -> list[float]:
-    """Cross-entropy of the first steps."""
+    """Losses of the first steps."""
     task = task_of(settings)
     loop = loop_of(task, TrainedModel(settings, find_model(settings.base), CPU), CPU, World())
     found = []

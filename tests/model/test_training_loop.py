@@ -182,6 +182,56 @@ def test_every_way_of_training_learns(how: str, tiny: Tiny, groups: Path, tmp_pa
     assert Reranker.load(Checkpoints(settings.output, 1).uri(30), max_length=96).score([("a", "b")]).shape == (1,)
 
 
+TERMS: dict[str, dict[str, float]] = {
+    "bce": {"weight_group_ce": 0.0, "weight_bce": 1.0},
+    "kl": {"weight_group_ce": 0.0, "weight_kl": 1.0},
+    "margin_mse": {"weight_group_ce": 0.0, "weight_margin_mse": 1.0},
+    "mixture": {"weight_group_ce": 0.5, "weight_bce": 0.2, "weight_kl": 1.0, "weight_margin_mse": 0.1},
+}
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_a_model_that_learns_nothing_is_stopped_whatever_the_loss(
+    term: str, tiny: Tiny, groups: Path, tmp_path: Path
+) -> None:
+    still = {"learning_rate": 1e-12, "collapse_patience": 6, "num_train_epochs": 4}
+    with pytest.raises(JobFailed, match=r"^collapsed: over the 6 steps up to \d+ the loss was"):
+        run(task_of(settings_of(tiny("bert"), groups, tmp_path / "out", **TERMS[term], **still)), CPU, None, Listener())
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_a_student_whose_teacher_differs_from_the_labels_is_let_be(term: str, tiny: Tiny, tmp_path: Path) -> None:
+    # The teacher prefers what is labelled 0, so the cross-entropy against the labels stays over that of guessing.
+    path = runs.write_groups(tmp_path / "groups.jsonl")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows if term in ("kl", "margin_mse") else ():
+        for doc in row["docs"]:
+            doc["teacher_score"] *= -1
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    learns = {"collapse_patience": 10, "num_train_epochs": 8, "warmup_ratio": 0.0}
+    ended = run(
+        task_of(settings_of(tiny("bert"), path, tmp_path / "out", **TERMS[term], **learns)), CPU, None, Listener()
+    )
+    assert ended.steps == 40
+    assert ended.history[-1]["loss"] < 0.9 * ended.history[-1]["uniform_loss"], "it did learn"
+
+
+def test_a_teacher_scale_is_what_the_scores_were_multiplied_by(tiny: Tiny, tmp_path: Path) -> None:
+    plain = runs.write_groups(tmp_path / "plain.jsonl")
+    rows = [json.loads(line) for line in plain.read_text().splitlines()]
+    for row in rows:
+        for doc in row["docs"]:
+            doc["teacher_score"] /= 8
+    small = tmp_path / "small.jsonl"
+    small.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    losses = [
+        runs.losses_of(settings_of(tiny("bert"), path, tmp_path / "out", **TERMS["kl"], **scale), 4)
+        for path, scale in ((plain, {}), (small, {"teacher_scale": 8.0}), (small, {}))
+    ]
+    assert losses[1] == pytest.approx(losses[0], abs=1e-5)
+    assert abs(losses[2][0] - losses[0][0]) > 0.01
+
+
 def weights_of(ended: Ended, settings: Any) -> dict[str, torch.Tensor]:
     return load_file(Checkpoints(settings.output, 1).fetch(ended.steps) / "model.safetensors")
 

@@ -12,6 +12,7 @@ from crossrank.training.losses import (
     binary_cross_entropy,
     distillation,
     group_cross_entropy,
+    guessing,
     margin_mse,
     rows,
     spread,
@@ -121,3 +122,53 @@ def test_the_mean_of_means_would_be_wrong_on_ragged_groups() -> None:
 def test_spread_is_the_largest_less_the_smallest_of_each_group() -> None:
     assert spread(SCORES, SIZES).item() == pytest.approx(2.0 + 1.0)
     assert spread(torch.full((5,), 2.861), SIZES).item() == 0.0
+
+
+# what guessing costs
+
+ENTROPY = {1 / 3: math.log(3) - 2 / 3 * math.log(2), 1 / 2: math.log(2)}
+"""Of a coin with this share of heads: -p ln p - (1 - p) ln(1 - p)."""
+
+
+def guessed(**weights: float) -> float:
+    return guessing(SIZES, LABELS, TEACHERS, Weights(**{"group_ce": 0.0, **weights})).item()
+
+
+def test_guessing_costs_the_logarithm_of_the_group_size() -> None:
+    assert guessed(group_ce=1.0) == pytest.approx(math.log(3) + math.log(2), abs=1e-6)
+
+
+def test_guessing_the_share_of_positives_costs_its_entropy_and_not_ln_2_a_document() -> None:
+    assert guessed(bce=1.0) == pytest.approx(ENTROPY[1 / 3] + ENTROPY[1 / 2], abs=1e-5)
+    assert guessed(bce=1.0) < 2 * math.log(2) - 0.05, "a model that has learnt the share alone would pass for learning"
+
+
+def test_guessing_costs_the_divergence_of_the_teacher_from_an_even_distribution() -> None:
+    # ln n less the teacher's entropy, group by group.
+    def divergence(scores: list[float]) -> float:
+        total = sum(map(math.exp, scores))
+        shares = [math.exp(score) / total for score in scores]
+        return math.log(len(shares)) + sum(share * math.log(share) for share in shares)
+
+    expected = divergence([3, 1, -1]) + divergence([2, 1])
+    assert guessed(kl=1.0) == pytest.approx(expected, abs=1e-6)
+    halved = divergence([1.5, 0.5, -0.5]) + divergence([1, 0.5])
+    assert guessed(kl=1.0, temperature=2.0) == pytest.approx(4 * halved, abs=1e-6)
+
+
+def test_guessing_costs_the_mean_of_the_teachers_squared_margins() -> None:
+    assert guessed(margin_mse=1.0) == pytest.approx((2**2 + 4**2) / 2 + 1**2, abs=1e-6)
+
+
+def test_guessing_at_a_mixture_costs_the_sum_of_its_terms() -> None:
+    parts = guessed(group_ce=0.3), guessed(bce=0.5), guessed(kl=2.0), guessed(margin_mse=0.1)
+    assert guessed(group_ce=0.3, bce=0.5, kl=2.0, margin_mse=0.1) == pytest.approx(sum(parts), abs=1e-5)
+
+
+@pytest.mark.parametrize("term", ["group_ce", "bce", "kl", "margin_mse"])
+def test_no_model_that_gives_a_group_one_score_is_better_than_guessing(term: str) -> None:
+    weights = Weights(**{"group_ce": 0.0, term: 1.0})
+    for first in (-3.0, -0.7, 0.0, 2.0):
+        for second in (-2.0, 0.0, 1.0):
+            same = torch.tensor([first] * 3 + [second] * 2)
+            assert summed(same, SIZES, LABELS, TEACHERS, weights).item() >= guessed(**{term: 1.0}) - 1e-5

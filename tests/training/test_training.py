@@ -142,6 +142,19 @@ def test_the_dry_run_says_steps_and_hours_and_writes_nothing(
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.parametrize(("num_groups", "groups_per_step", "steps"), [(1, 128, 1), (3, 128, 1), (20, 12, 2)])
+def test_the_dry_run_of_one_step_and_of_two_has_a_speed_too(
+    num_groups: int, groups_per_step: int, steps: int, tiny_model: str, cluster: None, tmp_path: Path
+) -> None:
+    path = runs.write_groups(tmp_path / "groups.jsonl", num_groups=num_groups)
+    short = {"dry_run": True, "num_train_epochs": 1, "groups_per_step": groups_per_step, "save_steps": None}
+    plan = train(TrainSettings(**given(tiny_model, path, tmp_path / "model", **short)))
+    assert (plan["groups"], plan["steps"]) == (num_groups, steps)
+    assert plan["groups_per_second_of_a_worker"] > 0
+    assert plan["pairs"] >= 3 * num_groups, "each group has a positive and two negatives at least"
+    assert plan["tokens"] > plan["pairs"]
+
+
 def test_a_flag_that_is_wrong_ends_with_one_sentence_and_status_2(
     tiny_model: str, groups: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

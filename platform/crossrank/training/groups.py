@@ -9,6 +9,7 @@ Shape letters: G groups, N documents of all groups, D documents of one.
 from __future__ import annotations
 
 import hashlib
+import math
 import unicodedata
 from array import array
 from collections import Counter
@@ -155,6 +156,11 @@ class GroupStore:
     def key_of(self, store: TextStore) -> str:
         """Names the content of one of the two text stores, for what is worked out from it and kept."""
         return self._key if store is self.own else store.key
+
+    def teacher_range(self) -> tuple[float, float]:
+        """Lowest and highest teacher score; NaN where there is none."""
+        scores_N = self._teachers_N[np.isfinite(self._teachers_N)]
+        return (float(scores_N.min()), float(scores_N.max())) if len(scores_N) else (math.nan, math.nan)
 
     @property
     def all_ranked(self) -> bool:

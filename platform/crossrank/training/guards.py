@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from crossrank.errors import JobFailed
 
-UNIFORM_SHARE = 0.99
-"""A mean loss at this part of ln(group size), or above, has learnt nothing, unless it falls."""
+GUESSING_SHARE = 0.99
+"""A mean loss at this part of that of guessing, or above, has learnt nothing, unless it falls."""
 FALLING_SHARE = 0.98
 """A loss falls where its later half is at this part of its earlier half, or below: a head with large weights may begin
-far above ln(group size)."""
+far above the loss of guessing."""
 EQUAL_SPREAD = 1e-4
 """Scores of a group that lie closer than this are equal."""
 
@@ -31,9 +31,9 @@ class Seen:
     step: int
     """Counted from 0; messages count from 1."""
     loss: float
-    """Mean of the group cross-entropy over the groups of the step."""
-    uniform: float
-    """Mean of ln(documents of a group): the loss of a model that cannot tell them apart."""
+    """What is trained: the weighted loss, mean over the groups of the step."""
+    guessing: float
+    """The same loss of a model that cannot tell the documents of a group apart, over the same groups."""
     spread: float
     """Mean over groups of the largest minus the smallest score."""
     is_finite: bool
@@ -43,8 +43,9 @@ class Seen:
 class Guards:
     """Looks at every step. Its state is a small dictionary, kept with each checkpoint."""
 
-    def __init__(self, collapse_patience: int, max_skipped_steps: int) -> None:
+    def __init__(self, collapse_patience: int, max_skipped_steps: int, reads_teacher: bool = False) -> None:
         self._patience = collapse_patience
+        self._look_at = "the labels and the teacher's scores (teacher_scale)" if reads_teacher else "the labels"
         self._max_skipped = max_skipped_steps
         self.skipped = 0
         """Steps whose gradients were no numbers, in all."""
@@ -62,7 +63,7 @@ class Guards:
             self._skip(seen.step)
             return
         self._in_a_row = 0
-        self._losses.append((seen.loss, seen.uniform))
+        self._losses.append((seen.loss, seen.guessing))
         self._equal_steps = self._equal_steps + 1 if seen.spread < EQUAL_SPREAD else 0
         if not self._patience:
             return
@@ -71,17 +72,17 @@ class Guards:
                 f"collapsed: at step {seen.step + 1} the scores of every group had been equal for {self._equal_steps} "
                 f"steps; lower learning_rate, or start from another base"
             )
-        if len(self._losses) == self._patience and self.loss_share() >= UNIFORM_SHARE and not self._falls():
+        if len(self._losses) == self._patience and self.loss_share() >= GUESSING_SHARE and not self._falls():
             raise Stop(
                 f"collapsed: over the {self._patience} steps up to {seen.step + 1} the loss was "
-                f"{self.loss_share():.3f} of that of a model that cannot tell documents apart (ln of the group size); "
-                f"change learning_rate, look at the labels, or raise collapse_patience if it is only slow"
+                f"{self.loss_share():.3f} of that of a model that cannot tell documents apart; change learning_rate, "
+                f"look at {self._look_at}, or raise collapse_patience if it is only slow"
             )
 
     def loss_share(self) -> float:
-        """Mean loss of the last steps over that of a model that has learnt nothing."""
-        uniform = sum(uniform for _, uniform in self._losses)
-        return sum(loss for loss, _ in self._losses) / uniform if uniform else math.nan
+        """Mean loss of the last steps over that of guessing; NaN where guessing is right, so nothing can be learnt."""
+        guessing = sum(guessing for _, guessing in self._losses)
+        return sum(loss for loss, _ in self._losses) / guessing if guessing else math.nan
 
     def _falls(self) -> bool:
         losses = [loss for loss, _ in self._losses]
@@ -102,16 +103,20 @@ class Guards:
         return {
             "skipped": self.skipped,
             "in_a_row": self._in_a_row,
-            "losses": [list(pair) for pair in self._losses],
+            "objective": [list(pair) for pair in self._losses],
             "equal_steps": self._equal_steps,
         }
 
     def restore(self, state: dict[str, object]) -> None:
-        """Go on from what `state` gave."""
-        kept: list[list[float]] = state["losses"]  # type: ignore[assignment]
+        """Go on from what `state` gave.
+
+        A run that began before the loss that is trained was looked at kept ``losses``, the cross-entropy against the
+        labels. They measure no other loss, so the steps are counted anew.
+        """
+        kept: list[list[float]] = state.get("objective", [])  # type: ignore[assignment]
         self.skipped, self._in_a_row, self._equal_steps = (
             int(state[name])  # type: ignore[call-overload]
             for name in ("skipped", "in_a_row", "equal_steps")
         )
         self._losses.clear()
-        self._losses.extend((loss, uniform) for loss, uniform in kept)
+        self._losses.extend((loss, guessing) for loss, guessing in kept)

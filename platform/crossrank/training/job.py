@@ -26,6 +26,7 @@ from crossrank.training.hub import check_repo
 from crossrank.training.inputs import Inputs, inputs_of
 from crossrank.training.settings import TrainSettings
 from crossrank.training.sizing import Sizes, sizes_of
+from crossrank.training.teachers import scale_warning
 from crossrank.training.telling import Telling
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ def _run(
     task = _task(settings, base, inputs, sizes, output)
     telling = Telling(sizes, read, pool)
     telling.begin()
+    _warn(scale_warning(settings, read.train))
     validation, baselines = None, {}
     if inputs.validate is not None:
         validation = _validation(settings, task, inputs, pool)
@@ -163,6 +165,11 @@ def _sizes(
     elif settings.precision == "fp16":
         say("fp16 on CPU is slower than fp32 and no smaller; it is done since it was asked for")
     return sizes_of(settings, num_groups, config, gpu_bytes)
+
+
+def _warn(sentence: str | None) -> None:
+    if sentence is not None:
+        say(sentence, level="warning")
 
 
 def _task(settings: TrainSettings, base: ModelFolder, inputs: Inputs, sizes: Sizes, output: str) -> Task:
@@ -201,6 +208,7 @@ def _dry_run(settings: TrainSettings, base: ModelFolder, config: dict[str, Any],
 
     with Waiting("reading the groups"):
         read = inputs.read()
+    _warn(scale_warning(settings, read.train))
     cluster.connect()
     pool = cluster.pool(settings.wanted())
     sizes = _sizes(settings, config, len(read.train), pool, None)

@@ -37,8 +37,6 @@ class StepFigures:
     """What a step came to, over all ranks."""
 
     seen: Seen
-    objective: float
-    """The weighted loss, mean over the groups of the step; the cross-entropy itself where nothing else has a weight."""
     learning_rate: float
     grad_norm: float
     groups: int
@@ -78,13 +76,7 @@ class Loop:
         self.optimizer = optimizer
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
         self._settings = settings
-        self._weights = losses.Weights(
-            group_ce=settings.weight_group_ce,
-            bce=settings.weight_bce,
-            kl=settings.weight_kl,
-            margin_mse=settings.weight_margin_mse,
-            temperature=settings.temperature,
-        )
+        self._weights = losses.Weights.of(settings)
         self._forward = forward
         self._batcher = batcher
         self._world = world
@@ -113,20 +105,18 @@ class Loop:
         self._world.sum(sums)
         self.scaler.unscale_(self.optimizer)
         norm = float(self._gradients.norm())
-        objective, loss, spread = (value / num_groups for value in sums.tolist())
+        loss, guessing, spread = (value / num_groups for value in sums.tolist())
         rate = set_rate(
             self.optimizer,
             factor(step, self.num_steps, self._settings.warmup_ratio, self._settings.lr_scheduler),
         )
-        is_finite = math.isfinite(norm) and math.isfinite(objective)
+        is_finite = math.isfinite(norm) and math.isfinite(loss)
         if is_finite:
             self._gradients.shorten(norm, self._settings.max_grad_norm)
             self.scaler.step(self.optimizer)
         self.scaler.update()
-        uniform = sum(math.log(size) for batch in batches for size in batch.sizes_S) / num_groups
         return StepFigures(
-            Seen(step, loss, uniform, spread, is_finite),
-            objective,
+            Seen(step, loss, guessing, spread, is_finite),
             rate,
             norm,
             num_groups,
@@ -137,7 +127,7 @@ class Loop:
         )
 
     def _backward(self, step: int, batch: MicroBatch, num_groups: int) -> torch.Tensor:
-        """Add the gradients of a micro-batch; gives its sums of objective, cross-entropy and spread."""
+        """Add the gradients of a micro-batch; gives its sums of the loss, of what guessing costs, and of the spread."""
         torch.manual_seed(seed_of(self._settings.seed, step, batch.number))
         # Longest first, as the forwards like them; the loss wants them group after group.
         order_P = np.argsort([-len(ids) for ids in batch.ids_P], kind="stable")
@@ -147,17 +137,23 @@ class Loop:
                 logits_P = self._forward.logits([batch.ids_P[p] for p in order_P], batch.first_P[order_P])
             scores_P = logits_P[back_P.to(logits_P.device)]
             labels_P = torch.from_numpy(batch.labels_P).to(self._device)
-            teachers_P = torch.from_numpy(batch.teachers_P).to(self._device) if self._settings.needs_teacher else None
-            objective = losses.summed(scores_P, batch.sizes_S, labels_P, teachers_P, self._weights)
-            self.scaler.scale(objective / num_groups).backward()
+            teachers_P = self._teachers(batch)
+            loss = losses.summed(scores_P, batch.sizes_S, labels_P, teachers_P, self._weights)
+            self.scaler.scale(loss / num_groups).backward()
         except torch.cuda.OutOfMemoryError as error:
             raise Stop(
                 f"the GPU's memory does not hold a micro-batch of {batch.tokens} tokens; set micro_batch_tokens below "
                 f"that, gradient_checkpointing to true, or lower train_group_size"
             ) from error
         with torch.no_grad():
-            loss = losses.group_cross_entropy(losses.rows(scores_P, batch.sizes_S, -torch.inf))
-            return torch.stack([objective.detach(), loss, losses.spread(scores_P, batch.sizes_S)]).double()
+            guessing = losses.guessing(batch.sizes_S, labels_P, teachers_P, self._weights)
+            return torch.stack([loss.detach(), guessing, losses.spread(scores_P, batch.sizes_S)]).double()
+
+    def _teachers(self, batch: MicroBatch) -> torch.Tensor | None:
+        if not self._settings.needs_teacher:
+            return None
+        teachers_P = torch.from_numpy(batch.teachers_P).to(self._device)
+        return teachers_P if self._settings.teacher_scale is None else teachers_P * self._settings.teacher_scale
 
     def _autocast(self) -> AbstractContextManager[Any]:
         dtype = PRECISIONS.get(self._precision)

@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from crossrank.training.settings import TrainSettings
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
@@ -27,6 +29,22 @@ class Weights:
     margin_mse: float = 0.0
     temperature: float = 1.0
     """Of the softmax over teacher and student scores in `kl`."""
+
+    @classmethod
+    def of(cls, settings: TrainSettings) -> Weights:
+        """The weights that the settings give."""
+        return cls(
+            group_ce=settings.weight_group_ce,
+            bce=settings.weight_bce,
+            kl=settings.weight_kl,
+            margin_mse=settings.weight_margin_mse,
+            temperature=settings.temperature,
+        )
+
+    @property
+    def move_level(self) -> bool:
+        """Whether any term changes when all scores of a group rise alike; the others see differences alone."""
+        return self.bce > 0
 
 
 def summed(
@@ -55,6 +73,20 @@ def summed(
         if weights.margin_mse:
             total = total + weights.margin_mse * margin_mse(scores_SD, teachers_SD)
     return total
+
+
+def guessing(sizes_S: Sequence[int], labels_P: Tensor, teachers_P: Tensor | None, weights: Weights) -> Tensor:
+    """What `summed` is for a model that cannot tell the documents of a group apart; a scalar in float32.
+
+    Such a model gives all documents of a group one score. Only the binary cross-entropy says which: it is least where
+    the sigmoid is the group's share of positives. So no such model has a lower loss, and one that has learnt that share
+    and nothing else is at it: ln(n) for a group's cross-entropy, the entropy of the share for a binary one, the
+    divergence of the teacher from an even distribution, and the mean of its squared margins.
+    """
+    sizes = torch.tensor(sizes_S, device=labels_P.device)
+    shares_S = (rows(labels_P, sizes_S, 0.0) > 0).sum(dim=1) / sizes
+    levels_S = torch.logit(shares_S, eps=1e-6)
+    return summed(levels_S.repeat_interleave(sizes), sizes_S, labels_P, teachers_P, weights)
 
 
 def group_cross_entropy(scores_SD: Tensor) -> Tensor:

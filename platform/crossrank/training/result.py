@@ -22,6 +22,7 @@ from crossrank.training.curves import EVENTS, PICTURE, write_curves
 from crossrank.training.hub import push_to_hub
 from crossrank.training.inputs import Read
 from crossrank.training.settings import TrainSettings
+from crossrank.training.teachers import scale_warning
 from crossrank.training.validation import Measured
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def _facts(
         differences=differences,
         held_out_queries=len(read.validate) if read.validate else 0,
         max_length=settings.max_length,
-        warnings=_warnings(ended, training, chosen),
+        warnings=_warnings(ended, training, chosen, scale_warning(settings, read.train)),
         versions={"crossrank": __version__, **{name: version(name) for name in LIBRARIES}},
         seed=settings.seed,
     )
@@ -172,8 +173,12 @@ def _result(name: str, found: Measured) -> Result:
     return Result(name=name, measures={measure: mean_of(values) for measure, values in found.values.items()})
 
 
-def _warnings(ended: Ended, training: list[dict[str, Any]], chosen: Measured | None) -> list[str]:
+def _warnings(
+    ended: Ended, training: list[dict[str, Any]], chosen: Measured | None, of_teacher: str | None
+) -> list[str]:
     found = []
+    if of_teacher is not None:
+        found.append(f"{of_teacher[0].upper()}{of_teacher[1:]}.")
     if ended.skipped:
         found.append(f"{ended.skipped:,} of {ended.steps:,} steps were skipped: their gradients were no numbers.")
     share = _truncated_share(training)

@@ -138,7 +138,7 @@ class _Rank:
         self._checkpoints = Checkpoints(task.output, settings.save_total_limit)
         self._model = TrainedModel(settings, find_model(task.base), device)
         self._loop = loop_of(task, self._model, device, world)
-        self._guards = Guards(settings.collapse_patience, settings.max_skipped_steps)
+        self._guards = Guards(settings.collapse_patience, settings.max_skipped_steps, settings.needs_teacher)
         self._history: list[Row] = []
         self._open = _OpenRow()
         self._steps_per_row = -(-task.sizes.num_steps // HISTORY_ROWS)
@@ -305,8 +305,8 @@ class _OpenRow:
         return {
             "step": steps[-1].seen.step + 1,
             "steps": len(steps),
-            "loss": mean([figures.objective for figures in finite]),
-            "uniform_loss": mean([figures.seen.uniform for figures in finite]),
+            "loss": mean([figures.seen.loss for figures in finite]),
+            "uniform_loss": mean([figures.seen.guessing for figures in finite]),
             "spread": mean([figures.seen.spread for figures in finite]),
             "learning_rate": steps[-1].learning_rate,
             "grad_norm": mean([figures.grad_norm for figures in finite]),

@@ -51,6 +51,10 @@ class TrainSettings(JobSettings):
     weight_bce: float = knob(0.0, help="Weight of the binary cross-entropy of each document.")
     weight_kl: float = knob(0.0, help="Weight of the KL divergence from the teacher's scores.")
     weight_margin_mse: float = knob(0.0, help="Weight of the squared error of the teacher's margins.")
+    teacher_scale: float | None = knob(
+        None,
+        help="Number that teacher scores are multiplied by; null is 1, for logits. Scores from 0 to 1 want about 10.",
+    )
     temperature: float = knob(1.0, help="Of the softmax over scores in the KL divergence.")
     freeze_embeddings: bool = knob(False, help="Leave the embeddings as they are: shorter steps, for little data.")
     lora_rank: int = knob(0, help="Rank of LoRA adapters, which need the extra lora; 0 trains all weights.")
@@ -124,7 +128,7 @@ class TrainSettings(JobSettings):
         }
         for name, least in floors.items():
             self._at_least(name, getattr(self, name), least)
-        for name in ("learning_rate", "head_learning_rate", "max_grad_norm", "temperature"):
+        for name in ("learning_rate", "head_learning_rate", "max_grad_norm", "temperature", "teacher_scale"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise SettingsError(f"{name} is {value}; use a number above 0")
@@ -140,6 +144,11 @@ class TrainSettings(JobSettings):
             )
         if not any((self.weight_group_ce, self.weight_bce, self.weight_kl, self.weight_margin_mse)):
             raise SettingsError("every weight of the loss is 0, so there is nothing to learn; set weight_group_ce to 1")
+        if self.teacher_scale is not None and not self.needs_teacher:
+            raise SettingsError(
+                f"teacher_scale is {self.teacher_scale}, and no term of the loss reads teacher scores; set weight_kl "
+                f"or weight_margin_mse, or leave it out"
+            )
         if self.micro_batch_tokens is not None and self.micro_batch_tokens < self.max_length:
             raise SettingsError(
                 f"micro_batch_tokens is {self.micro_batch_tokens}, under max_length ({self.max_length}), so a full "

@@ -13,13 +13,18 @@ from crossrank.training.guards import Guards, Seen, Stop
 LN_8 = math.log(8)
 
 
-def seen(step: int, loss: float = 0.5, spread: float = 3.0, is_finite: bool = True, uniform: float = LN_8) -> Seen:
-    return Seen(step, loss, uniform, spread, is_finite)
+def seen(step: int, loss: float = 0.5, spread: float = 3.0, is_finite: bool = True, guessing: float = LN_8) -> Seen:
+    return Seen(step, loss, guessing, spread, is_finite)
 
 
 def see_steps(guards: Guards, *losses: float, first: int = 0) -> None:
     for step, loss in enumerate(losses, start=first):
         guards.see(seen(step, loss))
+
+
+def see_steps_of(guards: Guards, guessing: float, losses: list[float]) -> None:
+    for step, loss in enumerate(losses):
+        guards.see(seen(step, loss, guessing=guessing))
 
 
 # collapse
@@ -32,9 +37,8 @@ def test_a_loss_that_stays_at_ln_of_the_group_size_is_a_collapse() -> None:
     with pytest.raises(Stop) as stopped:
         guards.see(seen(3, LN_8))
     assert str(stopped.value) == (
-        "collapsed: over the 4 steps up to 4 the loss was 1.000 of that of a model that cannot tell documents apart "
-        "(ln of the group size); change learning_rate, look at the labels, or raise collapse_patience if it is only "
-        "slow"
+        "collapsed: over the 4 steps up to 4 the loss was 1.000 of that of a model that cannot tell documents apart; "
+        "change learning_rate, look at the labels, or raise collapse_patience if it is only slow"
     )
     assert isinstance(stopped.value, JobFailed), "the work failed, not the flags"
 
@@ -65,13 +69,29 @@ def test_only_the_last_steps_count() -> None:
         guards.see(seen(52, LN_8))
 
 
+def test_a_student_that_has_learnt_its_teacher_is_let_be_and_one_that_has_not_is_stopped() -> None:
+    # Distillation by KL alone went from 0.872, what guessing costs, to 0.00015, and was stopped as collapsed: its
+    # cross-entropy against the labels was still that of guessing, which nobody had asked it to lower.
+    see_steps_of(Guards(4, 0, reads_teacher=True), guessing=0.872, losses=[0.872 * 0.9**step for step in range(80)])
+    see_steps_of(Guards(4, 0, reads_teacher=True), guessing=0.872, losses=[0.00015] * 20)
+    with pytest.raises(
+        Stop, match=r"the loss was 1\.000 of .*, look at the labels and the teacher's scores \(teacher_sc"
+    ):
+        see_steps_of(Guards(4, 0, reads_teacher=True), guessing=0.872, losses=[0.872] * 4)
+
+
+def test_a_loss_that_guessing_brings_to_0_says_nothing() -> None:
+    # A teacher that gives every document of a group the same score: there is nothing to learn from it.
+    see_steps_of(Guards(2, 0), guessing=0.0, losses=[0.01] * 10)
+
+
 def test_groups_of_any_size_are_measured_by_their_own() -> None:
     # ln 2 is a collapse of groups of two, and good for groups of eight.
     see_steps(Guards(2, 0), *[math.log(2)] * 10)
     guards = Guards(2, 0)
-    guards.see(seen(0, math.log(2), uniform=math.log(2)))
+    guards.see(seen(0, math.log(2), guessing=math.log(2)))
     with pytest.raises(Stop, match="collapsed"):
-        guards.see(seen(1, math.log(2), uniform=math.log(2)))
+        guards.see(seen(1, math.log(2), guessing=math.log(2)))
 
 
 def test_equal_scores_in_every_group_are_a_collapse() -> None:
@@ -179,7 +199,16 @@ def test_what_was_seen_before_restoring_is_forgotten() -> None:
     see_steps(after, LN_8, LN_8)
     after.restore(kept(fresh))
     see_steps(after, LN_8, LN_8)
-    assert kept(after)["losses"] == [[LN_8, LN_8], [LN_8, LN_8]]
+    assert kept(after)["objective"] == [[LN_8, LN_8], [LN_8, LN_8]]
+
+
+def test_a_checkpoint_that_kept_the_cross_entropy_is_gone_on_with_and_its_steps_are_counted_anew() -> None:
+    # Of a run by KL that began when the guard looked at the labels: 0.872 and ln 8 do not measure the same.
+    guards = Guards(3, 5)
+    guards.restore({"skipped": 2, "in_a_row": 1, "losses": [[LN_8, LN_8], [LN_8, LN_8]], "equal_steps": 1})
+    assert guards.skipped == 2
+    guards.see(seen(2, 0.001, guessing=0.872))
+    assert kept(guards) == {"skipped": 2, "in_a_row": 0, "objective": [[0.001, 0.872]], "equal_steps": 0}
 
 
 def test_another_patience_may_be_given_on_resume() -> None:

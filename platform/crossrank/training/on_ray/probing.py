@@ -16,6 +16,8 @@ from crossrank.training.run import Task
 PROBE_S = 5.0
 PROBE_GROUPS = 8
 """Groups of a measured step: enough for a few micro-batches, few enough for a CPU."""
+PROBE_STEPS = 2
+"""Steps at least, whatever the length of the run: one that sets up kernels and buffers, and one that is timed."""
 
 
 def measured(task: Task, pool: Pool) -> dict[str, float]:
@@ -36,14 +38,15 @@ def _probe(task: Task, pool: Pool, variables: dict[str, str]) -> dict[str, Any]:
     telemetry.work_for(variables)
     torch.set_num_threads(pool.threads())
     settings = replace(task.settings, groups_per_step=min(PROBE_GROUPS, task.settings.groups_per_step))
+    sizes = replace(task.sizes, num_steps=max(PROBE_STEPS, task.sizes.num_steps))
     device = torch.device("cuda" if pool.gpus else "cpu")
     model = TrainedModel(settings, find_model(task.base), device)
-    loop = loop_of(replace(task, settings=settings), model, device, World())
+    loop = loop_of(replace(task, settings=settings, sizes=sizes), model, device, World())
     groups = pairs = tokens = truncated = 0
     began = time.monotonic()
     for step, figures in loop.steps(0):
         if step == 0:
-            began = time.monotonic()  # the first step sets up kernels and buffers
+            began = time.monotonic()
             continue
         groups += figures.groups
         pairs += figures.pairs
@@ -54,7 +57,7 @@ def _probe(task: Task, pool: Pool, variables: dict[str, str]) -> dict[str, Any]:
     seconds = time.monotonic() - began
     return {
         "groups_per_second": groups / max(seconds, 1e-9),
-        "pairs_per_group": pairs / max(groups, 1),
-        "tokens_per_group": tokens / max(groups, 1),
-        "truncated_share": truncated / max(pairs, 1),
+        "pairs_per_group": pairs / groups,
+        "tokens_per_group": tokens / groups,
+        "truncated_share": truncated / pairs,
     }
