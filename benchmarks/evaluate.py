@@ -54,13 +54,14 @@ started = time.perf_counter()
 def say(results):{SAYS}
 from crossrank.evaluation.candidates import Written
 from crossrank.evaluation.job import report
+from crossrank.evaluation.lists import Lists
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.scoring.spec import RerankerSpec
 output = sys.argv[1]
 settings = EvaluateSettings(models=("a=A", "b=B"), groups="g", output=output, timed_queries=0)
 written = Written(f"{{output}}/_candidates/groups.parquet", None, {NUM_QUERIES}, True, "made", {{}})
 specs = {{name: RerankerSpec(name, name) for name in "ab"}}
-say(report(settings, specs, {{"a": {{}}, "b": {{}}}}, written, output))
+say(report(settings, specs, {{"a": {{}}, "b": {{}}}}, written, Lists.read(written), output))
 """
 
 

@@ -4,6 +4,7 @@ and the lines of the manifest alike.
 
 from __future__ import annotations
 
+import math
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
@@ -30,20 +31,41 @@ IN_WORDS: dict[type, str] = {
 """What a field may be."""
 
 
-def option(default: Any = MISSING, *, help: str, changes_rows: bool = True) -> Any:  # noqa: A002 - click's own word
+WHOLE_MOST = 2**31 - 1
+"""The largest whole number of a setting: what takes it in the end, Arrow or a C library, often counts in 32 bits."""
+SEED_MOST = 2**63 - 1
+"""The largest seed."""
+
+
+def option(
+    default: Any = MISSING,
+    *,
+    help: str,  # noqa: A002 - click's own word
+    changes_rows: bool = True,
+    most: int = WHOLE_MOST,
+) -> Any:
     """A field that is a flag.
 
     Args:
         default: MISSING makes the flag required.
         help: one sentence for ``--help``.
         changes_rows: whether another value gives other rows; then it has to match when a job is resumed.
+        most: the largest value of a whole number, and its negative the smallest.
     """
-    return field(default=default, metadata={"help": help, "changes_rows": changes_rows, "flag": True})
+    metadata = {"help": help, "changes_rows": changes_rows, "most": most, "flag": True}
+    return field(default=default, metadata=metadata)
 
 
-def knob(default: Any, *, help: str, changes_rows: bool = True) -> Any:  # noqa: A002 - click's own word
-    """A field that is no flag: a key of the configuration file, or of ``--set KEY=VALUE``."""
-    return field(default=default, metadata={"help": help, "changes_rows": changes_rows, "flag": False})
+def knob(
+    default: Any,
+    *,
+    help: str,  # noqa: A002 - click's own word
+    changes_rows: bool = True,
+    most: int = WHOLE_MOST,
+) -> Any:
+    """A field that is no flag: a key of the configuration file, or of ``--set KEY=VALUE``. Arguments as `option`."""
+    metadata = {"help": help, "changes_rows": changes_rows, "most": most, "flag": False}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +115,7 @@ class JobSettings:
             bounds = [int(part) for part in self.workers.split(":")]
         except ValueError:
             bounds = []
-        if len(bounds) not in (1, 2) or bounds[0] < 1 or bounds[-1] < bounds[0]:
+        if len(bounds) not in (1, 2) or bounds[0] < 1 or not bounds[0] <= bounds[-1] <= WHOLE_MOST:
             raise SettingsError(f"--workers is {self.workers!r}; use a number from 1, or MIN:MAX such as 1:8")
         return bounds[0], bounds[-1]
 
@@ -129,6 +151,7 @@ def from_mapping(
         if name not in known:
             raise SettingsError(unknown_key(place, key, known))
         checked[name] = _checked(value, hints[name], f"{key} in {place}")
+        _refuse_out_of_range(checked[name], known[name].metadata["most"], f"{key} in {place}")
     missing = [name for name, each in known.items() if each.default is MISSING and name not in checked]
     if missing:
         flags = " and ".join(map(_flag, missing))
@@ -302,6 +325,13 @@ def _number(text: str) -> float | str:
         return float(text)
     except ValueError:
         return text
+
+
+def _refuse_out_of_range(value: Any, most: int, what: str) -> None:
+    if isinstance(value, int) and abs(value) > most:
+        raise SettingsError(f"{what} is {value}; use a number up to {most}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise SettingsError(f"{what} is {value}; use a finite number")
 
 
 def _checked(value: Any, hint: Any, what: str) -> Any:

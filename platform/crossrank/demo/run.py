@@ -17,7 +17,7 @@ from crossrank.outputs import read_json
 from crossrank.recipe.chain import FOLDERS, TUNED
 from crossrank.recipe.run import recipe
 from crossrank.records import Rejected
-from crossrank.settings import option
+from crossrank.settings import SEED_MOST, option
 from crossrank.telemetry.doing import doing
 
 RECIPE = Path(__file__).with_name("recipe.yaml")
@@ -36,7 +36,7 @@ class DemoSettings:
     """Where the demo puts its results."""
 
     output: str = option("demo-output", help="Folder for the results; what is done there is not done again.")
-    seed: int = option(13, help="Seed of the training.")
+    seed: int = option(13, help="Seed of the training.", most=SEED_MOST)
 
 
 @doing("demo")

@@ -9,7 +9,6 @@ Shape letters: C candidates of one query.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -23,6 +22,7 @@ from crossrank.corpus.store import TextStore, Usable
 from crossrank.errors import InputError
 from crossrank.evaluation.first_stage import FirstStageInputs
 from crossrank.evaluation.judgements import file_of, read_judgements
+from crossrank.evaluation.set_aside import SetAside
 from crossrank.evaluation.settings import STAGES, EvaluateSettings
 from crossrank.fingerprints import fingerprint
 from crossrank.formats import groups_parquet
@@ -47,7 +47,7 @@ class Facts:
     """Labels of judged documents that are not among the documents: the corpus lacks them."""
     query_characters: int
     document_characters: int | None
-    """Of the relevant document, the first one judged; None where no text is at hand."""
+    """Of the first document labelled above 0; None where no text is at hand."""
     source: str | None
 
     @classmethod
@@ -102,29 +102,24 @@ def write_candidates(
     Raises:
         InputError: no query is left that has a relevant document, or a run has candidates for none of them.
     """
-    counts: Counter[str] = Counter()
-
-    def counting(row: Rejected) -> None:
-        counts[str(row.reason)] += 1
-        reject(row)
-
+    aside = SetAside(reject)
     corpus = corpus_of(settings)
     made: _OfGroups | _OfQueries
     if settings.groups is not None:
-        made = _OfGroups(settings, corpus.open() if corpus else None, counting)
+        made = _OfGroups(settings, corpus.open() if corpus else None, aside)
     else:
         assert corpus is not None, "settings ask for a corpus beside queries"
-        made = _OfQueries(settings, corpus, counting, encoder, f"{uri.rsplit('/', 1)[0]}/dense")
+        made = _OfQueries(settings, corpus, aside, encoder, f"{uri.rsplit('/', 1)[0]}/dense")
     written = groups_parquet.write_groups(uri, made.groups())
-    told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items()))
     if not written:
-        raise InputError(f"no query can be measured ({told or 'nothing is judged'}); check the ids of the inputs")
+        told = aside.in_words() or "nothing is judged"
+        raise InputError(f"no query can be measured ({told}); check the ids of the inputs")
     if not made.retrieved and settings.candidates not in STAGES:
         raise InputError(
-            f"{settings.candidates} has no document of the corpus for any of the {written:,} judged queries ({told}); "
-            f"check that the run belongs to them"
+            f"{settings.candidates} has no document of the corpus for any of the {written:,} judged queries "
+            f"({aside.in_words()}); check that the run belongs to them"
         )
-    return Written(uri, corpus.uri if corpus else None, written, made.has_order, made.first_stage, dict(counts))
+    return Written(uri, corpus.uri if corpus else None, written, made.has_order, made.first_stage, dict(aside.counts))
 
 
 def corpus_of(settings: EvaluateSettings) -> CorpusSource | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from crossrank.evaluation.relevance import in_words
+
 Json = dict[str, Any]
 Cells = list[list[str]]
 """Rows of a table, the head first."""
@@ -50,6 +52,11 @@ def told_of(results: Json) -> list[str]:
             f"{results['without_candidates']:,} judged queries have no document of the first stage. They count 0 as "
             f"retrieved."
         )
+    if results["without_relevant"]:
+        found.append(
+            f"{results['without_relevant']:,} judged queries have no document {in_words(results['relevant_from'])}. "
+            f"They count 0 in all measures but nDCG."
+        )
     if results["set_aside"]:
         told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(results["set_aside"].items()))
         found.append(f"Set aside: {told}; see _rejected/.")
@@ -61,6 +68,7 @@ def notes_of(results: Json) -> list[str]:
     contexts = results["contexts"]
     found = [
         f"has right in contexts@{contexts}: a relevant document is among the first {contexts} (Success@{contexts}).",
+        f"Relevant is a document {in_words(results['relevant_from'])}; nDCG takes the label itself as gain.",
         "In parentheses 95 % intervals by bootstrap over the queries; p by a paired randomisation test, after Holm.",
         "Ordered by scores in float32, logits if nothing else is said; equal ones keep the order of the first stage.",
     ]

@@ -9,6 +9,7 @@ import numpy as np
 from crossrank.corpus.ids import UNKNOWN
 from crossrank.corpus.store import TextStore
 from crossrank.evaluation.lists import Lists
+from crossrank.evaluation.relevance import is_relevant
 from crossrank.evaluation.rows import Row
 from crossrank.records import Candidate, Group, document_text
 
@@ -38,15 +39,17 @@ def examples_of(row: Row, base: Row, lists: Lists, corpus: TextStore | None) -> 
     wins = [int(q) for q in order_Q[:SHOWN] if change_Q[q] > 0]
     losses = [int(q) for q in order_Q[::-1][:SHOWN] if change_Q[q] < 0]
     found = {
-        q: _example(group, int(row.tops_Q[q]), int(base.ranks_Q[q]), int(row.ranks_Q[q]), corpus)
+        q: _example(group, int(row.tops_Q[q]), int(base.ranks_Q[q]), int(row.ranks_Q[q]), corpus, lists.relevant_from)
         for q, group in lists.groups_at({*wins, *losses}).items()
     }
     return {"wins": [found[q] for q in wins], "losses": [found[q] for q in losses]}
 
 
-def _example(group: Group, top: int, before: int, after: int, corpus: TextStore | None) -> Example:
-    relevant = next(doc for doc in group.docs if (doc.label or 0) > 0)
-    first = group.docs[top] if top >= 0 and (group.docs[top].label or 0) <= 0 else None
+def _example(
+    group: Group, top: int, before: int, after: int, corpus: TextStore | None, relevant_from: float | None
+) -> Example:
+    relevant = next(doc for doc in group.docs if is_relevant(doc.label, relevant_from))
+    first = group.docs[top] if top >= 0 and not is_relevant(group.docs[top].label, relevant_from) else None
     return Example(group.query, before, after, _text(relevant, corpus), _text(first, corpus) if first else None)
 
 

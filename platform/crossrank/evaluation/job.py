@@ -118,6 +118,8 @@ def _run(
             "the documents of the groups have no initial rank, so without --models nothing can be measured"
         )
     say(f"{written.queries:,} judged queries; first stage: {written.first_stage}")
+    lists = Lists.read(written, settings.relevant_from)
+    _refuse_nothing_relevant(lists)
     manifests = {}
     for name, spec in specs.items():
         hold.check()
@@ -126,7 +128,7 @@ def _run(
         manifests[name] = rerank_with(settings, name, spec, written, output)
     hold.check()
     reporting = Clock()  # the jobs in between have told their own stages
-    results = report(settings, specs, manifests, written, output)
+    results = report(settings, specs, manifests, written, lists, output)
     reporting.lap("report")
     hold.check()
     manifest |= {"state": "finished", "finished": time.time(), "candidates": asdict(written)}
@@ -141,6 +143,7 @@ def report(
     specs: dict[str, ScorerSpec],
     manifests: dict[str, dict[str, Any]],
     written: Written,
+    lists: Lists,
     output: str,
 ) -> dict[str, Any]:
     """From scores that are there to the files of the report; returns what `results.json` holds.
@@ -148,7 +151,6 @@ def report(
     Args:
         manifests: of the rerank jobs, by the name of the row.
     """
-    lists = Lists.read(written)
     source = corpus_of(settings)
     corpus = source.open() if source else None
     timings = {name: _timing(settings, name, spec, lists, corpus, output) for name, spec in specs.items()}
@@ -183,10 +185,20 @@ def _measured(
         "first_stage": written.first_stage,
         "set_aside": written.set_aside,
         "has_order": written.has_order,
+        "relevant_from": settings.relevant_from,
+        "without_relevant": int((~lists.has_relevant_Q).sum()),
         "without_candidates": int((lists.retrieved_Q == 0).sum()),
         "injected": int((lists.lengths_Q - lists.retrieved_Q).sum()),
         "crossrank": asdict(provenance()),
     }, rows
+
+
+def _refuse_nothing_relevant(lists: Lists) -> None:
+    if not lists.has_relevant_Q.any():
+        raise InputError(
+            f"--relevant-from is {lists.relevant_from:g}, and the highest label is {lists.highest_label:g}; use that "
+            f"or less"
+        )
 
 
 def _candidates(

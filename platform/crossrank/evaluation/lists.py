@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from crossrank import storage
 from crossrank.errors import JobFailed
 from crossrank.evaluation.candidates import FACTS, Facts, Written
+from crossrank.evaluation.relevance import are_relevant, is_relevant
 from crossrank.formats.group_rows import group_of
 from crossrank.records import Group
 from crossrank.reranking.layout import Layout
@@ -40,9 +41,11 @@ class Lists:
     """NaN where unjudged."""
     scores_P: NDArray[np.float64]
     """Of the first stage; NaN where it has none."""
+    relevant_from: float | None = None
+    """The lowest label of a relevant document; None for any above 0."""
 
     @classmethod
-    def read(cls, written: Written) -> Lists:
+    def read(cls, written: Written, relevant_from: float | None = None) -> Lists:
         """All of them; about 30 bytes a document beside its id."""
         query_ids: list[str] = []
         facts: list[Facts] = []
@@ -59,7 +62,8 @@ class Lists:
                     columns[name].append(flat.field(name))
         starts_Q = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
         labels_P, scores_P = (_numbers(columns[name]) for name in ("label", "score"))
-        return cls(written.groups, query_ids, facts, starts_Q, pa.concat_arrays(columns["doc_id"]), labels_P, scores_P)
+        doc_ids_P = pa.concat_arrays(columns["doc_id"])
+        return cls(written.groups, query_ids, facts, starts_Q, doc_ids_P, labels_P, scores_P, relevant_from)
 
     @property
     def retrieved_Q(self) -> NDArray[np.int64]:
@@ -69,6 +73,26 @@ class Lists:
     @property
     def lengths_Q(self) -> NDArray[np.int64]:
         return np.diff(self.starts_Q)
+
+    @property
+    def is_relevant_P(self) -> NDArray[np.bool_]:
+        return are_relevant(self.labels_P, self.relevant_from)
+
+    @property
+    def has_relevant_Q(self) -> NDArray[np.bool_]:
+        """Whether a document of the query, or one that the corpus lacks, is judged relevant."""
+        query_P = np.repeat(np.arange(len(self.facts)), self.lengths_Q)
+        is_there_Q = np.bincount(query_P, self.is_relevant_P, len(self.facts)) > 0
+        elsewhere_Q = [
+            any(is_relevant(label, self.relevant_from) for label in each.elsewhere.values()) for each in self.facts
+        ]
+        return is_there_Q | np.array(elsewhere_Q, dtype=bool)
+
+    @property
+    def highest_label(self) -> float:
+        """The highest of all labels, those of documents that the corpus lacks too."""
+        elsewhere = [label for each in self.facts for label in each.elsewhere.values()]
+        return float(np.nanmax(np.concatenate([self.labels_P, elsewhere, [-np.inf]])))
 
     def in_order(self) -> Rankings:
         """The order of the first stage."""

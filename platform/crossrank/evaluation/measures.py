@@ -1,7 +1,8 @@
-"""What a ranking is worth to each query, by `ir_measures`.
+"""What a ranking is worth to each query: hits by `ir_measures`, and nDCG by `gains`.
 
 Every judged query counts: one that has no ranking has 0. Rankings come in their order, so that what a library does with
-equal scores is no matter (trec_eval takes the later document id first, others the earlier).
+equal scores is no matter (trec_eval takes the later document id first, others the earlier). The library is given 1 for
+a relevant document and 0 for any other, so no label is out of its range.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import SettingsError
+from crossrank.evaluation.gains import ndcg
+from crossrank.evaluation.relevance import is_relevant
 
 CHUNK_QUERIES = 2000
 """Queries that are measured together: the library holds a copy of them."""
-KINDS = {"success": "Success", "mrr": "RR", "ndcg": "nDCG", "recall": "R", "precision": "P", "map": "AP"}
-"""Our names, and those of `ir_measures`."""
+HITS = {"success": "Success", "mrr": "RR", "recall": "R", "precision": "P", "map": "AP"}
+"""Measures that know relevant and not: our names, and those of `ir_measures`."""
 NAME = re.compile(r"(success|mrr|ndcg|recall|precision)@([1-9][0-9]*)|map(?:@([1-9][0-9]*))?")
 
 
@@ -31,41 +34,33 @@ class Judged:
     ranking: Sequence[str]
     """Document ids, best first."""
     labels: Mapping[str, float]
-    """Of every judged document, retrieved or not: above 0 is relevant, and worth as much."""
+    """Of every judged document, retrieved or not."""
 
 
-def measure(queries: Iterable[Judged], names: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+def measure(
+    queries: Iterable[Judged], names: Sequence[str], relevant_from: float | None = None
+) -> dict[str, NDArray[np.float64]]:
     """The measures of each query, in their order.
 
     Args:
         names: ``success@K`` is 1 where a relevant document is among the first K (has-right-in-contexts), ``mrr@K`` one
-            over the rank of the first, ``ndcg@K`` with the label as gain (Järvelin and Kekäläinen 2002, as trec_eval
-            has it), ``recall@K``, ``precision@K``, and ``map`` over the whole ranking or ``map@K``.
+            over the rank of the first, ``ndcg@K`` with the label as gain (see `gains.ndcg`), ``recall@K``,
+            ``precision@K``, and ``map`` over the whole ranking or ``map@K``.
+        relevant_from: the lowest label of a relevant document; None for any above 0. nDCG takes no notice of it.
 
     Raises:
         SettingsError: a name that is none of these.
     """
-    import ir_measures
-
-    wanted = {_measure_of(name): name for name in names}
+    cutoffs = {name: _cutoff_of(name) for name in names}
+    hits = {name: cutoff for name, cutoff in cutoffs.items() if not name.startswith("ndcg")}
     found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
     for chunk in _chunks(queries):
-        qrels = {
-            str(place): {doc_id: _gain(label) for doc_id, label in query.labels.items()}
-            for place, query in enumerate(chunk)
-            if query.labels
-        }
-        run = {
-            str(place): dict(zip(query.ranking, range(len(query.ranking), 0, -1), strict=True))
-            for place, query in enumerate(chunk)
-            if query.ranking
-        }
-        values = {name: np.zeros(len(chunk)) for name in names}
-        if qrels and run:
-            for value in ir_measures.iter_calc(list(wanted), qrels, run):
-                values[wanted[value.measure]][int(value.query_id)] = value.value
-        for name, values_Q in values.items():
-            found[name].append(values_Q)
+        values = _hits(chunk, hits, relevant_from) if hits else {}
+        for name, cutoff in cutoffs.items():
+            if name not in hits:
+                assert cutoff is not None, "the pattern of names"
+                values[name] = np.array([ndcg(query.ranking, query.labels, cutoff) for query in chunk])
+            found[name].append(values[name])
     return {name: np.concatenate(parts) if parts else np.zeros(0) for name, parts in found.items()}
 
 
@@ -79,22 +74,42 @@ def tie_rate(scores: Iterable[NDArray[np.floating[Any]]]) -> float:
     return tied / total if total else 0.0
 
 
-def _measure_of(name: str) -> Any:
+def _hits(
+    chunk: Sequence[Judged], cutoffs: Mapping[str, int | None], relevant_from: float | None
+) -> dict[str, NDArray[np.float64]]:
+    """The measures that know relevant and not, of each query."""
     import ir_measures
 
+    wanted = {}
+    for name, cutoff in cutoffs.items():
+        kind = getattr(ir_measures, HITS[name.split("@")[0]])
+        wanted[kind @ cutoff if cutoff else kind] = name
+    qrels = {
+        str(place): {doc_id: int(is_relevant(label, relevant_from)) for doc_id, label in query.labels.items()}
+        for place, query in enumerate(chunk)
+        if query.labels
+    }
+    run = {
+        str(place): dict(zip(query.ranking, range(len(query.ranking), 0, -1), strict=True))
+        for place, query in enumerate(chunk)
+        if query.ranking
+    }
+    values = {name: np.zeros(len(chunk)) for name in cutoffs}
+    if qrels and run:
+        for value in ir_measures.iter_calc(list(wanted), qrels, run):
+            values[wanted[value.measure]][int(value.query_id)] = value.value
+    return values
+
+
+def _cutoff_of(name: str) -> int | None:
+    """The K of a measure; None for one over the whole ranking."""
     found = NAME.fullmatch(name)
     if found is None:
         raise SettingsError(
             f"{name!r} is no measure; use success@K, mrr@K, ndcg@K, recall@K, precision@K, map or map@K with K from 1"
         )
-    measure = getattr(ir_measures, KINDS[name.split("@")[0]])
     cutoff = found[2] or found[3]
-    return measure @ int(cutoff) if cutoff else measure
-
-
-def _gain(label: float) -> int:
-    """A judgement as trec_eval takes it: a whole number, at least 1 for any positive; unjudged is not relevant."""
-    return max(1, round(label)) if label > 0 else 0
+    return int(cutoff) if cutoff else None
 
 
 def _chunks(queries: Iterable[Judged]) -> Iterator[list[Judged]]:

@@ -39,8 +39,10 @@ class Scores:
     """What a model gave every pair, for the pictures of how its scores lie."""
 
     scores_P: NDArray[np.float32]
-    labels_P: NDArray[np.float32]
+    labels_P: NDArray[np.floating[Any]]
     """NaN where unjudged."""
+    relevant_from: float | None = None
+    """As that of `Lists`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,18 +148,20 @@ def model_row(
         rankings.tie_rate(),
         int(rankings.is_missing_Q.sum()),
         manifest,
-        Scores(rankings.scores_P, labels_P.astype(np.float32)),
+        Scores(rankings.scores_P, labels_P, lists.relevant_from),
         scale_of(spec),
     )
 
 
 def _values(lists: Lists, rankings: Rankings, measures: list[str]) -> dict[str, Values]:
     """The measures of both tables. Where nothing was injected they are the same, and measured once."""
-    retrieved = measure(_judged(lists, rankings, range(len(lists.facts)), lists.retrieved_Q), measures)
+    judged = _judged(lists, rankings, range(len(lists.facts)), lists.retrieved_Q)
+    retrieved = measure(judged, measures, lists.relevant_from)
     injected = {name: values_Q.copy() for name, values_Q in retrieved.items()}
     queries = np.flatnonzero(lists.lengths_Q > lists.retrieved_Q)
     if len(queries):
-        for name, found in measure(_judged(lists, rankings, queries.tolist(), lists.lengths_Q), measures).items():
+        judged = _judged(lists, rankings, queries.tolist(), lists.lengths_Q)
+        for name, found in measure(judged, measures, lists.relevant_from).items():
             injected[name][queries] = found
     return {"retrieved": retrieved, "injected": injected}
 
@@ -182,12 +186,13 @@ def _ends(lists: Lists, rankings: Rankings) -> tuple[NDArray[np.int32], NDArray[
     """The rank of the first relevant document, and the place of the first document, of those retrieved."""
     ranks_Q = np.zeros(len(lists.facts), dtype=np.int32)
     tops_Q = np.full(len(lists.facts), -1, dtype=np.int32)
+    is_relevant_P = lists.is_relevant_P
     for query, (ranked, start, retrieved) in enumerate(
         zip(rankings.lists(), lists.starts_Q, lists.retrieved_Q, strict=False)
     ):
         kept = ranked[ranked < retrieved]
         if len(kept):
             tops_Q[query] = kept[0]
-            is_relevant = lists.labels_P[start + kept] > 0
+            is_relevant = is_relevant_P[start + kept]
             ranks_Q[query] = int(is_relevant.argmax()) + 1 if is_relevant.any() else 0
     return ranks_Q, tops_Q

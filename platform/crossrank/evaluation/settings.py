@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from crossrank import storage
 from crossrank.errors import USER_OF_URL, SettingsError
-from crossrank.settings import JobSettings, knob, option
+from crossrank.settings import SEED_MOST, JobSettings, knob, option
 
 STAGES = ("bm25", "dense", "bm25+dense")
 """First stages that are no file."""
+RESAMPLES_MOST = 10_000_000
+"""Means of all resamples lie in memory: 80 MB of them."""
+TIMEOUT_MOST_S = 86_400
 NO_RERANKER = "no reranker"
 """Name of the row that every other is compared with."""
 
@@ -31,6 +35,12 @@ class EvaluateSettings(JobSettings):
     query_prompt: str | None = option(None, help="Text before a query for that encoder, such as 'query: ' for e5.")
     passage_prompt: str | None = option(None, help="Text before a passage for that encoder, such as 'passage: '.")
     eval_csv: str | None = option(None, help="CSV with the columns question,answer,doc_id,doc.")
+    relevant_from: float | None = option(
+        None,
+        help="Lowest label of a relevant document, 2 for TREC Deep Learning; default any above 0. nDCG takes labels "
+        "as they are.",
+        changes_rows=False,
+    )
     contexts: int = option(3, help="Documents that a reader would be given: the K of has-right-in-contexts.")
     depth: int = option(100, help="Candidates of a query.")
     language: str = option("auto", help="Language of the BM25 analyser: auto, ko, ko-kiwi, en, de, ...")
@@ -46,17 +56,25 @@ class EvaluateSettings(JobSettings):
     text_column: str | None = option(None, help="Column of the document text.")
     resamples: int = knob(2000, help="Resamples of the bootstrap; the randomisation test tosses five times as often.")
     timed_queries: int = knob(100, help="Queries that are timed one at a time for p50 and p99; 0 for none.")
-    seed: int = knob(0, help="Of the bootstrap, the randomisation test and the choice of timed queries.")
+    seed: int = knob(0, help="Of the bootstrap, the randomisation test and the choice of timed queries.", most=SEED_MOST)
     timeout_s: float = knob(60.0, help="Seconds to wait for one answer of a server.")
 
     def __post_init__(self) -> None:
         self._refuse_several_inputs()
         self._refuse_idle_encoder()
         self.named_models()
-        for name, least in (("contexts", 1), ("depth", 1), ("max_length", 8), ("limit", 1), ("resamples", 100)):
+        for name, least in (("contexts", 1), ("depth", 1), ("max_length", 8), ("limit", 1), ("resamples", 100), ("timed_queries", 0), ("seed", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise SettingsError(f"{name.replace('_', '-')} is {value}; use at least {least}")
+        if self.resamples > RESAMPLES_MOST:
+            raise SettingsError(f"resamples is {self.resamples}; use at most {RESAMPLES_MOST:,}")
+        if not 0 < self.timeout_s <= TIMEOUT_MOST_S:
+            raise SettingsError(f"timeout-s is {self.timeout_s:g}; use a number of seconds above 0, up to {TIMEOUT_MOST_S:,}")
+        if self.relevant_from is not None and not 0 < self.relevant_from < math.inf:
+            raise SettingsError(
+                f"--relevant-from is {self.relevant_from:g}; use a number above 0, which is what nobody finds relevant"
+            )
         if self.contexts > self.depth:
             raise SettingsError(
                 f"--contexts is {self.contexts} and --depth {self.depth}; a query has no more candidates"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from crossrank.evaluation.candidates import Facts
 from crossrank.evaluation.intervals import Mean, mean_of, paired_difference
+from crossrank.evaluation.relevance import are_relevant
 from crossrank.evaluation.rows import TABLES, Row
 from crossrank.evaluation.significance import holm, randomisation_test
 
@@ -140,7 +141,7 @@ def _score_figures(row: Row) -> Json:
     assert row.scores is not None
     scores_P, labels_P = row.scores.scores_P, row.scores.labels_P
     is_judged_P = ~np.isnan(labels_P)
-    is_relevant_P = labels_P > 0
+    is_relevant_P = are_relevant(labels_P, row.scores.relevant_from)
     if not len(scores_P):
         return {"edges": [], "relevant": [], "other": [], "reliability": []}
     low, high = np.quantile(scores_P, [0.001, 0.999])

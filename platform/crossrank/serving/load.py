@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from crossrank.errors import SettingsError
-from crossrank.settings import option
+from crossrank.settings import SEED_MOST, option
 
 Dialect = Literal["tei", "cohere"]
 PATHS: Mapping[Dialect, str] = {"tei": "/rerank", "cohere": "/v2/rerank"}
@@ -132,7 +132,7 @@ class LoadSettings:
     timeout_ms: float = option(10_000.0, help="Deadline of a request; the server is told.")
     dialect: Literal["tei", "cohere"] = option("cohere", help="Whose requests to send.")
     key: str | None = option(None, help="API key; CROSSRANK_API_KEY where it is not given.")
-    seed: int = option(0, help="Another seed, other requests at other moments.")
+    seed: int = option(0, help="Another seed, other requests at other moments.", most=SEED_MOST)
     find_capacity: bool = option(False, help="Start at the rate, and raise it until the goodput no longer follows.")
     json: str | None = option(None, help="File for the figures; they are printed in any case.")
 

@@ -31,8 +31,10 @@ from crossrank.formats.group_files import fingerprint_of_groups, read_group_file
 from crossrank.once import made_once
 from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text
 
-LAYOUT = "3"
+LAYOUT = "4"
 """Changes when the files of a store change, so that an old cache is not read as a new one."""
+
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 Use = Literal["train", "validate"]
 
@@ -102,7 +104,7 @@ class Documents(NamedTuple):
 
     rows_D: NDArray[np.int64]
     """Row of the corpus; below 0, ``~row`` of the store's own texts."""
-    labels_D: NDArray[np.float32]
+    labels_D: NDArray[np.float64]
     """NaN where unjudged."""
     teachers_D: NDArray[np.float32]
     """NaN where there is none."""
@@ -114,7 +116,7 @@ class GroupStore:
     def __init__(self, folder: Path, corpus: TextStore | None) -> None:
         self._offsets_G1: NDArray[np.int64] = np.load(folder / "offsets.npy", mmap_mode="r")
         self.rows_N: NDArray[np.int64] = np.load(folder / "rows.npy", mmap_mode="r")
-        self._labels_N: NDArray[np.float32] = np.load(folder / "labels.npy", mmap_mode="r")
+        self._labels_N: NDArray[np.float64] = np.load(folder / "labels.npy", mmap_mode="r")
         self._teachers_N: NDArray[np.float32] = np.load(folder / "teachers.npy", mmap_mode="r")
         self._queries_G: NDArray[np.int64] = np.load(folder / "queries.npy", mmap_mode="r")
         self._ranked_G: NDArray[np.bool_] = np.load(folder / "ranked.npy", mmap_mode="r")
@@ -218,7 +220,7 @@ class _Arrays:
     def __init__(self) -> None:
         self.offsets = array("q", [0])
         self.rows = array("q")
-        self.labels = array("f")
+        self.labels = array("d")
         self.teachers = array("f")
         self.queries = array("q")
         self.ranked = array("b")
@@ -232,7 +234,7 @@ class _Arrays:
         kept_N = np.repeat(kept_G, sizes_G)
         np.save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(sizes_G[kept_G])]))
         np.save(folder / "rows.npy", np.array(self.rows, dtype=np.int64)[kept_N])
-        np.save(folder / "labels.npy", np.array(self.labels, dtype=np.float32)[kept_N])
+        np.save(folder / "labels.npy", np.array(self.labels, dtype=np.float64)[kept_N])
         np.save(folder / "teachers.npy", np.array(self.teachers, dtype=np.float32)[kept_N])
         np.save(folder / "queries.npy", np.array(self.queries, dtype=np.int64)[kept_G])
         np.save(folder / "ranked.npy", np.array(self.ranked, dtype=bool)[kept_G])
@@ -339,9 +341,16 @@ class _Reading:
             return self._set_aside(Reason.NO_POSITIVE, "no document that can be used is labelled above 0")
         if self._source.use == "train" and not any(label is not None and label <= 0 for label in labels):
             return self._set_aside(Reason.NO_NEGATIVE, "no document that can be used is labelled 0")
-        without = [doc.doc_id for doc, _ in self.kept if doc.teacher_score is None]
-        if self._source.needs_teacher and without:
-            return self._set_aside(Reason.NO_TEACHER_SCORE, f"document {without[0]} has no teacher_score")
+        return not self._source.needs_teacher or self._is_taught()
+
+    def _is_taught(self) -> bool:
+        """Whether every document has a score of the teacher that a float32 holds."""
+        for doc, _ in self.kept:
+            if doc.teacher_score is None:
+                return self._set_aside(Reason.NO_TEACHER_SCORE, f"document {doc.doc_id} has no teacher_score")
+            if abs(doc.teacher_score) > FLOAT32_MAX:
+                detail = f"document {doc.doc_id} has the teacher_score {doc.teacher_score:g}; use one up to 3.4e38"
+                return self._set_aside(Reason.SCORE_NOT_FINITE, detail)
         return True
 
     def _set_aside(self, reason: Reason, detail: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from crossrank import storage
 from crossrank.errors import SettingsError
-from crossrank.settings import JobSettings, knob, option
+from crossrank.settings import SEED_MOST, JobSettings, knob, option
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +61,7 @@ class TrainSettings(JobSettings):
     lora_alpha: int = knob(16, help="Scale of LoRA adapters.")
     micro_batch_tokens: int | None = knob(None, help="Token slots of one forward pass; null works it out.")
     gradient_checkpointing: bool = knob(False, help="Compute layers again for their gradients: slower, less memory.")
-    seed: int = knob(42, help="Of the order, the negatives, the dropout and a fresh head.")
+    seed: int = knob(42, help="Of the order, the negatives, the dropout and a fresh head.", most=SEED_MOST)
     save_steps: int | None = knob(None, help="A checkpoint every so many steps; null is a tenth of the run.")
     eval_steps: int | None = knob(None, help="Validation every so many steps, a multiple of save_steps; null is that.")
     save_total_limit: int = knob(3, help="Newest checkpoints that are kept, beside the best.", changes_rows=False)

@@ -36,7 +36,7 @@ class MicroBatch:
     """As in `EncodedPairs`."""
     sizes_S: list[int]
     """Documents of each group."""
-    labels_P: NDArray[np.float32]
+    labels_P: NDArray[np.float64]
     teachers_P: NDArray[np.float32]
     """NaN where a document has none."""
     truncated: int

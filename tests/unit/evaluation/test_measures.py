@@ -118,3 +118,35 @@ def test_what_is_no_measure_is_refused(name: str) -> None:
 def test_the_tie_rate_is_the_share_of_documents_that_share_a_score_in_their_query() -> None:
     assert tie_rate([np.array([1.0, 1.0, 2.0, 3.0]), np.array([1.0, 5.0])]) == pytest.approx(2 / 6)
     assert tie_rate([]) == 0
+
+
+def test_from_which_label_a_document_is_relevant_decides_hits_and_leaves_gains() -> None:
+    # TREC Deep Learning: 1 is "related", and counts for nDCG alone.
+    queries = [Judged(["related", "right", "none"], {"related": 1, "right": 3, "none": 0, "missed": 2})]
+    found = {name: float(values[0]) for name, values in measure(queries, NAMES, relevant_from=2).items()}
+    assert found["success@1"] == 0, "what stands first is related and no more"
+    assert found["mrr@10"] == 0.5
+    assert found["recall@5"] == 0.5, "1 of the 2 that are labelled 2 or more"
+    assert found["precision@5"] == pytest.approx(1 / 5)
+    assert found["map"] == pytest.approx((1 / 2) / 2)
+    ideal = 3 + 2 / math.log2(3) + 1 / 2
+    assert found["ndcg@10"] == pytest.approx((1 + 3 / math.log2(3)) / ideal)
+    assert found["ndcg@10"] == measure(queries, ["ndcg@10"])["ndcg@10"][0]
+
+
+def test_a_label_equal_to_the_least_is_relevant_and_one_just_below_is_not() -> None:
+    for label, expected in ((1.5, 1), (1.4999, 0)):
+        assert measure([Judged(["a"], {"a": label})], ["mrr@10"], relevant_from=1.5)["mrr@10"].tolist() == [expected]
+
+
+def test_hits_are_those_of_ir_measures_at_its_own_level_of_relevance() -> None:
+    import ir_measures
+
+    queries = [drawn(seed) for seed in range(100)]
+    theirs = {"mrr@10": ir_measures.RR(rel=2) @ 10, "recall@5": ir_measures.R(rel=2) @ 5, "map": ir_measures.AP(rel=2)}
+    qrels = {str(n): {d: int(label) for d, label in query.labels.items()} for n, query in enumerate(queries)}
+    run = {str(n): {d: -float(rank) for rank, d in enumerate(query.ranking)} for n, query in enumerate(queries)}
+    ours = measure(queries, list(theirs), relevant_from=2)
+    for name, kind in theirs.items():
+        values = {int(each.query_id): each.value for each in ir_measures.iter_calc([kind], qrels, run)}
+        assert ours[name] == pytest.approx([values.get(n, 0.0) for n in range(100)], abs=1e-9)

@@ -17,7 +17,16 @@ from crossrank.evaluation.rows import Scores
 from crossrank.evaluation.table import results_of
 from tests.unit.evaluation.test_table import MEASURES, facts_of, row_of
 
-SAME = ("contexts", "first_stage", "set_aside", "has_order", "without_candidates", "crossrank")
+SAME = (
+    "contexts",
+    "first_stage",
+    "set_aside",
+    "has_order",
+    "without_candidates",
+    "relevant_from",
+    "without_relevant",
+    "crossrank",
+)
 """What results have beside figures, and the tests take over."""
 HOSTILE = "<script>alert(1)</script>"
 
@@ -33,6 +42,7 @@ def results() -> dict[str, Any]:
     ]
     found = results_of(rows, facts_of(40), MEASURES, resamples=200, seed=0)
     found |= {"contexts": 3, "first_stage": "BM25, ko (as given)", "set_aside": {"no_positive": 2}, "has_order": True}
+    found |= {"relevant_from": None, "without_relevant": 0}
     found |= {"without_candidates": 4, "injected": 5, "crossrank": {"version": "0.1.0", "commit": None}}
     for row, speed in zip(found["rows"], (None, 48.2, 1234.0), strict=True):
         row |= {"pairs": 400, "pairs_per_second": speed, "truncated_documents": 0}

@@ -7,7 +7,7 @@ from typing import Literal
 
 from crossrank import storage
 from crossrank.errors import SettingsError
-from crossrank.settings import JobSettings, knob, option
+from crossrank.settings import SEED_MOST, JobSettings, knob, option
 from crossrank.translation.filters.judging import Judge
 from crossrank.translation.filters.language import language_of
 from crossrank.translation.filters.teacher import Margins
@@ -59,7 +59,7 @@ class FilterSettings(JobSettings):
         _DEFAULT.lost_numbers_share, help="Share of the source's numbers that may not be lost."
     )
     samples: int = knob(10, help="Samples of each reason in the report.")
-    seed: int = knob(0, help="Draws the samples.")
+    seed: int = knob(0, help="Draws the samples.", most=SEED_MOST)
 
     def __post_init__(self) -> None:
         if self.clear:
