@@ -56,21 +56,33 @@ class EvaluateSettings(JobSettings):
     text_column: str | None = option(None, help="Column of the document text.")
     resamples: int = knob(2000, help="Resamples of the bootstrap; the randomisation test tosses five times as often.")
     timed_queries: int = knob(100, help="Queries that are timed one at a time for p50 and p99; 0 for none.")
-    seed: int = knob(0, help="Of the bootstrap, the randomisation test and the choice of timed queries.", most=SEED_MOST)
+    seed: int = knob(
+        0, help="Of the bootstrap, the randomisation test and the choice of timed queries.", most=SEED_MOST
+    )
     timeout_s: float = knob(60.0, help="Seconds to wait for one answer of a server.")
 
     def __post_init__(self) -> None:
         self._refuse_several_inputs()
         self._refuse_idle_encoder()
         self.named_models()
-        for name, least in (("contexts", 1), ("depth", 1), ("max_length", 8), ("limit", 1), ("resamples", 100), ("timed_queries", 0), ("seed", 0)):
+        for name, least in (
+            ("contexts", 1),
+            ("depth", 1),
+            ("max_length", 8),
+            ("limit", 1),
+            ("resamples", 100),
+            ("timed_queries", 0),
+            ("seed", 0),
+        ):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise SettingsError(f"{name.replace('_', '-')} is {value}; use at least {least}")
         if self.resamples > RESAMPLES_MOST:
             raise SettingsError(f"resamples is {self.resamples}; use at most {RESAMPLES_MOST:,}")
         if not 0 < self.timeout_s <= TIMEOUT_MOST_S:
-            raise SettingsError(f"timeout-s is {self.timeout_s:g}; use a number of seconds above 0, up to {TIMEOUT_MOST_S:,}")
+            raise SettingsError(
+                f"timeout-s is {self.timeout_s:g}; use a number of seconds above 0, up to {TIMEOUT_MOST_S:,}"
+            )
         if self.relevant_from is not None and not 0 < self.relevant_from < math.inf:
             raise SettingsError(
                 f"--relevant-from is {self.relevant_from:g}; use a number above 0, which is what nobody finds relevant"
