@@ -66,9 +66,10 @@ check: setup
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 
-# docs/cli.md, from the flags; a test says when it is due.
+# docs/cli.md from the flags, docs/api.md from the docstrings; a test says when they are due.
 docs: setup
 	$(BIN)/python -m crossrank.cli_page docs/cli.md
+	$(BIN)/python -m crossrank.api_page docs/api.md
 
 bench: setup
 	$(BIN)/python benchmarks/score_throughput.py

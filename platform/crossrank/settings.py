@@ -18,6 +18,7 @@ from crossrank.cluster.pool import Wanted
 from crossrank.errors import SettingsError
 from crossrank.nearest import in_place_of, unknown_key
 from crossrank.usage import OneOf
+from crossrank.yaml_text import is_of_yaml, shown
 
 Settings = TypeVar("Settings")
 
@@ -131,6 +132,7 @@ def from_mapping(
     source: str,
     of_set: Collection[str] = (),
     way_out: str = "give as a flag, or as a key of --config",
+    flag: Callable[[str], str] | None = None,
 ) -> Settings:
     """Settings from the keys of a configuration file, or of flags; each value is checked against its field's type.
 
@@ -138,6 +140,7 @@ def from_mapping(
         source: where the values come from, for a sentence about one of them.
         of_set: the keys that come from ``--set`` instead.
         way_out: where a key that is missing can be given.
+        flag: how the name of a field is written where it is asked for; None is as a flag.
 
     Raises:
         SettingsError: an unknown key, a value of another type, a required key that is missing.
@@ -154,7 +157,7 @@ def from_mapping(
         _refuse_out_of_range(checked[name], known[name].metadata["most"], f"{key} in {place}")
     missing = [name for name, each in known.items() if each.default is MISSING and name not in checked]
     if missing:
-        flags = " and ".join(map(_flag, missing))
+        flags = " and ".join(map(flag or _flag, missing))
         raise SettingsError(f"{flags} {'is' if len(missing) == 1 else 'are'} missing; {way_out}")
     return settings_class(**checked)
 
@@ -256,11 +259,11 @@ def filled(values: dict[str, Any], assigned: dict[str, str], config: str) -> dic
     """
     variables = values.pop("variables", {})
     if not isinstance(variables, dict) or not all(isinstance(name, str) for name in variables):
-        raise SettingsError(f"variables in {config} is {variables!r}, and a mapping of names to values is wanted")
+        raise SettingsError(f"variables in {config} is {shown(variables)}, and a mapping of names to values is wanted")
     texts = {}
     for name, default in variables.items():
         if isinstance(default, bool) or not isinstance(default, str | int | float):
-            raise SettingsError(f"the variable {name} in {config} is {default!r}, and a text is wanted; quote it")
+            raise SettingsError(f"the variable {name} in {config} is {shown(default)}, and a text is wanted; quote it")
         texts[f"{{{name}}}"] = assigned.pop(name.replace("-", "_"), str(default))
     replaced: dict[str, Any] = replace_texts(values, texts)
     return replaced
@@ -315,7 +318,7 @@ def _kind(hint: Any) -> tuple[type, list[str]]:
         hint = next(part for part in get_args(hint) if part is not type(None))
     if get_origin(hint) is Literal:
         return str, list(get_args(hint))
-    if get_origin(hint) is tuple:
+    if get_origin(hint) in (tuple, Sequence):
         return tuple, []
     return hint, []
 
@@ -349,7 +352,8 @@ def _checked(value: Any, hint: Any, what: str) -> Any:
     if kind is tuple and isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
         value = tuple(value)
     if type(value) is not kind:
-        raise SettingsError(f"{what} is {value!r}, and {IN_WORDS[kind]} is wanted")
+        way_out = "" if is_of_yaml(value) or kind is not str else "; write it to a file, and name that"
+        raise SettingsError(f"{what} is {shown(value)}, and {IN_WORDS[kind]} is wanted{way_out}")
     if choices and value not in choices:
-        raise SettingsError(f"{what} is {value!r}; {in_place_of(str(value), choices)}")
+        raise SettingsError(f"{what} is {shown(value)}; {in_place_of(str(value), choices)}")
     return value

@@ -1,13 +1,15 @@
-"""`docs/cli.md` is what the flags are."""
+"""`docs/cli.md` is what the flags are, and `docs/api.md` what the docstrings are."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from crossrank import cli_page
+import crossrank
+from crossrank import api_page, cli_page
 
-PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "cli.md"
 
 
 def test_the_page_of_the_command_line_is_up_to_date() -> None:
@@ -38,3 +40,26 @@ def test_every_row_has_three_cells_and_every_verb_its_section() -> None:
         assert rows, name
         assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {4}, name
         assert f"(#{name.replace(' ', '-')})" in page
+
+
+def test_the_page_of_python_is_up_to_date() -> None:
+    assert (DOCS / "api.md").read_text(encoding="utf-8") == api_page.page(), (
+        "a docstring or a setting has changed: run python -m crossrank.api_page docs/api.md, and commit it"
+    )
+
+
+def test_the_page_of_python_has_everything_that_the_package_gives_and_no_more() -> None:
+    sections = re.findall(r"^## (\w+)$", api_page.page(), re.MULTILINE)
+    assert set(sections) - {"Errors", "RankedDocument"} == set(crossrank.__all__) - {"__version__", "RankedDocument"}
+    assert len(sections) == len(set(sections))
+
+
+def test_the_page_of_python_tells_a_keyword_a_default_a_refusal_and_what_comes_back() -> None:
+    page = api_page.page()
+    assert "    crossrank.mine(output=..., groups=..., corpus=..., ...)\n" in page
+    assert "| `groups` | Groups" in page
+    assert "| `max_length` | Tokens of query, document and special tokens together. | `512` |" in page
+    assert "| `source` | File or folder that is read. | required |" in page
+    assert "- `UserError`: an input or a keyword is wrong; the message says how to put it right." in page
+    assert "```python\nreranker = Reranker.load(" in page
+    assert "``none``" not in page, "double quotes are of docstrings"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,7 +24,7 @@ NO_RERANKER = "no reranker"
 class EvaluateSettings(JobSettings):
     """What is measured, on what, and where the report goes."""
 
-    models: tuple[str, ...] = option(
+    models: Sequence[str] = option(
         (), help="NAME=MODEL ..., each a row; MODEL is a hub id, a folder, s3:// or the URL of a server."
     )
     groups: str | None = option(None, help="Groups (Parquet or JSONL) with labels; their order is the first stage's.")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from crossrank import storage
+from crossrank.command_line import command_of
 from crossrank.errors import SettingsError, UserError
 from crossrank.evaluation.job import evaluate
 from crossrank.evaluation.settings import EvaluateSettings
@@ -22,7 +23,6 @@ from crossrank.formats import FORMATS
 from crossrank.formats.conversion import convert_telling
 from crossrank.formats.sources import JSON_LINES, has_extension
 from crossrank.nearest import in_place_of
-from crossrank.recipe.command import command_of
 from crossrank.recipe.measured import Measured
 from crossrank.recipe.reading import Recipe
 from crossrank.recipe.stage import Job, Noted, Stage

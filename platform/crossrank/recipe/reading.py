@@ -25,6 +25,7 @@ from crossrank.training.merge import MergeSettings
 from crossrank.training.settings import TrainSettings
 from crossrank.translation.filters.settings import FilterSettings
 from crossrank.translation.settings import TranslateSettings
+from crossrank.yaml_text import shown
 
 ORDER = ("import", "memory", "translate", "filter", "mine", "train", "merge", "evaluate", "rerank")
 """Every stage, in the order of the chain."""
@@ -126,7 +127,7 @@ def _mapping(uri: str, stage: str, value: Any) -> Keys:
         return {}
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise SettingsError(
-            f"{stage} in {uri} is {value!r}, and keys with their values are wanted; write {stage}: {{}}"
+            f"{stage} in {uri} is {shown(value)}, and keys with their values are wanted; write {stage}: {{}}"
         )
     return {key.replace("-", "_"): each for key, each in value.items()}
 
@@ -140,6 +141,6 @@ def _section(uri: str, stage: str, keys: Keys, output: str) -> Section:
     if config is None:
         return Section(given, {})
     if not isinstance(config, str):
-        raise SettingsError(f"config of {stage} in {uri} is {config!r}, and the path of a YAML file is wanted")
+        raise SettingsError(f"config of {stage} in {uri} is {shown(config)}, and the path of a YAML file is wanted")
     values = config_values(config, {})
     return Section(given, {key: value for key, value in values.items() if key not in OF_THE_RECIPE})

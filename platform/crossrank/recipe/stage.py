@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from crossrank import storage
+from crossrank.command_line import command_of
 from crossrank.fingerprints import fingerprint
 from crossrank.formats.group_files import fingerprint_of_groups
 from crossrank.outputs import manifest_of, read_json, refuse_other_settings, write_json
 from crossrank.progress import say
-from crossrank.recipe.command import command_of
 from crossrank.records import Json
 from crossrank.settings import JobSettings
 

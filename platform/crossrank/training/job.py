@@ -5,7 +5,6 @@ Wrong input is named, and a run that is finished already ends, before Ray is sta
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from crossrank import storage
 from crossrank.chosen import Chosen
 from crossrank.claim import Hold
+from crossrank.command_line import command_of
 from crossrank.outputs import Manifest, earlier_run, manifest_of, refuse_other_settings, working, write_json
 from crossrank.progress import Waiting, say, show_plan
 from crossrank.provenance import provenance
@@ -75,7 +75,7 @@ def train(settings: TrainSettings) -> dict[str, Any]:
         "kind": KIND,
         "state": "running",
         "crossrank": asdict(provenance()),
-        "command": result.command_of(sys.argv),
+        "command": command_of([KIND], settings),
         "settings": asdict(settings),
         "identity": identity,
         "base": {"name": settings.base, "revision": base.revision, "has_head": has_head(config)},

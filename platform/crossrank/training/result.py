@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
@@ -100,12 +98,6 @@ def clear(output: str, manifest: Manifest) -> None:
     for name in (FOLDER, CURVES, *manifest.get("files", [])):
         storage.delete(storage.join(output, name))
     storage.delete(manifest_of(output))
-
-
-def command_of(arguments: Sequence[str]) -> str:
-    """The command line as it was typed, without the path of the program."""
-    program, *rest = arguments
-    return shlex.join([Path(program).name, *rest])
 
 
 def _write(output: str, checkpoint: Path, facts: CardFacts, ended: Ended, baselines: dict[str, Measured]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-import yaml
+from crossrank.yaml_text import as_yaml
 
 
 def command_of(verb: Sequence[str], settings: Any) -> str:
@@ -23,7 +23,7 @@ def command_of(verb: Sequence[str], settings: Any) -> str:
         if value == each.default:
             continue
         if not each.metadata["flag"]:
-            sets.append(f"{each.name}={_typed(value)}")
+            sets.append(f"{each.name}={as_yaml(value)}")
         elif value is True:
             words.append(_flag(each.name))
         elif isinstance(value, tuple):
@@ -32,11 +32,6 @@ def command_of(verb: Sequence[str], settings: Any) -> str:
             words += [_flag(each.name), str(value)]
     words += [part for assignment in sets for part in ("--set", assignment)]
     return shlex.join(words)
-
-
-def _typed(value: Any) -> str:
-    """As ``--set`` reads it."""
-    return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("\n").removesuffix("\n...")
 
 
 def _flag(name: str) -> str:

@@ -9,8 +9,8 @@ import click
 import pytest
 
 from crossrank import cli
+from crossrank.command_line import command_of
 from crossrank.evaluation.settings import EvaluateSettings
-from crossrank.recipe.command import command_of
 from crossrank.retrieval.mining.settings import MineSettings
 from crossrank.settings import command
 from crossrank.training.settings import TrainSettings
