@@ -80,7 +80,7 @@ def compare(folder: Path, pairs: Pairs, rounds: int) -> dict[str, Any]:
     rate = {name: len(pairs) / value for name, value in seconds.items()}
     best = max(PEER_BATCH_SIZES, key=lambda size: rate[f"peer {size}"])
     difference = np.abs(scores["crossrank"] - scores["peer 32"]) / np.maximum(1, np.abs(scores["peer 32"]))
-    tokenizer = reranker.encoder.tokenizer.hf
+    tokenizer = reranker._scorer.encoder.tokenizer.hf
     tokens = np.mean([len(tokenizer(*pair, truncation="only_second", max_length=512)["input_ids"]) for pair in pairs])
     return {
         "tokens_per_pair": round(float(tokens), 1),

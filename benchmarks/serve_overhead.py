@@ -3,8 +3,8 @@
     python benchmarks/serve_overhead.py                  # minutes on 2 cores
     python benchmarks/serve_overhead.py --rounds 10 --documents 10
 
-The bare forward is `Reranker.launch` and `read` of ready token ids, on as many threads as the server has. Both go over
-the same requests in turn, block by block, so that a machine that slows down slows both.
+The bare forward is `PairScorer.launch` and `read` of ready token ids, on as many threads as the server has. Both go
+over the same requests in turn, block by block, so that a machine that slows down slows both.
 
 Two figures say what is added. "difference" is that of the percentiles of both. "over" is paired: percentiles of the
 latency of a request less the median of its own bare forwards. It is the harder one at p99, since a forward that is slow
@@ -58,9 +58,9 @@ def bare_forwards(reranker: Reranker, requests: Sequence[Ask]) -> list[Callable[
     """For each request, its forward."""
 
     def forward(encoded: EncodedAsk) -> Any:
-        return reranker.read(reranker.launch(encoded.ids_U, encoded.first_U))
+        return reranker._scorer.read(reranker._scorer.launch(encoded.ids_U, encoded.first_U))
 
-    return [partial(forward, encode(ask, reranker.encoder)) for ask in requests]
+    return [partial(forward, encode(ask, reranker._scorer.encoder)) for ask in requests]
 
 
 def time_bare(forwards: Sequence[Callable[[], Any]]) -> list[float]:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from crossrank.reranking.on_ray.dataset import rerank_dataset
+    from crossrank.scoring.ranking import RankedDocument
     from crossrank.scoring.reranker import Reranker
     from crossrank.verbs import convert, evaluate, filter, merge, mine, rerank, score, train, translate  # noqa: A004
 
 __version__ = "0.1.0"
 __all__ = [
+    "RankedDocument",
     "Reranker",
     "__version__",
     "convert",
@@ -29,6 +31,7 @@ __all__ = [
 
 _VERBS = ("convert", "evaluate", "filter", "merge", "mine", "rerank", "score", "train", "translate")
 _PLACES = {
+    "RankedDocument": "crossrank.scoring.ranking",
     "Reranker": "crossrank.scoring.reranker",
     "rerank_dataset": "crossrank.reranking.on_ray.dataset",
     **dict.fromkeys(_VERBS, "crossrank.verbs"),

@@ -53,7 +53,7 @@ VERBS: tuple[Callable[..., Any], ...] = (
     verbs.rerank,
     verbs.score,
 )
-CLASSES = (("scoring/reranker.py", "Reranker"), ("scoring/reranker.py", "RankedDocument"))
+CLASSES = (("scoring/reranker.py", "Reranker"), ("scoring/ranking.py", "RankedDocument"))
 SECTION = re.compile(r"^(Args|Returns|Yields|Raises):\n((?:    .*\n?|\n)+)", re.MULTILINE)
 FIRST = re.compile(r"^    (\w+): ", re.MULTILINE)
 """How an entry of a section begins."""
@@ -158,9 +158,10 @@ def _code(text: str) -> str:
 
 def _indented_code(docstring: str) -> str:
     """A docstring whose example follows its first paragraph."""
-    first, _, rest = docstring.partition("\n\n")
-    is_example = rest.startswith("reranker")
-    return _code(f"{first}\n\n```python\n{rest.rstrip()}\n```" if is_example else docstring)
+    first, example, *more = [*docstring.split("\n\n"), ""]
+    if not example.startswith("    "):
+        return _code(docstring)
+    return _code("\n\n".join([first, f"```python\n{inspect.cleandoc(example)}\n```", *more]).rstrip())
 
 
 def _row(*cells: str) -> str:

@@ -48,7 +48,7 @@ def test_a_batch_that_runs_out_of_memory_is_halved_and_loses_nothing(
 
     reranker = Reranker.load(str(folder), dtype="fp32", max_length=128, budget=8192)
     expected = reranker.score(PAIRS)
-    forward = reranker._forward
+    forward = reranker._scorer._forward
 
     class Small:
         cost, name = forward.cost, forward.name
@@ -58,6 +58,6 @@ def test_a_batch_that_runs_out_of_memory_is_halved_and_loses_nothing(
                 raise torch.cuda.OutOfMemoryError
             return forward(ids_B, first_B)
 
-    monkeypatch.setattr(reranker, "_forward", Small())
+    monkeypatch.setattr(reranker._scorer, "_forward", Small())
     np.testing.assert_allclose(reranker.score(PAIRS), expected, rtol=0, atol=1e-4 * np.abs(expected).max())
-    assert reranker.budget.value < 8192
+    assert reranker._scorer.budget.value < 8192

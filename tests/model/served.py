@@ -21,7 +21,7 @@ KEY = "0123456789abcdef-key"
 @contextmanager
 def served(reranker: Reranker, **site: Any) -> Iterator[TestClient]:
     """A server that answers in this process; its service is `client.app.state.service`."""
-    service = Service(reranker, site.pop("deadlines", Deadlines()))
+    service = Service(reranker._scorer, site.pop("deadlines", Deadlines()))
     asyncio.run(service.start())
     try:
         yield TestClient(build_app(Site(service, ("tiny",), **site)), raise_server_exceptions=False)

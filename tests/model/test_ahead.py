@@ -12,7 +12,9 @@ import pytest
 
 from crossrank import Reranker
 from crossrank.errors import InputError
+from crossrank.scoring import pair_scorer
 from crossrank.scoring import reranker as reranker_module
+from crossrank.scoring.pair_scorer import PairScorer
 from crossrank.scoring.scored import Window
 from tests.model.reference import assert_same_scores
 from tests.model.tiny_models import TEXTS
@@ -27,15 +29,16 @@ Tiny = Callable[[str], Path]
 def reranker(request: pytest.FixtureRequest, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> Reranker:
     """One that splices tokens, and one whose prompt is tokenised whole for each pair."""
     reranker = Reranker.load(str(tiny(request.param)), device="cpu", max_length=320)
-    monkeypatch.setattr(reranker_module, "WINDOW_PAIRS", 4)
+    monkeypatch.setattr(reranker_module, "CHUNK_PAIRS", 4)
+    monkeypatch.setattr(pair_scorer, "WINDOW_PAIRS", 4)
     return reranker
 
 
 def each_waits_for_the_next(reranker: Reranker, monkeypatch: pytest.MonkeyPatch, num_windows: int) -> None:
     """Let every window but the last be scored for as long as the one after it is not tokenised."""
-    monkeypatch.setattr(Reranker, "runs_ahead", True)
+    monkeypatch.setattr(PairScorer, "runs_ahead", True)
     made = [threading.Event() for _ in range(num_windows)]
-    make_pairs, score_window = reranker.encoder.pairs, reranker._score_window
+    make_pairs, score_window = reranker._scorer.encoder.pairs, reranker._scorer._score_window
     num_made = num_scored = 0
 
     def pairs(*parts: Any) -> Any:
@@ -51,8 +54,8 @@ def each_waits_for_the_next(reranker: Reranker, monkeypatch: pytest.MonkeyPatch,
         assert made[min(num_scored, num_windows - 1)].wait(20), "nothing was tokenised while the model scored"
         return score_window(encoded)
 
-    monkeypatch.setattr(reranker.encoder, "pairs", pairs)
-    monkeypatch.setattr(reranker, "_score_window", score)
+    monkeypatch.setattr(reranker._scorer.encoder, "pairs", pairs)
+    monkeypatch.setattr(reranker._scorer, "_score_window", score)
 
 
 def test_the_windows_of_plain_pairs(reranker: Reranker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +67,7 @@ def test_the_windows_of_plain_pairs(reranker: Reranker, monkeypatch: pytest.Monk
 def test_the_windows_of_a_job_one_after_another(reranker: Reranker, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = reranker.score(PAIRS)
     each_waits_for_the_next(reranker, monkeypatch, num_windows=4)
-    encoder = reranker.encoder
+    encoder = reranker._scorer.encoder
 
     def window(texts: list[str]) -> Window:
         places = np.arange(len(texts))
@@ -72,14 +75,15 @@ def test_the_windows_of_a_job_one_after_another(reranker: Reranker, monkeypatch:
 
     # Of 6, 3 and 3 pairs: the first is computed in two pieces of 4 and 2.
     texts = TEXTS[:12]
-    scored = list(reranker.score_windows(window(part) for part in (texts[:6], texts[6:9], texts[9:])))
+    scored = list(reranker._scorer.score_windows(window(part) for part in (texts[:6], texts[6:9], texts[9:])))
     assert [len(each.logits_P) for each in scored] == [6, 3, 3]
     assert_same_scores(np.concatenate([each.logits_P for each in scored]), expected)
 
 
 def test_what_goes_wrong_while_the_next_is_made_ready_is_raised(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     reranker = Reranker.load(str(tiny("bert")), device="cpu", max_length=64)
-    monkeypatch.setattr(Reranker, "runs_ahead", True)
-    monkeypatch.setattr(reranker_module, "WINDOW_PAIRS", 2)
+    monkeypatch.setattr(PairScorer, "runs_ahead", True)
+    monkeypatch.setattr(reranker_module, "CHUNK_PAIRS", 2)
+    monkeypatch.setattr(pair_scorer, "WINDOW_PAIRS", 2)
     with pytest.raises(InputError, match="pair 5 is 'oops'"):
-        reranker.score([*PAIRS[:5], "oops"])  # type: ignore[list-item]
+        reranker.score(iter([*PAIRS[:5], "oops"]))  # type: ignore[arg-type]

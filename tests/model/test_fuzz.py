@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from crossrank import Reranker
+from crossrank.scoring.pair_scorer import PairScorer
 from crossrank.serving.app import Site, build_app
 from crossrank.serving.dialects import SPOKEN, TIMEOUT_HEADER
 from crossrank.serving.service import Service
@@ -48,7 +48,7 @@ CHECKS = [nothing_failed, status_code_conformance, content_type_conformance, res
 
 @pytest.fixture(scope="module")
 def schema(tiny: Callable[[str], Path]) -> Iterator[Any]:
-    service = Service(Reranker.load(str(tiny("bert")), device="cpu", max_length=64))
+    service = Service(PairScorer.load(str(tiny("bert")), device="cpu", max_length=64))
     asyncio.run(service.start())
     yield schemathesis.openapi.from_asgi("/openapi.json", build_app(Site(service, ("tiny",))))
     service.stop()

@@ -12,7 +12,13 @@ import huggingface_hub
 import numpy as np
 import pytest
 import torch
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from pyarrow import fs as arrow_fs
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
@@ -329,7 +335,43 @@ def test_a_hub_id_is_fetched_without_code_or_pickles(
     assert reranker.score(PAIRS).tolist() == Reranker.load(str(tiny("bert")), device="cpu").score(PAIRS).tolist()
     [(repo_id, settings)] = hub.asked
     assert repo_id == "owner/reranker"
-    assert settings == {"allow_patterns": ["*.json", "*.safetensors", "*.model", "*.spm", "*.txt"]}
+    assert settings == {
+        "revision": None,
+        "allow_patterns": ["*.json", "*.safetensors", "*.model", "*.spm", "*.txt"],
+    }
+
+
+def test_a_revision_of_a_hub_id_is_the_one_that_is_fetched(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = Hub(monkeypatch, Path(shutil.copytree(tiny("bert"), tmp_path / "snapshots" / "a1b2c3")))
+    assert Reranker.load("owner/reranker", device="cpu", revision="v1").revision == "a1b2c3"
+    assert [settings["revision"] for _, settings in hub.asked] == ["v1"]
+
+
+def test_the_revision_of_a_folder_is_the_hash_of_its_content_or_refused(bert: Path) -> None:
+    revision = Reranker.load(bert, device="cpu").revision
+    assert Reranker.load(bert, device="cpu", revision=revision).revision == revision
+    with pytest.raises(ModelRefused, match=f"revision {revision}, and main was asked for; .*, or leave revision out"):
+        Reranker.load(bert, device="cpu", revision="main")
+
+
+def test_a_model_may_be_named_by_a_path(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = Reranker.load(str(bert), device="cpu").score(PAIRS).tolist()
+    assert Reranker.load(bert, device="cpu").score(PAIRS).tolist() == expected
+    monkeypatch.chdir(bert.parent)
+    assert Reranker.load(Path("bert"), device="cpu").name == "bert"
+
+
+@pytest.mark.parametrize("model", [None, 5, ["a"]])
+def test_what_names_no_model_is_refused(model: Any) -> None:
+    with pytest.raises(ModelRefused, match=r"model is .*; name a hub id, a folder or s3://bucket/folder"):
+        Reranker.load(model)
+
+
+def test_an_address_that_pathlib_took_a_slash_from_is_said(tiny: Tiny) -> None:
+    with pytest.raises(ModelRefused, match=r"s3:/bucket/model lost a slash, as pathlib does .*; pass it as a string"):
+        Reranker.load(Path("s3://bucket/model"))
 
 
 def test_a_hub_that_cannot_be_reached_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,6 +388,7 @@ def test_a_hub_that_drops_the_connection_is_said(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("error_class", "sentence"),
     [
+        (RevisionNotFoundError, "has no revision None on the hub; name a branch, tag or commit"),
         (RepositoryNotFoundError, "is neither a folder here nor a model on the hub; check the spelling"),
         (GatedRepoError, "asks for its terms to be accepted on the hub; accept them, then set HF_TOKEN"),
     ],

@@ -129,7 +129,7 @@ def test_the_company_of_a_pair_changes_no_score(family: str, tiny: Tiny, expecte
 @pytest.mark.parametrize("family", FAMILIES)
 def test_documents_of_the_pairs_really_reach_over_the_window(family: str, tiny: Tiny) -> None:
     reranker = Reranker.load(str(tiny(family)), device="cpu", max_length=window_of(family))
-    encoder = reranker.encoder
+    encoder = reranker._scorer.encoder
     queries, documents = encoder.queries(QUERIES), encoder.documents(DOCUMENTS)
     pairs = encoder.pairs(queries, documents, np.zeros(len(DOCUMENTS), dtype=int), np.arange(len(DOCUMENTS)))
     assert all(query.overflow == 0 for query in queries)  # transformers could not cut those
@@ -141,7 +141,7 @@ def test_documents_of_the_pairs_really_reach_over_the_window(family: str, tiny: 
 def test_packed_and_padded_agree(family: str, tiny: Tiny) -> None:
     tokenizer, model = plain(tiny(family))
     reranker = Reranker.load(str(tiny(family)), device="cpu", max_length=MAX_LENGTH)
-    encoder = reranker.encoder
+    encoder = reranker._scorer.encoder
     rows = np.arange(len(DOCUMENTS))
     pairs = encoder.pairs(encoder.queries(QUERIES), encoder.documents(DOCUMENTS), rows % len(QUERIES), rows)
     assert packable(model)
@@ -190,7 +190,7 @@ def test_a_pad_token_in_a_text_is_read_as_text(tiny: Tiny, expected: Expected) -
     # XLM-RoBERTa gives padding no position: counted through, every later token would sit one place off.
     place = DOCUMENTS.index("a literal <pad> and <pad><pad> in a text")
     reranker = Reranker.load(str(tiny("xlm-roberta")), device="cpu", max_length=MAX_LENGTH)
-    pad = reranker.encoder.tokenizer.hf.pad_token_id
-    (document,) = reranker.encoder.documents([DOCUMENTS[place]])
+    pad = reranker._scorer.encoder.tokenizer.hf.pad_token_id
+    (document,) = reranker._scorer.encoder.documents([DOCUMENTS[place]])
     assert list(document.ids).count(pad) == 3  # type: ignore[union-attr]
     assert_same_scores(reranker.score([PAIRS[place]]), expected("xlm-roberta")[[place]])

@@ -15,9 +15,11 @@ from transformers import AutoModelForSequenceClassification
 
 from crossrank import Reranker
 from crossrank.errors import InputError, SettingsError
+from crossrank.scoring import pair_scorer
 from crossrank.scoring import reranker as reranker_module
+from crossrank.scoring.pair_scorer import PairScorer
 from crossrank.scoring.precision import lower_backbone
-from crossrank.scoring.scored import PlainText, Tokens
+from crossrank.scoring.scored import PlainText, Scored, Tokens
 from tests.model.reference import assert_same_scores, plain
 from tests.model.tiny_models import FAMILIES, TEXTS, WINDOW
 
@@ -37,8 +39,10 @@ def qwen3(tiny: Tiny) -> Reranker:
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, reranker: Reranker, logits: list[float]) -> None:
-    """Let the reranker give these logits, in input order."""
-    monkeypatch.setattr(reranker, "score", lambda pairs, normalize="none": np.array(logits, dtype=np.float32))
+    """Let the model give these logits, in input order."""
+    none = np.zeros(len(logits), dtype=np.int32)
+    scored = Scored(np.array(logits, dtype=np.float32), none, none, none)
+    monkeypatch.setattr(reranker._scorer, "score_windows", lambda windows: [scored for _ in windows])
 
 
 # rank
@@ -112,7 +116,8 @@ def test_softmax_sums_to_one_per_run_of_equal_queries(bert: Reranker) -> None:
 def test_a_run_of_equal_queries_may_span_windows(bert: Reranker, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = [(QUERY, document) for document in TEXTS]
     whole = bert.score(pairs, normalize="softmax")
-    monkeypatch.setattr(reranker_module, "WINDOW_PAIRS", 3)
+    monkeypatch.setattr(reranker_module, "CHUNK_PAIRS", 3)
+    monkeypatch.setattr(pair_scorer, "WINDOW_PAIRS", 3)
     assert_same_scores(bert.score(pairs, normalize="softmax"), whole)
     assert whole.sum() == pytest.approx(1, abs=1e-6)
 
@@ -142,12 +147,12 @@ def test_an_unknown_normalize_is_refused_before_anything_is_scored(bert: Reranke
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_document_of_100000_tokens_is_cut_and_every_cut_token_counted(family: str, tiny: Tiny) -> None:
     reranker = Reranker.load(str(tiny(family)), device="cpu", max_length=320)
-    encoder = reranker.encoder
+    encoder = reranker._scorer.encoder
     long = "battery " * 100_000
     (whole,) = encoder.tokenizer([f" {long}" if family == "qwen3" else long])
     assert len(whole) >= 100_000
     queries, documents = encoder.queries([QUERY]), encoder.documents([long, "short"])
-    scored = reranker.score_encoded(queries, documents, np.array([0, 0]), np.array([0, 1]))
+    scored = reranker._scorer.score_encoded(queries, documents, np.array([0, 0]), np.array([0, 1]))
     # The empty document shows what the window spends on all but the document.
     around = len(encoder.pairs(queries, encoder.documents([""]), np.array([0]), np.array([0])).ids_P[0])
     assert scored.tokens_P[0] == 320
@@ -159,13 +164,13 @@ def test_a_document_of_100000_tokens_is_cut_and_every_cut_token_counted(family: 
 
 def test_a_query_over_half_the_window_is_cut_to_exactly_half_and_counted(bert: Reranker) -> None:
     long = "battery " * 50
-    (query,) = bert.encoder.queries([long])
+    (query,) = bert._scorer.encoder.queries([long])
     assert isinstance(query, Tokens)
-    whole = bert.encoder.tokenizer([long])[0]
+    whole = bert._scorer.encoder.tokenizer([long])[0]
     assert len(query.ids) == 32
     assert query.ids.tolist() == whole[:32]
     assert query.overflow == len(whole) - 32
-    assert bert.encoder.queries(["battery " * 3])[0].overflow == 0
+    assert bert._scorer.encoder.queries(["battery " * 3])[0].overflow == 0
 
 
 def test_a_cut_query_scores_as_if_it_had_been_that_short(bert: Reranker, tiny: Tiny) -> None:
@@ -183,10 +188,10 @@ def test_a_cut_query_scores_as_if_it_had_been_that_short(bert: Reranker, tiny: T
 
 def test_a_long_query_in_a_prompt_is_cut_to_half_and_leaves_the_document_room(qwen3: Reranker) -> None:
     long = "battery " * 500
-    (query,) = qwen3.encoder.queries([long])
+    (query,) = qwen3._scorer.encoder.queries([long])
     assert isinstance(query, PlainText)
-    assert len(qwen3.encoder.tokenizer([query.text])[0]) == 160
-    assert query.overflow == len(qwen3.encoder.tokenizer([long])[0]) - 160
+    assert len(qwen3._scorer.encoder.tokenizer([query.text])[0]) == 160
+    assert query.overflow == len(qwen3._scorer.encoder.tokenizer([long])[0]) - 160
     scores = qwen3.score([(long, TEXTS[1]), (long, TEXTS[2])])
     assert scores[0] != scores[1]
 
@@ -195,8 +200,8 @@ def test_a_long_query_in_a_prompt_is_cut_to_half_and_leaves_the_document_room(qw
 def test_a_query_is_cut_between_characters_and_never_over_half(qwen3: Reranker, start: str) -> None:
     # Three byte-level tokens a character, so that half the window, 160, falls inside one: 2 x 80, 1 + 3 x 53, ...
     long = start + "뷁" * 200
-    assert len(qwen3.encoder.tokenizer([long])[0]) == len(start) + 600
-    (query,) = qwen3.encoder.queries([long])
+    assert len(qwen3._scorer.encoder.tokenizer([long])[0]) == len(start) + 600
+    (query,) = qwen3._scorer.encoder.queries([long])
     assert isinstance(query, PlainText)
     assert query.text == start + "뷁" * ((160 - len(start)) // 3)
     assert query.overflow == len(start) + 600 - 160
@@ -246,7 +251,8 @@ def test_a_pair_that_is_not_two_strings_is_named(bert: Reranker, pair: Any) -> N
 
 
 def test_the_number_of_a_bad_pair_counts_through_all_windows(bert: Reranker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reranker_module, "WINDOW_PAIRS", 2)
+    monkeypatch.setattr(reranker_module, "CHUNK_PAIRS", 2)
+    monkeypatch.setattr(pair_scorer, "WINDOW_PAIRS", 2)
     pairs: list[Any] = [(QUERY, "a")] * 7 + ["oops"]
     with pytest.raises(InputError, match="pair 7 is 'oops'"):
         bert.score(pairs)
@@ -261,10 +267,11 @@ def test_half_a_surrogate_pair_is_named_not_a_traceback(bert: Reranker) -> None:
 def test_a_generator_is_read_a_window_at_a_time(
     bert: Reranker, monkeypatch: pytest.MonkeyPatch, runs_ahead: bool, most: int
 ) -> None:
-    monkeypatch.setattr(reranker_module, "WINDOW_PAIRS", 4)
-    monkeypatch.setattr(Reranker, "runs_ahead", runs_ahead)
+    monkeypatch.setattr(reranker_module, "CHUNK_PAIRS", 4)
+    monkeypatch.setattr(pair_scorer, "WINDOW_PAIRS", 4)
+    monkeypatch.setattr(PairScorer, "runs_ahead", runs_ahead)
     num_read, num_scored, furthest_ahead = 0, 0, 0
-    score_window = bert._score_window
+    score_window = bert._scorer._score_window
 
     def pairs() -> Iterator[tuple[str, str]]:
         nonlocal num_read, furthest_ahead
@@ -279,7 +286,7 @@ def test_a_generator_is_read_a_window_at_a_time(
         num_scored += 4 if num_scored < 48 else 2
         return scored
 
-    monkeypatch.setattr(bert, "_score_window", counted)
+    monkeypatch.setattr(bert._scorer, "_score_window", counted)
     scores = bert.score(pairs())
     assert num_read == num_scored == 50
     # The window being scored; on a GPU the one being tokenised meanwhile, too.
@@ -296,17 +303,18 @@ def test_scores_do_not_depend_on_the_window_of_pairs(
     reranker = Reranker.load(str(tiny(family)), device="cpu", max_length=320)
     pairs = [(query, document) for query in (QUERY, "초기화") for document in TEXTS[:17]]
     whole = reranker.score(pairs)
-    monkeypatch.setattr(reranker_module, "WINDOW_PAIRS", window_pairs)
+    monkeypatch.setattr(reranker_module, "CHUNK_PAIRS", window_pairs)
+    monkeypatch.setattr(pair_scorer, "WINDOW_PAIRS", window_pairs)
     assert_same_scores(reranker.score(pairs), whole)
-    encoder = reranker.encoder
+    encoder = reranker._scorer.encoder
     queries, documents = encoder.queries([QUERY, "초기화"]), encoder.documents(TEXTS[:17])
-    scored = reranker.score_encoded(queries, documents, np.repeat([0, 1], 17), np.tile(np.arange(17), 2))
+    scored = reranker._scorer.score_encoded(queries, documents, np.repeat([0, 1], 17), np.tile(np.arange(17), 2))
     assert_same_scores(scored.logits_P, whole)
 
 
 def test_scoring_no_encoded_pairs_gives_empty_arrays(bert: Reranker) -> None:
     nothing = np.zeros(0, dtype=np.int64)
-    scored = bert.score_encoded([], [], nothing, nothing)
+    scored = bert._scorer.score_encoded([], [], nothing, nothing)
     assert [len(values) for values in (scored.logits_P, scored.tokens_P, scored.padding_P, scored.truncated_P)] == [
         0
     ] * 4
@@ -314,9 +322,9 @@ def test_scoring_no_encoded_pairs_gives_empty_arrays(bert: Reranker) -> None:
 
 def test_padding_is_what_the_padded_forward_computed_beyond_the_tokens(tiny: Tiny) -> None:
     reranker = Reranker.load(str(tiny("modernbert")), device="cpu", max_length=320, budget=320)
-    encoder = reranker.encoder
+    encoder = reranker._scorer.encoder
     queries, documents = encoder.queries([QUERY]), encoder.documents(["battery " * 60, "battery " * 55, "battery " * 2])
-    scored = reranker.score_encoded(queries, documents, np.zeros(3, dtype=int), np.arange(3))
+    scored = reranker._scorer.score_encoded(queries, documents, np.zeros(3, dtype=int), np.arange(3))
     # The three fit the budget's 320 slots together, as wide as the longest.
     assert 3 * scored.tokens_P.max() < 320
     assert scored.padding_P.tolist() == (scored.tokens_P.max() - scored.tokens_P).tolist()
@@ -324,8 +332,8 @@ def test_padding_is_what_the_padded_forward_computed_beyond_the_tokens(tiny: Tin
 
 
 def test_the_packed_forward_computes_no_padding(bert: Reranker) -> None:
-    queries, documents = bert.encoder.queries([QUERY]), bert.encoder.documents(TEXTS)
-    scored = bert.score_encoded(queries, documents, np.zeros(len(TEXTS), dtype=int), np.arange(len(TEXTS)))
+    queries, documents = bert._scorer.encoder.queries([QUERY]), bert._scorer.encoder.documents(TEXTS)
+    scored = bert._scorer.score_encoded(queries, documents, np.zeros(len(TEXTS), dtype=int), np.arange(len(TEXTS)))
     assert not scored.padding_P.any()
 
 
@@ -385,7 +393,9 @@ def test_a_budget_under_the_window_is_refused(tiny: Tiny) -> None:
 
 
 def test_the_budget_says_why_it_is_what_it_is(bert: Reranker, tiny: Tiny) -> None:
-    assert str(bert.budget) == "2048 (packed batches on CPU: activations that fit the caches, at least one window)"
+    assert (
+        str(bert._scorer.budget) == "2048 (packed batches on CPU: activations that fit the caches, at least one window)"
+    )
     given = Reranker.load(str(tiny("bert")), device="cpu", max_length=64, budget=64)
     assert given.describe()["token_budget"] == "64 (as given)"
 

@@ -16,6 +16,7 @@ from crossrank import Reranker, storage
 from crossrank.errors import InputError, OutputError
 from crossrank.scoring import files
 from crossrank.scoring.files import ScoreSettings, score
+from crossrank.scoring.pair_scorer import PairScorer
 from tests.model.reference import assert_same_scores
 from tests.model.tiny_models import TEXTS
 from tests.ray.s3_server import s3_server
@@ -65,7 +66,7 @@ def test_each_line_comes_out_in_its_place_with_a_score_and_all_that_it_had(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs_ahead: bool
 ) -> None:
     monkeypatch.setattr(files, "CHUNK_PAIRS", 3)
-    monkeypatch.setattr(Reranker, "runs_ahead", runs_ahead)
+    monkeypatch.setattr(PairScorer, "runs_ahead", runs_ahead)
     rows: list[dict[str, Any]] = [
         {"id": n, "query": f"{QUERY} {n // 2}", "document": text, "more": {"é": [n]}} for n, text in enumerate(TEXTS)
     ]
@@ -195,15 +196,15 @@ def test_what_is_set_aside_is_written_while_the_job_runs_and_a_job_that_fails_le
     rows = [*pairs("first", query="a"), *pairs("second", query="b")]
     (tmp_path / "in.jsonl").write_bytes(b"oops\n" + lines_of(rows))
     seen: list[list[str]] = []
-    score_window = Reranker._score_window
+    score_window = PairScorer._score_window
 
-    def fails_at_last(reranker: Reranker, encoded: Any) -> Any:
+    def fails_at_last(scorer: PairScorer, encoded: Any) -> Any:
         seen.append(sorted(path.name.rsplit(".", 2)[0] for path in tmp_path.glob("_*.tmp")))
         if len(seen) == 2:
             raise RuntimeError("the power went")
-        return score_window(reranker, encoded)
+        return score_window(scorer, encoded)
 
-    monkeypatch.setattr(Reranker, "_score_window", fails_at_last)
+    monkeypatch.setattr(PairScorer, "_score_window", fails_at_last)
     with pytest.raises(RuntimeError, match="the power went"):
         score(ScoreSettings(model=model, input=str(tmp_path / "in.jsonl"), output=str(tmp_path / "out.jsonl")))
     assert seen == [["_out.jsonl", "_out.jsonl.rejected.jsonl"]] * 2

@@ -193,7 +193,7 @@ def test_a_model_that_breaks_is_an_error_and_unhealthy_and_then_well_again(
         service: Service = client.app.state.service  # type: ignore[attr-defined]
         service.engine.last_success = None
         with monkeypatch.context() as patch:
-            patch.setattr(reranker, "launch", _raise)
+            patch.setattr(reranker._scorer, "launch", _raise)
             assert client.post("/rerank", json={"query": "q", "texts": ["a"]}).status_code == 424
             assert client.post("/v2/rerank", json={"query": "q", "documents": ["a"]}).status_code == 500
             assert client.get("/health").status_code == 503
@@ -206,7 +206,7 @@ def test_a_score_that_is_not_a_number_is_an_error_never_a_result(
     reranker: Reranker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with served(reranker) as client:
-        monkeypatch.setattr(reranker, "read", lambda launched: np.full(len(launched), np.nan, np.float32))
+        monkeypatch.setattr(reranker._scorer, "read", lambda launched: np.full(len(launched), np.nan, np.float32))
         answer = client.post("/rerank", json={"query": "q", "texts": ["a", "b"]})
         assert answer.status_code == 424
         assert "not a number" in answer.json()["error"]
@@ -255,7 +255,7 @@ def test_metrics_count_what_was_asked(reranker: Reranker) -> None:
 
 def test_a_pair_has_the_same_score_whatever_else_is_in_flight(reranker: Reranker, logits: list[float]) -> None:
     async def scores() -> list[list[float]]:
-        service = Service(reranker)
+        service = Service(reranker._scorer)
         await service.start()
         rng = np.random.default_rng(0)
         noise = [
@@ -273,7 +273,7 @@ def test_a_pair_has_the_same_score_whatever_else_is_in_flight(reranker: Reranker
 
 def test_a_request_that_nobody_waits_for_is_dropped_before_the_model(reranker: Reranker) -> None:
     async def abandoned() -> tuple[int, int]:
-        service = Service(reranker)
+        service = Service(reranker._scorer)
         await service.start()
         large = Ask(queries=(QUERY,), documents=tuple("word " * 50 for _ in range(2_000)), timeout_s=60.0)
         task = asyncio.create_task(service.score(large))
@@ -293,7 +293,7 @@ def test_a_request_that_nobody_waits_for_is_dropped_before_the_model(reranker: R
 
 def test_a_server_that_stops_refuses_and_ends_what_waits(reranker: Reranker) -> None:
     async def stopped() -> list[Any]:
-        service = Service(reranker)
+        service = Service(reranker._scorer)
         await service.start()
         large = Ask(queries=(QUERY,), documents=tuple("word " * 50 for _ in range(2_000)), timeout_s=60.0)
         task = asyncio.create_task(service.score(large))

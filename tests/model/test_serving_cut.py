@@ -57,7 +57,7 @@ def prompted(tiny: Callable[[str], Path]) -> Path:
 
 
 def num_tokens(reranker: Reranker, text: str) -> int:
-    return len(reranker.encoder.tokenizer([text])[0])
+    return len(reranker._scorer.encoder.tokenizer([text])[0])
 
 
 # told in every dialect

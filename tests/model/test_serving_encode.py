@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from crossrank import Reranker
 from crossrank.scoring.encoding import EncodedPairs
+from crossrank.scoring.pair_scorer import PairScorer
 from crossrank.serving.ask import Ask, Cutting
 from crossrank.serving.encode import EncodedAsk, encode, query_limit
 from crossrank.serving.faults import Invalid
@@ -25,7 +26,7 @@ from tests.model.reference import assert_same_scores
 from tests.model.tiny_models import FAMILIES, TEXTS
 
 Tiny = Callable[[str], Path]
-Load = Callable[[str], Reranker]
+Load = Callable[[str], PairScorer]
 
 QUERY = "How long does it take to charge?"
 LONG = " ".join(TEXTS[:16])
@@ -37,11 +38,11 @@ both = pytest.mark.parametrize("family", ["bert", "qwen3"])
 def load(tiny: Tiny) -> Load:
     """The tiny reranker of a family, loaded once. Its window is 64 tokens; 320 with a prompt."""
     return cache(
-        lambda family: Reranker.load(str(tiny(family)), device="cpu", max_length=320 if family == "qwen3" else 64)
+        lambda family: PairScorer.load(str(tiny(family)), device="cpu", max_length=320 if family == "qwen3" else 64)
     )
 
 
-def as_in_a_job(reranker: Reranker, pairs: list[tuple[str, str]]) -> EncodedPairs:
+def as_in_a_job(reranker: PairScorer, pairs: list[tuple[str, str]]) -> EncodedPairs:
     encoder = reranker.encoder
     places = np.arange(len(pairs))
     return encoder.pairs(
@@ -52,11 +53,11 @@ def as_in_a_job(reranker: Reranker, pairs: list[tuple[str, str]]) -> EncodedPair
     )
 
 
-def tokens_of(reranker: Reranker, text: str) -> list[int]:
+def tokens_of(reranker: PairScorer, text: str) -> list[int]:
     return reranker.encoder.tokenizer([text])[0]
 
 
-def read_of(reranker: Reranker, encoded: EncodedAsk, query: str = QUERY) -> list[list[int]]:
+def read_of(reranker: PairScorer, encoded: EncodedAsk, query: str = QUERY) -> list[list[int]]:
     """The tokens of the document in each pair, of a model whose pairs are spliced."""
     head = len(as_in_a_job(reranker, [(query, "")]).ids_P[0]) - 1  # all but the last separator
     return [ids[head:-1].tolist() for ids in encoded.ids_U]
@@ -66,7 +67,7 @@ def ask(*documents: str, query: str = QUERY, **cutting: Any) -> Ask:
     return Ask(queries=(query,), documents=documents, cutting=Cutting(**cutting))
 
 
-def word_of_each_token(reranker: Reranker, num: int) -> str:
+def word_of_each_token(reranker: PairScorer, num: int) -> str:
     """A text of so many tokens, whose every word is one."""
     text = " ".join(["battery", "dock", "filter", "map"] * num)
     words = [word for word in text.split() if len(tokens_of(reranker, word)) == 1][:num]
@@ -98,7 +99,7 @@ def test_scores_of_a_request_are_those_of_score(family: str, load: Load) -> None
     documents = [*TEXTS, LONG, ""]
     encoded = encode(ask(*documents), reranker.encoder)
     found = reranker.read(reranker.launch(encoded.ids_U, encoded.first_U))
-    assert_same_scores(found, reranker.score([(QUERY, document) for document in documents]))
+    assert_same_scores(found, Reranker(reranker, {}).score([(QUERY, document) for document in documents]))
 
 
 @both
@@ -222,7 +223,7 @@ many_bytes = pytest.mark.parametrize("text", [LONG, "👩‍🚀", "é漢字", "
 """Characters that have no token of their own are several: no cut may go through one."""
 
 
-def document_in(reranker: Reranker, ids: NDArray[np.int32]) -> str:
+def document_in(reranker: PairScorer, ids: NDArray[np.int32]) -> str:
     return str(reranker.encoder.tokenizer.hf.decode(ids)).split("<Document>: ")[1].split("<|im_end|>")[0]
 
 

@@ -20,6 +20,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from crossrank import Reranker
+from crossrank.scoring.pair_scorer import PairScorer
 from crossrank.serving import service as service_module
 from crossrank.serving import steps, tokens
 from crossrank.serving.app import Site, build_app, metrics_text
@@ -98,7 +99,7 @@ def test_a_mistake_of_another_replica_is_a_refusal_too(reranker: Reranker) -> No
 
 
 def test_what_is_told_of_the_model_may_fail_too(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Reranker, "describe", broken)
+    monkeypatch.setattr(PairScorer, "describe", broken)
     refusal = client.get("/info")
     assert (refusal.status_code, refusal.json()["error_type"]) == (500, "Backend")
 
@@ -180,7 +181,7 @@ def test_when_the_other_replicas_cannot_be_asked_the_figures_that_are_known_are_
             raise act
         return [site.all_replicas.told(other.replica, other.families(1, 0.0, 0.0))]
 
-    service = Service(reranker)
+    service = Service(reranker._scorer)
     site = Site(service, ("tiny",), metrics_of_all=metrics_of_all)
     client = TestClient(build_app(site), raise_server_exceptions=False)
     site.metrics.arrived("rerank")
@@ -201,7 +202,7 @@ def test_what_was_told_is_shared_with_the_other_replicas(reranker: Reranker) -> 
     async def metrics_of_all() -> list[str]:
         return []
 
-    service = Service(reranker)
+    service = Service(reranker._scorer)
     site = Site(service, ("tiny",), metrics_of_all=metrics_of_all, share=share)
     with TestClient(build_app(site)) as client:
         site.metrics.arrived("rerank")
@@ -255,7 +256,7 @@ def test_a_large_request_lets_others_come_between_while_it_is_tokenised(
     monkeypatch.setattr(service_module, "TOKENIZER_THREADS", 1)
 
     async def order() -> list[int]:
-        service = Service(reranker)
+        service = Service(reranker._scorer)
         await service.start()
         counted: list[int] = []
         monkeypatch.setattr(service.admission, "counted", lambda characters, _: counted.append(characters))
@@ -284,7 +285,7 @@ def test_a_request_is_not_tokenised_beyond_its_deadline(reranker: Reranker, monk
     monkeypatch.setattr(service_module, "TOKENIZER_THREADS", 1)
 
     async def late() -> tuple[float, int, int]:
-        service = Service(reranker)
+        service = Service(reranker._scorer)
         await service.start()
         began = time.monotonic()
         ask = Ask(queries=LARGE.queries, documents=LARGE.documents, timeout_s=0.2)

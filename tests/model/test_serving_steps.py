@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from crossrank import Reranker
+from crossrank.scoring.pair_scorer import PairScorer
 from crossrank.serving import encode as encode_module
 from crossrank.serving import steps
 from crossrank.serving.ask import Ask, Cutting
@@ -21,7 +21,7 @@ from crossrank.serving.encode import EncodedAsk, encode, encoding
 from crossrank.serving.faults import Invalid
 from tests.model.tiny_models import FAMILIES, TEXTS
 
-Load = Callable[[str], Reranker]
+Load = Callable[[str], PairScorer]
 
 LONG = " ".join(TEXTS * 3)
 CUTTINGS = {
@@ -34,7 +34,7 @@ CUTTINGS = {
 
 @pytest.fixture(scope="module")
 def load(tiny: Callable[[str], Path]) -> Load:
-    return cache(lambda family: Reranker.load(str(tiny(family)), device="cpu", max_length=320))
+    return cache(lambda family: PairScorer.load(str(tiny(family)), device="cpu", max_length=320))
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def told(encoded: EncodedAsk) -> Any:
     )
 
 
-def num_steps(ask: Ask, reranker: Reranker) -> int:
+def num_steps(ask: Ask, reranker: PairScorer) -> int:
     return sum(1 for _ in encoding(ask, reranker.encoder)) + 1
 
 

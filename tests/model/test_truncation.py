@@ -178,10 +178,10 @@ def test_the_two_ways_of_cutting_give_other_scores(tiny: Tiny, saved: Callable[.
 
 def test_what_was_cut_is_counted(saved: Callable[..., Path]) -> None:
     reranker = Reranker.load(str(saved("bert")), device="cpu", max_length=MAX_LENGTH)
-    encoder = reranker.encoder
+    encoder = reranker._scorer.encoder
     long, short = map(len, encoder.tokenizer([LONG, "reset"]))
     texts = [LONG, "reset"]
-    scored = reranker.score_encoded(
+    scored = reranker._scorer.score_encoded(
         encoder.queries(texts), encoder.documents(texts), np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
     )
     room = MAX_LENGTH - 3
@@ -195,7 +195,7 @@ def test_a_model_that_remembers_nothing_is_cut_as_before(family: str, tiny: Tiny
     reranker = Reranker.load(str(tiny(family)), device="cpu", max_length=MAX_LENGTH)
     assert reranker.describe()["truncation"] == "only_second"
     pairs = [(query, document) for query, document in PAIRS if query in ("reset", TEXTS[0], "")]
-    assert all(query.overflow == 0 for query in reranker.encoder.queries([query for query, _ in pairs]))
+    assert all(query.overflow == 0 for query in reranker._scorer.encoder.queries([query for query, _ in pairs]))
     assert_same_scores(reranker.score(pairs), one_at_a_time(tiny(family), pairs, MAX_LENGTH))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from crossrank.scoring.reranker import Reranker
+from crossrank.scoring.pair_scorer import PairScorer
 from crossrank.serving.settings import ReplicaSettings
 from crossrank.settings import from_mapping
 
@@ -33,7 +33,7 @@ class FaultySpec:
         return model
 
 
-class Faulty(Reranker):
+class Faulty(PairScorer):
     """A reranker with faults."""
 
     def launch(self, ids_B: Any, first_B: Any) -> Any:

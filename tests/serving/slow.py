@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from crossrank.scoring.reranker import Reranker
+from crossrank.scoring.pair_scorer import PairScorer
 from crossrank.serving.on_ray.start import application
 from crossrank.serving.settings import ReplicaSettings
 from crossrank.settings import from_mapping
@@ -25,21 +25,21 @@ class SlowSpec:
     revision: str = "slow"
 
     def load(self, threads: int | None) -> Any:
-        return Slow(Reranker.load(self.model, "cpu", budget=BUDGET))
+        return Slow(PairScorer.load(self.model, "cpu", budget=BUDGET))
 
 
 class Slow:
     """A reranker that sleeps for a while at every batch."""
 
-    def __init__(self, reranker: Reranker) -> None:
-        self._reranker = reranker
+    def __init__(self, scorer: PairScorer) -> None:
+        self._scorer = scorer
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._reranker, name)
+        return getattr(self._scorer, name)
 
     def read(self, launched: Any) -> Any:
         time.sleep(BATCH_S)
-        return self._reranker.read(launched)
+        return self._scorer.read(launched)
 
 
 def build(args: dict[str, Any]) -> Any:

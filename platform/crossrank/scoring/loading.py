@@ -36,21 +36,48 @@ class ModelFolder:
         return os.path.isdir(self.name)
 
 
-def find_model(name: str) -> ModelFolder:
+def model_name(model: str | os.PathLike[str]) -> str:
+    """A model's name as a string, from a string or a `pathlib.Path`; anything else is refused."""
+    name = model if isinstance(model, str) else _path_of(model)
+    if re.match("s3:/[^/]", name):
+        raise ModelRefused(f"{name} lost a slash, as pathlib does to s3:// addresses; pass it as a string")
+    return name
+
+
+def _path_of(model: Any) -> str:
+    try:
+        return os.fsdecode(model)
+    except TypeError:
+        raise ModelRefused(f"model is {model!r:.80}; name a hub id, a folder or s3://bucket/folder") from None
+
+
+def find_model(name: str, revision: str | None = None) -> ModelFolder:
     """Bring a model to this machine, if it is not here yet, and say which revision it is.
 
-    Refuses a path that does not exist and a hub that cannot be reached. What is in the folder is checked by
-    `check_model`.
+    Refuses a path that does not exist, a hub that cannot be reached, and a revision that is not there. What is in the
+    folder is checked by `check_model`.
+
+    Args:
+        revision: branch, tag or commit of a hub id, or the hash of a folder's content; None takes what is there.
     """
     if storage.is_s3(name):
-        return _from_s3(name)
+        return _of_revision(_from_s3(name), revision)
     if os.path.isdir(name):
-        return ModelFolder(name, Path(name).resolve(), _folder_revision(name))
+        return _of_revision(ModelFolder(name, Path(name).resolve(), _folder_revision(name)), revision)
     if os.path.exists(name):
         raise ModelRefused(f"{name} is a file, and a model is a folder with config.json; name the folder")
     if HUB_ID.fullmatch(name):
-        return _from_hub(name)
+        return _from_hub(name, revision)
     raise ModelRefused(f"{name} is neither a folder, nor s3://, nor a hub id of the form owner/name; check the path")
+
+
+def _of_revision(folder: ModelFolder, revision: str | None) -> ModelFolder:
+    if revision not in (None, folder.revision):
+        raise ModelRefused(
+            f"{folder.name} is revision {folder.revision}, and {revision} was asked for; a folder has one revision, "
+            f"the hash of its content: put the right model there, or leave revision out"
+        )
+    return folder
 
 
 def _folder_revision(uri: str) -> str:
@@ -84,7 +111,7 @@ def _fetch(files: list[str], folder: Path) -> None:
             shutil.copyfileobj(source, copy, 1 << 22)
 
 
-def _from_hub(name: str) -> ModelFolder:
+def _from_hub(name: str, revision: str | None = None) -> ModelFolder:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -92,14 +119,17 @@ def _from_hub(name: str) -> ModelFolder:
         HFValidationError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
+        RevisionNotFoundError,
     )
 
     try:
-        path = Path(snapshot_download(name, allow_patterns=MODEL_FILES))
+        path = Path(snapshot_download(name, revision=revision, allow_patterns=MODEL_FILES))
     except GatedRepoError as error:
         raise ModelRefused(
             f"{name} asks for its terms to be accepted on the hub; accept them, then set HF_TOKEN"
         ) from error
+    except RevisionNotFoundError as error:
+        raise ModelRefused(f"{name} has no revision {revision} on the hub; name a branch, tag or commit") from error
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise ModelRefused(f"{name} is neither a folder here nor a model on the hub; check the spelling") from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:

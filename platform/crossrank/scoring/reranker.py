@@ -1,4 +1,4 @@
-"""`Reranker`: score and rank pairs of a query and a document with a cross-encoder.
+"""`Reranker`: score and rank documents for a query with a cross-encoder.
 
 Shape letters: P pairs, C candidates of one query.
 """
@@ -6,365 +6,380 @@ Shape letters: P pairs, C candidates of one query.
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from crossrank.batching import Cost, cut
-from crossrank.chosen import Chosen
+from crossrank import storage
 from crossrank.errors import InputError, SettingsError
 from crossrank.scoring import normalize as scores
-from crossrank.scoring.ahead import ahead
-from crossrank.scoring.budget import token_budget
-from crossrank.scoring.choosing import encoder_of, forward_of
-from crossrank.scoring.encoding import EncodedPairs, PromptEncoder, SpliceEncoder, Tokenizer
-from crossrank.scoring.forward import Forward
-from crossrank.scoring.heap import Heap
-from crossrank.scoring.loading import (
-    check_model,
-    check_vocabulary,
-    check_window,
-    find_model,
-    load_tokenizer,
-    load_weights,
+from crossrank.scoring.argument_names import names_arguments
+from crossrank.scoring.inputs import (
+    Document,
+    InputDocument,
+    Pair,
+    documents_of,
+    in_order,
+    num_of,
+    pairs_of,
+    queries_of,
+    query_of,
 )
+from crossrank.scoring.loading import model_name
 from crossrank.scoring.normalize import Normalize
-from crossrank.scoring.precision import choose_dtype
-from crossrank.scoring.scored import EncodedText, Scored, Window
-from crossrank.scoring.truncation import saved_truncation
+from crossrank.scoring.ranking import RankedDocument, ranking
+from crossrank.scoring.scored import Scored, Window
+
+if TYPE_CHECKING:
+    import torch
+
+    from crossrank.scoring.pair_scorer import PairScorer
 
 logger = logging.getLogger(__name__)
 
-WINDOW_PAIRS = 2048
-"""Pairs that are encoded and sorted by length together: enough that neighbours in length are near equal, few
-enough that memory does not grow with the input, and that a GPU begins before much is tokenised."""
-
-
-@dataclass(frozen=True, slots=True)
-class RankedDocument:
-    """A document with its place in the result; the first of a list is the best."""
-
-    index: int
-    """Its place in the list that was ranked, from 0."""
-    score: float
-    text: str
+CHUNK_PAIRS = 2048
+"""Pairs whose texts are made ready together, at least: so many that neighbours in length are near equal, and so few
+that memory does not grow with the input."""
 
 
 class Reranker:
-    """A cross-encoder with one logit. Make one with `Reranker.load`.
+    """A cross-encoder with one logit, which says how well a document answers a query. Make one with `Reranker.load`.
 
-    reranker = Reranker.load("BAAI/bge-reranker-v2-m3")
-    reranker.score([("query", "passage"), ...])      # float32 logits, input order
-    reranker.rank("query", ["passage", ...], top_n=10)
+        reranker = Reranker.load("BAAI/bge-reranker-v2-m3")
+        reranker.score([("query", "passage"), ...])             # float32 logits, in this order
+        reranker.rank("query", ["passage", ...], top_n=10)      # RankedDocument, best first
+
+    Documents are texts, or dictionaries with ``text`` and perhaps ``title`` and ``id``. Any iterable with an order will
+    do: a list, a tuple, a generator, a numpy array, a column of pandas, Arrow or datasets. What counts is the position
+    in it, never an index label of its own.
+
+    It can be pickled, for `multiprocessing` or Ray: what travels is how it was loaded, and the same revision of the
+    model is loaded again where it arrives, which takes as long as `load` and needs the model to be in reach there.
     """
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        revision: str,
-        encoder: SpliceEncoder | PromptEncoder,
-        forward: Forward,
-        device: torch.device,
-        dtype: torch.dtype,
-        budget: Chosen[int],
-    ) -> None:
-        self.name = name
-        self.revision = revision
-        self.encoder = encoder
-        self.device = device
-        self.dtype = dtype
-        self.budget = budget
-        self.on_memory_retry: Callable[[], None] = lambda: None
-        """Called when a batch is halved, since the GPU's memory did not hold it."""
-        self.cut: Counter[str] = Counter()
-        """Documents and queries that `score` cut to the window since it was loaded.
+    def __init__(self, scorer: PairScorer, loaded_by: Mapping[str, Any]) -> None:
+        """For `Reranker.load`, which users call instead.
 
-        Where the model cuts ``longest_first``: pairs of which anything was cut, and queries over the window alone.
+        Args:
+            scorer: does the work.
+            loaded_by: arguments of `load` that make the same one again in another process.
         """
-        self._forward = forward
-        self._heap = Heap()
+        self._scorer = scorer
+        self._loaded_by = dict(loaded_by)
+        self._cut: Counter[str] = Counter()
 
     @classmethod
+    @names_arguments
     def load(
         cls,
-        model: str,
-        device: str | None = None,
+        model: str | os.PathLike[str],
+        device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
         max_length: int = 512,
         *,
         instruction: str | None = None,
         budget: int | None = None,
-    ) -> Reranker:
+        revision: str | None = None,
+    ) -> Self:
         """Load a sequence-classification reranker with one logit.
 
         Args:
-            model: hub id, folder, or ``s3://bucket/folder``.
+            model: hub id, folder (a string or a `pathlib.Path`), or ``s3://bucket/folder``.
             device: ``cpu``, ``cuda``, ``cuda:1``; None takes a GPU if there is one.
             dtype: ``fp32``, ``bf16``, ``fp16`` or the torch dtype; None is fp32 on CPU and bf16 on GPU. The
                 classification head runs in fp32 always.
             max_length: tokens of the window, query, document and special tokens together.
             instruction: what relevant means, for models with a prompt; None takes the model's own.
             budget: token slots of one batch, at least `max_length`; None works it out from the device.
+            revision: branch, tag or commit of a hub id; None takes the newest. A folder or ``s3://`` has the hash
+                that `revision` shows after loading, and any other is refused.
+
+        Returns:
+            The reranker, ready to score.
 
         Raises:
-            ModelRefused: no folder, no head, more than one label, pickled weights, code of its own, weights missing.
+            ModelRefused: no folder, no head, more than one label, pickled weights, code of its own, weights missing,
+                a revision that is not there.
             SettingsError: a device or precision that is not here, a window that the model does not have, a prompt
-                together with ``longest_first``.
+                together with ``longest_first``, an argument that is not one of these.
+            StorageError: the hub or the bucket cannot be reached.
         """
-        if budget is not None and budget < max_length:
-            raise SettingsError(
-                f"budget is {budget}, under max_length ({max_length}), so a full window fits no batch; "
-                f"raise the budget or lower --max-length"
-            )
-        folder = find_model(model)
-        config = check_model(folder)
-        truncation = saved_truncation(config, model)
-        chosen_device = _device(device)
-        chosen_dtype = choose_dtype(dtype, chosen_device)
-        tokenizer = Tokenizer(load_tokenizer(folder))
-        loaded = load_weights(folder, config, chosen_dtype, chosen_device)
-        check_vocabulary(folder, tokenizer.hf, loaded)
-        check_window(folder, loaded, max_length)
-        encoder = encoder_of(model, config, tokenizer, max_length, instruction, truncation)
-        forward = forward_of(loaded, tokenizer.hf)
-        chosen_budget = (
-            token_budget(loaded.config, chosen_device, forward.cost, max_length)
-            if budget is None
-            else Chosen(budget, "as given")
+        from crossrank.scoring.pair_scorer import PairScorer
+
+        name = model_name(model)
+        scorer = PairScorer.load(
+            name, device, dtype, max_length, instruction=instruction, budget=budget, revision=revision
         )
-        reranker = cls(
-            name=model,
-            revision=folder.revision,
-            encoder=encoder,
-            forward=forward,
-            device=chosen_device,
-            dtype=chosen_dtype,
-            budget=chosen_budget,
-        )
-        logger.info("%s", reranker)
-        return reranker
+        loaded_by = {
+            "model": storage.absolute(name) if os.path.isdir(name) else name,
+            "device": device,
+            "dtype": dtype,
+            "max_length": max_length,
+            "instruction": instruction,
+            "budget": budget,
+            "revision": scorer.revision,
+        }
+        return cls(scorer, loaded_by)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self._loaded_by
+
+    def __setstate__(self, loaded_by: dict[str, Any]) -> None:
+        self.__dict__.update(type(self).load(**loaded_by).__dict__)
 
     def __repr__(self) -> str:
         return f"Reranker({', '.join(f'{key}={value}' for key, value in self.describe().items())})"
 
-    def describe(self) -> dict[str, Any]:
-        """What it is and how it computes, for logs and manifests."""
-        return {
-            "model": self.name,
-            "revision": self.revision,
-            "device": str(self.device),
-            "dtype": str(self.dtype).removeprefix("torch."),
-            "forward": self._forward.name,
-            "max_length": self.encoder.max_length,
-            "truncation": self.encoder.truncation,
-            "token_budget": str(self.budget),
-        }
+    @property
+    def name(self) -> str:
+        """Model as it was named to `load`."""
+        return self._scorer.name
 
-    def score(self, pairs: Iterable[tuple[str, str]], normalize: Normalize = "none") -> NDArray[np.float32]:
+    @property
+    def revision(self) -> str:
+        """Commit of a hub id; of a folder, a hash of its configuration, weights and tokenizer."""
+        return self._scorer.revision
+
+    @property
+    def device(self) -> torch.device:
+        """Device that it computes on."""
+        return self._scorer.device
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of the window: query, document and special tokens together."""
+        return self._scorer.encoder.max_length
+
+    @property
+    def cut(self) -> Counter[str]:
+        """How many ``documents_cut`` and ``queries_cut`` to the window there were since it was loaded.
+
+        Where the model cuts ``longest_first``: pairs of which anything was cut, and queries over the window alone.
+        """
+        return self._cut.copy()
+
+    def describe(self) -> dict[str, Any]:
+        """What it is and how it computes, for logs and manifests: model, revision, device, dtype, window, budget."""
+        return self._scorer.describe()
+
+    @names_arguments
+    def score(
+        self,
+        pairs: Iterable[tuple[str, Document]],
+        normalize: Normalize = "none",
+        *,
+        show_progress: bool = False,
+    ) -> NDArray[np.float32]:
         """Score pairs of a query and a document.
 
-        Each distinct text of a window of pairs is tokenised once. What does not fit the window is cut off the
-        document; a query over half the window is cut to half. Both are counted and logged. A model that was trained
-        with ``longest_first``, by its config.json, has its pairs cut so instead.
+        Each distinct text of a chunk of pairs is tokenised once. What does not fit the window is cut off the document;
+        a query over half the window is cut to half. Both are counted and logged. A model that was trained with
+        ``longest_first``, by its config.json, has its pairs cut so instead.
 
         Args:
-            pairs: ``(query, document)`` each; any iterable, read in windows: its documents are never held all at once.
-            normalize: ``none`` for logits; ``softmax`` runs over consecutive pairs with the same query.
+            pairs: ``(query, document)`` each, of any number of queries. What has a length is looked at whole before
+                anything is scored. Anything else, such as a generator, is read as it is scored, and its documents are
+                never held all at once.
+            normalize: ``none`` for logits, unbounded; ``sigmoid`` for 0 to 1 each; ``softmax`` to sum to 1 over
+                consecutive pairs with the same query.
+            show_progress: show a progress bar on standard error.
 
         Returns:
             Scores in float32 and input order, shape (P,).
+
+        Raises:
+            InputError: what is no pair of two texts, by its position.
+            SettingsError: an unknown `normalize`.
         """
         scores.check(normalize)
+        checked = pairs_of(pairs)
         queries: list[str] = []
 
-        def windows() -> Iterator[list[tuple[str, str]]]:
-            for window in _windows(pairs):
+        def chunks() -> Iterator[list[Pair]]:
+            while chunk := list(islice(checked, CHUNK_PAIRS)):
                 if normalize != "none":
-                    queries.extend(query for query, _ in window)
-                yield window
+                    queries.extend(query for query, _ in chunk)
+                yield chunk
 
-        logits_P = np.concatenate([np.zeros(0, dtype=np.float32), *self.score_chunks(windows())])
+        scored = self._scored(chunks(), num_of(pairs), show_progress)
+        logits_P = np.concatenate([np.zeros(0, dtype=np.float32), *(each.logits_P for each in scored)])
         return logits_P if normalize == "none" else scores.normalize_runs(logits_P, queries, normalize)
 
-    def score_chunks(self, chunks: Iterable[Sequence[tuple[str, str]]]) -> Iterator[NDArray[np.float32]]:
-        """Logits of each of several chunks of pairs; on a GPU the next chunk is read and tokenised meanwhile."""
+    @names_arguments
+    def score_chunks(self, chunks: Iterable[Iterable[tuple[str, Document]]]) -> Iterator[NDArray[np.float32]]:
+        """Score pairs that come in chunks, for as many as memory would not hold.
+
+        On a GPU the next chunk is read and tokenised while one is scored, so `chunks` may be read from a thread.
+
+        Args:
+            chunks: pairs as `score` takes them, some thousands in each.
+
+        Yields:
+            Logits of each chunk in its order, float32, shape (P,).
+
+        Raises:
+            InputError: what is no pair of two texts, by its position in all chunks; before its chunk is scored.
+        """
+
+        def checked() -> Iterator[list[Pair]]:
+            position = 0
+            for number, chunk in enumerate(in_order(chunks, "chunks", "a list of chunks of pairs")):
+                pairs = list(pairs_of(chunk, f"chunk {number}", position))
+                position += len(pairs)
+                yield pairs
+
+        return (scored.logits_P for scored in self._scored(checked()))
+
+    @names_arguments
+    def rank(
+        self,
+        query: str,
+        documents: Iterable[Document],
+        top_n: int | None = None,
+        normalize: Normalize = "none",
+        *,
+        show_progress: bool = False,
+    ) -> list[RankedDocument]:
+        """Rank the documents of one query.
+
+        Args:
+            query: what is asked.
+            documents: texts, or dictionaries with ``text`` and perhaps ``title`` and ``id``.
+            top_n: how many to return; None returns all.
+            normalize: ``none``, ``sigmoid`` or ``softmax``, which runs over all documents, before `top_n` cuts.
+            show_progress: show a progress bar on standard error.
+
+        Returns:
+            Documents with their position, score, text, id and tokens, best first. Equal scores keep their order, a
+            score that is not a number comes last.
+
+        Raises:
+            InputError: a query that is not one text, or what is no document, by its position; before anything is
+                scored.
+            SettingsError: a `top_n` under 1, an unknown `normalize`, an argument that is not one of these.
+        """
+        _check_top_n(top_n)
+        scores.check(normalize)
+        lists = [(query_of(query), documents_of(documents))]
+        return self._ranked(lists, top_n, normalize, show_progress)[0]
+
+    @names_arguments
+    def rank_many(
+        self,
+        queries: Iterable[str],
+        documents: Iterable[Iterable[Document]],
+        top_n: int | None = None,
+        normalize: Normalize = "none",
+        *,
+        show_progress: bool = False,
+    ) -> list[list[RankedDocument]]:
+        """Rank the documents of several queries at once, which fills batches better than one query after another.
+
+        A text that is in several lists is tokenised once a chunk. For so many that they do not fit memory there are
+        `rerank_dataset` and ``crossrank rerank``.
+
+        Args:
+            queries: what is asked.
+            documents: one list for each query, as `rank` takes it. For the same documents under each query,
+                ``[documents] * len(queries)``.
+            top_n: how many to return of each; None returns all.
+            normalize: as in `rank`, over the list of each query.
+            show_progress: show a progress bar on standard error.
+
+        Returns:
+            For each query, in order, what `rank` returns.
+
+        Raises:
+            InputError: as in `rank`, by the positions of query and document; other than one list for each query.
+            SettingsError: as in `rank`.
+        """
+        _check_top_n(top_n)
+        scores.check(normalize)
+        checked_queries = queries_of(queries)
+        checked_lists = [
+            documents_of(each, f"documents of query {n}", f"in the list of query {n}, document")
+            for n, each in enumerate(in_order(documents, "documents", "a list of lists of texts, one for each query"))
+        ]
+        if len(checked_queries) != len(checked_lists):
+            raise InputError(
+                f"queries are {len(checked_queries)}, and lists of documents {len(checked_lists)}; "
+                f"pass one list for each query"
+            )
+        lists = list(zip(checked_queries, checked_lists, strict=True))
+        return self._ranked(lists, top_n, normalize, show_progress)
+
+    def _ranked(
+        self,
+        lists: list[tuple[str, list[InputDocument]]],
+        top_n: int | None,
+        normalize: Normalize,
+        show_progress: bool,
+    ) -> list[list[RankedDocument]]:
+        total = sum(len(documents) for _, documents in lists)
+        scored = Scored.joined(self._scored(_chunks_of(lists), total, show_progress))
+        rankings, start = [], 0
+        for _, documents in lists:
+            rankings.append(ranking(documents, scored, start, top_n, normalize))
+            start += len(documents)
+        return rankings
+
+    def _scored(
+        self, chunks: Iterable[list[Pair]], total: int | None = None, show_progress: bool = False
+    ) -> Iterator[Scored]:
+        """Scores of each chunk. What was cut is counted, and logged at the end."""
+        from tqdm import tqdm
+
         cut: Counter[str] = Counter()
 
-        def encoded() -> Iterator[Window]:
+        def windows() -> Iterator[Window]:
             for chunk in chunks:
-                window = self._encode(chunk)
+                window = self._window(chunk)
                 cut["queries_cut"] += sum(query.overflow > 0 for query in window.queries)
                 yield window
 
-        for scored in self.score_windows(encoded()):
-            cut["documents_cut"] += int((scored.truncated_P > 0).sum())
-            yield scored.logits_P
-        self.cut.update(cut)
+        with tqdm(total=total, unit=" pairs", disable=not show_progress) as bar:
+            for scored in self._scorer.score_windows(windows()):
+                cut["documents_cut"] += int((scored.truncated_P > 0).sum())
+                yield scored
+                bar.update(len(scored.logits_P))
+        self._cut.update(cut)
         if cut.total():
             logger.info(
                 "cut to the window of %d tokens: %d documents, %d queries",
-                self.encoder.max_length,
+                self.max_length,
                 cut["documents_cut"],
                 cut["queries_cut"],
             )
 
-    def rank(
-        self, query: str, documents: Sequence[str], top_n: int | None = None, normalize: Normalize = "none"
-    ) -> list[RankedDocument]:
-        """Documents of one query, best first; equal scores keep their order.
-
-        Args:
-            top_n: how many to return; None returns all.
-        """
-        if top_n is not None and top_n < 1:
-            raise SettingsError(f"top_n is {top_n}; use at least 1, or None for all")
-        if isinstance(documents, str):
-            raise InputError(f"documents is one text, {documents!r:.80}; pass a list of texts")
-        scores.check(normalize)
-        logits_C = self.score([(query, document) for document in documents])
-        scores_C = scores.normalize(logits_C, normalize)
-        order = np.argsort(-logits_C, kind="stable")[:top_n]
-        return [RankedDocument(int(i), float(scores_C[i]), documents[int(i)]) for i in order]
-
-    def score_encoded(
-        self,
-        queries: Sequence[EncodedText],
-        documents: Sequence[EncodedText],
-        query_P: NDArray[np.integer],
-        document_P: NDArray[np.integer],
-    ) -> Scored:
-        """Score the pairs ``(queries[query_P[p]], documents[document_P[p]])`` of texts that `encoder` made ready."""
-        [scored] = self.score_windows(iter([Window(queries, documents, query_P, document_P)]))
-        return scored
-
-    def score_windows(self, windows: Iterator[Window]) -> Iterator[Scored]:
-        """Score windows of pairs one after another; on a GPU the next is made ready meanwhile, which tokenises.
-
-        A CPU has no cores to spare for that. A pair that stands twice in a window is scored once: in another batch
-        it could differ in its last bits, and no longer tie.
-        """
-        pieces = self._pieces(windows)
-        parts: list[tuple[NDArray[Any], ...]] = []
-        for pairs, again_P in ahead(pieces) if self.runs_ahead else pieces:
-            parts.append(self._score_window(pairs))
-            if again_P is not None:
-                yield Scored(*(np.concatenate(values)[again_P] for values in zip(*parts, strict=True)))
-                parts = []
-
-    def _pieces(self, windows: Iterator[Window]) -> Iterator[tuple[EncodedPairs, NDArray[np.int64] | None]]:
-        """Each window's pairs once each, `WINDOW_PAIRS` at a time; with the last of them where every pair has its
-        score."""
-        for queries, documents, query_P, document_P in windows:
-            keys_P = np.asarray(query_P, dtype=np.int64) * max(len(documents), 1) + document_P
-            _, once, again_P = np.unique(keys_P, return_index=True, return_inverse=True)
-            for start in range(0, max(len(once), 1), WINDOW_PAIRS):
-                some = once[start : start + WINDOW_PAIRS]
-                is_last = start + WINDOW_PAIRS >= len(once)
-                pairs = self.encoder.pairs(queries, documents, query_P[some], document_P[some])
-                yield pairs, again_P if is_last else None
-
-    @property
-    def cost(self) -> Cost:
-        """How its batches are to be cut."""
-        return self._forward.cost
-
-    @property
-    def runs_ahead(self) -> bool:
-        """Whether `launch` returns before the work is done."""
-        return self.device.type == "cuda"
-
-    def launch(self, ids_B: Sequence[NDArray[np.int32]], first_B: NDArray[np.int32]) -> torch.Tensor:
-        """Begin to score one batch of pairs as `EncodedPairs` has them; `read` waits for its logits."""
-        pieces = self._run(ids_B, first_B, np.arange(len(ids_B)))
-        return torch.cat([logits for _, logits in pieces])
-
-    def read(self, launched: torch.Tensor) -> NDArray[np.float32]:
-        """Logits of a batch that was launched, float32, shape (B,)."""
-        logits_B: NDArray[np.float32] = launched.cpu().numpy()
-        return logits_B
-
-    def _score_window(self, pairs: EncodedPairs) -> tuple[NDArray[Any], ...]:
-        """The fields of `Scored` for pairs that are sorted by length and cut into batches together."""
-        lengths_P = pairs.lengths_P
-        padding_P = np.zeros(len(lengths_P), dtype=np.int32)
-        outputs: list[tuple[NDArray[np.int64], torch.Tensor]] = []
-        for batch_B in cut(lengths_P, self.budget.value, self._forward.cost):
-            outputs.extend(self._run(pairs.ids_P, pairs.first_P, batch_B))
-            if self._forward.cost == "padded":
-                padding_P[batch_B] = lengths_P[batch_B].max() - lengths_P[batch_B]
-        logits_P = np.empty(len(lengths_P), dtype=np.float32)
-        for batch_B, logits_B in outputs:  # read after all were started: a GPU is never waited for between batches
-            logits_P[batch_B] = logits_B.cpu().numpy()
-        return logits_P, lengths_P, padding_P, pairs.truncated_P
-
-    def _run(
-        self, ids_P: Sequence[NDArray[np.int32]], first_P: NDArray[np.int32], batch_B: NDArray[np.int64]
-    ) -> list[tuple[NDArray[np.int64], torch.Tensor]]:
-        """One batch; halved, and halved again, where the GPU's memory does not hold it."""
-        self._heap.tidy()
-        try:
-            return [(batch_B, self._forward([ids_P[p] for p in batch_B], first_P[batch_B]))]
-        except torch.cuda.OutOfMemoryError:
-            if len(batch_B) == 1:
-                raise
-            slots = len(batch_B) * max(len(ids_P[p]) for p in batch_B)
-            half = max(slots // 2, self.encoder.max_length)
-            if half < self.budget.value:  # later batches of the window were cut with the old budget
-                self.budget = Chosen(half, f"half of a batch of {slots} slots that ran out of GPU memory")
-                logger.warning("out of GPU memory; the token budget is now %s", self.budget)
-        self.on_memory_retry()
-        torch.cuda.empty_cache()
-        middle = len(batch_B) // 2
-        return self._run(ids_P, first_P, batch_B[:middle]) + self._run(ids_P, first_P, batch_B[middle:])
-
-    def _encode(self, pairs: Sequence[tuple[str, str]]) -> Window:
+    def _window(self, pairs: list[Pair]) -> Window:
         """Each distinct text made ready once."""
-        queries = {query: None for query, _ in pairs}
-        documents = {document: None for _, document in pairs}
-        query_index = {query: index for index, query in enumerate(queries)}
-        document_index = {document: index for index, document in enumerate(documents)}
-        query_P = np.array([query_index[query] for query, _ in pairs])
-        document_P = np.array([document_index[document] for _, document in pairs])
-        return Window(self.encoder.queries(list(queries)), self.encoder.documents(list(documents)), query_P, document_P)
+        queries = {query: number for number, query in enumerate(dict.fromkeys(query for query, _ in pairs))}
+        documents = {text: number for number, text in enumerate(dict.fromkeys(text for _, text in pairs))}
+        encoder = self._scorer.encoder
+        return Window(
+            encoder.queries(list(queries)),
+            encoder.documents(list(documents)),
+            np.array([queries[query] for query, _ in pairs], dtype=np.int64),
+            np.array([documents[text] for _, text in pairs], dtype=np.int64),
+        )
 
 
-def _windows(pairs: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    remaining = iter(pairs)
-    position = 0
-    while window := list(islice(remaining, WINDOW_PAIRS)):
-        for pair in window:
-            # A dictionary or a set of two would unpack too, into its keys or in any order.
-            if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
-                raise InputError(f"pair {position} is {pair!r:.80}; a pair is two strings, the query and the document")
-            _refuse_half_characters(position, pair)
-            position += 1
-        yield window
+def _check_top_n(top_n: Any) -> None:
+    if top_n is not None and (not isinstance(top_n, int | np.integer) or isinstance(top_n, bool) or top_n < 1):
+        raise SettingsError(f"top_n is {top_n!r}; use at least 1, a whole number, or None for all")
 
 
-def _refuse_half_characters(position: int, pair: tuple[str, str]) -> None:
-    try:
-        for text in pair:
-            text.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"pair {position} holds half a surrogate pair (\\ud800 to \\udfff), which is not text; take it out"
-        ) from error
-
-
-def _device(device: str | None) -> torch.device:
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise SettingsError(f"device is {device!r}; use cpu, cuda or cuda:N") from error
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise SettingsError(f"device is {device!r}, and torch sees no GPU here; use cpu")
-    return chosen
+def _chunks_of(lists: Iterable[tuple[str, list[InputDocument]]]) -> Iterator[list[Pair]]:
+    """Pairs of whole lists, as many as make a chunk: equal documents of a query get the very same score, and tie."""
+    chunk: list[Pair] = []
+    for query, documents in lists:
+        chunk.extend((query, document.text) for document in documents)
+        if len(chunk) >= CHUNK_PAIRS:
+            yield chunk
+            chunk = []
+    yield chunk

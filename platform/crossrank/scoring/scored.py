@@ -89,7 +89,7 @@ class PairEncoder(Protocol):
 
 
 class Scorer(Protocol):
-    """Scores pairs of texts that its encoder made ready. `Reranker` is one; tests and benchmarks bring stand-ins."""
+    """Scores pairs of texts that its encoder made ready. `PairScorer` is one; tests and benchmarks bring stand-ins."""
 
     @property
     def encoder(self) -> PairEncoder: ...

@@ -26,7 +26,7 @@ class ScorerSpec(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RerankerSpec:
-    """A `Reranker` to be loaded."""
+    """A `PairScorer` to be loaded."""
 
     model: str
     revision: str
@@ -40,15 +40,15 @@ class RerankerSpec:
     def load(self, threads: int | None) -> Scorer:
         import torch
 
-        from crossrank.scoring.reranker import Reranker
+        from crossrank.scoring.pair_scorer import PairScorer
 
         if threads is not None:
             # Ray sets OMP_NUM_THREADS=1 for an actor with a fraction of a CPU; logical CPUs only place it.
             torch.set_num_threads(threads)
-        reranker = Reranker.load(self.model, self.device, self.precision, self.max_length, instruction=self.instruction)
-        if reranker.revision != self.revision:
+        scorer = PairScorer.load(self.model, self.device, self.precision, self.max_length, instruction=self.instruction)
+        if scorer.revision != self.revision:
             raise JobFailed(
-                f"{self.model} is revision {reranker.revision} here, and the job began with {self.revision}; "
+                f"{self.model} is revision {scorer.revision} here, and the job began with {self.revision}; "
                 f"put the first one back, or start afresh with --overwrite"
             )
-        return reranker
+        return scorer

@@ -23,7 +23,7 @@ RATE_MEMORY_S = 10.0
 
 
 class Model(Protocol):
-    """What the engine needs of a model. `Reranker` is one."""
+    """What the engine needs of a model. `PairScorer` is one."""
 
     @property
     def cost(self) -> Cost:

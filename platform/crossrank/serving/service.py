@@ -40,7 +40,7 @@ PROBE = Ask(queries=("is it well?",), documents=("it is",), priority=-(2**31), t
 
 
 class ServedModel(Model, Protocol):
-    """What a service needs of a model. `Reranker` is one."""
+    """What a service needs of a model. `PairScorer` is one."""
 
     name: str
     revision: str

@@ -70,7 +70,7 @@ def _validate(validation: Validation, model: str | None, threads: int) -> dict[s
 
     from crossrank.retrieval.encoder import read_as_encoder
     from crossrank.scoring.loading import check_base, find_model
-    from crossrank.scoring.reranker import Reranker
+    from crossrank.scoring.pair_scorer import PairScorer
     from crossrank.training.model import is_headless
     from crossrank.training.validation import by_cosine, by_scorer, initial_order, measure
 
@@ -83,5 +83,5 @@ def _validate(validation: Validation, model: str | None, threads: int) -> dict[s
     if model == validation.base and is_headless(folder := find_model(model)):
         spec = read_as_encoder(folder, check_base(folder), max_length=validation.max_length)
         return measure(groups, by_cosine(spec.on(device).load(threads))).state()
-    reranker = Reranker.load(model, device, max_length=validation.max_length, instruction=validation.instruction)
-    return measure(groups, by_scorer(reranker)).state()
+    scorer = PairScorer.load(model, device, max_length=validation.max_length, instruction=validation.instruction)
+    return measure(groups, by_scorer(scorer)).state()
