@@ -52,6 +52,7 @@ MEASURING = f"""
 import json, sys, time
 started = time.perf_counter()
 def say(results):{SAYS}
+from crossrank.evaluation.about import about
 from crossrank.evaluation.candidates import Written
 from crossrank.evaluation.job import report
 from crossrank.evaluation.lists import Lists
@@ -61,7 +62,7 @@ output = sys.argv[1]
 settings = EvaluateSettings(models=("a=A", "b=B"), groups="g", output=output, timed_queries=0)
 written = Written(f"{{output}}/_candidates/groups.parquet", None, {NUM_QUERIES}, True, "made", {{}})
 specs = {{name: RerankerSpec(name, name) for name in "ab"}}
-say(report(settings, specs, {{"a": {{}}, "b": {{}}}}, written, Lists.read(written), output))
+say(report(settings, specs, {{"a": {{}}, "b": {{}}}}, written, Lists.read(written), output, about(settings, 0)))
 """
 
 

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crossrank.evaluation.about import about
 from crossrank.evaluation.candidates import Facts
 from crossrank.evaluation.compared import Scale
 from crossrank.evaluation.examples import Example
 from crossrank.evaluation.page import page_of
 from crossrank.evaluation.rows import Row, Scores
+from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.evaluation.table import results_of
 
 MEASURES = ["success@3", "mrr@10", "ndcg@10", "recall@10", "map"]
@@ -47,6 +49,7 @@ def made() -> tuple[dict[str, Any], dict[str, dict[str, list[Example]]]]:
     rows.append(replace(hosted, incomplete=7))
     results = results_of(rows, facts, MEASURES, resamples=300, seed=0)
     results |= {
+        "about": about(EvaluateSettings(groups="data/korquad/questions.parquet", output="report"), 1_796_083_200),
         "contexts": 3,
         "first_stage": "BM25, ko (as 99 % of the letters of sampled passages are Hangul)",
         "set_aside": {"no_positive": 2, "unknown_document": 13},

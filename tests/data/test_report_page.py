@@ -81,7 +81,19 @@ def test_the_page_asks_nobody_and_is_read_without_scrolling_sideways(
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert page.evaluate(OVERFLOWING) == []
     contrasts = page.evaluate(CONTRASTS)
-    assert {"H1.", "TH.", "LI.", "SMALL.", "text.tick", "SPAN.good", "SPAN.bad", "P.query"} <= contrasts.keys()
+    assert {
+        "H1.",
+        "TH.",
+        "LI.",
+        "SMALL.",
+        "text.tick",
+        "SPAN.good",
+        "SPAN.bad",
+        "P.query",
+        "P.verdict",
+        "DT.",
+        "DD.",
+    } <= contrasts.keys()
     assert {name: ratio for name, ratio in contrasts.items() if ratio < LEAST_CONTRAST} == {}
     assert page.evaluate(SMALLEST) >= 9, "letters of a picture, in pixels of the screen"
     is_dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
@@ -90,6 +102,22 @@ def test_the_page_asks_nobody_and_is_read_without_scrolling_sideways(
     page.screenshot(path=picture, full_page=True)
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert picture.stat().st_size > 100_000
+    context.close()
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 800)])
+def test_what_was_found_is_read_before_anything_is_scrolled(
+    browser: Any, report: Path, width: int, height: int
+) -> None:
+    context = browser.new_context(viewport={"width": width, "height": height})
+    page = context.new_page()
+    page.goto(report.as_uri())
+    assert page.title() == page.inner_text("h1") == "Rerankers on korquad/questions.parquet"
+    assert "ranks better than no reranker: MRR@10" in page.inner_text(".verdict")
+    for part in ("h1", ".verdict", ".settings"):
+        box = page.query_selector(part).bounding_box()
+        assert box["y"] + box["height"] < height, part
+    assert {"data", "measured", "first stage", "relevant"} <= set(page.inner_text(".settings").split("\n"))
     context.close()
 
 

@@ -170,6 +170,12 @@ def test_a_baseline_is_a_line_in_the_picture() -> None:
     assert _drawn(series, {}) != _drawn(series, {"base model": {"mrr@10": 0.55}})
 
 
+def test_the_loss_of_guessing_is_a_line_beside_the_loss() -> None:
+    loss = {"train/loss": [(1, 2.1), (2, 1.4)]}
+    assert _drawn(loss, {}) != _drawn(loss | {"train/uniform_loss": [(1, 2.08), (2, 2.08)]}, {})
+    assert _drawn(loss, {}) == _drawn(loss | {"train/uniform_loss": [(1, math.nan)]}, {}), "nothing to learn, no line"
+
+
 def test_the_loss_is_smoothed_by_the_mean_of_the_last_values() -> None:
     points = [(1, 1.0), (2, 3.0), (3, math.nan), (4, 5.0), (5, math.inf), (6, 7.0)]
     assert _running_mean(points, 2) == [(2, 2.0), (4, 4.0), (6, 6.0)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from crossrank.evaluation.relevance import in_words
+from crossrank.evaluation.verdict import BETTER, SIGNIFICANT, WORSE, mark_of, marks_of
+from crossrank.evaluation.wording import counted, label_of, mean_text, number_text, p_text
 
 Json = dict[str, Any]
 Cells = list[list[str]]
@@ -14,9 +16,9 @@ TABLE_TITLES = {
     "injected": "Candidates with the judged documents injected",
 }
 TABLE_NOTES = {
-    "retrieved": "What a user would get: a relevant document that the first stage missed counts as not found.",
-    "injected": "Judged documents that the first stage missed stand behind those it found. This says what a model can "
-    "tell apart, and is better than what a user would get.",
+    "retrieved": "What a user would get. A relevant document that the first stage missed counts as not found.",
+    "injected": "Judged documents that the first stage missed are put behind those it found. It shows what a model can "
+    "tell apart, and flatters what a user would get.",
 }
 
 
@@ -25,51 +27,55 @@ def tables_of(results: Json) -> list[str]:
     return ["retrieved", "injected"] if results["injected"] else ["retrieved"]
 
 
-def label_of(measure: str) -> str:
-    """A measure as people write it."""
-    kind, _, cutoff = measure.partition("@")
-    names = {"success": "has right in contexts", "mrr": "MRR", "ndcg": "nDCG", "recall": "Recall", "map": "MAP"}
-    return f"{names[kind]}@{cutoff}" if cutoff else names[kind]
-
-
 def told_of(results: Json) -> list[str]:
-    """What was measured, and what of it is not whole."""
-    found = [f"{results['queries']:,} judged queries; first stage: {results['first_stage']}."]
+    """What of the figures is not whole."""
+    found = []
     if results["queries"] < 2:
-        found.append("One query alone: no interval can be given.")
+        found.append("There is one query alone, so no interval can be given.")
     if not results["has_order"]:
         found.append(
             "The documents of the groups have no initial rank, so nothing is said of what there is without a reranker."
         )
     found += [
-        f"Incomplete: {row['name']} gave no scores for {row['incomplete']:,} queries. They count 0, and it is compared "
-        f"with nothing. The same command again asks for them once more."
+        f"Incomplete: {row['name']} gave no scores for {counted(row['incomplete'], 'query', 'queries')}, which "
+        f"{'counts' if row['incomplete'] == 1 else 'count'} 0, and it is compared with nothing. The same command again "
+        f"asks once more."
         for row in results["rows"]
         if row["incomplete"]
     ]
     if results["without_candidates"]:
         found.append(
-            f"{results['without_candidates']:,} judged queries have no document of the first stage. They count 0 as "
-            f"retrieved."
+            f"{counted(results['without_candidates'], 'judged query has', 'judged queries have')} no document of the "
+            f"first stage: 0 in every measure as retrieved."
         )
     if results["without_relevant"]:
         found.append(
-            f"{results['without_relevant']:,} judged queries have no document {in_words(results['relevant_from'])}. "
-            f"They count 0 in all measures but nDCG."
+            f"{counted(results['without_relevant'], 'judged query has', 'judged queries have')} no document "
+            f"{in_words(results['relevant_from'])}: 0 in every measure but nDCG."
         )
     if results["set_aside"]:
         told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(results["set_aside"].items()))
-        found.append(f"Set aside: {told}; see _rejected/.")
+        found.append(f"Rows that were set aside: {told}; see _rejected/.")
     return found
+
+
+def settings_of(results: Json) -> list[tuple[str, str]]:
+    """What was measured on and how, as names and values."""
+    found = [("data", results["about"]["data"]), ("measured", results["about"]["date"])]
+    found += [("queries", f"{results['queries']:,} judged"), ("first stage", results["first_stage"])]
+    return found + list(results["about"]["settings"].items())
 
 
 def notes_of(results: Json) -> list[str]:
     """How the tables are read."""
     contexts = results["contexts"]
     found = [
+        f"{BETTER} and {WORSE} mark what is better or worse by more than chance would give (p below {SIGNIFICANT}).",
+        "A mark beside a mean compares it with no reranker. Without a mark a difference may be chance.",
         f"has right in contexts@{contexts}: a relevant document is among the first {contexts} (Success@{contexts}).",
         f"Relevant is a document {in_words(results['relevant_from'])}; nDCG takes the label itself as gain.",
-        "In parentheses 95 % intervals by bootstrap over the queries; p by a paired randomisation test, after Holm.",
+        "The range beside a figure is its 95 % interval, by bootstrap over the queries.",
+        "p is of a paired randomisation test, after Holm's correction for several comparisons.",
         "Ordered by scores in float32, logits if nothing else is said; equal ones keep the order of the first stage.",
     ]
     found += [
@@ -87,12 +93,13 @@ def notes_of(results: Json) -> list[str]:
 
 
 def mean_cells(results: Json, table: str) -> Cells:
-    """The means of every row, with their intervals."""
+    """The means of every row, with their intervals, and how they stand against no reranker."""
     measures = results["measures"]
-    head = ["", *map(label_of, measures)]
     means = results["tables"][table]["means"]
-    return [head] + [
-        [shown, *(mean_text(means[name][measure]) for measure in measures)] for name, shown in names_of(results).items()
+    marks = marks_of(results, table)
+    return [["", *map(label_of, measures)]] + [
+        [shown, *(_marked(marks.get((name, measure), ""), mean_text(means[name][measure])) for measure in measures)]
+        for name, shown in names_of(results).items()
     ]
 
 
@@ -106,28 +113,39 @@ def names_of(results: Json) -> dict[str, str]:
     return found
 
 
-def difference_cells(results: Json, table: str) -> Cells:
-    """Every comparison, query by query: a row each, by all measures."""
+def difference_tables(results: Json, table: str) -> list[tuple[str, Cells]]:
+    """Every comparison, query by query: a table for each row that others are compared with, with its title."""
     measures = results["measures"]
     main = measures[1]
     names = names_of(results)
-    found: dict[tuple[str, str], dict[str, Json]] = {}
+    found: dict[str, dict[str, dict[str, Json]]] = {}
     for each in results["tables"][table]["differences"]:
-        found.setdefault((each["row"], each["against"]), {})[each["measure"]] = each
-    head = ["difference", *map(label_of, measures), f"{label_of(main)} better, worse"]
-    return [head] + [
-        [
-            f"{names[row]} less {names[against]}",
-            *(f"{mean_text(of[name]['difference'], '+')}, {p_text(of[name]['p_holm'])}" for name in measures),
-            f"{of[main]['better']:,}, {of[main]['worse']:,}",
-        ]
-        for (row, against), of in found.items()
+        found.setdefault(each["against"], {}).setdefault(each["row"], {})[each["measure"]] = each
+    head = ["", *map(label_of, measures), f"queries by {label_of(main)}"]
+    return [
+        (
+            f"Compared with {names[against]}",
+            [head, *(_difference_row(names[row], of, main) for row, of in rows.items())],
+        )
+        for against, rows in found.items()
     ]
+
+
+def _difference_row(name: str, of: dict[str, Json], main: str) -> list[str]:
+    cells = [
+        _marked(mark_of(each), f"{mean_text(each['difference'], is_difference=True)}, {p_text(each['p_holm'])}")
+        for each in of.values()
+    ]
+    return [name, *cells, f"{of[main]['better']:,} better, {of[main]['worse']:,} worse"]
+
+
+def _marked(mark: str, text: str) -> str:
+    return f"{mark} {text}" if mark else text
 
 
 def cost_cells(results: Json) -> Cells:
     """What the scores of each model took."""
-    head = ["", "pairs", "pairs/s", "p50 of a query, ms", "p99, ms", "cut documents", "tied documents"]
+    head = ["", "pairs", "pairs a second", "ms a query, p50", "ms, p99", "cut documents", "tied documents"]
     names = names_of(results)
     return [head] + [
         [
@@ -144,10 +162,15 @@ def cost_cells(results: Json) -> Cells:
     ]
 
 
+def slice_title(results: Json, name: str) -> str:
+    """What a table over parts of the queries shows."""
+    return f"{label_of(results['measures'][1])} by {name}"
+
+
 def slice_cells(results: Json, slices: list[Json]) -> Cells:
     """One measure over parts of the queries."""
     measure = results["measures"][1]
-    head = [label_of(measure), "queries", *names_of(results).values()]
+    head = ["", "queries", *names_of(results).values()]
     return [head] + [
         [
             each["slice"],
@@ -156,23 +179,3 @@ def slice_cells(results: Json, slices: list[Json]) -> Cells:
         ]
         for each in slices
     ]
-
-
-def mean_text(mean: Json, sign: str = "") -> str:
-    """A mean with its interval."""
-    if mean["interval"] is None:
-        return f"{mean['mean']:{sign}.3f}"
-    low, high = mean["interval"]
-    return f"{mean['mean']:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
-
-
-def p_text(p_value: float) -> str:
-    """A p-value; small ones by what they are below."""
-    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
-
-
-def number_text(number: float | None) -> str:
-    """A number as a cell has it."""
-    if number is None:
-        return "–"
-    return f"{number:,.0f}" if number >= 100 or number == int(number) else f"{number:,.1f}"

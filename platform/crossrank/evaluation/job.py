@@ -19,6 +19,7 @@ from crossrank import storage
 from crossrank.claim import Hold
 from crossrank.corpus.store import TextStore
 from crossrank.errors import InputError
+from crossrank.evaluation.about import about
 from crossrank.evaluation.candidates import Written, corpus_of, fingerprints, write_candidates
 from crossrank.evaluation.compared import spec_of
 from crossrank.evaluation.cosine import CosineSpec
@@ -111,6 +112,7 @@ def _run(
     hold: Hold,
 ) -> dict[str, Any]:
     finding = Clock()
+    of_report = about(settings, time.time())
     written, settings = _candidates(settings, encoder, output)
     finding.lap("candidates")
     if not specs and not written.has_order:
@@ -128,7 +130,7 @@ def _run(
         manifests[name] = rerank_with(settings, name, spec, written, output)
     hold.check()
     reporting = Clock()  # the jobs in between have told their own stages
-    results = report(settings, specs, manifests, written, lists, output)
+    results = report(settings, specs, manifests, written, lists, output, of_report)
     reporting.lap("report")
     hold.check()
     manifest |= {"state": "finished", "finished": time.time(), "candidates": asdict(written)}
@@ -145,19 +147,22 @@ def report(
     written: Written,
     lists: Lists,
     output: str,
+    of_report: dict[str, Any],
 ) -> dict[str, Any]:
     """From scores that are there to the files of the report; returns what `results.json` holds.
 
     Args:
         manifests: of the rerank jobs, by the name of the row.
+        of_report: what `about` says of it.
     """
     source = corpus_of(settings)
     corpus = source.open() if source else None
     timings = {name: _timing(settings, name, spec, lists, corpus, output) for name, spec in specs.items()}
     with Waiting("measuring"):
         results, rows = _measured(settings, specs, manifests, written, lists, output)
-    for about in results["rows"]:
-        about |= timings.get(about["name"], {})
+    results["about"] = of_report
+    for row in results["rows"]:
+        row |= timings.get(row["name"], {})
     with Waiting("writing the report"):
         if written.has_order:
             _write_first_run(lists, run_of(output, NO_RERANKER))

@@ -5,9 +5,6 @@ The texts of queries and documents come from anywhere, so the template escapes e
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from crossrank.evaluation.cells import (
@@ -15,46 +12,21 @@ from crossrank.evaluation.cells import (
     TABLE_TITLES,
     Json,
     cost_cells,
-    difference_cells,
-    label_of,
+    difference_tables,
     mean_cells,
-    mean_text,
     names_of,
     notes_of,
-    number_text,
+    settings_of,
     slice_cells,
+    slice_title,
     tables_of,
     told_of,
 )
 from crossrank.evaluation.examples import Example
+from crossrank.evaluation.pictures import HEIGHT, WIDTH, distribution, forest, reliability, speed
+from crossrank.evaluation.verdict import verdict_of
 
 TEMPLATE = Path(__file__).parent / "page.html.j2"
-WIDTH, HEIGHT = 640, 300
-LEFT, RIGHT, TOP, BOTTOM = 88, 20, 16, 66
-"""Margins of a picture, in the units of its view box: room for letters that are twice as large on a phone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """From values to places of a picture."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def __call__(self, value: float) -> float:
-        share = (value - self.low) / (self.high - self.low) if self.high > self.low else 0.5
-        return round(self.start + share * (self.end - self.start), 1)
-
-    def ticks(self) -> list[tuple[float, str]]:
-        """Round values with their labels, three to seven of them."""
-        span = self.high - self.low or 1.0
-        step = 10 ** math.floor(math.log10(span / 3))
-        step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= 6.5)
-        first = math.ceil(self.low / step - 1e-9)
-        values = [number * step for number in range(first, math.floor(self.high / step + 1e-9) + 1)]
-        return [(value, f"{value:.6g}") for value in values]
 
 
 def page_of(results: Json, examples: dict[str, dict[str, list[Example]]]) -> str:
@@ -67,131 +39,28 @@ def page_of(results: Json, examples: dict[str, dict[str, list[Example]]]) -> str
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     names = names_of(results)
     return template.render(
-        title="Evaluation",
+        title=results["about"]["title"],
+        verdict=verdict_of(results),
+        settings=settings_of(results),
         facts=told_of(results),
         notes=notes_of(results),
+        forest=forest(results),
         tables=[
             {
+                "name": table,
                 "title": TABLE_TITLES[table],
                 "note": TABLE_NOTES[table],
                 "means": mean_cells(results, table),
-                "differences": difference_cells(results, table),
+                "differences": difference_tables(results, table),
             }
             for table in tables_of(results)
         ],
         cost=cost_cells(results),
-        slices=[(f"By {name}", slice_cells(results, slices)) for name, slices in results["slices"].items()],
-        speed=_speed(results),
+        slices=[(slice_title(results, name), slice_cells(results, each)) for name, each in results["slices"].items()],
+        speed=speed(results),
         examples={names[name]: of for name, of in examples.items()},
-        distributions=[_distribution(names[name], of) for name, of in results["scores"].items() if of["edges"]],
-        reliability=[_reliability(names[name], of) for name, of in results["scores"].items() if of["reliability"]],
+        distributions=[distribution(names[name], of) for name, of in results["scores"].items() if of["edges"]],
+        reliability=[reliability(names[name], of) for name, of in results["scores"].items() if of["reliability"]],
         size=(WIDTH, HEIGHT),
         made=f"crossrank {results['crossrank']['version']}, {results['crossrank']['commit'] or 'no commit'}",
     )
-
-
-def _frame(x: Axis, y: Axis, x_label: str, y_label: str) -> Json:
-    return {
-        "x_ticks": [(x(value), label) for value, label in x.ticks()],
-        "y_ticks": [(y(value), label) for value, label in y.ticks()],
-        "x_label": x_label,
-        "y_label": y_label,
-        "left": LEFT,
-        "right": WIDTH - RIGHT,
-        "top": TOP,
-        "bottom": HEIGHT - BOTTOM,
-    }
-
-
-def _x(low: float, high: float) -> Axis:
-    return Axis(low, high, LEFT, WIDTH - RIGHT)
-
-
-def _y(low: float, high: float) -> Axis:
-    return Axis(low, high, HEIGHT - BOTTOM, TOP)
-
-
-def _speed(results: Json) -> Json | None:
-    """Quality against speed: a point a model, pairs a second on a logarithmic axis."""
-    measure = results["measures"][1]
-    means = results["tables"]["retrieved"]["means"]
-    points = [
-        (names_of(results)[row["name"]], row["pairs_per_second"], means[row["name"]][measure])
-        for row in results["rows"]
-        if row["pairs_per_second"]
-    ]
-    if not points:
-        return None
-    logs = [math.log10(speed) for _, speed, _ in points]
-    bounds = [bound for _, _, mean in points for bound in (mean["interval"] or [mean["mean"]] * 2)]
-    without = next((means[row["name"]][measure]["mean"] for row in results["rows"] if row["model"] is None), None)
-    if without is not None:
-        bounds.append(without)
-    pad = max(0.02, (max(bounds) - min(bounds)) * 0.1)
-    x = _x(min(logs) - 0.3, max(logs) + 0.3)
-    y = _y(max(0.0, min(bounds) - pad), min(1.0, max(bounds) + pad))
-    frame = _frame(x, y, "pairs a second", label_of(measure))
-    frame["x_ticks"] = [(x(math.log10(value)), number_text(value)) for value in _decades(10**x.low, 10**x.high)]
-    return frame | {
-        "without": None if without is None else y(without),
-        "points": [
-            {
-                "number": number,
-                "told": f"{name}: {number_text(speed)} pairs a second, {label_of(measure)} {mean_text(mean)}",
-                "x": x(math.log10(speed)),
-                "y": y(mean["mean"]),
-                "low": y((mean["interval"] or [mean["mean"]] * 2)[0]),
-                "high": y((mean["interval"] or [mean["mean"]] * 2)[1]),
-            }
-            for number, (name, speed, mean) in enumerate(points, start=1)
-        ],
-    }
-
-
-def _decades(low: float, high: float) -> list[float]:
-    """1, 2, 5, 10, 20, 50 ... between two numbers."""
-    start, end = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    return [
-        value for n in range(start, end + 1) for value in (10.0**n, 2 * 10.0**n, 5 * 10.0**n) if low <= value <= high
-    ]
-
-
-def _distribution(name: str, found: Json) -> Json:
-    """Shares of relevant and of other documents by score; each adds up to one."""
-    edges: Sequence[float] = found["edges"]
-    shares = {kind: _shares(found[kind]) for kind in ("other", "relevant")}
-    x = _x(edges[0], edges[-1])
-    y = _y(0.0, max(max(values) for values in shares.values()) * 1.05 or 1.0)
-    frame = _frame(x, y, "score", "share")
-    return frame | {"name": name, "steps": {kind: _steps(values, edges, x, y) for kind, values in shares.items()}}
-
-
-def _shares(counts: Sequence[int]) -> list[float]:
-    total = sum(counts)
-    return [count / total if total else 0.0 for count in counts]
-
-
-def _steps(values: Sequence[float], edges: Sequence[float], x: Axis, y: Axis) -> str:
-    """The outline of a histogram."""
-    points = [(x(edges[0]), y(0))]
-    for value, low, high in zip(values, edges, edges[1:], strict=False):
-        points += [(x(low), y(value)), (x(high), y(value))]
-    points.append((x(edges[-1]), y(0)))
-    return " ".join(f"{across},{up}" for across, up in points)
-
-
-def _reliability(name: str, found: Json) -> Json:
-    """How often documents of a score are relevant, against the sigmoid of the score."""
-    x, y = _x(0.0, 1.0), _y(0.0, 1.0)
-    most = max(each["documents"] for each in found["reliability"])
-    points = [
-        {
-            "x": x(each["predicted"]),
-            "y": y(each["relevant"]),
-            "radius": round(3 + 9 * math.sqrt(each["documents"] / most), 1),
-            "told": f"{each['documents']:,}: {each['predicted']:.2f} foretold, {each['relevant']:.2f} relevant",
-        }
-        for each in found["reliability"]
-    ]
-    frame = _frame(x, y, "probability that the score foretells", "share that is relevant")
-    return frame | {"name": name, "points": points, "line": " ".join(f"{each['x']},{each['y']}" for each in points)}

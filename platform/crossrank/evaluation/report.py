@@ -12,10 +12,12 @@ from crossrank.evaluation.cells import (
     Cells,
     Json,
     cost_cells,
-    difference_cells,
+    difference_tables,
     mean_cells,
     notes_of,
+    settings_of,
     slice_cells,
+    slice_title,
     tables_of,
     told_of,
 )
@@ -23,6 +25,7 @@ from crossrank.evaluation.examples import Example, examples_of
 from crossrank.evaluation.lists import Lists
 from crossrank.evaluation.page import page_of
 from crossrank.evaluation.rows import Row
+from crossrank.evaluation.verdict import verdict_of
 
 
 def write_report(results: Json, rows: Sequence[Row], lists: Lists, output: str, corpus: TextStore | None) -> None:
@@ -42,32 +45,37 @@ def _examples(rows: Sequence[Row], lists: Lists, corpus: TextStore | None) -> di
 
 
 def as_text(results: Json) -> str:
-    """The tables for a terminal."""
-    return (
-        "\n\n".join(_text_table(results, table) for table in tables_of(results))
-        + "\n"
-        + "\n".join([*told_of(results), *notes_of(results)])
-    )
+    """The tables for a terminal, the verdict last."""
+    tables = [_text_table(TABLE_TITLES[table], mean_cells(results, table)) for table in tables_of(results)]
+    tables += [
+        _text_table(f"{title}, {TABLE_TITLES['retrieved'].lower()}", cells)
+        for title, cells in difference_tables(results, "retrieved")
+    ]
+    facts = [f"{results['queries']:,} judged queries; first stage: {results['first_stage']}.", *told_of(results)]
+    return "\n\n".join([*tables, "\n".join([*facts, *notes_of(results)]), verdict_of(results)])
 
 
 def as_markdown(results: Json) -> str:
     """The report without pictures."""
-    parts = ["# Evaluation", "\n".join(f"- {fact}" for fact in told_of(results))]
+    parts = [f"# {results['about']['title']}", f"**{verdict_of(results)}**"]
+    parts += ["\n".join(f"- {name}: {value}" for name, value in settings_of(results))]
+    if facts := told_of(results):
+        parts += ["\n".join(f"- {fact}" for fact in facts)]
     for table in tables_of(results):
         parts += [f"## {TABLE_TITLES[table]}", TABLE_NOTES[table], _markdown_table(mean_cells(results, table))]
-        parts += [_markdown_table(difference_cells(results, table))]
+        for title, cells in difference_tables(results, table):
+            parts += [f"### {title}", _markdown_table(cells)]
     parts += ["## Cost", _markdown_table(cost_cells(results))]
     for name, slices in results["slices"].items():
-        parts += [f"## By {name}", _markdown_table(slice_cells(results, slices))]
+        parts += [f"## {slice_title(results, name)}", _markdown_table(slice_cells(results, slices))]
     parts += ["## How to read it", "\n".join(f"- {note}" for note in notes_of(results))]
     return "\n\n".join(parts) + "\n"
 
 
-def _text_table(results: Json, table: str) -> str:
-    cells = mean_cells(results, table)
+def _text_table(title: str, cells: Cells) -> str:
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    return "\n".join([TABLE_TITLES[table], *lines])
+    return "\n".join([title, *lines])
 
 
 def _markdown_table(cells: Cells) -> str:

@@ -22,6 +22,8 @@ WIDTH_PX, HEIGHT_PX = 1200, 800
 DPI = 100
 SMOOTHED_FROM = 60
 """Steps from which on the loss has a running mean beside it: the single steps then hide where it goes."""
+GUESSING = "train/uniform_loss"
+"""Series of the loss of a model that gives all documents of a group one score."""
 INK, FAINT, GREY = "#1f4e79", "#a9c4de", "#8a8a8a"
 
 History = Sequence[Mapping[str, Any]]
@@ -40,7 +42,8 @@ def write_curves(
     Args:
         history: training rows ``{"step": int, "loss": float, ...}`` and validation rows ``{"step": int, "validation":
             {"mrr@10": float, ...}}``, in any mixture. Of two training or two validation rows of a step the later
-            counts. A row may have its ``time``, in seconds since 1970.
+            counts. The mean ``uniform_loss``, that of a model which cannot tell documents apart, is a line beside the
+            loss. A row may have its ``time``, in seconds since 1970.
         baselines: measures of what training starts from, by name: horizontal lines beside the validation.
 
     Returns:
@@ -122,7 +125,7 @@ def _drawn(series: Series, baselines: Mapping[str, Mapping[str, float]]) -> byte
     measures = [tag for tag in series if tag.startswith("validation/")]
     rows = figure.subfigures(2 if measures else 1, 1, squeeze=False)[:, 0]
     loss, learning_rate = rows[0].subplots(1, 2)
-    _draw_loss(_panel(loss, "training loss"), series.get("train/loss", []))
+    _draw_loss(_panel(loss, "training loss"), series.get("train/loss", []), series.get(GUESSING, []))
     _panel(learning_rate, "learning rate").plot(*_columns(series.get("train/learning_rate", [])), color=INK, lw=1.4)
     learning_rate.yaxis.set_major_formatter("{x:.3g}")  # its own takes a power of ten out, over the title
     if measures:
@@ -145,12 +148,15 @@ def _panel(axes: Any, title: str) -> Any:
     return axes
 
 
-def _draw_loss(axes: Any, points: list[tuple[int, float]]) -> None:
+def _draw_loss(axes: Any, points: list[tuple[int, float]], guessing: list[tuple[int, float]]) -> None:
     if len(points) < SMOOTHED_FROM:
         axes.plot(*_columns(points), color=INK, lw=1.4, marker="." if len(points) < 2 else None)
-        return
-    axes.plot(*_columns(points), color=FAINT, lw=0.6)
-    axes.plot(*_columns(_running_mean(points, len(points) // 20)), color=INK, lw=1.6)
+    else:
+        axes.plot(*_columns(points), color=FAINT, lw=0.6)
+        axes.plot(*_columns(_running_mean(points, len(points) // 20)), color=INK, lw=1.6)
+    finite = [value for _, value in guessing if math.isfinite(value)]
+    if finite:
+        _draw_baselines(axes, {"guessing": math.fsum(finite) / len(finite)})
 
 
 def _running_mean(points: list[tuple[int, float]], window: int) -> list[tuple[int, float]]:

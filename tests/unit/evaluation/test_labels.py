@@ -131,7 +131,7 @@ def test_relevant_from_moves_the_hits_and_leaves_ndcg_and_the_scores_as_they_wer
     assert from_two["ndcg@10"] == any_above_0["ndcg@10"]
     report = (tmp_path / "out" / "report.md").read_text()
     assert "Relevant is a document labelled 2 or more" in report
-    assert "1 judged queries have no document labelled 2 or more" in report
+    assert "1 judged query has no document labelled 2 or more" in report
     assert means(tmp_path, content) == any_above_0
 
 

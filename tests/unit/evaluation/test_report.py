@@ -9,15 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crossrank.evaluation.cells import label_of, mean_text, notes_of, number_text, p_text, told_of
+from crossrank.evaluation.about import about
+from crossrank.evaluation.cells import notes_of, told_of
 from crossrank.evaluation.examples import Example
-from crossrank.evaluation.page import Axis, page_of
+from crossrank.evaluation.page import page_of
+from crossrank.evaluation.pictures import Axis
 from crossrank.evaluation.report import as_markdown, as_text
 from crossrank.evaluation.rows import Scores
+from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.evaluation.table import results_of
+from crossrank.evaluation.wording import label_of, mean_text, number_text, p_text, signed
 from tests.unit.evaluation.test_table import MEASURES, facts_of, row_of
 
 SAME = (
+    "about",
     "contexts",
     "first_stage",
     "set_aside",
@@ -42,6 +47,7 @@ def results() -> dict[str, Any]:
     ]
     found = results_of(rows, facts_of(40), MEASURES, resamples=200, seed=0)
     found |= {"contexts": 3, "first_stage": "BM25, ko (as given)", "set_aside": {"no_positive": 2}, "has_order": True}
+    found |= {"about": about(EvaluateSettings(groups="beir/nq/test.jsonl", output="report"), 0)}
     found |= {"relevant_from": None, "without_relevant": 0}
     found |= {"without_candidates": 4, "injected": 5, "crossrank": {"version": "0.1.0", "commit": None}}
     for row, speed in zip(found["rows"], (None, 48.2, 1234.0), strict=True):
@@ -94,17 +100,17 @@ def test_the_page_of_one_row_without_scores_is_one_too(results: dict[str, Any]) 
     bare |= {name: results[name] for name in SAME}
     bare["injected"] = 0
     page = page_of(bare, {})
-    assert "One query alone: no interval can be given." in page
+    assert "There is one query alone, so no interval can be given." in page
     assert "injected" not in page
 
 
 def test_the_text_says_what_is_needed_to_read_it(results: dict[str, Any]) -> None:
     notes = "\n".join([*told_of(results), *notes_of(results)])
-    assert "40 judged queries; first stage: BM25, ko (as given)." in notes
+    assert "40 judged queries; first stage: BM25, ko (as given)." in as_text(results)
     assert "a relevant document is among the first 3 (Success@3)" in notes
-    assert "Incomplete: server gave no scores for 3 queries. They count 0, and it is compared with nothing." in notes
-    assert "4 judged queries have no document of the first stage. They count 0 as retrieved." in notes
-    assert "Set aside: 2 no_positive; see _rejected/." in notes
+    assert "Incomplete: server gave no scores for 3 queries, which count 0, and it is compared with nothing." in notes
+    assert "4 judged queries have no document of the first stage: 0 in every measure as retrieved." in notes
+    assert "Rows that were set aside: 2 no_positive; see _rejected/." in notes
     assert "server (incomplete)" in as_text(results)
 
 
@@ -121,13 +127,13 @@ def test_an_encoder_without_a_head_is_marked_wherever_it_is_named(results: dict[
     for row in found["rows"]:
         row |= {"pairs": 400, "pairs_per_second": 10.0, "truncated_documents": 0}
     markdown = as_markdown(found)
-    assert "untouched (cosine) less no reranker" in markdown
-    assert markdown.count("| untouched (cosine) |") == 3  # in the means, the cost and the head of the slices
+    assert "### Compared with no reranker" in markdown
+    assert markdown.count("| untouched (cosine) |") == 4  # in means, differences, cost and the head of the slices
     assert "Cosine: untouched is an encoder without a classification head" in markdown
     assert "hosted gives probabilities and no logits" in markdown
     page = page_of(found, {"untouched": {"wins": [], "losses": []}})
     assert "Wins and losses of untouched (cosine)" in page
-    assert "Reliability" not in page, "a cosine foretells no probability"
+    assert "read as a probability" not in page, "a cosine foretells no probability"
 
 
 def test_a_pipe_or_a_line_break_in_a_name_spoils_no_table(results: dict[str, Any]) -> None:
@@ -146,7 +152,9 @@ def test_numbers_are_written_as_people_read_them() -> None:
     assert label_of("mrr@10") == "MRR@10"
     assert label_of("map") == "MAP"
     assert mean_text({"mean": 0.12345, "interval": [0.1, 0.15]}) == "0.123 (0.100 to 0.150)"
-    assert mean_text({"mean": 0.5, "interval": None}, "+") == "+0.500"
+    assert mean_text({"mean": 0.5, "interval": None}, is_difference=True) == "+0.500"
+    assert mean_text({"mean": -0.5, "interval": [-1, 0.0001]}, is_difference=True) == "−0.500 (−1.000 to 0.000)"
+    assert [signed(number) for number in (-0.0004, 0.0004, -0.0006)] == ["0.000", "0.000", "−0.001"]
     assert p_text(0.0004) == "p < 0.001"
     assert p_text(0.0321) == "p = 0.032"
     assert [number_text(number) for number in (None, 48.25, 1234.5, 7.0)] == ["–", "48.2", "1,234", "7"]
@@ -157,7 +165,7 @@ def test_numbers_are_written_as_people_read_them() -> None:
     [
         (0.0, 1.0, ["0", "0.2", "0.4", "0.6", "0.8", "1"]),
         (0.71, 0.78, ["0.72", "0.74", "0.76", "0.78"]),
-        (-3.2, 8.9, ["-2", "0", "2", "4", "6", "8"]),
+        (-3.2, 8.9, ["−2", "0", "2", "4", "6", "8"]),
     ],
 )
 def test_an_axis_has_round_numbers(low: float, high: float, labels: list[str]) -> None:

@@ -1,0 +1,87 @@
+"""What the figures say in one sentence, and which of their differences may be chance.
+
+A verdict is about one measure, MRR, over candidates as retrieved: what a user would notice. A difference counts where
+its p-value, corrected for the number of comparisons, is below `SIGNIFICANT`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crossrank.evaluation.wording import an, label_of, p_text, signed
+
+Json = dict[str, Any]
+
+SIGNIFICANT = 0.05
+BETTER, WORSE = "▲", "▼"
+
+
+def mark_of(difference: Json) -> str:
+    """``▲`` for a row that is better than the other, ``▼`` for a worse one, nothing where it may be chance."""
+    if difference["p_holm"] >= SIGNIFICANT or not difference["difference"]["mean"]:
+        return ""
+    return BETTER if difference["difference"]["mean"] > 0 else WORSE
+
+
+def marks_of(results: Json, table: str) -> dict[tuple[str, str], str]:
+    """By row and measure, how it stands against the row without a model; nothing where there is none."""
+    bases = {row["name"] for row in results["rows"] if row["model"] is None}
+    return {
+        (each["row"], each["measure"]): mark_of(each)
+        for each in results["tables"][table]["differences"]
+        if each["against"] in bases
+    }
+
+
+def verdict_of(results: Json) -> str:
+    """The verdict, a sentence or two."""
+    measure = results["measures"][1]
+    means = {name: found[measure]["mean"] for name, found in results["tables"]["retrieved"]["means"].items()}
+    models = [row["name"] for row in results["rows"] if row["model"] is not None]
+    whole = [row["name"] for row in results["rows"] if row["model"] is not None and not row["incomplete"]]
+    base = next((row["name"] for row in results["rows"] if row["model"] is None), None)
+    said = label_of(measure)
+    if not models:
+        assert base is not None, "a report has a row"
+        return f"{said} of the first stage alone is {means[base]:.3f}; no reranker was compared with it."
+    if not whole:
+        return f"No verdict: {_listed(models)} gave no scores for some queries."
+    best = max(whole, key=lambda name: means[name])
+    against = {
+        each["against"]: each
+        for each in results["tables"]["retrieved"]["differences"]
+        if each["row"] == best and each["measure"] == measure
+    }
+    of = (
+        f"the best of {len(whole)} models"
+        if whole == models
+        else f"the best of the {len(whole)} models with all scores"
+    )
+    subject = f"{best}, {of}," if len(whole) > 1 else best
+    told = _against_none(subject, means[best], means.get(base or ""), against.get(base or ""), said)
+    first = models[0]
+    if best != first and first in against:
+        told += f" {_against_first(first, against[first])}"
+    return told
+
+
+def _against_none(subject: str, mean: float, without: float | None, found: Json | None, said: str) -> str:
+    if without is None or found is None:
+        return f"{subject} has {an(said)} of {mean:.3f}; what there is without a reranker is not known."
+    step = f"{said} {mean:.3f} against {without:.3f}, {p_text(found['p_holm'])}"
+    mark = mark_of(found)
+    if not mark:
+        return f"{subject} cannot be told from no reranker: {step}, which may be chance."
+    return f"{subject} ranks {'better' if mark == BETTER else 'worse'} than no reranker: {step}."
+
+
+def _against_first(first: str, found: Json) -> str:
+    step = f"{signed(found['difference']['mean'])}, {p_text(found['p_holm'])}"
+    mark = mark_of(found)
+    if mark == BETTER:
+        return f"It is better than {first} too ({step})."
+    return f"It cannot be told from {first} ({step})."
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
