@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 SOURCES := platform jobs serve tests benchmarks examples
 CLIENTS := .venv-clients-a .venv-clients-b
 
-.PHONY: setup demo test test-jobs test-server test-train test-data test-whole test-cluster test-machines test-clients check docs bench bench-serve clean
+.PHONY: setup demo test test-jobs test-server test-train test-data test-whole test-cluster test-machines test-clients test-transformers-4 check docs bench bench-serve clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -61,6 +61,17 @@ test-clients: setup $(CLIENTS:%=%/ready)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
+# What we write, as transformers 4 and what is built on it read it, in an environment of its own.
+test-transformers-4: setup .venv-transformers-4/ready
+	$(BIN)/python tests/transformers_4/run.py
+
+.venv-transformers-4/ready: tests/transformers_4/requirements.txt tests/transformers_4/requirements-oldest.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(@D)/oldest \
+	  --requirement tests/transformers_4/requirements-oldest.txt
+	touch $@
+
 check: setup
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
@@ -86,4 +97,4 @@ bench-serve: setup .venv-infinity/ready
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(CLIENTS) .venv-infinity demo-output build *.egg-info
+	rm -rf $(VENV) $(CLIENTS) .venv-transformers-4 .venv-infinity demo-output build *.egg-info

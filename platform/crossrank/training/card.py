@@ -218,7 +218,10 @@ score = pipeline("text-classification", model={place})
 pair = {{"text": query, "text_pair": document}}
 print(score([pair], function_to_apply="none", truncation=True, max_length={facts.max_length}))""",
     ]
-    told = "All three give the same logit, where the pair fits the window."
+    told = (
+        "All three give the same logit, in single precision and where the pair fits the window. So does an older "
+        "transformers that knows this family; crossrank's README names those that were tried."
+    )
     if facts.location.startswith("s3://"):
         told += " The last two want a copy of the folder on this machine's disk."
     return "\n\n".join([told, *(_code(each, "python") for each in snippets)])

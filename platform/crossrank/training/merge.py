@@ -27,6 +27,12 @@ from crossrank.provenance import provenance
 from crossrank.scoring.loading import MODEL_FILES, ModelFolder, check_base, check_model, find_model, load_tokenizer
 from crossrank.settings import option
 from crossrank.telemetry.doing import doing
+from crossrank.training.portable import (
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    portable_config,
+    portable_tokenizer_config,
+)
 from crossrank.training.tensors import INDEX, WEIGHTS, Kind, Tensors, opened, write_tensors
 
 MANIFEST = "_manifest.json"
@@ -284,8 +290,11 @@ def _write_rest(folder: str, tuned: ModelFolder, config: dict[str, Any], manifes
         if not name.startswith("_") and not name.endswith(".safetensors") and name not in (INDEX, CONFIG):
             with open(path, "rb") as source, storage.writing(storage.join(folder, name)) as copy:
                 shutil.copyfileobj(source, copy)
-    config = {name: value for name, value in config.items() if name != "torch_dtype"} | {"dtype": "float32"}
-    for name, content in ((MANIFEST, manifest), (CONFIG, config)):
+    written = {MANIFEST: manifest, CONFIG: portable_config(config | {"dtype": "float32"})}
+    if {TOKENIZER, TOKENIZER_CONFIG} <= kept.keys():
+        found = json.loads(kept[TOKENIZER_CONFIG].read_text(encoding="utf-8"))
+        written = {TOKENIZER_CONFIG: portable_tokenizer_config(found, load_tokenizer(tuned))} | written
+    for name, content in written.items():
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         storage.write_bytes(storage.join(folder, name), text.encode())
 

@@ -26,6 +26,7 @@ from crossrank.scoring.loading import (
 )
 from crossrank.scoring.precision import head_modules, keep_head_in_float32
 from crossrank.scoring.truncation import remember_truncation
+from crossrank.training.portable import make_portable
 from crossrank.training.settings import TrainSettings
 
 WEIGHTS = "model.safetensors"
@@ -72,6 +73,7 @@ class TrainedModel:
         model.save_pretrained(folder)
         self.tokenizer.model_max_length = self._max_length
         self.tokenizer.save_pretrained(folder)
+        make_portable(folder, self.tokenizer)
 
     def adapter_state(self) -> dict[str, Any] | None:
         """What a run with adapters needs beside the base to go on; None without adapters."""
