@@ -3,7 +3,6 @@
 Importing it loads neither ray nor torch; each name loads what it needs when it is first used.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,19 +28,25 @@ __all__ = [
     "translate",
 ]
 
-_VERBS = ("convert", "evaluate", "filter", "merge", "mine", "rerank", "score", "train", "translate")
-_PLACES = {
-    "RankedDocument": "crossrank.scoring.ranking",
-    "Reranker": "crossrank.scoring.reranker",
-    "rerank_dataset": "crossrank.reranking.on_ray.dataset",
-    **dict.fromkeys(_VERBS, "crossrank.verbs"),
-}
-
 
 def __getattr__(name: str) -> object:
-    if name not in _PLACES:
-        raise AttributeError(f"module 'crossrank' has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+    if name == "Reranker":
+        from crossrank.scoring.reranker import Reranker
+
+        return Reranker
+    if name == "RankedDocument":
+        from crossrank.scoring.ranking import RankedDocument
+
+        return RankedDocument
+    if name == "rerank_dataset":
+        from crossrank.reranking.on_ray.dataset import rerank_dataset
+
+        return rerank_dataset
+    if name in __all__:
+        from crossrank import verbs
+
+        return getattr(verbs, name)
+    raise AttributeError(f"module 'crossrank' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
