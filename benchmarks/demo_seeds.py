@@ -30,7 +30,7 @@ from crossrank.demo.encoder import encoder_folder
 from crossrank.demo.run import ENCODER, MEASURE, RECIPE
 from crossrank.demo.sample import FOLDER, read_sample
 from crossrank.evaluation.intervals import Mean, mean_of, paired_difference
-from crossrank.evaluation.rows import run_of
+from crossrank.evaluation.runs import run_of
 from crossrank.evaluation.settings import NO_RERANKER
 from crossrank.formats.trec import read_run
 from crossrank.recipe.chain import FOLDERS, TUNED

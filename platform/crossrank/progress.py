@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from crossrank.telemetry import lines
+from crossrank.telemetry import here, lines
 from crossrank.telemetry.job_metrics import EXPECTED, PROGRESS
 
 LINE_EVERY_S = 5.0
@@ -29,6 +29,12 @@ def say(message: str, stream: TextIO | None = None, level: str = "info", **field
     else:
         line = f"[{time.strftime('%H:%M:%S')}] {'WARNING: ' if level == 'warning' else ''}{message}"
     print(f"{line}\n", end="", file=stream or sys.stderr, flush=True)  # one write, or lines of two threads mix
+
+
+def say_once(about: str, message: str) -> None:
+    """A line that a verb says once, however often it reads what the line is about."""
+    if here.is_new(about):
+        say(message)
 
 
 def show(text: str) -> None:

@@ -1,7 +1,7 @@
 """The two records that run through everything: the corpus document and the group.
 
-A **document** is one row of the corpus. A **group** is a query with its candidates, in the order of
-the initial rank. Rows that cannot be used become a `Rejected`, never a default.
+A **document** is one row of the corpus. A **group** is a query with its candidates, which readers put
+in the order of their initial ranks. Rows that cannot be used become a `Rejected`, never a default.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Candidate:
     label: float | None = None
     """Above 0 a positive, 0 a judged negative, None unjudged (never a training negative)."""
     rank: int | None = None
-    """Initial rank, from 1."""
+    """Initial rank, from 0 or 1. Where documents of a group have one, it decides their order."""
     score: float | None = None
     """Score of the first stage."""
     teacher_score: float | None = None
@@ -94,7 +94,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A query with its documents. The order of `docs` is the initial rank."""
+    """A query with its documents, by initial rank where they have one; see `crossrank.order`."""
 
     query_id: str
     query: str

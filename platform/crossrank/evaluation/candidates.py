@@ -27,6 +27,7 @@ from crossrank.evaluation.settings import STAGES, EvaluateSettings
 from crossrank.fingerprints import fingerprint
 from crossrank.formats import groups_parquet
 from crossrank.formats.group_files import fingerprint_of_groups, read_group_files
+from crossrank.order import by_hash, has_ranks, is_ranked
 from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text
 from crossrank.retrieval.encoder import EncoderSpec
 
@@ -64,11 +65,13 @@ class Written:
     corpus: str | None
     queries: int
     has_order: bool
-    """Whether the documents stand in the order of a first stage; training groups have the positives first."""
+    """Whether the documents stand in the order of a first stage; else in one by a hash."""
     first_stage: str
     """In words, for the report."""
     set_aside: dict[str, int]
     """Rows that could not be used, by reason."""
+    is_hashed: bool = False
+    """Whether what has no initial rank stands in an order by a hash; an earlier version left it as it was listed."""
 
 
 def fingerprints(settings: EvaluateSettings) -> dict[str, str]:
@@ -119,7 +122,9 @@ def write_candidates(
             f"{settings.candidates} has no document of the corpus for any of the {written:,} judged queries "
             f"({aside.in_words()}); check that the run belongs to them"
         )
-    return Written(uri, corpus.uri if corpus else None, written, made.has_order, made.first_stage, dict(aside.counts))
+    return Written(
+        uri, corpus.uri if corpus else None, written, made.has_order, made.first_stage, dict(aside.counts), True
+    )
 
 
 def corpus_of(settings: EvaluateSettings) -> CorpusSource | None:
@@ -170,11 +175,21 @@ class _OfGroups:
                 continue
             seen.add(group.query_id)
             num_taken += 1
-            self.has_order = self.has_order and all(doc.rank is not None for doc in docs)
-            retrieved = docs[: self._depth]
+            self.has_order = self.has_order and is_ranked(docs)
+            retrieved, injected = self._divided(group.query_id, docs)
             self.retrieved += len(retrieved)
-            injected = [replace(doc, source=INJECTED) for doc in docs[self._depth :] if doc.label is not None]
             yield _group(group, [*retrieved, *injected], len(retrieved), lost, self._text)
+
+    def _divided(self, query_id: str, docs: list[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
+        """The documents down to the depth, and the judged ones behind it, in an order that knows no label."""
+
+        def hashed(some: list[Candidate]) -> list[Candidate]:
+            return by_hash(query_id, some, lambda doc: (self._text(doc) or "", doc.doc_id))
+
+        ordered = docs if has_ranks(docs) else hashed(docs)
+        retrieved = ordered[: self._depth]
+        injected = [replace(doc, source=INJECTED) for doc in ordered[self._depth :] if doc.label is not None]
+        return (retrieved, injected) if is_ranked(docs) else (hashed(retrieved), hashed(injected))
 
     def _usable(self, file: str, line: int, group: Group) -> tuple[list[Candidate], dict[str, float]]:
         """The documents that every model can score, without those that are flagged; and labels of the others."""
@@ -277,22 +292,27 @@ class _OfQueries:
 
     def _group(self, query_id: str, query: str, retrieved: list[tuple[str, float]]) -> Group:
         labels = self._labels[query_id]
-        docs = [Candidate(doc_id, score=score, label=labels.get(doc_id)) for doc_id, score in retrieved]
+        found = [Candidate(doc_id, score=score, label=labels.get(doc_id)) for doc_id, score in retrieved]
+        injected = []
         there = {doc_id for doc_id, _ in retrieved}
         missed = [doc_id for doc_id in labels if doc_id not in there]
         rows = self._corpus.rows(missed)
         known = [row != UNKNOWN and self._corpus.usable(np.array([row]))[0] == Usable.YES for row in rows.tolist()]
         for doc_id, is_known in zip(missed, known, strict=True):
             if is_known:
-                docs.append(Candidate(doc_id, label=labels[doc_id], source=INJECTED))
+                injected.append(Candidate(doc_id, label=labels[doc_id], source=INJECTED))
             else:
                 self._set_aside(
                     query_id, Reason.UNKNOWN_DOCUMENT, f"document {doc_id} is judged, and the corpus lacks it"
                 )
         elsewhere = {doc_id: labels[doc_id] for doc_id, is_known in zip(missed, known, strict=True) if not is_known}
-        return _group(
-            Group(query_id, query), docs, len(retrieved), elsewhere, lambda doc: _text_of(self._corpus, doc.doc_id)
-        )
+
+        def text(doc: Candidate) -> str | None:
+            return _text_of(self._corpus, doc.doc_id)
+
+        # Judgements often have the relevant documents first.
+        injected = by_hash(query_id, injected, lambda doc: (text(doc) or "", doc.doc_id))
+        return _group(Group(query_id, query), [*found, *injected], len(retrieved), elsewhere, text)
 
     def _set_aside(self, query_id: str, reason: Reason, detail: str) -> None:
         self._reject(Rejected(self._qrels, None, query_id, reason, detail))

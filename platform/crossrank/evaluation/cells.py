@@ -76,7 +76,7 @@ def notes_of(results: Json) -> list[str]:
         f"Relevant is a document {in_words(results['relevant_from'])}; nDCG takes the label itself as gain.",
         "The range beside a figure is its 95 % interval, by bootstrap over the queries.",
         "p is of a paired randomisation test, after Holm's correction for several comparisons.",
-        "Ordered by scores in float32, logits if nothing else is said; equal ones keep the order of the first stage.",
+        f"Ordered by scores in float32, logits if nothing else is said; equal ones {_ties(results['has_order'])}.",
     ]
     found += [
         f"Cosine: {row['name']} is an encoder without a classification head, scored by the cosine of its vectors. A "
@@ -90,6 +90,12 @@ def notes_of(results: Json) -> list[str]:
         if row["scale"] == "probability"
     ]
     return found
+
+
+def _ties(has_order: bool) -> str:
+    if has_order:
+        return "keep the order of the first stage"
+    return "are ordered by a hash of query and document, since not every group has initial ranks"
 
 
 def mean_cells(results: Json, table: str) -> Cells:

@@ -6,7 +6,6 @@ they gave takes seconds.
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from contextlib import nullcontext
@@ -24,17 +23,16 @@ from crossrank.evaluation.candidates import Written, corpus_of, fingerprints, wr
 from crossrank.evaluation.compared import spec_of
 from crossrank.evaluation.cosine import CosineSpec
 from crossrank.evaluation.dry_run import dry_run
-from crossrank.evaluation.lists import Lists
+from crossrank.evaluation.lists import Lists, Rankings
 from crossrank.evaluation.question_csv import beir_of
 from crossrank.evaluation.report import write_report
-from crossrank.evaluation.rows import Row, first_stage_row, folder_of, forget_unanswered, model_row, rerank_with, run_of
+from crossrank.evaluation.rows import Row, first_stage_row, folder_of, forget_unanswered, model_row, rerank_with
+from crossrank.evaluation.runs import write_runs
 from crossrank.evaluation.server import ServerSpec
 from crossrank.evaluation.settings import NO_RERANKER, EvaluateSettings
 from crossrank.evaluation.table import results_of
 from crossrank.evaluation.timing import Query, percentiles_ms
 from crossrank.fingerprints import hash_bytes
-from crossrank.formats import trec
-from crossrank.formats.lines import writing_lines
 from crossrank.outputs import earlier_run, manifest_of, read_json, refuse_other_settings, working, write_json
 from crossrank.progress import Waiting, say, show
 from crossrank.provenance import provenance
@@ -165,7 +163,9 @@ def report(
         row |= timings.get(row["name"], {})
     with Waiting("writing the report"):
         if written.has_order:
-            _write_first_run(lists, run_of(output, NO_RERANKER))
+            write_runs(lists, lists.in_order(), output, NO_RERANKER)
+        for name in specs:
+            write_runs(lists, Rankings.read(lists, folder_of(output, name)), output, name)
         write_json(storage.join(output, RESULTS), results)
         write_report(results, rows, lists, output, corpus)
     return results
@@ -220,7 +220,14 @@ def _candidates(
     if storage.exists(note):
         corpus = corpus_of(changed)
         # The output or the corpus may have moved since.
-        return replace(Written(**read_json(note)), groups=groups, corpus=corpus.uri if corpus else None), changed
+        written = replace(Written(**read_json(note)), groups=groups, corpus=corpus.uri if corpus else None)
+        if not (written.has_order or written.is_hashed):
+            say(
+                f"the candidates in {output} were written by an earlier version, which broke ties by the order of the "
+                f"groups, where positives may stand first; --overwrite measures anew",
+                level="warning",
+            )
+        return written, changed
     with rejected_file(storage.join(output, "_rejected", "rejected.parquet")) as reject:
         if settings.eval_csv is not None:
             beir_of(storage.absolute(settings.eval_csv), of_csv, reject)
@@ -270,16 +277,6 @@ def _texts(docs: Any, corpus: TextStore | None) -> list[str]:
     rows = corpus.rows([doc.doc_id for doc in docs]).tolist()
     own = [document_text(doc.title, doc.text) if doc.text is not None else None for doc in docs]
     return [text if text is not None else corpus.texts([row])[0] for text, row in zip(own, rows, strict=True)]
-
-
-def _write_first_run(lists: Lists, uri: str) -> None:
-    with writing_lines(uri) as write:
-        for query_id, start, retrieved in zip(lists.query_ids, lists.starts_Q, lists.retrieved_Q, strict=False):
-            doc_ids = lists.doc_ids_P[int(start) : int(start + retrieved)].to_pylist()
-            scores = lists.scores_P[start : start + retrieved].tolist()
-            for rank, (doc_id, score) in enumerate(zip(doc_ids, scores, strict=True), start=1):
-                own = -float(rank) if math.isnan(score) else score
-                write(f"{query_id} Q0 {doc_id} {rank} {own!r} {trec.OUR_TAG}")
 
 
 def _say(results: dict[str, Any], output: str) -> None:

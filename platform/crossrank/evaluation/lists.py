@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -95,10 +96,11 @@ class Lists:
         return float(np.nanmax(np.concatenate([self.labels_P, elsewhere, [-np.inf]])))
 
     def in_order(self) -> Rankings:
-        """The order of the first stage."""
+        """The order of the first stage, with its scores; a document without one has its rank below 0."""
         places_P = np.arange(len(self.labels_P)) - np.repeat(self.starts_Q[:-1], self.lengths_Q)
         nothing_Q = np.zeros(len(self.facts), dtype=bool)
-        return Rankings(places_P, np.zeros(len(places_P), dtype=np.float32), self.starts_Q, nothing_Q)
+        scores_P = np.where(np.isnan(self.scores_P), -1.0 - places_P, self.scores_P)
+        return Rankings(places_P, scores_P, self.starts_Q, nothing_Q)
 
     def groups_at(self, queries: Iterable[int]) -> dict[int, Group]:
         """A few of the groups, with their texts."""
@@ -123,7 +125,7 @@ class Rankings:
 
     places_P: NDArray[np.int64]
     """Places of the documents in the list of their query, from 0, best first."""
-    scores_P: NDArray[np.float32]
+    scores_P: NDArray[np.floating[Any]]
     starts_Q: NDArray[np.int64]
     """As those of `Lists`; a query may have fewer documents here."""
     is_missing_Q: NDArray[np.bool_]

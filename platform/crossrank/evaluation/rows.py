@@ -85,7 +85,6 @@ def rerank_with(
         precision=settings.precision,
         instruction=settings.instruction,
         output=folder_of(output, name),
-        run=run_of(output, name),
         workers=settings.workers,
         gpus_per_worker=settings.gpus_per_worker,
         accelerator=settings.accelerator,
@@ -106,15 +105,10 @@ def forget_unanswered(folder: str) -> None:
 
 def folder_of(output: str, name: str) -> str:
     """Where the rerank job of a row works."""
-    return storage.join(output, "_rows", _slug(name))
+    return storage.join(output, "_rows", slug(name))
 
 
-def run_of(output: str, name: str) -> str:
-    """The TREC run of a row."""
-    return storage.join(output, "runs", f"{_slug(name)}.trec")
-
-
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
     """A name as part of a path: readable, and another for each name."""
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "row"
     return readable if readable == name else f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"

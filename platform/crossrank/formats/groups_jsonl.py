@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from crossrank.formats.fields import RowRefused, accepted, known_id
 from crossrank.formats.foreign import write_json_groups
+from crossrank.formats.group_order import in_rank_order
 from crossrank.formats.group_rows import DOCUMENT_KEYS, GROUP_KEYS, group_of, row_of
 from crossrank.formats.lines import read_json_lines
 from crossrank.formats.sources import JSON_LINES, files_of
@@ -15,10 +16,13 @@ from crossrank.records import Group, Json, Reject
 def read_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
     """The groups of a JSON lines file, or of all such files of a folder, each with its line in its file.
 
-    Keys beyond the record are refused, unlike columns of Parquet: a misspelt ``lable`` would go unseen.
+    Documents stand by their ranks. Keys beyond the record are refused, unlike columns of Parquet: a misspelt ``lable``
+    would go unseen.
     """
     for file in files_of(uri, JSON_LINES):
-        yield from accepted(read_json_lines(file, reject), file, reject, _group, lambda row: known_id(row, "query_id"))
+        rows = read_json_lines(file, reject)
+        groups = accepted(rows, file, reject, _group, lambda row: known_id(row, "query_id"))
+        yield from in_rank_order(groups, file)
 
 
 def write_groups(uri: str, groups: Iterable[Group], reject: Reject) -> int:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from crossrank import storage
 from crossrank.errors import InputError
 from crossrank.formats.fields import accepted, known_id
+from crossrank.formats.group_order import in_rank_order
 from crossrank.formats.group_rows import DOCUMENT_KEYS, GROUP_KEYS, group_of, row_of
 from crossrank.formats.parquet import Wanted, parquet_columns, parquet_rows
 from crossrank.formats.sources import PARQUET, files_of
@@ -52,7 +53,7 @@ def read_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
     """The groups of a Parquet file, or of all Parquet files of a folder, each with its row from 1 in its file.
 
     Columns beyond the schema are ignored, and missing ones are null, save ``query_id``, ``query`` and ``docs``.
-    A row that is not a group is rejected. Refuses a file without those three.
+    A row that is not a group is rejected. Documents stand by their ranks. Refuses a file without those three.
     """
     for file in files_of(uri, PARQUET):
         columns = parquet_columns(file)
@@ -63,7 +64,8 @@ def read_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
                 f"make groups of other formats with crossrank convert"
             )
         rows = parquet_rows(file, reject, GROUP_COLUMNS)
-        yield from accepted(rows, file, reject, _group, lambda row: known_id(row, "query_id"))
+        groups = accepted(rows, file, reject, _group, lambda row: known_id(row, "query_id"))
+        yield from in_rank_order(groups, file)
 
 
 def write_groups(uri: str, groups: Iterable[Group]) -> int:

@@ -20,13 +20,14 @@ from crossrank import storage
 from crossrank.formats.fields import RANK_LIMIT
 from crossrank.formats.lines import BYTE_ORDER_MARK, decoded_lines
 from crossrank.formats.trec import RANK, run_rows
+from crossrank.formats.words import MARK
 from crossrank.records import Reject
 
 CHUNK_BYTES = 1 << 22
 
 _COLUMNS = ("query", "Q0", "document", "rank", "score", "tag")
-_NOT_PLAIN = (b"\t", b"\f", b"\v", b"\0", b"  ", b"\n ", b" \n", b" \r")
-"""What makes other columns of a line than single spaces do."""
+_NOT_PLAIN = (b"\t", b"\f", b"\v", b"\0", b"  ", b"\n ", b" \n", b" \r", MARK.encode())
+"""What makes other columns of a line than single spaces do, or another id of a column."""
 _PARSE = csv.ParseOptions(delimiter=" ", quote_char=False, double_quote=False, ignore_empty_lines=False)
 _CONVERT = csv.ConvertOptions(
     column_types={name: pa.float64() if name == "score" else pa.string() for name in _COLUMNS},

@@ -2,7 +2,7 @@
 
 A run holds ids, ranks, scores and tags; judgements hold ids, labels and the iteration. Neither holds a text: the groups
 they become have an empty query and documents without text. The second column of a run is not read, as in trec_eval.
-Columns are separated by any ASCII white space, so an id has none in it.
+Columns are separated by any ASCII white space; ids with white space are written as `words` has it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from typing import NamedTuple
 from crossrank.formats.fields import RANK_LIMIT, RowRefused, accepted, plain_number
 from crossrank.formats.foreign import write_groups_as
 from crossrank.formats.lines import read_lines
+from crossrank.formats.run_lines import OUR_TAG, run_lines
 from crossrank.formats.sources import files_of
+from crossrank.formats.words import id_of, word_of
+from crossrank.progress import say_once
 from crossrank.records import Candidate, Group, Reason, Reject
 
 RUN_TAG = "run_tag"
 """Key of `Group.meta`, and of the `Candidate.meta` of documents that have another one than the first of their group."""
 ITERATION = "iter"
 """Key of `Candidate.meta` for an iteration other than ``0``."""
-OUR_TAG = "crossrank"
 RUN_EXTENSIONS = (".trec", ".run", ".txt")
 QRELS_EXTENSIONS = (".qrels", ".trec", ".txt", ".tsv")
 
@@ -79,21 +81,27 @@ def read_qrels(uri: str, reject: Reject) -> Iterator[Qrel]:
 
 
 def read_run_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
-    """One group for each query of a run, its documents by rank, with the line where it begins.
+    """One group for each query of a run, its documents by score, with the line where it begins.
+
+    Equal scores are ordered by rank, then as in the file. Where ranks contradict the scores they are counted anew.
 
     Only one query is held, so its lines have to follow one another: one that comes back is a second group of the
     same id. Rejects what `read_run` rejects.
     """
     for file in files_of(uri, RUN_EXTENSIONS):
+        read = contradicted = 0
         for query_id, found in groupby(read_run(file, reject), key=lambda row: row.query_id):
             in_file = list(found)
-            rows = sorted(in_file, key=lambda row: row.rank)
+            rows, is_contradicted = _by_score(in_file)
+            read += 1
+            contradicted += is_contradicted
             tag = rows[0].tag
             docs = tuple(
                 Candidate(row.doc_id, rank=row.rank, score=row.score, meta={} if row.tag == tag else {RUN_TAG: row.tag})
                 for row in rows
             )
             yield in_file[0].line, Group(query_id, "", docs, meta={RUN_TAG: tag})
+        say_contradicted(file, contradicted, read)
 
 
 def read_qrels_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
@@ -107,10 +115,11 @@ def read_qrels_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
 def write_run(uri: str, groups: Iterable[Group], reject: Reject) -> int:
     """Write the documents of each group in their order; returns the number of groups.
 
-    A group of which not every document has a rank is ranked by the order of its documents. The tag is the one it
-    was read with, or ``crossrank``. Left out: texts, labels and all else.
+    The ranks of the documents stand where they rise, else those of their order do. A score that does not fall is
+    changed, see `run_lines`. The tag is the one it was read with, or ``crossrank``. Left out: texts, labels and all
+    else.
 
-    Rejected: groups without documents, documents without a finite score, ids or tags with white space.
+    Rejected: groups without documents, documents without a finite score, tags that are no text.
     """
     return write_groups_as(uri, groups, reject, _run_lines)
 
@@ -118,9 +127,19 @@ def write_run(uri: str, groups: Iterable[Group], reject: Reject) -> int:
 def write_qrels(uri: str, groups: Iterable[Group], reject: Reject) -> int:
     """Write the judged documents of each group; returns the number of groups. To leave one out says: unjudged.
 
-    Rejected: groups without a judged document, ids or iterations with white space.
+    Rejected: groups without a judged document, iterations that are no text.
     """
     return write_groups_as(uri, groups, reject, _qrels_lines)
+
+
+def say_contradicted(uri: str, contradicted: int, read: int) -> None:
+    """Say how many of the queries of a run have ranks that go against their scores, if there are any."""
+    if contradicted:
+        say_once(
+            f"ranks of {uri}",
+            f"{uri}: in {contradicted:,} of {read:,} queries the ranks contradict the scores; the scores decide, as in "
+            f"trec_eval",
+        )
 
 
 def number_of(text: str, name: str) -> float:
@@ -138,12 +157,12 @@ def _run_row(line: int, content: str) -> RunRow:
     query_id, _, doc_id, rank, score, tag = _columns(content, 6, "qid Q0 docid rank score tag")
     if not re.fullmatch(RANK, rank) or abs(int(rank)) > RANK_LIMIT:
         raise RowRefused(f"the rank {rank[:40]!r} is not a whole number up to {RANK_LIMIT}")
-    return RunRow(query_id, doc_id, int(rank), number_of(score, "score"), tag, line)
+    return RunRow(id_of(query_id), id_of(doc_id), int(rank), number_of(score, "score"), id_of(tag), line)
 
 
 def _qrel(line: int, content: str) -> Qrel:
     query_id, iteration, doc_id, relevance = _columns(content, 4, "qid iter docid rel")
-    return Qrel(query_id, doc_id, number_of(relevance, "relevance"), iteration, line)
+    return Qrel(id_of(query_id), id_of(doc_id), number_of(relevance, "relevance"), id_of(iteration), line)
 
 
 def _columns(content: str, count: int, layout: str) -> list[str]:
@@ -158,6 +177,15 @@ def _first_column(content: str) -> str | None:
     return found.group() if found else None
 
 
+def _by_score(in_file: list[RunRow]) -> tuple[list[RunRow], bool]:
+    """The lines of a query, best first, and whether their ranks contradicted that."""
+    rows = sorted(in_file, key=lambda row: (-row.score, row.rank))
+    ranks = [row.rank for row in rows]
+    if ranks == sorted(ranks):
+        return rows, False
+    return [row._replace(rank=place) for place, row in enumerate(rows, start=1)], True
+
+
 def _judged(row: Qrel) -> Candidate:
     candidate = Candidate(row.doc_id, label=row.relevance)
     return candidate if row.iteration == "0" else replace(candidate, meta={ITERATION: row.iteration})
@@ -166,25 +194,24 @@ def _judged(row: Qrel) -> Candidate:
 def _run_lines(group: Group) -> list[str]:
     if not group.docs:
         raise RowRefused("has no documents, and a run cannot name a query without one", Reason.NO_CANDIDATES)
-    query_id = _column(group.query_id, "query id")
     own_tag = group.meta.get(RUN_TAG, OUR_TAG)
-    ranked = all(doc.rank is not None for doc in group.docs)
-    lines = []
-    for position, doc in enumerate(group.docs, start=1):
+    scores, tags = [], []
+    for doc in group.docs:
         if doc.score is None:
             raise RowRefused(f"document {doc.doc_id} has no score, and a run needs one")
         if not math.isfinite(doc.score):
             raise RowRefused(f"document {doc.doc_id} has the score {doc.score}", Reason.SCORE_NOT_FINITE)
-        tag = _column(doc.meta.get(RUN_TAG, own_tag), "run tag")
-        rank = doc.rank if ranked else position
-        lines.append(f"{query_id} Q0 {_column(doc.doc_id, 'document id')} {rank} {doc.score!r} {tag}")
-    return lines
+        scores.append(doc.score)
+        tags.append(_text(doc.meta.get(RUN_TAG, own_tag), "run tag"))
+    ranks = [doc.rank for doc in group.docs if doc.rank is not None]
+    has_ranks = len(ranks) == len(scores) and ranks == sorted(ranks)
+    return run_lines(group.query_id, [doc.doc_id for doc in group.docs], scores, ranks if has_ranks else None, tags)
 
 
 def _qrels_lines(group: Group) -> list[str]:
-    query_id = _column(group.query_id, "query id")
+    query = word_of(group.query_id)
     lines = [
-        f"{query_id} {_column(doc.meta.get(ITERATION, '0'), 'iteration')} {_column(doc.doc_id, 'document id')} "
+        f"{query} {word_of(_text(doc.meta.get(ITERATION, '0'), 'iteration'))} {word_of(doc.doc_id)} "
         f"{plain_number(doc.label)}"
         for doc in group.docs
         if doc.label is not None
@@ -194,7 +221,7 @@ def _qrels_lines(group: Group) -> list[str]:
     return lines
 
 
-def _column(value: object, what: str) -> str:
-    if not isinstance(value, str) or not _COLUMNS.fullmatch(value):
-        raise RowRefused(f"the {what} {value!r} is not one word, and columns are separated by white space")
+def _text(value: object, what: str) -> str:
+    if not isinstance(value, str):
+        raise RowRefused(f"the {what} {value!r} is no text")
     return value

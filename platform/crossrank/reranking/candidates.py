@@ -19,6 +19,7 @@ from crossrank import storage
 from crossrank.corpus.ids import UNKNOWN
 from crossrank.corpus.store import TextStore, Usable
 from crossrank.formats.run_columns import RunColumns, read_run_columns
+from crossrank.formats.trec import say_contradicted
 from crossrank.once import writable_cache
 from crossrank.records import Reason, Reject, Rejected
 from crossrank.retrieval.bm25 import Bm25Index
@@ -110,7 +111,7 @@ class RunCandidates:
             for number in np.unique(bins):
                 with open(Path(folder.name) / f"{number}.bin", "ab") as file:
                     spilled[bins == number].tofile(file)
-        num_pairs = 0
+        num_pairs = num_read = num_contradicted = 0
         for path in sorted(Path(folder.name).iterdir()):
             records = np.fromfile(path, dtype=SPILLED)
             records = records[np.lexsort((records["line"], records["rank"], -records["score"], records["query"]))]
@@ -119,9 +120,13 @@ class RunCandidates:
                 [query_id], [doc_id] = queries.ids([record["query"]]), corpus.ids([record["document"]])
                 detail = f"the run names {doc_id} twice for this query; the better place is kept"
                 reject(Rejected(uri, int(record["line"]), query_id, Reason.DUPLICATE_ID, detail))
+            read, contradicted = _contradicted(records)
+            num_read += read
+            num_contradicted += contradicted
             records = _first_ones(records[~repeated], depth)
             records.tofile(path)
             num_pairs += len(records)
+        say_contradicted(uri, num_contradicted, num_read)
         return cls(folder, num_pairs)
 
     def found(self, query_rows: Sequence[int]) -> list[Found]:
@@ -159,6 +164,13 @@ def _repeated(records: NDArray[np.void]) -> NDArray[np.bool_]:
     repeated = np.ones(len(records), dtype=bool)
     repeated[first_places] = False
     return repeated
+
+
+def _contradicted(records: NDArray[np.void]) -> tuple[int, int]:
+    """Queries, and those of which a rank is lower than one before it. `records` are sorted by query and score."""
+    is_same_query = records["query"][1:] == records["query"][:-1]
+    is_lower = records["rank"][1:] < records["rank"][:-1]
+    return len(np.unique(records["query"])), len(np.unique(records["query"][1:][is_same_query & is_lower]))
 
 
 def _first_ones(records: NDArray[np.void], depth: int) -> NDArray[np.void]:

@@ -5,24 +5,23 @@ Nothing of this is written while the job runs, so a kill cannot write it twice.
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crossrank import storage
-from crossrank.errors import InputError, JobFailed
+from crossrank.errors import JobFailed
+from crossrank.formats.lines import writing_lines
+from crossrank.formats.run_lines import run_lines
 from crossrank.parts import read_ahead, read_part
 from crossrank.records import Reason
 from crossrank.reranking.layout import REJECTED_SCHEMA, STATS_TYPE, Layout, read_table
 
-RUN_TAG = "crossrank"
 NOT_RANKED: dict[str, str] = {
     Reason.EMPTY_QUERY: "the text is empty or white space",
     Reason.NO_CANDIDATES: "no document is left that could be scored",
@@ -135,13 +134,10 @@ def _rejected_tables(layout: Layout, numbers: Sequence[int]) -> Iterator[pa.Tabl
 
 
 def write_run(layout: Layout, num_blocks: int, uri: str) -> int:
-    """Write the ranked documents as a TREC run, in the order of the queries. Returns the number of lines.
-
-    Refuses ids that a run cannot hold.
-    """
+    """Write the ranked documents as a TREC run, in the order of the queries. Returns the number of lines."""
     num_lines = row_number = 0
-    with storage.writing(uri) as stream:
-        columns = ["row", "query_id", *(f"{DOCUMENT}.{name}" for name in ("doc_id", "rank", "score"))]
+    with writing_lines(uri) as write:
+        columns = ["row", "query_id", *(f"{DOCUMENT}.{name}" for name in ("doc_id", "score"))]
         for number, part in enumerate(_parts(layout, range(num_blocks), columns)):
             for row in part.to_pylist():
                 if row["row"] != row_number:
@@ -150,37 +146,9 @@ def write_run(layout: Layout, num_blocks: int, uri: str) -> int:
                         f"part that was written; remove it and run the same command again"
                     )
                 row_number += 1
-                scores = falling([doc["score"] for doc in row["docs"]])
-                for doc, score in zip(row["docs"], scores, strict=True):
-                    stream.write(_run_line(uri, row["query_id"], doc, score).encode())
-                    num_lines += 1
+                docs = row["docs"]
+                lines = run_lines(row["query_id"], [doc["doc_id"] for doc in docs], [doc["score"] for doc in docs])
+                for line in lines:
+                    write(line)
+                num_lines += len(lines)
     return num_lines
-
-
-def falling(scores: list[float]) -> list[float]:
-    """Scores of a ranking with every tie broken by the least step of a float32.
-
-    Readers of runs sort by score and break ties by document id, whatever the rank column says (trec_eval does);
-    so a tie here would undo our order.
-    """
-    broken: list[float] = []
-    for score in scores:
-        if broken and score >= broken[-1]:
-            score = float(np.nextafter(np.float32(broken[-1]), np.float32(-np.inf)))
-        broken.append(score)
-    return broken
-
-
-def refuse_ids(ids: Iterable[str], run: str) -> None:
-    """Refuse ids with white space, which the columns of a run cannot hold."""
-    for identifier in ids:
-        if re.search(r"\s", identifier) or not identifier:
-            raise InputError(
-                f"the id {identifier!r} has white space or is empty, which a TREC run such as {run} cannot hold; "
-                f"leave --run out (the Parquet output holds any id), or rename the id"
-            )
-
-
-def _run_line(uri: str, query_id: str, doc: dict[str, Any], score: float) -> str:
-    refuse_ids([query_id, doc["doc_id"]], uri)
-    return f"{query_id} Q0 {doc['doc_id']} {doc['rank']} {np.float32(score)!s} {RUN_TAG}\n"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from crossrank import storage
 from crossrank.chosen import Chosen
@@ -18,7 +16,6 @@ from crossrank.fingerprints import hash_bytes
 from crossrank.outputs import read_json, write_json
 from crossrank.progress import Progress, Waiting, say
 from crossrank.records import Reject
-from crossrank.reranking.derive import refuse_ids
 from crossrank.reranking.layout import Layout, rejected_file, write_table
 from crossrank.reranking.prepare import Sources, Work, blocks, read_work
 from crossrank.reranking.settings import RerankSettings
@@ -68,7 +65,7 @@ def prepare(settings: RerankSettings, spec: ScorerSpec, sources: Sources, layout
         batches = measured["scorer"].get("token_budget", "no fixed number")
         say(f"one worker scores {rate:,.0f} pairs/s, tokens a batch: {batches}; queries a block: {size}")
         corpus = sources.corpus.open() if sources.corpus else None
-        rows_of_blocks = _write_blocks(work, layout, size, corpus, settings.run, reject)
+        rows_of_blocks = _write_blocks(work, layout, size, corpus, reject)
     precision = _precision(measured["scorer"])
     plan = Plan(rows_of_blocks, work.num_read, precision, str(size), work.language, measured)
     write_json(layout.plan, asdict(plan))
@@ -80,34 +77,18 @@ def _precision(scorer: dict[str, Any]) -> str | None:
     return {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}.get(scorer.get("dtype", ""))
 
 
-def _write_blocks(
-    work: Work, layout: Layout, size: Chosen[int], corpus: TextStore | None, run: str | None, reject: Reject
-) -> list[int]:
-    """Write the blocks, and which corpus rows they name. Returns the queries of each block.
-
-    Ids that the run cannot hold are refused here, before anything is scored.
-    """
+def _write_blocks(work: Work, layout: Layout, size: Chosen[int], corpus: TextStore | None, reject: Reject) -> list[int]:
+    """Write the blocks, and which corpus rows they name. Returns the queries of each block."""
     wanted_N = np.zeros(len(corpus) if corpus is not None else 0, dtype=bool)
     rows_of_blocks: list[int] = []
     with Progress("queries prepared", work.num_queries) as progress:
         for number, block in enumerate(blocks(work.rows(reject), size.value)):
             write_table(layout.block(number), block)
             corpus_rows = block["corpus_rows"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-            corpus_rows = np.unique(corpus_rows[corpus_rows != UNKNOWN])
-            if run is not None:
-                refuse_ids(_ids(block, corpus_rows[~wanted_N[corpus_rows]], corpus), run)
-            wanted_N[corpus_rows] = True
+            wanted_N[corpus_rows[corpus_rows != UNKNOWN]] = True
             rows_of_blocks.append(len(block))
             progress.advance(len(block))
     bits = np.packbits(wanted_N).tobytes()
     wanted = pa.table({"bits": pa.array([bits], pa.large_binary()), "key": [hash_bytes(bits)]})
     write_table(layout.wanted, wanted)
     return rows_of_blocks
-
-
-def _ids(block: pa.Table, corpus_rows: NDArray[np.int32], corpus: TextStore | None) -> Iterator[str]:
-    """Ids of the queries and documents of a block; of the corpus those of these rows."""
-    yield from block["query_id"].to_pylist()
-    yield from block["doc_ids"].combine_chunks().flatten().to_pylist()
-    if corpus is not None:
-        yield from corpus.ids(corpus_rows.tolist())

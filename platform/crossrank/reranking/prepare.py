@@ -20,6 +20,7 @@ from crossrank.corpus.source import CorpusSource, QuerySource
 from crossrank.corpus.store import TextStore, Usable
 from crossrank.errors import InputError
 from crossrank.formats.group_files import read_group_files
+from crossrank.order import by_hash, has_ranks
 from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text
 from crossrank.reranking.candidates import Bm25Candidates, FirstStage, RunCandidates
 from crossrank.reranking.layout import PREPARED_SCHEMA
@@ -212,6 +213,10 @@ class GroupWork:
                 if len(kept) < self._depth:  # counted as in a run: what is set aside takes no place
                     text = document_text(doc.title, doc.text) if doc.text is not None else None
                     kept.append((place + 1, corpus_row, doc, text))
+        is_ordered = has_ranks(group.docs)
+        if not is_ordered and any(doc.label is not None for _, _, doc, _ in kept):
+            # Positives may stand first, and that must not break ties between scores.
+            kept = by_hash(group.query_id, kept, lambda each: (self._text(each[2]) or "", each[2].doc_id))
         reason_of_query = None if kept else Reason.NO_CANDIDATES
         return {
             "row": row_number,
@@ -223,7 +228,7 @@ class GroupWork:
             "corpus_rows": [corpus_row for _, corpus_row, _, _ in kept],
             "doc_ids": [doc.doc_id for _, _, doc, _ in kept],
             "texts": [text for _, _, _, text in kept],
-            "initial_ranks": [doc.rank if doc.rank is not None else place for place, _, doc, _ in kept],
+            "initial_ranks": [doc.rank if is_ordered else place for place, _, doc, _ in kept],
             "initial_scores": [doc.score for _, _, doc, _ in kept],
             "labels": [doc.label for _, _, doc, _ in kept],
         }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 LOG = "CROSSRANK_LOG"
 """Environment variable: ``json`` or ``plain``. No flag, since workers, replicas and submitted jobs inherit it."""
@@ -21,6 +21,7 @@ SUBMISSION = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 class _Here:
     verb: str | None = None
     job: str | None = None
+    said: set[str] = field(default_factory=set)
 
 
 _here = _Here()
@@ -34,6 +35,14 @@ def verb() -> str | None:
 def set_verb(name: str | None) -> None:
     """All that is said and counted from now on is of this verb."""
     _here.verb = name
+    _here.said.clear()
+
+
+def is_new(about: str) -> bool:
+    """Whether the verb that is done has said nothing about this; from now on it has."""
+    is_new = about not in _here.said
+    _here.said.add(about)
+    return is_new
 
 
 def job() -> str | None:

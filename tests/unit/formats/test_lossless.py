@@ -2,14 +2,18 @@
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crossrank.formats import FORMATS
+from crossrank.formats.words import word_of
+from crossrank.order import by_rank
 from crossrank.records import Candidate, Group, Json, Rejected
 
 sometimes = settings(max_examples=25, suppress_health_check=list(HealthCheck))
@@ -38,7 +42,12 @@ pieces = st.sampled_from(
 )
 texts = st.lists(pieces, max_size=5).map("".join)
 ids = st.text(st.sampled_from("aB7-_가\u3000😀"), min_size=1, max_size=4)
+odd_ids = st.text(st.sampled_from("aB7%-_가😀 \t\r\n\x0b\x1c\x85\xa0\u2028\u3000\ufeff\x00"), max_size=4)
 floats = st.floats(allow_nan=False, allow_infinity=False)
+fallen = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False, allow_subnormal=False), min_size=8).map(
+    lambda values: sorted({value or 0.0 for value in values}, reverse=True)
+)
+"""Scores that fall strictly as 32-bit floats."""
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | floats | texts,
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2),
@@ -177,7 +186,8 @@ def test_groups_come_back_with_everything_they_had(name: str, made: list[Group])
     assert form.write is not None
     with tempfile.TemporaryDirectory() as folder:
         form.write(f"{folder}/groups", made, rejected.append)
-        assert list(form.read(f"{folder}/groups", rejected.append)) == list(enumerate(made, start=1))
+        by_ranks = [replace(each, docs=by_rank(each.docs)) for each in made]
+        assert list(form.read(f"{folder}/groups", rejected.append)) == list(enumerate(by_ranks, start=1))
     assert rejected == []
 
 
@@ -200,12 +210,16 @@ def test_question_rows_come_back(cells: list[tuple[str, ...]]) -> None:
 
 
 @sometimes
-@given(st.lists(st.tuples(ids, ids, st.integers(-9, 10**6), floats, ids), max_size=8))
-def test_run_lines_come_back(rows: list[tuple[str, str, int, float, str]]) -> None:
-    rows.sort(key=lambda row: row[2])  # a group is ordered by rank
+@given(st.lists(st.tuples(odd_ids, odd_ids, st.integers(-9, 10**6), odd_ids), max_size=8), fallen)
+def test_run_lines_come_back(cells: list[tuple[str, str, int, str]], scores: list[float]) -> None:
+    ranks = sorted(rank for _, _, rank, _ in cells)
+    rows = [
+        (word_of(query), word_of(doc), rank, score, word_of(tag))
+        for (query, doc, _, tag), rank, score in zip(cells, ranks, scores, strict=False)
+    ]
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in.trec"), Path(folder, "out.trec")
-        lines = [f"{query} Q0 {doc} {rank} {score!r} {tag}" for query, doc, rank, score, tag in rows]
+        lines = [f"{query} Q0 {doc} {rank} {np.float32(score)!s} {tag}" for query, doc, rank, score, tag in rows]
         source.write_bytes("".join(line + "\n" for line in lines).encode())
         first, second, rejected = through("trec-run", source, target)
         written = target.read_bytes().decode().split("\n")[:-1]
@@ -215,11 +229,13 @@ def test_run_lines_come_back(rows: list[tuple[str, str, int, float, str]]) -> No
 
 
 @sometimes
-@given(st.lists(st.tuples(ids, st.sampled_from(["0", "Q0", "7"]), ids, floats), max_size=8))
+@given(st.lists(st.tuples(odd_ids, st.sampled_from(["0", "Q0", "7"]), odd_ids, floats), max_size=8))
 def test_judgements_come_back(rows: list[tuple[str, str, str, float]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in.qrels"), Path(folder, "out.qrels")
-        source.write_bytes("".join(f"{query} {it} {doc} {label!r}\n" for query, it, doc, label in rows).encode())
+        source.write_bytes(
+            "".join(f"{word_of(query)} {it} {word_of(doc)} {label!r}\n" for query, it, doc, label in rows).encode()
+        )
         first, second, rejected = through("trec-qrels", source, target)
     assert rejected == []
     assert first == second

@@ -34,11 +34,12 @@ def test_documents_that_bring_their_text_need_no_corpus(prepare: Prepare, tmp_pa
         "query": "red cat",
         "reason": None,
         "corpus_rows": [-1, -1],
-        "doc_ids": ["a", "b"],
-        "texts": ["one", "Cats sleep"],
-        "initial_ranks": [1, 7],
-        "initial_scores": [None, 0.5],
-        "labels": [None, 1.0],
+        # A rank decides, and the document without one follows.
+        "doc_ids": ["b", "a"],
+        "texts": ["Cats sleep", "one"],
+        "initial_ranks": [7, None],
+        "initial_scores": [0.5, None],
+        "labels": [1.0, None],
     }
     assert (prepared.rejected, prepared.work.num_pairs) == ([], 2)
 
@@ -169,3 +170,27 @@ def test_every_group_and_document_is_used_cut_or_set_aside(
     assert {(row.line, row.reason) for row in prepared.rejected if row.line in again} == {
         (line, Reason.DUPLICATE_ID) for line in again
     }
+
+
+def test_the_depth_keeps_the_first_ranks_wherever_they_stand_in_the_list(
+    prepare: Prepare, capsys: pytest.CaptureFixture[str]
+) -> None:
+    docs = [{"doc_id": f"d{place}", "text": "x", "rank": rank} for place, rank in enumerate([3, None, 2, 1, 0])]
+    prepared = prepare(groups=group("g1", "red cat", *docs) + group("g2", "cat", ("a", "x")), corpus=None, depth=2)
+    assert prepared.docs == {"g1": ["d4", "d3"], "g2": ["a"]}
+    assert prepared.rows[0]["initial_ranks"] == [0, 1]
+    told = "in 1 of 2 groups the documents stand in another order than their ranks say; the ranks decide"
+    assert capsys.readouterr().err.count(told) == 1, "though the groups are read twice"
+
+
+def test_labelled_documents_without_ranks_break_ties_in_an_order_that_no_label_made(prepare: Prepare) -> None:
+    def lines(label: int | None) -> str:
+        negatives = [{"doc_id": f"n{n}", "text": f"negative {n}", "label": 0 if label else None} for n in range(7)]
+        positive = {"doc_id": "p", "text": "positive", "label": label}
+        return "".join(group(f"g{n}", "q", positive, *negatives) for n in range(400))
+
+    first = [docs[0] for docs in prepare(groups=lines(1), corpus=None).docs.values()]
+    assert 400 / 8 - 30 < first.count("p") < 400 / 8 + 30
+    assert {docs[0] for docs in prepare(groups=lines(None), corpus=None).docs.values()} == {"p"}, "a list as it is"
+    cut = prepare(groups=lines(1), corpus=None, depth=2).docs.values()
+    assert {frozenset(docs) for docs in cut} == {frozenset({"p", "n0"})}, "the list is cut as it stands"

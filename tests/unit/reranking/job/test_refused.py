@@ -133,17 +133,6 @@ def test_an_input_that_is_not_there_is_named_before_ray_starts(
     assert not Path(settings.output).exists()
 
 
-def test_ids_that_a_run_cannot_hold_are_refused_before_anything_is_scored(
-    settings: RerankSettings, use_ray: UseRay
-) -> None:
-    Path(settings.corpus or "").write_text(CORPUS.replace('"d1"', '"d 1"'))
-    ray = use_ray(InProcess())
-    with pytest.raises(InputError, match="leave --run out"):
-        rerank(replace(settings, candidates="bm25"), SPEC)
-    assert ray.scored == []
-    assert rerank(replace(settings, candidates="bm25", run=None), SPEC)["state"] == "finished"
-
-
 @pytest.mark.parametrize("name", ["part-00009.parquet", "part-1.parquet", "old.parquet"])
 def test_a_table_that_is_no_part_is_refused_since_readers_would_take_it_for_one(
     settings: RerankSettings, use_ray: UseRay, name: str
