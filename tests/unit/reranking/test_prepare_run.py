@@ -73,6 +73,23 @@ def test_of_two_lines_for_one_document_the_better_place_is_kept(prepare: Prepare
     assert aside(prepared.rejected) == [("bm25.trec", 1, "q1", Reason.DUPLICATE_ID)]
 
 
+def test_ranks_that_contradict_the_scores_of_a_run_are_counted_and_told(
+    prepare: Prepare, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = "q1 Q0 d1 1 1.0 x\nq1 Q0 d2 2 2.0 x\nq2 Q0 d1 0 2.0 x\nq2 Q0 d2 1 1.0 x\nq3 Q0 d1 1 1 x\n"
+    prepared = prepare(run=run)
+    assert prepared.docs["q1"] == ["d2", "d1"]
+    assert "in 1 of 3 queries the ranks contradict the scores; the scores decide" in capsys.readouterr().err
+
+
+def test_a_run_that_names_ids_with_white_space_as_we_write_them_is_read(prepare: Prepare) -> None:
+    corpus = CORPUS + '{"_id": "d 5", "title": "", "text": "five"}\n'
+    queries = QUERIES + '{"_id": "q\u3000x", "text": "cat"}\n'
+    prepared = prepare(queries=queries, corpus=corpus, run="%%q%E3%80%80x Q0 %%d%205 1 2 x\nq1 Q0 d1 1 2 x\n")
+    assert (prepared.docs["q\u3000x"], prepared.docs["q1"]) == (["d 5"], ["d1"])
+    assert prepared.rejected == []
+
+
 def test_a_repeated_document_takes_no_place_of_the_depth(prepare: Prepare) -> None:
     prepared = prepare(run="q1 Q0 d1 1 3 x\nq1 Q0 d1 2 2 x\nq1 Q0 d2 3 1 x\n", depth=2)
     assert prepared.docs["q1"] == ["d1", "d2"]
