@@ -168,6 +168,8 @@ def _storage_error(
     uri: str, doing: str, error: Exception, error_class: type[InputError] | type[OutputError]
 ) -> InputError | OutputError | StorageError:
     text = str(error)
+    if "inflate failed" in text:
+        return error_class(f"cannot {doing} {uri}: it is named as packed by gzip and is not, or is damaged; rename it")
     if not is_s3(uri):
         if isinstance(error, PermissionError):
             return error_class(f"cannot {doing} {uri}: permission denied; ask its owner, or name another")

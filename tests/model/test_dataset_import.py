@@ -101,7 +101,7 @@ def test_a_row_that_is_no_group_is_rejected_with_its_number_and_the_rest_is_read
     )
     counts, groups = converted(str(tmp_path / "set"), tmp_path, rejected)
     assert counts == ConversionCounts(3, 2, 1)
-    assert [(row.line, row.detail) for row in rejected] == [(2, "query is null")]
+    assert [(row.line, row.detail) for row in rejected] == [(2, "query is null, and a string is wanted")]
     assert [group.query for group in groups] == ["a", "c"]
 
 
@@ -186,3 +186,19 @@ def test_twice_the_rows_take_the_same_memory(tmp_path: Path) -> None:
 
     few = peak_mib(30_000)  # 150 MB: up to there the blocks of the reader and of the writer grow (40 MiB from 6,000 on)
     assert peak_mib(60_000) < few + 60
+
+
+def test_words_that_pandas_takes_for_nothing_are_words(tmp_path: Path, rejected: list[Rejected]) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a.csv").write_text("query,positive,negative\nwho?,None,NA\nwhat?,null,\n")
+    _, groups = converted(str(tmp_path / "set"), tmp_path, rejected)
+    texts = [[(doc.text, doc.label) for doc in group.docs] for group in groups]
+    assert texts == [[("None", 1.0), ("NA", 0.0)], [("null", 1.0)]]
+    assert rejected == []
+
+
+def test_a_column_that_only_a_later_file_has_is_not_lost_unseen(tmp_path: Path, rejected: list[Rejected]) -> None:
+    jsonl(tmp_path / "set" / "a.jsonl", [{"query": "q", "pos": ["p"]}] * 3)
+    jsonl(tmp_path / "set" / "b.jsonl", [{"query": "q", "pos": ["p"], "neg": ["n"]}])
+    with pytest.raises(InputError, match="cannot be read after row 3"):
+        converted(str(tmp_path / "set"), tmp_path, rejected)

@@ -21,6 +21,8 @@ from crossrank.formats import (
     st_triplets,
     trec,
 )
+from crossrank.formats.group_files import read_group_files
+from crossrank.formats.sources import CSV, JSON_LINES, PARQUET, has_extension
 from crossrank.records import Group, Reject
 
 ReadGroups = Callable[[str, Reject], Iterator[tuple[int, Group]]]
@@ -37,6 +39,8 @@ class Format:
     """From a URI to groups with their line; None where it is only written."""
     write: WriteGroups | None
     """Groups to a URI, returning how many; None where it is only read."""
+    extensions: tuple[str, ...] = ()
+    """What a file that is written may be called, of the extensions that say what a file holds; none for a folder."""
 
     @property
     def reads_groups(self) -> bool:
@@ -49,23 +53,43 @@ class Format:
         return self.write is not None
 
 
-def _write_parquet(uri: str, groups: Iterable[Group], _reject: Reject) -> int:
+def _read_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
+    return ((line, group) for _, line, group in read_group_files(uri, reject))
+
+
+def _write_groups(uri: str, groups: Iterable[Group], reject: Reject) -> int:
+    """As JSON lines where the name says so, else as Parquet."""
+    if has_extension(uri, JSON_LINES):
+        return groups_jsonl.write_groups(uri, groups, reject)
     return groups_parquet.write_groups(uri, groups)
 
 
-def _format(name: str, description: str, read: ReadGroups | None, write: WriteGroups | None) -> tuple[str, Format]:
-    return name, Format(name=name, description=description, read=read, write=write)
+def _format(
+    name: str,
+    description: str,
+    read: ReadGroups | None,
+    write: WriteGroups | None,
+    extensions: tuple[str, ...] = JSON_LINES,
+) -> tuple[str, Format]:
+    return name, Format(name=name, description=description, read=read, write=write, extensions=extensions)
 
 
 FORMATS: dict[str, Format] = dict(
     (
-        _format("groups", "groups as Parquet, which every stage reads", groups_parquet.read_groups, _write_parquet),
+        _format(
+            "groups",
+            "groups as every stage reads them: Parquet, or JSON lines in a file that is called .jsonl",
+            _read_groups,
+            _write_groups,
+            (*PARQUET, *JSON_LINES),
+        ),
         _format("groups-jsonl", "groups as JSON lines", groups_jsonl.read_groups, groups_jsonl.write_groups),
         _format(
             "flagembedding",
             "JSON lines of query, pos, neg, pos_scores, neg_scores",
             flagembedding.read_groups,
             flagembedding.write_groups,
+            flagembedding.EXTENSIONS,
         ),
         _format(
             "st-triplets",
@@ -85,11 +109,23 @@ FORMATS: dict[str, Format] = dict(
             msmarco_triplets.read_groups,
             msmarco_triplets.write_groups,
         ),
-        _format("beir", "BEIR folder: corpus.jsonl, queries.jsonl, qrels", beir.read_groups, beir.write_groups),
-        _format("trec-run", "TREC run: qid Q0 docid rank score tag", trec.read_run_groups, trec.write_run),
-        _format("trec-qrels", "TREC judgements: qid iter docid rel", trec.read_qrels_groups, trec.write_qrels),
+        _format("beir", "BEIR folder: corpus.jsonl, queries.jsonl, qrels", beir.read_groups, beir.write_groups, ()),
+        _format(
+            "trec-run",
+            "TREC run: qid Q0 docid rank score tag",
+            trec.read_run_groups,
+            trec.write_run,
+            trec.RUN_EXTENSIONS,
+        ),
+        _format(
+            "trec-qrels",
+            "TREC judgements: qid iter docid rel",
+            trec.read_qrels_groups,
+            trec.write_qrels,
+            trec.QRELS_EXTENSIONS,
+        ),
         _format("dataset", "what the datasets library reads: hf://owner/name or a folder", dataset.read_groups, None),
         _format("corpus", "JSON lines of _id, title, text: the passages of groups", None, corpus_jsonl.write_groups),
-        _format("qa-csv", "CSV of question, answer, doc_id, doc", qa_csv.read_groups, qa_csv.write_groups),
+        _format("qa-csv", "CSV of question, answer, doc_id, doc", qa_csv.read_groups, qa_csv.write_groups, CSV),
     )
 )

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from crossrank import storage
 from crossrank.errors import InputError, SettingsError
 from crossrank.formats import FORMATS, Format
+from crossrank.formats.sources import PARQUET, has_extension, refuse_other_extension
 from crossrank.nearest import in_place_of
 from crossrank.progress import say
 from crossrank.records import Group, Reject, Rejected
@@ -34,16 +35,21 @@ def convert(source_format: str, target_format: str, source: str, target: str, re
     """Read groups in one format and write them in another, one at a time.
 
     A group that the target cannot hold is rejected with the line it was read from; none is changed to fit. What a
-    format has no place for is left out: the file of each format says what it holds.
+    format has no place for is left out: the file of each format says what it holds. Of a file the name decides
+    whether groups are Parquet or JSON lines, and whether it is packed.
 
     Raises:
-        SettingsError: a format that is not in `FORMATS`, or not for that direction.
+        SettingsError: a format that is not in `FORMATS`, or not for that direction; a name of `target` that says that
+            it holds something else.
         InputError: `source` is not there, or is not of its format as a whole.
         OutputError: `target` cannot be written. Then nothing is there of it.
     """
     read = _format(source_format, "--from", [name for name, form in FORMATS.items() if form.reads_groups]).read
-    write = _format(target_format, "--to", [name for name, form in FORMATS.items() if form.writes_groups]).write
+    form = _format(target_format, "--to", [name for name, form in FORMATS.items() if form.writes_groups])
+    write = form.write
     assert read is not None and write is not None  # noqa: PT018 - `_format` has seen to it
+    packs = bool(form.extensions) and not has_extension(target, PARQUET)
+    refuse_other_extension("OUT", target, f"files of {target_format}", form.extensions, packs=packs)
     storage.refuse_overwriting("OUT", target, IN=source)
     passage = _Passage(source, reject)
     written = write(target, passage.groups(read(source, passage.reject_row)), passage.reject_group)

@@ -71,7 +71,12 @@ def _opened(place: Place) -> tuple[Any, str | None]:
     else:
         revision = _hub_revision(place) if place.is_hub else None
         try:
-            loaded = datasets.load_dataset(place.path, place.config, streaming=True, revision=revision)
+            builder = datasets.load_dataset_builder(place.path, place.config, revision=revision)
+            if hasattr(
+                builder.config, "keep_default_na"
+            ):  # CSV: "None" and "NA" are words, and only an empty cell is none
+                builder.config.keep_default_na, builder.config.na_values = False, [""]
+            loaded = builder.as_streaming_dataset()
         except ConnectionError as error:
             raise StorageError(f"{place.uri}: the hub cannot be reached ({_told(error)}); name a folder") from error
         except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:

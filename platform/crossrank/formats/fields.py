@@ -51,9 +51,7 @@ def text(row: Json, key: str, prefix: str = "") -> str:
     value = row.get(key)
     if isinstance(value, str):
         return value
-    if value is None:
-        raise RowRefused(f"{prefix}{key} is {'null' if key in row else 'missing'}")
-    raise RowRefused(f"{prefix}{key} is {json_kind(value)}, and a string is wanted")
+    raise RowRefused(f"{prefix}{key} is {_found(row, key)}, and a string is wanted")
 
 
 def optional_text(row: Json, key: str, prefix: str = "") -> str | None:
@@ -68,10 +66,11 @@ def identifier(row: Json, key: str, prefix: str = "") -> str:
         return str(value)
     if isinstance(value, float):
         raise RowRefused(f"{prefix}{key} is {value}, and an id is a string or a whole number")
-    found = text(row, key, prefix)
-    if not found:
+    if not isinstance(value, str):
+        raise RowRefused(f"{prefix}{key} is {_found(row, key)}, and a string or a whole number is wanted")
+    if not value:
         raise RowRefused(f"{prefix}{key} is empty")
-    return found
+    return value
 
 
 def known_id(row: Json, key: str) -> str | None:
@@ -104,9 +103,11 @@ def items(row: Json, key: str, prefix: str = "") -> list[Any]:
     value = row.get(key)
     if isinstance(value, list):
         return value
-    if value is None:
-        raise RowRefused(f"{prefix}{key} is {'null' if key in row else 'missing'}")
-    raise RowRefused(f"{prefix}{key} is {json_kind(value)}, and a list is wanted")
+    raise RowRefused(f"{prefix}{key} is {_found(row, key)}, and a list is wanted")
+
+
+def _found(row: Json, key: str) -> str:
+    return json_kind(row[key]) if key in row else "missing"
 
 
 def number(value: object, name: str) -> float:

@@ -18,7 +18,7 @@ EXTENSIONS = (*JSON_LINES, ".json")
 
 def read_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
     """One group a line, of a file or of the files of a folder. Rejects what `pos_neg.group_of` refuses."""
-    return read_json_groups(uri, reject, _group, EXTENSIONS)
+    return read_json_groups(uri, reject, group_of_row, EXTENSIONS)
 
 
 def write_groups(uri: str, groups: Iterable[Group], reject: Reject) -> int:
@@ -26,7 +26,8 @@ def write_groups(uri: str, groups: Iterable[Group], reject: Reject) -> int:
     return write_json_groups(uri, groups, reject, _rows)
 
 
-def _group(row: Json, place: str) -> Group:
+def group_of_row(row: Json, place: str) -> Group:
+    """The group of a row; `place` is where it stands, which no other row of the input has."""
     return pos_neg.group_of(row, place, scored=True)
 
 

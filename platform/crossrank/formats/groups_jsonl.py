@@ -33,12 +33,17 @@ def write_groups(uri: str, groups: Iterable[Group], reject: Reject) -> int:
     return write_json_groups(uri, groups, reject, _rows)
 
 
-def _group(_line_number: int, row: Json) -> Group:
+def group_of_row(row: Json) -> Group:
+    """The group of a row. Refuses keys that a group does not have, beside what `group_rows.group_of` refuses."""
     group = group_of(row)
     for found in (row, *row["docs"]):
         if unknown := found.keys() - (GROUP_KEYS if found is row else DOCUMENT_KEYS):
             raise RowRefused(f"has the key {min(unknown)}, which a group does not have; put it into meta")
     return group
+
+
+def _group(_line_number: int, row: Json) -> Group:
+    return group_of_row(row)
 
 
 def _rows(group: Group) -> list[Json]:

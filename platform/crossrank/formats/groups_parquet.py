@@ -12,7 +12,7 @@ from crossrank.errors import InputError
 from crossrank.formats.fields import accepted, known_id
 from crossrank.formats.group_order import in_rank_order
 from crossrank.formats.group_rows import DOCUMENT_KEYS, GROUP_KEYS, group_of, row_of
-from crossrank.formats.parquet import Wanted, parquet_columns, parquet_rows
+from crossrank.formats.parquet import Wanted, parquet_rows, parquet_schema
 from crossrank.formats.sources import PARQUET, files_of
 from crossrank.records import Group, Json, Reject, dump_meta
 
@@ -56,7 +56,7 @@ def read_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
     A row that is not a group is rejected. Documents stand by their ranks. Refuses a file without those three.
     """
     for file in files_of(uri, PARQUET):
-        columns = parquet_columns(file)
+        columns = parquet_schema(file).names
         missing = [name for name in ("query_id", "query", "docs") if name not in columns]
         if missing:
             raise InputError(

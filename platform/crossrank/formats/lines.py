@@ -14,10 +14,13 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from crossrank import storage
+from crossrank.errors import InputError
 from crossrank.records import Json, Reason, Reject, Rejected
 
 READ_BLOCK_BYTES = 1 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+PACKED = b"\x1f\x8b\x08"
+"""What a file begins with that gzip has packed."""
 LINE_END = " \r\n"
 """What a blank line may hold. A tab is not in it: in TSV it separates columns, which are then empty."""
 
@@ -28,6 +31,8 @@ def raw_lines(uri: str) -> Iterator[tuple[int, bytes]]:
     """Every line with its number from 1 and its line end, unpacked (``.gz``), without a byte order mark."""
     with storage.open_input(uri) as stream:
         for number, raw in enumerate(io.BufferedReader(cast(Any, stream), READ_BLOCK_BYTES), start=1):
+            if number == 1 and raw.startswith(PACKED):
+                raise InputError(f"{uri} is packed by gzip, and its name does not say so; name it {uri}.gz")
             yield number, raw.removeprefix(BYTE_ORDER_MARK) if number == 1 else raw
 
 

@@ -26,12 +26,17 @@ Wanted = Mapping[str, Collection[str] | None]
 """Columns to read; of a column of objects, or of lists of objects, the fields to read, or None for all of it."""
 
 
-def parquet_columns(uri: str) -> list[str]:
-    """The names of the columns of a Parquet file. Refuses what is not Parquet, and a name that comes twice."""
+def parquet_schema(uri: str) -> pa.Schema:
+    """The columns of a Parquet file. Refuses what is not Parquet, and a name that comes twice."""
     with storage.open_seekable(uri) as file:
-        columns = list(_opened(file, uri).schema_arrow.names)
-    check_columns(uri, columns)
-    return columns
+        schema = _opened(file, uri).schema_arrow
+    check_columns(uri, schema.names)
+    return schema
+
+
+def holds_objects(kind: pa.DataType) -> bool:
+    """Whether a column is of objects, or of lists of objects."""
+    return bool(pa.types.is_struct(kind.value_type if _is_list(kind) else kind))
 
 
 def parquet_rows(uri: str, reject: Reject, wanted: Wanted | None = None) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from crossrank import storage
-from crossrank.errors import InputError
+from crossrank.errors import InputError, SettingsError
 
 JSON_LINES = (".jsonl", ".ndjson")
 TSV = (".tsv",)
 CSV = (".csv",)
 PARQUET = (".parquet",)
+
+
+PACKED = (".bz2", ".zst", ".lz4", ".br", ".xz", ".zip")
+"""Ways of packing that nothing here writes."""
+DATA = (*JSON_LINES, ".json", *TSV, *CSV, *PARQUET, ".trec", ".run", ".qrels", ".arrow")
+"""Extensions that say what a file holds. Any other may stand on any file."""
 
 
 def file_name(uri: str) -> str:
@@ -42,3 +48,26 @@ def files_of(uri: str, extensions: tuple[str, ...]) -> list[str]:
     if not files:
         raise InputError(f"{uri} is a folder without {' or '.join(extensions)} files; name the file itself")
     return files
+
+
+def refuse_other_extension(flag: str, uri: str, what: str, extensions: tuple[str, ...], *, packs: bool = True) -> None:
+    """Refuse a file to be written whose name says that it holds something else.
+
+    Args:
+        flag: what the user named it with.
+        what: what is written to it, in the plural.
+        extensions: those that it may have, the usual one first; none for a folder.
+        packs: whether a name that ends in ``.gz`` packs it.
+
+    Raises:
+        SettingsError: the name has an extension of data that is none of these, or of packing that is not done.
+    """
+    name = file_name(uri).lower()
+    unpacked = name.removesuffix(".gz")
+    is_other = unpacked.endswith(DATA) and not unpacked.endswith(extensions)
+    if not (is_other or name.endswith(PACKED) or (name.endswith(".gz") and not packs)):
+        return
+    way_out = f"name it {' or '.join(extensions)}" if extensions else "name a folder, which has no extension"
+    if name.endswith((*PACKED, ".gz")) and extensions:
+        way_out += f", or {extensions[0]}.gz to have it packed" if packs else ", which is packed already"
+    raise SettingsError(f"{flag} {uri} ends in .{name.rsplit('.', 1)[-1]}, and {what} are not written so; {way_out}")

@@ -29,7 +29,7 @@ def read_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
 
     Rejected: ``docs`` that are not strings, and ``labels`` that are not one number for each.
     """
-    return read_json_groups(uri, reject, _group)
+    return read_json_groups(uri, reject, group_of_row)
 
 
 def write_groups(uri: str, groups: Iterable[Group], reject: Reject) -> int:
@@ -37,7 +37,8 @@ def write_groups(uri: str, groups: Iterable[Group], reject: Reject) -> int:
     return write_json_groups(uri, groups, reject, _rows)
 
 
-def _group(row: Json, place: str) -> Group:
+def group_of_row(row: Json, place: str) -> Group:
+    """The group of a row; `place` is where it stands, which no other row of the input has."""
     query = text(row, "query")
     passages = texts(row, "docs")
     labels = numbers(row, "labels", len(passages), "docs")

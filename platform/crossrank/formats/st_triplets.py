@@ -35,7 +35,7 @@ def read_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
     A row without negatives is a pair, and fine. Rejected: anything but a string among them, and negatives
     with a number left out or called both ``negative`` and ``negative_1``.
     """
-    return read_json_groups(uri, reject, _group)
+    return read_json_groups(uri, reject, group_of_row)
 
 
 def write_groups(uri: str, groups: Iterable[Group], reject: Reject) -> int:
@@ -46,7 +46,13 @@ def write_groups(uri: str, groups: Iterable[Group], reject: Reject) -> int:
     return write_json_groups(uri, groups, reject, _rows)
 
 
-def _group(row: Json, place: str) -> Group:
+def is_own(key: str) -> bool:
+    """Whether a key is of the format, and does not ride in `Group.meta`."""
+    return key in ("anchor", "positive") or _NEGATIVE.fullmatch(key) is not None
+
+
+def group_of_row(row: Json, place: str) -> Group:
+    """The group of a row; `place` is where it stands, which no other row of the input has."""
     keys = [key for key in row if _NEGATIVE.fullmatch(key)]
     names = keys if keys == ["negative"] else [f"negative_{number}" for number in range(1, len(keys) + 1)]
     if set(names) != set(keys):

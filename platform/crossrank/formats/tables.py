@@ -12,7 +12,7 @@ from crossrank.formats.columns import Column, Table
 from crossrank.formats.delimited import csv_table, tsv_table
 from crossrank.formats.fields import accepted, identifier, known_id, optional_text, text
 from crossrank.formats.lines import read_json_lines
-from crossrank.formats.parquet import as_json, parquet_columns, parquet_rows
+from crossrank.formats.parquet import as_json, parquet_rows, parquet_schema
 from crossrank.formats.sources import CSV, JSON_LINES, PARQUET, TSV, file_name, folder_files, has_extension
 from crossrank.records import Document, Json, Reject
 
@@ -152,7 +152,7 @@ def _opened(
     if has_extension(uri, CSV):
         return csv_table(uri, reject)
     if has_extension(uri, PARQUET):
-        names = parquet_columns(uri)
+        names = parquet_schema(uri).names
         needed = [found for column in columns if (found := column.among(names)) is not None]
         return Table(names, parquet_rows(uri, reject, None if with_meta else dict.fromkeys(needed)))
     raise InputError(f"{uri} is of no kind that is read here; {_extensions()} are (packed as .gz: all but .parquet)")

@@ -10,7 +10,7 @@ from crossrank import storage
 from crossrank.evaluation.judgements import file_of, read_judgements
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.formats import qa_csv
-from crossrank.formats.group_files import read_group_files
+from crossrank.formats.group_files import read_group_queries
 from crossrank.formats.lines import json_line
 from crossrank.formats.tables import read_queries
 from crossrank.progress import say
@@ -34,7 +34,7 @@ class Measured:
 
     def run(self, afresh: bool) -> None:
         """Write them, unless they are there. Every run looks: it takes seconds, and a run may have other ones."""
-        others = _queries_of_groups(self.also) if self.also is not None else ()
+        others = read_group_queries(storage.absolute(self.also)) if self.also is not None else ()
         found = chain(measured_queries(self.settings), others)
         queries = dict.fromkeys(query for query in found if query.strip())
         lines = [json_line({"query_id": str(row), "query": query, "docs": []}) for row, query in enumerate(queries)]
@@ -55,7 +55,7 @@ class Measured:
 def measured_queries(settings: EvaluateSettings) -> Iterator[str]:
     """The text of every query that the evaluation may measure with."""
     if settings.groups is not None:
-        yield from _queries_of_groups(settings.groups)
+        yield from read_group_queries(storage.absolute(settings.groups))
     elif settings.eval_csv is not None:
         for _, group in qa_csv.read_groups(storage.absolute(settings.eval_csv), _ignore):
             yield group.query
@@ -67,11 +67,6 @@ def measured_queries(settings: EvaluateSettings) -> Iterator[str]:
         for query in read_queries(storage.absolute(settings.queries), _ignore, **columns, with_meta=False):
             if query.query_id in judged:
                 yield query.text
-
-
-def _queries_of_groups(uri: str) -> Iterator[str]:
-    for _, _, group in read_group_files(storage.absolute(uri), _ignore):
-        yield group.query
 
 
 def _ignore(_row: Rejected) -> None:

@@ -7,6 +7,8 @@ from typing import Literal
 
 from crossrank import storage
 from crossrank.errors import SettingsError
+from crossrank.formats.sources import refuse_other_extension
+from crossrank.formats.trec import RUN_EXTENSIONS
 from crossrank.settings import JobSettings, option
 
 
@@ -63,6 +65,8 @@ class RerankSettings(JobSettings):
                 candidates=candidates,
                 groups=self.groups,
             )
+        if self.run is not None:
+            refuse_other_extension("--run", self.run, "TREC runs", RUN_EXTENSIONS)
         for name, least in (("depth", 1), ("top_n", 0), ("max_length", 8), ("limit", 1)):
             value = getattr(self, name)
             if value is not None and value < least:

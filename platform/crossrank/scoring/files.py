@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from crossrank import storage
 from crossrank.formats.lines import json_line, read_json_lines, writing_lines
+from crossrank.formats.sources import JSON_LINES, refuse_other_extension
 from crossrank.progress import Progress, Waiting, say
 from crossrank.provenance import provenance
 from crossrank.records import Json, Reason, Reject, Rejected
@@ -55,6 +56,8 @@ def score(settings: ScoreSettings) -> dict[str, Any]:
     for suffix in ("", REJECTED):
         output = None if settings.output is None else settings.output + suffix
         storage.refuse_overwriting("--output", output, input=settings.input, model=settings.model)
+    if settings.output is not None:
+        refuse_other_extension("--output", settings.output, "scored lines", (*JSON_LINES, ".json"))
     with Waiting("loading the model"):
         from crossrank.scoring.reranker import Reranker
 

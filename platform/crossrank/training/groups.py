@@ -27,7 +27,7 @@ from crossrank.corpus.ids import UNKNOWN, hash_id
 from crossrank.corpus.source import CorpusSource
 from crossrank.corpus.store import SourceRow, TextStore, Usable, open_store
 from crossrank.errors import InputError
-from crossrank.formats.group_files import fingerprint_of_groups, read_group_files
+from crossrank.formats.group_files import fingerprint_of_groups, read_group_files, read_group_queries
 from crossrank.once import made_once
 from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text
 
@@ -47,8 +47,8 @@ class Queries:
     fingerprint: str
 
     def hashes(self) -> set[int]:
-        """64 bits for each; rows that are no groups have none."""
-        return {_same(group.query) for _, _, group in read_group_files(self.uri, lambda _: None)}
+        """64 bits for each; rows without a query have none."""
+        return {_same(query) for query in read_group_queries(self.uri)}
 
 
 @dataclass(frozen=True, slots=True)

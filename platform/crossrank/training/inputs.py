@@ -8,8 +8,7 @@ from typing import Any
 from crossrank import storage
 from crossrank.corpus.source import CorpusSource
 from crossrank.errors import InputError, SettingsError
-from crossrank.formats.group_files import GROUP_FILES, fingerprint_of_groups
-from crossrank.formats.sources import files_of
+from crossrank.formats.group_files import fingerprint_of_groups, group_files
 from crossrank.training.groups import GroupSource, GroupStore, Queries
 from crossrank.training.settings import TrainSettings
 
@@ -76,7 +75,7 @@ def inputs_of(settings: TrainSettings) -> Inputs:
     if settings.eval_groups is not None:
         uri = storage.absolute(settings.eval_groups)
         fingerprints["eval_groups"] = fingerprint_of_groups(uri)
-        shared = sorted({*files_of(groups, GROUP_FILES)} & {*files_of(uri, GROUP_FILES)})
+        shared = sorted({*group_files(groups)} & {*group_files(uri)})
         if shared or fingerprints["eval_groups"] == fingerprints["groups"]:
             what = f"{shared[0]}, which --groups has too" if shared else "what --groups holds"
             raise InputError(

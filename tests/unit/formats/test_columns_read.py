@@ -108,7 +108,7 @@ def test_a_column_of_no_known_field_is_read_whole_so_that_its_rows_say_what_is_m
     docs = pa.array([[{"passage": "p"}]], pa.list_(pa.struct([("passage", pa.string())])))
     pq.write_table(pa.table({"query_id": ["1"], "query": ["q"], "docs": docs}), uri)
     assert list(read_group_files(uri, rejected.append)) == []
-    assert [row.detail for row in rejected] == ["docs[0].doc_id is missing"]
+    assert [row.detail for row in rejected] == ["docs[0].doc_id is missing, and a string or a whole number is wanted"]
 
 
 def test_our_own_groups_come_back_whole(tmp_path: Path, rejected: list[Rejected]) -> None:

@@ -144,3 +144,65 @@ def test_the_formats_load_neither_ray_nor_torch() -> None:
     program = "import sys, crossrank.formats.conversion; print({'ray', 'torch', 'transformers'} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert out.stdout.strip() == "set()"
+
+
+GROUP = {"query_id": "1", "query": "q", "docs": [{"doc_id": "a", "text": "p", "label": 1.0, "score": 0.5}]}
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("g.parquet", b"PAR1"),
+        ("g.PARQUET", b"PAR1"),
+        ("g", b"PAR1"),
+        ("groups-v1.2", b"PAR1"),
+        ("g.jsonl", b'{"query_id"'),
+        ("g.ndjson", b'{"query_id"'),
+        ("g.jsonl.gz", b"\x1f\x8b"),
+    ],
+)
+def test_groups_are_written_as_what_the_name_says_and_read_again(
+    tmp_path: Path, write: WriteFile, rejected: list[Rejected], name: str, begins: bytes
+) -> None:
+    target = tmp_path / "out" / name
+    convert("groups", "groups", write("in.jsonl", json.dumps(GROUP)), str(target), rejected.append)
+    assert target.read_bytes().startswith(begins)
+    again = tmp_path / "again.jsonl"
+    convert("groups", "groups-jsonl", str(target), str(again), rejected.append)
+    assert json.loads(again.read_text())["docs"][0]["text"] == "p"
+
+
+@pytest.mark.parametrize(
+    ("target_format", "name", "way_out"),
+    [
+        (
+            "groups",
+            "g.csv",
+            "ends in .csv, and files of groups are not written so; name it .parquet or .jsonl or .ndjson",
+        ),
+        ("groups", "g.json", "name it .parquet or .jsonl"),
+        ("groups", "g.parquet.gz", "ends in .gz, .*which is packed already"),
+        ("groups", "g.jsonl.zst", r"ends in \.zst, .*, or \.parquet\.gz|ends in \.zst"),
+        ("groups-jsonl", "g.parquet", "ends in .parquet, and files of groups-jsonl are not written so; name it .jsonl"),
+        ("groups-jsonl", "g.jsonl.bz2", "ends in .bz2, .*or .jsonl.gz to have it packed"),
+        ("flagembedding", "g.parquet", "name it .jsonl or .ndjson or .json"),
+        ("st-triplets", "g.csv", "name it .jsonl"),
+        ("st-labelled", "g.TSV", "name it .jsonl"),
+        ("msmarco-triplets", "g.parquet", "name it .jsonl"),
+        ("corpus", "c.parquet", "name it .jsonl"),
+        ("corpus", "c.tsv", "name it .jsonl"),
+        ("trec-run", "r.jsonl", "name it .trec or .run or .txt"),
+        ("trec-qrels", "r.jsonl", "name it .qrels"),
+        ("qa-csv", "q.jsonl", "name it .csv"),
+        ("beir", "b.jsonl", "name a folder"),
+        ("beir", "b.gz", "name a folder"),
+    ],
+)
+def test_a_name_that_says_another_kind_of_file_is_refused_before_anything_is_written(
+    tmp_path: Path, write: WriteFile, rejected: list[Rejected], target_format: str, name: str, way_out: str
+) -> None:
+    target = tmp_path / "out" / name
+    with pytest.raises(SettingsError, match=way_out) as refused:
+        convert("groups", target_format, write("in.jsonl", json.dumps(GROUP)), str(target), rejected.append)
+    assert str(refused.value).startswith(f"OUT {target} ends in ")
+    assert not target.parent.exists()

@@ -105,7 +105,7 @@ def test_columns_of_two_meanings_or_none_are_refused_and_never_guessed(names: li
         ({"query": "q", "docs": ["a"], "labels": [1, 0]}, "labels has 2, and docs has 1 texts"),
         ({"query": "q", "doc": "a", "label": "yes"}, "label is a string, and a number is wanted"),
         ({"query": "q", "doc": "a", "image": b"x"}, "image holds bytes, which meta cannot hold"),
-        ({"query": "q", "pos": [{"title": "T"}]}, "pos.text is missing"),
+        ({"query": "q", "pos": [{"title": "T"}]}, "pos.text is missing, and a string is wanted"),
     ],
 )
 def test_a_row_that_is_not_text_where_text_is_wanted_is_refused(row: Json, sentence: str) -> None:

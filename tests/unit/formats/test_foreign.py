@@ -86,11 +86,11 @@ def test_equal_queries_on_the_same_line_of_two_files_stay_two(write: WriteFile, 
 @pytest.mark.parametrize(
     ("change", "detail"),
     [
-        ({"query": ...}, "query is missing"),
-        ({"query": None}, "query is null"),
+        ({"query": ...}, "query is missing, and a string is wanted"),
+        ({"query": None}, "query is null, and a string is wanted"),
         ({"query": ["x"]}, "query is a list, and a string is wanted"),
-        ({"pos": ...}, "pos is missing"),
-        ({"pos": None}, "pos is null"),
+        ({"pos": ...}, "pos is missing, and a list is wanted"),
+        ({"pos": None}, "pos is null, and a list is wanted"),
         ({"pos": "a"}, "pos is a string, and a list is wanted"),
         ({"pos": ["a", 5]}, "pos[1] is a whole number, and a string is wanted"),
         ({"neg": [None]}, "neg[0] is null, and a string is wanted"),
@@ -231,10 +231,10 @@ def test_a_group_without_a_positive_makes_no_triplet(tmp_path: Path, rejected: l
 @pytest.mark.parametrize(
     ("row", "detail"),
     [
-        ({"positive": "a"}, "anchor is missing"),
-        ({"anchor": "x"}, "positive is missing"),
+        ({"positive": "a"}, "anchor is missing, and a string is wanted"),
+        ({"anchor": "x"}, "positive is missing, and a string is wanted"),
         ({"anchor": "x", "positive": ["a"]}, "positive is a list, and a string is wanted"),
-        ({"anchor": "x", "positive": "a", "negative": None}, "negative is null"),
+        ({"anchor": "x", "positive": "a", "negative": None}, "negative is null, and a string is wanted"),
         (
             {"anchor": "x", "positive": "a", "negative_1": "b", "negative_3": "c"},
             "has negative_1, negative_3; negatives are called negative, or negative_1 and so on",
@@ -268,7 +268,7 @@ def test_labelled_lists_keep_their_order_and_their_grades(
     [
         ({"query": "x", "docs": ["a"], "labels": [1, 0]}, "labels has 2 numbers, and docs has 1 texts"),
         ({"query": "x", "docs": ["a"], "labels": [None]}, "labels[0] is null, and a number is wanted"),
-        ({"query": "x", "docs": ["a"]}, "labels is missing"),
+        ({"query": "x", "docs": ["a"]}, "labels is missing, and a list is wanted"),
         ({"query": "x", "docs": [["a"]], "labels": [1]}, "docs[0] is a list, and a string is wanted"),
     ],
 )

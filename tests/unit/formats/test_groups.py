@@ -112,8 +112,8 @@ def test_parquet_rows_that_are_no_groups_are_rejected_alone(tmp_path: Path, reje
         (5, Group("5", "a", meta={"n": 1})),
     ]
     assert [(row.source, row.line, row.record_id, row.detail) for row in rejected] == [
-        (uri, 2, "2", "query is null"),
-        (uri, 3, "3", "docs is null"),
+        (uri, 2, "2", "query is null, and a string is wanted"),
+        (uri, 3, "3", "docs is null, and a list is wanted"),
         (uri, 4, "4", "meta is not JSON: Expecting property name enclosed in double quotes at column 2"),
     ]
 
@@ -121,11 +121,14 @@ def test_parquet_rows_that_are_no_groups_are_rejected_alone(tmp_path: Path, reje
 @pytest.mark.parametrize(
     ("change", "detail"),
     [
-        ({"query_id": None}, "query_id is null"),
+        ({"query_id": None}, "query_id is null, and a string or a whole number is wanted"),
         ({"query": 5}, "query is a whole number, and a string is wanted"),
         ({"docs": {}}, "docs is an object, and a list is wanted"),
         ({"docs": ["d"]}, "docs[0] is a string, and an object is wanted"),
-        ({"docs": [{"doc_id": "d"}, {"text": "x"}]}, "docs[1].doc_id is missing"),
+        (
+            {"docs": [{"doc_id": "d"}, {"text": "x"}]},
+            "docs[1].doc_id is missing, and a string or a whole number is wanted",
+        ),
         ({"docs": [{"doc_id": "d", "label": "1"}]}, "docs[0].label is a string, and a number is wanted"),
         ({"docs": [{"doc_id": "d", "label": True}]}, "docs[0].label is true or false, and a number is wanted"),
         (

@@ -61,7 +61,9 @@ def test_a_query_knows_its_line_its_file_and_its_other_columns(write: WriteFile,
 def test_an_underscore_id_comes_before_an_id(write: WriteFile, rejected: list[Rejected]) -> None:
     uri = write("q.jsonl", '{"id": "b", "_id": "a", "text": "x"}\n{"id": "c", "text": "y"}\n')
     assert ids_and_texts(uri, rejected) == [("a", "x")]
-    assert [(row.line, row.reason, row.detail) for row in rejected] == [(2, Reason.MALFORMED, "_id is missing")]
+    assert [(row.line, row.reason, row.detail) for row in rejected] == [
+        (2, Reason.MALFORMED, "_id is missing, and a string or a whole number is wanted")
+    ]
 
 
 def test_the_columns_asked_for_are_read_and_the_usual_ones_are_kept_aside(
@@ -83,7 +85,7 @@ def test_whole_numbers_become_their_decimal_string_and_no_other_number_is_an_id(
     assert ids_and_texts(uri, rejected) == [("7", "a"), ("007", "e")]
     assert [(row.line, row.detail) for row in rejected] == [
         (2, "_id is 7.0, and an id is a string or a whole number"),
-        (3, "_id is true or false, and a string is wanted"),
+        (3, "_id is true or false, and a string or a whole number is wanted"),
         (4, "_id is empty"),
     ]
 
@@ -98,11 +100,11 @@ def test_an_empty_text_is_for_the_job_to_judge_but_no_text_is_rejected(
     )
     assert documents(uri, rejected) == [(1, Document("1", "")), (7, Document("7", "x"))]
     assert rejected == [
-        Rejected(uri, 2, "2", Reason.MALFORMED, "text is missing"),
-        Rejected(uri, 3, "3", Reason.MALFORMED, "text is null"),
+        Rejected(uri, 2, "2", Reason.MALFORMED, "text is missing, and a string is wanted"),
+        Rejected(uri, 3, "3", Reason.MALFORMED, "text is null, and a string is wanted"),
         Rejected(uri, 4, "4", Reason.MALFORMED, "text is a list, and a string is wanted"),
         Rejected(uri, 5, "5", Reason.MALFORMED, "title is a whole number, and a string is wanted"),
-        Rejected(uri, 6, None, Reason.MALFORMED, "_id is missing"),
+        Rejected(uri, 6, None, Reason.MALFORMED, "_id is missing, and a string or a whole number is wanted"),
     ]
 
 
@@ -222,7 +224,7 @@ def test_parquet_rows_are_counted_from_1_and_other_columns_become_json(
     pq.write_table(pa.table(table), uri)
     expected = Document("1", "x", None, {"day": "2026-01-02", "weight": None, "tags": ["a"]})
     assert documents(uri, rejected) == [(1, expected)]
-    assert rejected == [Rejected(uri, 2, "2", Reason.MALFORMED, "text is null")]
+    assert rejected == [Rejected(uri, 2, "2", Reason.MALFORMED, "text is null, and a string is wanted")]
 
 
 def test_parquet_ids_that_are_floats_are_refused_row_by_row(tmp_path: Path, rejected: list[Rejected]) -> None:

@@ -168,7 +168,7 @@ def test_each_group_that_cannot_be_trained_on_is_set_aside_with_its_reason_and_l
         4: ("void", Reason.EMPTY_QUERY, "the query is empty or white space"),
         5: ("g1", Reason.DUPLICATE_ID, f"the id stands in line 1 of {file} already; that one is kept"),
         6: ("none", Reason.NO_POSITIVE, "no document that can be used is labelled above 0"),
-        7: (None, Reason.MALFORMED, "query_id is missing"),
+        7: (None, Reason.MALFORMED, "query_id is missing, and a string or a whole number is wanted"),
         8: (None, Reason.MALFORMED, "not JSON: Expecting value at column 1"),
         9: ("unjudged", Reason.NO_NEGATIVE, "no document that can be used is labelled 0"),
     }

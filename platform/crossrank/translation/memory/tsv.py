@@ -19,6 +19,7 @@ from typing import Any, Literal
 from crossrank import storage
 from crossrank.errors import InputError, SettingsError
 from crossrank.formats.lines import read_lines, writing_lines
+from crossrank.formats.sources import TSV, refuse_other_extension
 from crossrank.progress import Progress, say
 from crossrank.settings import option
 from crossrank.translation.keys import Keys, normalised
@@ -82,6 +83,7 @@ class ImportSettings:
 
 def export_memory(settings: ExportSettings) -> int:
     """Write a translation memory as TSV: everything it holds, with whose translations they are."""
+    refuse_other_extension("--output", settings.output, "translations", TSV)
     memory = Memory.reading(settings.memory)
     if not len(memory):
         raise InputError(f"{settings.memory} holds no translation; check --memory")
