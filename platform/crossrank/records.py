@@ -34,6 +34,8 @@ class Reason(StrEnum):
     """A group without a document that is labelled above 0, or whose only one cannot be used."""
     NO_NEGATIVE = "no_negative"
     """A group without a document that is labelled 0, so there is nothing to tell the positive from."""
+    LABELLED_BOTH_WAYS = "labelled_both_ways"
+    """A negative whose text is labelled above 0 for the same query, in its group or in another: the positive wins."""
     NO_TEACHER_SCORE = "no_teacher_score"
     OTHER_LANGUAGE = "other_language"
     """A group that says a language other than the one that is translated from."""

@@ -29,14 +29,16 @@ def write_groups(path: Path, num_groups: int = NUM_GROUPS, seed: int = 3, negati
     """Ragged groups: a query, a positive and some negatives, texts of mixed lengths drawn from the tiny models' own."""
     draw = random.Random(seed)
 
-    def text() -> str:
-        return " ".join(draw.sample(TEXTS, draw.randint(1, 4)))
+    def text(other_than: str = "") -> str:
+        drawn = " ".join(draw.sample(TEXTS, draw.randint(1, 4)))
+        return drawn if drawn != other_than else text(other_than)
 
     rows = []
     for number in range(num_groups):
-        docs = [{"doc_id": f"p{number}", "text": text(), "label": 1, "teacher_score": draw.uniform(1, 4)}]
+        positive = text()
+        docs = [{"doc_id": f"p{number}", "text": positive, "label": 1, "teacher_score": draw.uniform(1, 4)}]
         docs += [
-            {"doc_id": f"n{number}-{place}", "text": text(), "label": 0, "teacher_score": draw.uniform(-4, 1)}
+            {"doc_id": f"n{number}-{place}", "text": text(positive), "label": 0, "teacher_score": draw.uniform(-4, 1)}
             for place in range(draw.randint(*negatives))
         ]
         # Each query is another, or those of a held-out file would not be trained on.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -56,7 +58,13 @@ def test_the_output_is_a_model_folder_with_its_card_and_its_curves(
 ) -> None:
     names = {path.name for path in undisturbed.iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json", "README.md", "curves.png"} <= names
-    assert {name for name in names if name.startswith("_")} == {"_checkpoint", "_curves", "_manifest.json", "_lock"}
+    assert {name for name in names if name.startswith("_")} == {
+        "_checkpoint",
+        "_curves",
+        "_manifest.json",
+        "_lock",
+        "_rejected",
+    }
     manifest = json.loads((undisturbed / "_manifest.json").read_text())
     assert manifest["state"] == "finished"
     assert manifest["steps"] == 55
@@ -73,6 +81,30 @@ def test_the_output_is_a_model_folder_with_its_card_and_its_curves(
     assert "no reranker" in card
     assert "base model" in card
     assert manifest["base"]["revision"] in card
+
+
+def test_what_is_not_trained_on_is_told_with_its_line_and_its_reason(
+    tiny_model: str, cluster: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    groups = runs.write_groups(tmp_path / "groups.jsonl", num_groups=8)
+    rows = [json.loads(line) for line in groups.read_text().splitlines()]
+    positive = rows[2]["docs"][0]
+    rows[2]["docs"].append({"doc_id": "copy", "text": f" {positive['text']}", "label": 0})
+    rows.append(rows[3] | {"query_id": "again", "docs": [dict(doc, label=1 - doc["label"]) for doc in rows[3]["docs"]]})
+    groups.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    output = tmp_path / "model"
+    manifest = train(TrainSettings(**given(tiny_model, groups, output, num_train_epochs=1, save_steps=None)))
+    # Of the two groups of one query every document is a positive in one, so neither has a negative left.
+    negatives = len(rows[3]["docs"]) - 1
+    expected = {"labelled_both_ways": 1 + negatives + 1, "no_negative": 2}
+    assert manifest["groups"]["train"]["groups"] == 7
+    assert manifest["groups"]["train"]["set_aside"] == expected
+    found = pq.read_table(output / "_rejected").to_pylist()
+    assert Counter(row["reason"] for row in found) == expected
+    assert [row["line"] for row in found if row["detail"].startswith("document copy ")] == [3]
+    assert {row["source"] for row in found} == {str(groups)}
+    assert "labelled_both_ways, 2 no_negative; see _rejected/" in capsys.readouterr().err
+    assert "rejected: labelled_both_ways" in (output / "README.md").read_text()
 
 
 def test_the_output_scores_alike_in_every_library(undisturbed: Path) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import unicodedata
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -29,12 +28,12 @@ from crossrank.corpus.store import SourceRow, TextStore, Usable, open_store
 from crossrank.errors import InputError
 from crossrank.formats.group_files import fingerprint_of_groups, read_group_files, read_group_queries
 from crossrank.once import made_once
-from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text
+from crossrank.records import Reason, Reject, Rejected, document_text
+from crossrank.training.group_reading import Reading, is_positive, text_of
+from crossrank.training.labelled_twice import Positives, key_of_text
 
-LAYOUT = "4"
+LAYOUT = "5"
 """Changes when the files of a store change, so that an old cache is not read as a new one."""
-
-FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 Use = Literal["train", "validate"]
 
@@ -48,7 +47,7 @@ class Queries:
 
     def hashes(self) -> set[int]:
         """64 bits for each; rows without a query have none."""
-        return {_same(query) for query in read_group_queries(self.uri)}
+        return {key_of_text(query) for query in read_group_queries(self.uri)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ class GroupSource:
 
     def takes(self, query: str) -> bool:
         """Whether a group is of this part: by its query, so that groups of one query are in one, whatever their ids."""
-        share = (_same(query) >> 11) / (1 << 53)  # exact in a float, and so below 1 for every query
+        share = (key_of_text(query) >> 11) / (1 << 53)  # exact in a float, and so below 1 for every query
         return self.low <= share < self.high
 
     @property
@@ -177,11 +176,6 @@ class GroupStore:
         return dict(Counter(str(row.reason) for row in self.rejected()))
 
 
-def _same(query: str) -> int:
-    """64 bits that are equal for queries that differ in case, white space or Unicode's way of writing them alone."""
-    return hash_id(" ".join(unicodedata.normalize("NFKC", query).casefold().split()))
-
-
 def _convert(folder: Path, source: GroupSource, corpus: TextStore | None) -> None:
     arrays = _Arrays()
     open_store(folder / "texts", lambda reject: _texts(source, corpus, arrays, reject), Reason.EMPTY_QUERY)
@@ -248,17 +242,18 @@ def _texts(source: GroupSource, corpus: TextStore | None, arrays: _Arrays, rejec
             reject(rejected)
 
     held_out = source.held_out.open() if source.held_out else None
-    measured = {_same(query) for query in held_out.queries(range(len(held_out)))} if held_out else set()
+    measured = {key_of_text(query) for query in held_out.queries(range(len(held_out)))} if held_out else set()
     measured |= source.measured.hashes() if source.measured else set()
+    positives = _positives(source, corpus) if source.use == "train" else None
     row = 0
     for file, line, group in islice(read_group_files(source.uri, reject_once), source.limit):
         if not source.takes(group.query):
             arrays.num_of_others += 1
             continue
-        if _same(group.query) in measured:
+        if key_of_text(group.query) in measured:
             reject(Rejected(file, line, group.query_id, Reason.HELD_OUT, "its query is among the held-out groups"))
             continue
-        read = _Reading(source, corpus, file, line, group, reject)
+        read = Reading(source.needs_teacher, corpus, positives, (file, line, group.query_id), group, reject)
         if not read.is_usable():
             continue
         arrays.queries.append(row)
@@ -278,81 +273,13 @@ def _texts(source: GroupSource, corpus: TextStore | None, arrays: _Arrays, rejec
         arrays.offsets.append(len(arrays.rows))
 
 
-class _Reading:
-    """One group, looked at: the documents of it that can be used, and whether they make a group."""
-
-    def __init__(
-        self, source: GroupSource, corpus: TextStore | None, file: str, line: int, group: Group, reject: Reject
-    ) -> None:
-        self.kept: list[tuple[Candidate, int]] = []
-        """Documents with their row of the corpus, `UNKNOWN` for those that bring their text."""
-        self._source = source
-        self._corpus = corpus
-        self._place = (file, line, group.query_id)
-        self._group = group
-        self._reject = reject
-
-    def is_usable(self) -> bool:
-        """Fills `kept`; sets the group aside, with its reason, where it cannot be used."""
-        if not self._group.query.strip():
-            return self._set_aside(Reason.EMPTY_QUERY, "the query is empty or white space")
-        wanted = self._each_once([doc for doc in self._group.docs if not doc.flags and self._is_judged(doc)])
-        corpus_rows = self._corpus.rows([doc.doc_id for doc in wanted]).tolist() if self._corpus else []
-        for place, doc in enumerate(wanted):
-            if doc.text is None and self._corpus is None:
-                raise InputError(
-                    f"{self._place[0]} line {self._place[1]} names document {doc.doc_id} without its text; "
-                    f"give the --corpus that has it"
-                )
-            corpus_row = corpus_rows[place] if doc.text is None else UNKNOWN
-            if not self._is_missing(doc, corpus_row):
-                self.kept.append((doc, corpus_row))
-        return self._makes_a_group()
-
-    def _each_once(self, docs: list[Candidate]) -> list[Candidate]:
-        """Of documents that stand twice the first: it would be its own negative, or be found twice."""
-        first: dict[str, Candidate] = {}
-        for doc in docs:
-            if first.setdefault(doc.doc_id, doc) is not doc:
-                detail = f"document {doc.doc_id} stands twice in the group; the first is kept"
-                self._set_aside(Reason.DUPLICATE_ID, detail)
-        return list(first.values())
-
-    def _is_judged(self, doc: Candidate) -> bool:
-        return self._source.use == "validate" or doc.label is not None
-
-    def _is_missing(self, doc: Candidate, corpus_row: int) -> bool:
-        if doc.text is not None:
-            if document_text(doc.title, doc.text):
-                return False
-            self._set_aside(Reason.EMPTY_DOCUMENT, f"document {doc.doc_id} has no text")
-        elif corpus_row == UNKNOWN:
-            self._set_aside(Reason.UNKNOWN_DOCUMENT, f"document {doc.doc_id} has no text, and the corpus lacks it")
-        else:
-            assert self._corpus is not None, "a row was found in it"
-            if self._corpus.usable(np.array([corpus_row]))[0] != Usable.EMPTY:
-                return False
-            self._set_aside(Reason.EMPTY_DOCUMENT, f"document {doc.doc_id} has no text in the corpus")
-        return True
-
-    def _makes_a_group(self) -> bool:
-        labels = [doc.label for doc, _ in self.kept]
-        if not any(label is not None and label > 0 for label in labels):
-            return self._set_aside(Reason.NO_POSITIVE, "no document that can be used is labelled above 0")
-        if self._source.use == "train" and not any(label is not None and label <= 0 for label in labels):
-            return self._set_aside(Reason.NO_NEGATIVE, "no document that can be used is labelled 0")
-        return not self._source.needs_teacher or self._is_taught()
-
-    def _is_taught(self) -> bool:
-        """Whether every document has a score of the teacher that a float32 holds."""
-        for doc, _ in self.kept:
-            if doc.teacher_score is None:
-                return self._set_aside(Reason.NO_TEACHER_SCORE, f"document {doc.doc_id} has no teacher_score")
-            if abs(doc.teacher_score) > FLOAT32_MAX:
-                detail = f"document {doc.doc_id} has the teacher_score {doc.teacher_score:g}; use one up to 3.4e38"
-                return self._set_aside(Reason.SCORE_NOT_FINITE, detail)
-        return True
-
-    def _set_aside(self, reason: Reason, detail: str) -> bool:
-        self._reject(Rejected(*self._place, reason, detail))
-        return False
+def _positives(source: GroupSource, corpus: TextStore | None) -> Positives:
+    """What any group of the source labels above 0, a group that is set aside for another reason among them."""
+    found = Positives()
+    for _, _, group in islice(read_group_files(source.uri, lambda _: None), source.limit):
+        if source.takes(group.query):
+            docs = [doc for doc in group.docs if is_positive(doc) and not doc.flags]
+            rows = corpus.rows([doc.doc_id for doc in docs]).tolist() if corpus else [UNKNOWN] * len(docs)
+            known = [each for each in zip(docs, rows, strict=True) if each[0].text is not None or each[1] != UNKNOWN]
+            found.add(group.query, [text_of(doc, row, corpus) for doc, row in known])
+    return found

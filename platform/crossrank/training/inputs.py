@@ -9,8 +9,11 @@ from crossrank import storage
 from crossrank.corpus.source import CorpusSource
 from crossrank.errors import InputError, SettingsError
 from crossrank.formats.group_files import fingerprint_of_groups, group_files
+from crossrank.reranking.layout import rejected_file
 from crossrank.training.groups import GroupSource, GroupStore, Queries
 from crossrank.training.settings import TrainSettings
+
+REJECTED = "_rejected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,13 @@ class Read:
 
     train: GroupStore
     validate: GroupStore | None
+
+    def write_rejected(self, output: str) -> None:
+        """Write what was set aside, of both, to `_rejected/` of an output, with file, line and reason."""
+        with rejected_file(storage.join(output, REJECTED, "rejected.parquet")) as reject:
+            for store in (self.train, self.validate):
+                for row in store.rejected() if store else ():
+                    reject(row)
 
     def counts(self) -> dict[str, Any]:
         """For the manifest."""

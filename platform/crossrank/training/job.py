@@ -126,6 +126,7 @@ def _run(
     # What was worked out is kept, so that a run goes on with it wherever it goes on.
     manifest |= {"groups": read.counts(), "sizes": asdict(sizes)}
     write_json(manifest_of(output), manifest)
+    read.write_rejected(output)
     task = _task(settings, base, inputs, sizes, output)
     telling = Telling(sizes, read, pool)
     telling.begin()

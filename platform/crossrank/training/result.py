@@ -18,7 +18,7 @@ from crossrank.training.card import CardFacts, DataFacts, Result, model_card, wo
 from crossrank.training.checkpoint import COMPLETE, FOLDER, Checkpoints
 from crossrank.training.curves import EVENTS, PICTURE, write_curves
 from crossrank.training.hub import push_to_hub
-from crossrank.training.inputs import Read
+from crossrank.training.inputs import REJECTED, Read
 from crossrank.training.settings import TrainSettings
 from crossrank.training.teachers import scale_warning
 from crossrank.training.validation import Measured
@@ -95,7 +95,7 @@ def clear(output: str, manifest: Manifest) -> None:
     """Remove what an earlier run wrote, and nothing else that may lie in the folder."""
     # Cut off anywhere, this leaves a run that is not finished and has fewer checkpoints.
     write_json(manifest_of(output), manifest | {"state": "running"})
-    for name in (FOLDER, CURVES, *manifest.get("files", [])):
+    for name in (FOLDER, CURVES, REJECTED, *manifest.get("files", [])):
         storage.delete(storage.join(output, name))
     storage.delete(manifest_of(output))
 

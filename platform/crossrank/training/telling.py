@@ -14,7 +14,6 @@ from crossrank.telemetry.job_metrics import (
     PAIRS,
     RESTARTS,
     ROWS_READ,
-    ROWS_REJECTED,
     SKIPPED_STEPS,
     STEPS,
     TOKENS,
@@ -49,10 +48,8 @@ class Telling:
         for name, counts in self._read.counts().items():
             if counts["set_aside"]:
                 told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts["set_aside"].items()))
-                say(f"set aside of the groups to {name} on: {told}")
+                say(f"set aside of the groups to {name} on: {told}; see _rejected/")
             ROWS_READ.add(counts["groups"] + sum(counts["set_aside"].values()))
-            for reason, count in counts["set_aside"].items():
-                ROWS_REJECTED.add(count, reason=reason)
 
     def baselines(self, rows: dict[str, Any]) -> None:
         """What there is without training."""

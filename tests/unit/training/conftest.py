@@ -27,14 +27,14 @@ def doc(doc_id: str, label: float | None, text: str | None = "", **more: Any) ->
     return {"doc_id": doc_id, "label": label, "text": f"text of {doc_id}" if text == "" else text, **more}
 
 
-def group(query_id: str, *docs: dict[str, Any], query: str = "red cat") -> str:
-    """A line of groups."""
-    return json.dumps({"query_id": query_id, "query": query, "docs": docs}) + "\n"
+def group(query_id: str, *docs: dict[str, Any], query: str = "") -> str:
+    """A line of groups; without a query of its own it has ``red <query_id>``."""
+    return json.dumps({"query_id": query_id, "query": query or f"red {query_id}", "docs": docs}) + "\n"
 
 
 def good(query_id: str) -> str:
     """A group that can be used, with a positive and a negative of its own."""
-    return group(query_id, doc(f"{query_id}+", 1), doc(f"{query_id}-", 0), query=f"red {query_id}")
+    return group(query_id, doc(f"{query_id}+", 1), doc(f"{query_id}-", 0))
 
 
 @pytest.fixture
