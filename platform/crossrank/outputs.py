@@ -108,7 +108,7 @@ def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") 
         old, new = before.get(key), now.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
             found += _differences(old, new, f"{key}.")
-        elif old != new:
+        elif old != new and (key in before or new is not False):  # a switch that was not there yet was off
             found.append(f"{prefix.removeprefix('settings.')}{key} was {old} and is {new}")
     return found
 

@@ -54,6 +54,7 @@ def made() -> tuple[dict[str, Any], dict[str, dict[str, list[Example]]]]:
         "first_stage": "BM25, ko (as 99 % of the letters of sampled passages are Hangul)",
         "set_aside": {"no_positive": 2, "unknown_document": 13},
         "has_order": True,
+        "query_documents": 12,
         "relevant_from": None,
         "without_relevant": 0,
         "without_candidates": 4,

@@ -22,6 +22,7 @@ from crossrank.corpus.store import TextStore, Usable
 from crossrank.errors import InputError
 from crossrank.evaluation.first_stage import FirstStageInputs
 from crossrank.evaluation.judgements import file_of, read_judgements
+from crossrank.evaluation.relevance import is_relevant
 from crossrank.evaluation.set_aside import SetAside
 from crossrank.evaluation.settings import STAGES, EvaluateSettings
 from crossrank.fingerprints import fingerprint
@@ -30,6 +31,7 @@ from crossrank.formats.group_files import fingerprint_of_groups, read_group_file
 from crossrank.order import by_hash, has_ranks, is_ranked
 from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text
 from crossrank.retrieval.encoder import EncoderSpec
+from crossrank.retrieval.query_documents import AskedQuery
 
 INJECTED = "injected"
 """`source` of a document that the first stage did not find."""
@@ -72,6 +74,8 @@ class Written:
     """Rows that could not be used, by reason."""
     is_hashed: bool = False
     """Whether what has no initial rank stands in an order by a hash; an earlier version left it as it was listed."""
+    query_documents: int = 0
+    """Candidates that were the query itself and were left out; 0 in outputs of versions that left none out."""
 
 
 def fingerprints(settings: EvaluateSettings) -> dict[str, str]:
@@ -123,7 +127,14 @@ def write_candidates(
             f"({aside.in_words()}); check that the run belongs to them"
         )
     return Written(
-        uri, corpus.uri if corpus else None, written, made.has_order, made.first_stage, dict(aside.counts), True
+        uri,
+        corpus.uri if corpus else None,
+        written,
+        made.has_order,
+        made.first_stage,
+        dict(aside.counts),
+        True,
+        made.dropped,
     )
 
 
@@ -158,9 +169,12 @@ class _OfGroups:
         self._depth = settings.depth
         self._corpus = corpus
         self._reject = reject
+        self._keeps = settings.keep_query_document
         self.has_order = True
         self.retrieved = 0
         """Documents of the first stage so far."""
+        self.dropped = 0
+        """Documents that were the query itself so far."""
 
     def groups(self) -> Iterator[Group]:
         num_taken = 0
@@ -175,6 +189,7 @@ class _OfGroups:
                 continue
             seen.add(group.query_id)
             num_taken += 1
+            docs = self._without_query(group, docs)
             self.has_order = self.has_order and is_ranked(docs)
             retrieved, injected = self._divided(group.query_id, docs)
             self.retrieved += len(retrieved)
@@ -190,6 +205,16 @@ class _OfGroups:
         retrieved = ordered[: self._depth]
         injected = [replace(doc, source=INJECTED) for doc in ordered[self._depth :] if doc.label is not None]
         return (retrieved, injected) if is_ranked(docs) else (hashed(retrieved), hashed(injected))
+
+    def _without_query(self, group: Group, docs: list[Candidate]) -> list[Candidate]:
+        if self._keeps:
+            return docs
+        query = AskedQuery.of(group.query_id, group.query)
+        kept = [
+            doc for doc in docs if is_relevant(doc.label) or not query.found_in(doc.doc_id, doc.text, self._text(doc))
+        ]
+        self.dropped += len(docs) - len(kept)
+        return kept
 
     def _usable(self, file: str, line: int, group: Group) -> tuple[list[Candidate], dict[str, float]]:
         """The documents that every model can score, without those that are flagged; and labels of the others."""
@@ -258,9 +283,15 @@ class _OfQueries:
         self._qrels = file_of(storage.absolute(settings.qrels))
         self._labels = read_judgements(self._qrels, reject)
         self._limit = settings.limit
+        self._depth = settings.depth
+        self._keeps = settings.keep_query_document
         self._reject = reject
         self.retrieved = 0
         """Documents of the first stage so far."""
+        self.dropped = 0
+        """Candidates that were the query itself so far."""
+        if not self._keeps:
+            settings = replace(settings, depth=settings.depth + 1)  # one to spare for the one that is left out
         self._rows = self._rows_of_judged()
         inputs = FirstStageInputs(settings, source, self._queries, corpus, self._corpus, self._rows, encoder, folder)
         self._stage, self.first_stage = inputs.stage(reject)
@@ -271,10 +302,23 @@ class _OfQueries:
             chunk = rows[start : start + CHUNK_QUERIES]
             ids, texts = self._queries.ids(chunk), self._queries.texts(chunk)
             for query_id, text, found in zip(ids, texts, self._stage.found(chunk), strict=True):
-                doc_ids = self._corpus.ids(found.rows_C.tolist())
-                retrieved = list(zip(doc_ids, found.scores_C.tolist(), strict=True))
+                asked = AskedQuery.of(query_id, text)
+                kept = [not left_out for left_out in self._left_out(asked, found.rows_C.tolist())]
+                self.dropped += kept.count(False)
+                doc_ids = self._corpus.ids(found.rows_C[kept].tolist())
+                retrieved = list(zip(doc_ids, found.scores_C[kept].tolist(), strict=True))[: self._depth]
                 self.retrieved += len(retrieved)
                 yield self._group(query_id, text, retrieved)
+
+    def _left_out(self, asked: AskedQuery, rows: list[int]) -> list[bool]:
+        """Whether each of these documents is the query itself, and not judged to be relevant all the same."""
+        if self._keeps:
+            return [False] * len(rows)
+        labels = self._labels[asked.query_id]
+        return [
+            not is_relevant(labels.get(doc_id)) and asked.found_in(doc_id, text) is not None
+            for doc_id, text in zip(self._corpus.ids(rows), self._corpus.texts(rows), strict=True)
+        ]
 
     def _rows_of_judged(self) -> list[int]:
         """Rows of the queries that are measured, in ascending order."""
@@ -298,7 +342,13 @@ class _OfQueries:
         missed = [doc_id for doc_id in labels if doc_id not in there]
         rows = self._corpus.rows(missed)
         known = [row != UNKNOWN and self._corpus.usable(np.array([row]))[0] == Usable.YES for row in rows.tolist()]
+        there_rows = [row for row, is_known in zip(rows.tolist(), known, strict=True) if is_known]
+        asked = AskedQuery.of(query_id, query)
+        are_left_out = self._left_out(asked, there_rows)
+        left_out = {doc_id for doc_id, is_out in zip(self._corpus.ids(there_rows), are_left_out, strict=True) if is_out}
         for doc_id, is_known in zip(missed, known, strict=True):
+            if doc_id in left_out:
+                continue
             if is_known:
                 injected.append(Candidate(doc_id, label=labels[doc_id], source=INJECTED))
             else:

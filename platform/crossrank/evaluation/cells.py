@@ -53,6 +53,11 @@ def told_of(results: Json) -> list[str]:
             f"{counted(results['without_relevant'], 'judged query has', 'judged queries have')} no document "
             f"{in_words(results['relevant_from'])}: 0 in every measure but nDCG."
         )
+    if results["query_documents"]:
+        found.append(
+            f"{counted(results['query_documents'], 'candidate was', 'candidates were')} the query itself, by id or "
+            f"text, and left out, as in BEIR; --keep-query-document keeps them."
+        )
     if results["set_aside"]:
         told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(results["set_aside"].items()))
         found.append(f"Rows that were set aside: {told}; see _rejected/.")

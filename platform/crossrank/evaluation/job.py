@@ -189,6 +189,7 @@ def _measured(
         "contexts": settings.contexts,
         "first_stage": written.first_stage,
         "set_aside": written.set_aside,
+        "query_documents": written.query_documents,
         "has_order": written.has_order,
         "relevant_from": settings.relevant_from,
         "without_relevant": int((~lists.has_relevant_Q).sum()),

@@ -44,6 +44,10 @@ class EvaluateSettings(JobSettings):
     )
     contexts: int = option(3, help="Documents that a reader would be given: the K of has-right-in-contexts.")
     depth: int = option(100, help="Candidates of a query.")
+    keep_query_document: bool = option(
+        False,
+        help="Keep candidates that are the query itself, by id or text; by default they are left out, as in BEIR.",
+    )
     language: str = option("auto", help="Language of the BM25 analyser: auto, ko, ko-kiwi, en, de, ...")
     max_length: int = option(512, help="Tokens of query, document and special tokens together.")
     precision: Literal["fp32", "bf16", "fp16"] | None = option(

@@ -28,6 +28,8 @@ class Drop(StrEnum):
 
     IN_GROUP = "in_group"
     """The group has it already, judged or not."""
+    QUERY_ITSELF = "query_itself"
+    """The query itself, by its id or its text, as in collections whose queries are documents."""
     POSITIVE_OF_SAME_QUERY = "positive_of_same_query"
     """Another group asks the same and has it as a positive."""
     EXACT_COPY = "exact_copy"
@@ -45,7 +47,7 @@ class Drop(StrEnum):
 
 
 FALSE_NEGATIVES = tuple(
-    reason for reason in Drop if reason not in (Drop.IN_GROUP, Drop.REPEATED, Drop.SCORE_NOT_FINITE)
+    reason for reason in Drop if reason not in (Drop.IN_GROUP, Drop.QUERY_ITSELF, Drop.REPEATED, Drop.SCORE_NOT_FINITE)
 )
 """The reasons that say: this probably answers the query."""
 

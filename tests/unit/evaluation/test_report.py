@@ -23,6 +23,7 @@ from tests.unit.evaluation.test_table import MEASURES, facts_of, row_of
 
 SAME = (
     "about",
+    "query_documents",
     "contexts",
     "first_stage",
     "set_aside",
@@ -48,6 +49,7 @@ def results() -> dict[str, Any]:
     found = results_of(rows, facts_of(40), MEASURES, resamples=200, seed=0)
     found |= {"contexts": 3, "first_stage": "BM25, ko (as given)", "set_aside": {"no_positive": 2}, "has_order": True}
     found |= {"about": about(EvaluateSettings(groups="beir/nq/test.jsonl", output="report"), 0)}
+    found |= {"query_documents": 0}
     found |= {"relevant_from": None, "without_relevant": 0}
     found |= {"without_candidates": 4, "injected": 5, "crossrank": {"version": "0.1.0", "commit": None}}
     for row, speed in zip(found["rows"], (None, 48.2, 1234.0), strict=True):

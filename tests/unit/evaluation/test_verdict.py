@@ -111,6 +111,7 @@ def test_the_report_says_on_what_data_when_and_how() -> None:
         "has_order": True,
         "injected": 0,
     }
+    found |= {"query_documents": 1}
     found |= {"without_candidates": 1, "without_relevant": 0, "relevant_from": 2.0}
     for row in found["rows"]:
         row |= {"pairs": 1, "pairs_per_second": 1.0, "truncated_documents": 0}

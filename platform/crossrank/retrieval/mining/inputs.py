@@ -154,6 +154,7 @@ class Inputs:
             settings.rrf_k,
             settings.with_text,
             named,
+            settings.keep_query_document,
         )
 
 

@@ -15,6 +15,7 @@ from crossrank.retrieval.mining.layout import STATS
 from crossrank.retrieval.mining.passages import Passages
 from crossrank.retrieval.near_duplicates import Fingerprint, text_hash
 from crossrank.retrieval.negatives import Alike, Drop, Fault, Margin, answers_of
+from crossrank.retrieval.query_documents import AskedQuery
 
 FIRST_RANKS = 10
 """Of the positives it is counted whether they are among so many."""
@@ -33,6 +34,8 @@ class Rules:
     with_text: bool
     provenance: Json
     """Kept in the meta of every group: which first stage and which teacher."""
+    keep_query_document: bool = False
+    """Whether the query itself may be a negative."""
 
 
 @dataclass(slots=True)
@@ -47,6 +50,8 @@ class Search:
     survivors: Iterator[Found]
     """What no filter of the texts has dropped, best first; filtered as it is asked for."""
     stats: Counter[str]
+    asked: AskedQuery | None
+    """None where the query itself may be a negative."""
     negatives: list[Candidate] = field(default_factory=list)
     teacher_scores: dict[int, float] = field(default_factory=dict)
     """Of the group's own documents, by their place."""
@@ -58,7 +63,8 @@ class Search:
     ) -> Search:
         """Look at what the stages found, as rows and scores of each by its name."""
         group_rows = passages.store.rows([doc.doc_id for doc in group.docs]).tolist()
-        search = cls(group, passages, rules, group_rows, iter(()), Counter())
+        asked = None if rules.keep_query_document else AskedQuery.of(group.query_id, group.query)
+        search = cls(group, passages, rules, group_rows, iter(()), Counter(), asked)
         found = fused(stages, rules.rrf_k)
         search._count_positives(found, stages)
         window = found[rules.skip_top : rules.depth]
@@ -109,6 +115,9 @@ class Search:
     ) -> Fault | None:
         if doc_id in ids:
             return Drop.IN_GROUP, "the group has it already"
+        by = self.asked.found_in(doc_id, self.passages.text(found.row)) if self.asked is not None else None
+        if by is not None:
+            return Drop.QUERY_ITSELF, f"the query itself, by its {by}"
         fingerprint = self.passages.fingerprint(found.row)
         fault = self.rules.alike.find(fingerprint, positives)
         if fault is not None:

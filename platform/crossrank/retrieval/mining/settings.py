@@ -35,6 +35,9 @@ class MineSettings(JobSettings):
     absolute_margin: float | None = option(
         None, help="A negative's logit is under the lowest positive's by more than this, by the teacher."
     )
+    keep_query_document: bool = option(
+        False, help="Take the query itself, found by its id or its text, as a negative too; by default it is left out."
+    )
     with_text: bool = option(False, help="Write the texts of the documents; otherwise the corpus has them.")
     embeddings: str | None = option(
         None,

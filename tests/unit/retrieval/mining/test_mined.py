@@ -317,3 +317,23 @@ def test_the_recipe_in_jobs_does_what_the_command_does(
     [found] = read_group_files(flags["output"], lambda row: None)
     [expected] = mined_groups(settings)
     assert found[2] == replace(expected, docs=by_rank(expected.docs))
+
+
+def test_the_query_itself_is_no_negative_by_its_id_or_its_text(made: Made) -> None:
+    texts = CORPUS | {"q1": "Who kept prisoners in the tower of London", "copy": "TOWER of  London"}
+    settings = made([group("q1", "tower of London", positive("tower"))], texts)
+    assert not {"q1", "copy"} & set(negatives_of(settings)["q1"])
+    reasons = dropped(settings)["q1"]
+    assert (reasons["q1"], reasons["copy"]) == ("query_itself", "query_itself")
+    manifest = json.loads((Path(settings.output) / "_manifest.json").read_text())
+    assert manifest["dropped"]["query_itself"] == 2
+    report = json.loads((Path(settings.output) / "_report.json").read_text())
+    assert report["query_itself"]["probably_answers"] is False
+    details = {each["doc_id"]: each["detail"] for each in report["query_itself"]["samples"]}
+    assert details == {"q1": "the query itself, by its id", "copy": "the query itself, by its text"}
+
+
+def test_a_switch_lets_the_query_itself_be_a_negative(made: Made) -> None:
+    texts = CORPUS | {"copy": "TOWER of  London"}
+    settings = made([ASKED], texts, keep_query_document=True)
+    assert "copy" in negatives_of(settings)["q1"]
