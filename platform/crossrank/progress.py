@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from crossrank.figures import in_words
 from crossrank.telemetry import here, lines
 from crossrank.telemetry.job_metrics import EXPECTED, PROGRESS
 
@@ -49,7 +50,7 @@ def show_plan(plan: dict[str, Any]) -> None:
         return
     width = max(30, *map(len, plan))
     for name, value in plan.items():
-        print(f"{name:{width}} {value:,}" if isinstance(value, int) else f"{name:{width}} {value}")
+        print(f"{name:{width}} {in_words(value)}")
 
 
 class _Beat:

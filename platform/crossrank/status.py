@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from crossrank import storage
 from crossrank.claim import LOCK
 from crossrank.errors import InputError
+from crossrank.figures import in_words
 from crossrank.outputs import Manifest, manifest_of, read_json
 from crossrank.reranking.layout import Layout
 from crossrank.storage import StoredFile
@@ -39,7 +40,7 @@ def status(output: str, as_json: bool = False) -> dict[str, Any]:
         print(json.dumps(told, ensure_ascii=False))
     else:
         for name, value in told.items():
-            print(f"{name.replace('_', ' '):14} {_shown(value)}")
+            print(f"{name.replace('_', ' '):14} {in_words(value)}")
     return told
 
 
@@ -156,9 +157,3 @@ def _rows_of_blocks(layout: Layout, manifest: Manifest) -> list[int]:
 
 def _clock(at: Any) -> str | None:
     return None if not isinstance(at, int | float) else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_shown(each)}" for name, each in value.items() if each not in ({}, [], None))
-    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

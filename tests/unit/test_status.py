@@ -149,8 +149,8 @@ def test_a_finished_job_tells_its_rows_and_seconds(tmp_path: Path, capsys: pytes
     write(tmp_path, "_manifest.json", manifest | {"started": 0.0, "finished": 60.0})
     main(["status", str(tmp_path)])
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
-    assert lines["rows"] == "in 1,200, out 1,199, rejected empty_query 1, resumed 0"
-    assert lines["seconds"] == "score 1.2"
+    assert lines["rows"] == "in 1,200, out 1,199, rejected 1 empty_query, resumed 0"
+    assert lines["seconds"] == "score 1.25"
     assert "last" not in lines
     main(["status", str(tmp_path), "--json"])
     assert json.loads(capsys.readouterr().out)["rows"] == rows

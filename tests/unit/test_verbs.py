@@ -132,7 +132,7 @@ def test_paths_numbers_of_numpy_lists_and_dictionaries_are_taken_as_what_they_sa
             {"freeze_embeddings": "yes"},
             "freeze_embeddings in crossrank.trained_with() is 'yes', and true or false is wanted",
         ),
-        ({"learning_rate": float("nan")}, "learning_rate is nan; use a number above 0"),
+        ({"learning_rate": float("nan")}, "learning_rate in crossrank.trained_with() is nan; use a finite number"),
     ],
 )
 def test_a_wrong_keyword_is_one_sentence_of_ours(wrong: dict[str, Any], sentence: str) -> None:

@@ -23,7 +23,6 @@ from crossrank.errors import InputError
 from crossrank.evaluation.first_stage import FirstStageInputs
 from crossrank.evaluation.judgements import file_of, read_judgements
 from crossrank.evaluation.relevance import is_relevant
-from crossrank.evaluation.set_aside import SetAside
 from crossrank.evaluation.settings import STAGES, EvaluateSettings
 from crossrank.fingerprints import fingerprint
 from crossrank.formats import groups_parquet
@@ -32,6 +31,7 @@ from crossrank.order import by_hash, has_ranks, is_ranked
 from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text
 from crossrank.retrieval.encoder import EncoderSpec
 from crossrank.retrieval.query_documents import AskedQuery
+from crossrank.set_aside import SetAside
 
 INJECTED = "injected"
 """`source` of a document that the first stage did not find."""

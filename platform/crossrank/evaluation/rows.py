@@ -21,7 +21,7 @@ from crossrank.evaluation.lists import Lists, Rankings
 from crossrank.evaluation.measures import Judged, measure
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.records import Reason
-from crossrank.reranking.job import rerank
+from crossrank.reranking.job import reranked
 from crossrank.reranking.layout import Layout, read_table
 from crossrank.reranking.settings import RerankSettings
 from crossrank.scoring.spec import ScorerSpec
@@ -91,7 +91,7 @@ def rerank_with(
         dry_run=settings.dry_run,
         overwrite=settings.overwrite,
     )
-    return rerank(given, spec)
+    return reranked(given, spec)
 
 
 def forget_unanswered(folder: str) -> None:

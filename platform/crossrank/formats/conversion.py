@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from crossrank import storage
 from crossrank.errors import InputError, SettingsError
+from crossrank.figures import counted
 from crossrank.formats import FORMATS, Format
 from crossrank.formats.sources import PARQUET, has_extension, refuse_other_extension
 from crossrank.nearest import in_place_of
@@ -72,8 +73,11 @@ def convert_telling(source_format: str, target_format: str, source: str, target:
 
     counts = convert(source_format, target_format, source, target, tell)
     if told.total() > TOLD:
-        say("in all " + ", ".join(f"{count:,} {reason}" for reason, count in sorted(told.items())))
-    if counts.read and not counts.written:
+        say(f"in all {counted(told)}")
+    if not counts.read:
+        storage.delete(target)
+        raise InputError(f"{source} is empty: there is nothing to write as {target_format}; check the path")
+    if not counts.written:
         storage.delete(target)
         raise InputError(
             f"of {counts.read:,} rows of {source} none could be written as {target_format}; look at the reasons above, "

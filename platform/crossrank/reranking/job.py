@@ -6,12 +6,13 @@ Wrong input is named, and a job that is finished already ends, before Ray is sta
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from crossrank import storage
 from crossrank.claim import Hold
+from crossrank.errors import InputError
+from crossrank.figures import counted
 from crossrank.outputs import earlier_run, refuse_other_settings, working, write_json
 from crossrank.progress import Progress, Waiting, say, show_plan
 from crossrank.provenance import provenance
@@ -26,6 +27,7 @@ from crossrank.reranking.settings import RerankSettings
 from crossrank.scoring.footprint import process_bytes
 from crossrank.scoring.loading import check_model, find_model
 from crossrank.scoring.spec import RerankerSpec, ScorerSpec
+from crossrank.set_aside import SetAside
 from crossrank.telemetry.doing import doing
 from crossrank.telemetry.job_metrics import ROWS_RESUMED
 
@@ -43,6 +45,18 @@ def rerank(settings: RerankSettings, spec: ScorerSpec | None = None) -> dict[str
     Reads queries, corpus and candidates (or groups), scores, and writes ranked Parquet; --run adds a TREC run. Run
     the same command again after a kill and it goes on where it was; a finished job does nothing and says so.
     """
+    manifest = reranked(settings, spec)
+    if not settings.dry_run and not manifest["rows"]["ok"]:
+        rows = manifest["rows"]
+        raise InputError(
+            f"none of the {rows['out']:,} queries could be ranked ({counted(rows['rejected'])}); see _rejected/ in "
+            f"{settings.output}, mend the inputs, and use --overwrite to start afresh"
+        )
+    return manifest
+
+
+def reranked(settings: RerankSettings, spec: ScorerSpec | None = None) -> dict[str, Any]:
+    """`rerank`, where an output in which no query could be ranked is an answer, too: for those who compare models."""
     started = time.time()
     say(str(provenance()))
     output = storage.absolute(settings.output)
@@ -131,9 +145,9 @@ def _nothing_to_do(settings: RerankSettings, layout: Layout, manifest: dict[str,
 def _dry_run(settings: RerankSettings, sources: Sources, spec: ScorerSpec) -> dict[str, Any]:
     from crossrank.reranking import on_ray
 
-    rejected: Counter[str] = Counter()
+    aside = SetAside()
     with Waiting("reading the inputs"):
-        work = read_work(settings, sources, lambda row: rejected.update([row.reason]))
+        work = read_work(settings, sources, aside)
     pool = _pool(settings, spec)
     with Waiting("loading and measuring the model"):
         measured = on_ray.probed(on_ray.probe(_placed(spec, pool), work.sample(), pool))
@@ -142,7 +156,7 @@ def _dry_run(settings: RerankSettings, sources: Sources, spec: ScorerSpec) -> di
         "queries": work.num_queries,
         "pairs": work.num_pairs,
         "tokens": int(work.num_pairs * measured["tokens_per_pair"]),
-        "set_aside": dict(rejected),
+        "set_aside": dict(aside.counts),
         "workers": pool.most,
         "pairs_per_second_of_a_worker": round(measured["pairs_per_second"], 1),
         "hours": round(hours, 4),
@@ -215,5 +229,4 @@ def _say_finished(layout: Layout, manifest: Manifest) -> None:
         f"{manifest['pairs']:,} pairs, {manifest['pairs_per_second']:,.0f} pairs/s; {layout.output}"
     )
     for source, reasons in manifest["rejected"].items():
-        told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
-        say(f"set aside of {source}: {told}; see {layout.rejected}")
+        say(f"set aside of {source}: {counted(reasons)}; see {layout.rejected}")

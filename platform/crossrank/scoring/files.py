@@ -8,22 +8,31 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from itertools import chain
 from threading import Lock
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from crossrank import storage
+from crossrank.errors import JobFailed
+from crossrank.figures import counted
 from crossrank.formats.lines import json_line, read_json_lines, writing_lines
 from crossrank.formats.sources import JSON_LINES, refuse_other_extension
 from crossrank.progress import Progress, Waiting, say
 from crossrank.provenance import provenance
 from crossrank.records import Json, Reason, Reject, Rejected
 from crossrank.scoring.normalize import normalize_runs
+from crossrank.set_aside import SetAside
 from crossrank.settings import option
 from crossrank.telemetry.doing import doing
+
+if TYPE_CHECKING:
+    from crossrank.scoring.reranker import Reranker
 
 CHUNK_PAIRS = 2048
 """Pairs that are scored together, at least; the candidates of one query are never split, for the softmax."""
 
+WANTED = 'write {"query": "...", "document": "..."} on each line'
+"""The way out for a file without a pair."""
 REJECTED = ".rejected.jsonl"
 """What the file of rejected lines is called, after the output."""
 
@@ -58,27 +67,43 @@ def score(settings: ScoreSettings) -> dict[str, Any]:
         storage.refuse_overwriting("--output", output, input=settings.input, model=settings.model)
     if settings.output is not None:
         refuse_other_extension("--output", settings.output, "scored lines", (*JSON_LINES, ".json"))
-    with Waiting("loading the model"):
-        from crossrank.scoring.reranker import Reranker
-
-        reranker = Reranker.load(
-            settings.model, None, settings.precision, settings.max_length, instruction=settings.instruction
-        )
-    say(str(reranker))
     counts: Counter[str] = Counter()
+    with _rejected_to(settings.output, counts) as reject:
+        aside = SetAside(reject)
+        located = _pairs(settings.input, aside)
+        first = next(located, None)  # before a model is loaded for nothing
+        aside.refuse_if_all(first is not None, settings.input, "pair", WANTED)
+        assert first is not None, "or it was refused"
+        with Waiting("loading the model"):
+            from crossrank.scoring.reranker import Reranker
+
+            reranker = Reranker.load(
+                settings.model, None, settings.precision, settings.max_length, instruction=settings.instruction
+            )
+        say(str(reranker))
+        _score(settings, reranker, chain([first], located), reject, counts)
+    counts.update({what: count for what, count in reranker.cut.items() if count})
+    say(counted(counts))
+    return dict(counts)
+
+
+def _score(
+    settings: ScoreSettings,
+    reranker: Reranker,
+    located: Iterator[tuple[int, Json]],
+    reject: Reject,
+    counts: Counter[str],
+) -> None:
+    """Score pairs with their lines, and write them as they come."""
     read: deque[list[tuple[int, Json]]] = deque()
     """Chunks that were read and are not written yet: one, and on a GPU the next."""
 
     def pairs() -> Iterator[list[tuple[str, str]]]:
-        for chunk in _chunks(_pairs(settings.input, reject)):
+        for chunk in _chunks(located):
             read.append(chunk)
             yield [(row["query"], row["document"]) for _, row in chunk]
 
-    with (
-        _lines_to(settings.output) as write,
-        _rejected_to(settings.output, counts) as reject,
-        Progress("pairs", None) as progress,
-    ):
+    with _lines_to(settings.output) as write, Progress("pairs", None) as progress:
         for logits in reranker.score_chunks(pairs()):
             chunk = read.popleft()
             scores = normalize_runs(logits, [row["query"] for _, row in chunk], settings.normalize)
@@ -91,9 +116,11 @@ def score(settings: ScoreSettings) -> dict[str, Any]:
                     detail = "another document of the query has no score" if math.isfinite(logit) else its_own
                     reject(Rejected(settings.input, line, None, Reason.SCORE_NOT_FINITE, detail))
             progress.advance(len(chunk))
-    counts.update({what: count for what, count in reranker.cut.items() if count})
-    say(", ".join(f"{count:,} {what}" for what, count in counts.items()) or "no lines")
-    return dict(counts)
+        if not counts["scored"]:
+            raise JobFailed(
+                f"{settings.model} gave no pair of {settings.input} a score that is a number ({counted(counts)}); try "
+                f"--precision fp32, or another model"
+            )
 
 
 def _pairs(uri: str, reject: Reject) -> Iterator[tuple[int, Json]]:

@@ -15,6 +15,8 @@ from typing import Any, cast
 from crossrank import storage
 from crossrank.claim import Hold
 from crossrank.cluster.joining import join_if_named
+from crossrank.errors import InputError
+from crossrank.figures import counted
 from crossrank.formats.group_files import fingerprint_of_groups
 from crossrank.outputs import Manifest, earlier_run, refuse_other_settings, working, write_json
 from crossrank.progress import Waiting, say
@@ -205,6 +207,11 @@ def _fill_memory(work: Work, backend: Translates, layout: Layout, clock: Clock) 
         f"{plan.groups:,} groups with {plan.texts:,} texts, {plan.unique.texts:,} of them different; the memory has "
         f"{plan.held.texts:,}, {plan.missing.texts:,} are missing"
     )
+    if backend is None and plan.missing.texts and not plan.held.texts:
+        raise InputError(
+            f"the memory {settings.memory_folder} has none of the {plan.missing.texts:,} texts of {settings.groups}; "
+            f"name the --memory that has them, or translate them with --backend amazon or seq2seq"
+        )
     if backend is None or not plan.missing.texts:
         return {}, plan
     work.missing = plan.missing.texts
@@ -261,5 +268,4 @@ def _say_finished(settings: TranslateSettings, layout: Layout, manifest: Manifes
     if documents["documents_without_text"]:
         say(f"{documents['documents_without_text']:,} documents name a text of a corpus, and have none to translate")
     for source, reasons in manifest["rejected"].items():
-        told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
-        say(f"set aside of {source}: {told}; see {layout.rejected}")
+        say(f"set aside of {source}: {counted(reasons)}; see {layout.rejected}")

@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossrank import storage
-from crossrank.errors import InputError
 from crossrank.outputs import read_json, write_json
 from crossrank.progress import Progress
 from crossrank.records import Reject, Rejected
 from crossrank.reranking.layout import Layout, rejected_file
+from crossrank.set_aside import SetAside
 from crossrank.telemetry.job_metrics import ROWS_READ
 from crossrank.translation.apply import texts_of
 from crossrank.translation.lookup import Lookup, Unit
@@ -92,14 +92,6 @@ def prepare(
         with pq.ParquetWriter(stream, MISSING_SCHEMA, compression="zstd") as writer:
             for texts in find_missing(settings, lookup, plan, reject, first_missing):
                 writer.write_table(pa.table({"text": texts}, schema=MISSING_SCHEMA))
-    if not plan.groups:
-        told = Counter[str]()
-        for reasons in plan.rejected.values():
-            told.update(reasons)
-        why = ", ".join(f"{count:,} {reason}" for reason, count in sorted(told.items())) or "there is no row"
-        raise InputError(
-            f"no row of {settings.groups} is a group in {settings.source} ({why}); check --groups, --source"
-        )
     write_json(layout.plan, asdict(plan))
     ROWS_READ.add(plan.groups + sum(sum(reasons.values()) for reasons in plan.rejected.values()))
     return plan
@@ -108,13 +100,18 @@ def prepare(
 def find_missing(
     settings: TranslateSettings, lookup: Lookup, plan: Plan, reject: Reject, first_missing: Callable[[str], None]
 ) -> Iterator[list[str]]:
-    """Fill in the plan, and give the texts that are missing, each once, some at a time."""
+    """Fill in the plan, and give the texts that are missing, each once, some at a time.
+
+    Raises:
+        InputError: no row is a group in the language.
+    """
     rejected: dict[str, Counter[str]] = {}
 
     def count(row: Rejected) -> None:
         rejected.setdefault(row.source, Counter())[row.reason] += 1
-        reject(row)
+        aside(row)
 
+    aside = SetAside(reject)
     first: Unit | None = None
     scratch = _scratch()
     with tempfile.TemporaryDirectory(dir=scratch) as folder, Progress("groups read", None) as progress:
@@ -130,6 +127,8 @@ def find_missing(
                         first_missing(unit.text)
                     unique.add(unit)
             progress.advance(1)
+        what = f"group in {settings.source}"
+        aside.refuse_if_all(plan.groups, settings.groups, what, "check --groups, and --source")
         for units in _batches(iter(unique)):
             missing = []
             for unit, is_known in zip(units, lookup.is_known(units).tolist(), strict=True):

@@ -169,7 +169,7 @@ def test_results_that_are_text_are_one_line_each(as_json: None, capsys: pytest.C
 
 def test_a_plan_in_plain_is_a_column(capsys: pytest.CaptureFixture[str]) -> None:
     show_plan({"queries": 3000, "set_aside": {}})
-    assert capsys.readouterr().out == f"{'queries':30} 3,000\n{'set_aside':30} {{}}\n"
+    assert capsys.readouterr().out == f"{'queries':30} 3,000\n{'set_aside':30} none\n"
 
 
 def test_another_kind_of_log_is_refused_before_anything_runs(

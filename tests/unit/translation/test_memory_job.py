@@ -183,7 +183,9 @@ def test_groups_that_say_their_language_in_another_way_are_taken(tmp_path: Path,
 
 def test_a_file_without_one_group_is_refused(tmp_path: Path, memory: str) -> None:
     (tmp_path / "g.jsonl").write_text('{"query_id": "1", "docs": []}\n')
-    with pytest.raises(InputError, match=r"no row of .* is a group in en \(1 malformed\); check --groups, --source"):
+    with pytest.raises(
+        InputError, match=r"g.jsonl holds no group in en that can be used \(1 malformed; .*\); check --groups, and"
+    ):
         translate(settings(tmp_path, str(tmp_path / "g.jsonl"), memory))
 
 

@@ -18,6 +18,7 @@ from crossrank import storage
 from crossrank.claim import Hold
 from crossrank.cluster.joining import join_if_named
 from crossrank.errors import InputError, JobFailed
+from crossrank.figures import counted
 from crossrank.formats.group_files import fingerprint_of_groups
 from crossrank.outputs import Manifest, earlier_run, refuse_other_settings, working, write_json
 from crossrank.progress import Progress, Waiting, say, show_plan
@@ -27,6 +28,7 @@ from crossrank.reranking.layout import Layout, rejected_file
 from crossrank.reranking.manifest import Clock
 from crossrank.scoring.loading import check_model, find_model
 from crossrank.scoring.spec import RerankerSpec, ScorerSpec
+from crossrank.set_aside import SetAside
 from crossrank.settings import that_change_rows
 from crossrank.telemetry.doing import doing
 from crossrank.telemetry.job_metrics import ROWS_DONE, ROWS_READ, ROWS_RESUMED
@@ -123,17 +125,11 @@ def _identity(settings: FilterSettings, teacher: ScorerSpec | None) -> dict[str,
 
 def _refuse_untranslated(settings: FilterSettings) -> None:
     """Refuse groups of which the first thousand could not be judged: they are no translations of these languages."""
-    if settings.clear:
-        return
-    judge = settings.judge()
-    rejected = Counter[str]()
-    why_not = Counter(
-        judge.not_judged(group)
-        for group in islice(groups_of(storage.absolute(settings.groups), settings.limit, _counting(rejected)), 1000)
-    )
-    if not why_not:
-        what = f"; {rejected.total():,} rows are none, such as {rejected.most_common(1)[0][0]}" if rejected else ""
-        raise InputError(f"{settings.groups} holds no group{what}; name what crossrank translate wrote")
+    aside = SetAside()
+    first = islice(groups_of(storage.absolute(settings.groups), settings.limit, aside), 1 if settings.clear else 1000)
+    judge = None if settings.clear else settings.judge()
+    why_not = Counter(None if judge is None else judge.not_judged(group) for group in first)
+    aside.refuse_if_all(why_not.total(), settings.groups, "group", "name what crossrank translate wrote")
     if None in why_not:
         return
     if why_not[OTHER_LANGUAGES]:
@@ -316,8 +312,8 @@ def _say_finished(settings: FilterSettings, layout: Layout, manifest: Manifest) 
         for why in (NO_ORIGIN, OTHER_LANGUAGES):
             if groups.get(why):
                 say(f"{groups[why]:,} groups were not judged: {why}")
-    for reason, count in rows["rejected"].items():
-        say(f"{count:,} rows are no groups: {reason}; see {layout.rejected}")
+    if rows["rejected"]:
+        say(f"rows that are no groups: {counted(rows['rejected'])}; see {layout.rejected}")
 
 
 def _dry_run(settings: FilterSettings, teacher: ScorerSpec | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from crossrank.errors import InputError, OutputError
-from crossrank.reranking.job import rerank
+from crossrank.reranking.job import rerank, reranked
 from crossrank.reranking.settings import RerankSettings
 from tests.unit.reranking.job.in_process import (
     CORPUS,
@@ -153,3 +153,23 @@ def test_a_table_that_is_no_part_is_refused_since_readers_would_take_it_for_one(
 def test_a_run_onto_an_input_is_refused(settings: RerankSettings) -> None:
     with pytest.raises(OutputError, match="would overwrite --queries"):
         replace(settings, run=settings.queries)
+
+
+def test_queries_of_which_none_could_be_ranked_are_no_success(
+    use_ray: UseRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("q.jsonl").write_text('{"_id": "q1", "text": " "}\n{"_id": "q2", "text": "a query"}\n')
+    Path("c.jsonl").write_text('{"_id": "d1", "text": "a text"}\n')
+    Path("r.trec").write_text("q1 Q0 d1 1 9 bm25\n")
+    use_ray(InProcess())
+    settings = RerankSettings(model="m", queries="q.jsonl", corpus="c.jsonl", candidates="r.trec", output="out")
+    for _ in range(2):  # typed again it is no success either
+        with pytest.raises(InputError) as error:
+            rerank(settings, SPEC)
+        assert str(error.value) == (
+            "none of the 2 queries could be ranked (1 empty_query, 1 no_candidates); see _rejected/ in out, mend the "
+            "inputs, and use --overwrite to start afresh"
+        )
+    # To those who compare models, one that ranks nothing is an answer.
+    assert reranked(settings, SPEC)["rows"]["ok"] == 0

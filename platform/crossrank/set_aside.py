@@ -1,0 +1,54 @@
+"""Rows that could not be used: how many for each reason, the first of them in words, and the end where none is left."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from crossrank.errors import InputError
+from crossrank.figures import counted
+from crossrank.records import Reject, Rejected
+
+
+def _drop(row: Rejected) -> None:
+    """For those who only count."""
+
+
+class SetAside:
+    """Hands each row on, and counts it."""
+
+    def __init__(self, reject: Reject = _drop) -> None:
+        self.counts: Counter[str] = Counter()
+        self._reject = reject
+        self._first: Rejected | None = None
+
+    def __call__(self, row: Rejected) -> None:
+        self.counts[str(row.reason)] += 1
+        self._first = self._first or row
+        self._reject(row)
+
+    def in_words(self) -> str:
+        """Counts by reason, with where the first stood; empty where nothing was set aside."""
+        if self._first is None:
+            return ""
+        first = self._first
+        where = " ".join(
+            [
+                first.source,
+                *([f"line {first.line}"] if first.line else []),
+                *([first.record_id] if first.record_id else []),
+            ]
+        )
+        return f"{counted(self.counts)}; the first, {where}: {first.detail}"
+
+    def refuse_if_all(self, num_left: int, uri: str, what: str, way_out: str) -> None:
+        """End a job of whose input nothing is left: to finish it would look like work done.
+
+        Args:
+            num_left: rows that can be used.
+            what: they are called.
+
+        Raises:
+            InputError: none is left; the sentence says why, and the way out.
+        """
+        if not num_left:
+            raise InputError(f"{uri} holds no {what} that can be used ({self.in_words() or 'it is empty'}); {way_out}")
