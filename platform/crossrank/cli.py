@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import signal
 import sys
 
@@ -17,7 +18,10 @@ from crossrank.evaluation.job import evaluate
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.formats import FORMATS
 from crossrank.formats.conversion import convert_telling
+from crossrank.next_command import after_conversion, after_recipe
+from crossrank.progress import say_next
 from crossrank.recipe.run import recipe
+from crossrank.recipe.stage import Job
 from crossrank.reranking.job import rerank
 from crossrank.reranking.settings import RerankSettings
 from crossrank.retrieval.mining.job import mine
@@ -85,7 +89,8 @@ def convert_command(source_format: str, target_format: str, source: str, target:
 
     A row that OUT cannot hold is told with its reason, and left out.
     """
-    convert_telling(source_format, target_format, source, target)
+    counts = convert_telling(source_format, target_format, source, target)
+    say_next(after_conversion(target_format, source, target, counts.written))
 
 
 @crossrank.command("recipe", help=recipe.__doc__.partition("Args:")[0] if recipe.__doc__ else None)
@@ -102,7 +107,13 @@ def convert_command(source_format: str, target_format: str, source: str, target:
 @click.option("--dry-run", is_flag=True, help="Say what each stage would do, as far as it is known, and stop.")
 def recipe_command(file: str, sets: tuple[str, ...], until: str | None, overwrite: str | None, dry_run: bool) -> None:
     """See `recipe`."""
-    recipe(file, sets, until=until, overwrite=overwrite, dry_run=dry_run)
+    stages = recipe(file, sets, until=until, overwrite=overwrite, dry_run=dry_run)
+    if dry_run or until is not None:
+        words = ["crossrank", "recipe", file, *(word for assignment in sets for word in ("--set", assignment))]
+        words += ["--until", until] if dry_run and until is not None else []
+        say_next(shlex.join(words))
+    else:
+        say_next(after_recipe({stage.name: stage.settings for stage in stages if isinstance(stage, Job)}))
 
 
 @crossrank.command("status", help=status.__doc__)

@@ -38,6 +38,12 @@ def say_once(about: str, message: str) -> None:
         say(message)
 
 
+def say_next(command: str | None) -> None:
+    """The command that usually comes next, as the last line of a verb; None says nothing."""
+    if command is not None:
+        say(f"next: {command}", next=command)
+
+
 def show(text: str) -> None:
     """A result that is text, on standard output; one line of JSON where lines are JSON."""
     print(lines.as_json(text, "info") if lines.is_json() else text, flush=True)

@@ -17,6 +17,8 @@ from crossrank import storage
 from crossrank.cluster.pool import Wanted
 from crossrank.errors import SettingsError
 from crossrank.nearest import in_place_of, unknown_key
+from crossrank.next_command import next_command
+from crossrank.progress import say_next
 from crossrank.usage import OneOf
 from crossrank.yaml_text import is_of_yaml, shown
 
@@ -189,7 +191,8 @@ def command(settings_class: type[Settings], run: Callable[[Settings], Any]) -> c
         values = config_values(config, assigned) if config else {}
         set_ = {key: read_assigned(key, text) for key, text in assigned.items()}
         merged = {**values, **set_, **given}
-        run(from_mapping(settings_class, merged, config or "the flags", of_set=set_.keys() - given.keys()))
+        settings = from_mapping(settings_class, merged, config or "the flags", of_set=set_.keys() - given.keys())
+        say_next(next_command(run.__name__, settings, run(settings)))
 
     hints = get_type_hints(settings_class)
     options: list[click.Parameter] = [

@@ -186,7 +186,7 @@ def test_without_an_output_lines_go_to_standard_output_and_all_else_to_standard_
     assert f"{source} line 2: score_not_finite, the model gave nan" in others
     assert f"{source} line 4: malformed, not JSON: Expecting value at column 1" in others
     assert others[-2].startswith("3 pairs, ")
-    assert others[-1] == "1 malformed, 2 scored, 1 score_not_finite"
+    assert others[-1] == "2 scored, 1 malformed, 1 score_not_finite"
 
 
 def test_what_is_set_aside_is_written_while_the_job_runs_and_a_job_that_fails_leaves_no_file(

@@ -64,8 +64,8 @@ def test_a_memory_that_has_none_of_the_texts_translates_nothing(capsys: pytest.C
     languages = ["--source", "en", "--target", "ko", "--backend", "memory", "--memory", "memory"]
     told = refused(capsys, "translate", "--groups", "in.jsonl", *languages, "--output", "out")
     assert told == (
-        f"the memory {Path('memory').absolute()} has none of the 2 texts of in.jsonl; name the --memory that has them, or "
-        f"translate them with --backend amazon or seq2seq"
+        f"the memory {Path('memory').absolute()} has none of the 2 texts of in.jsonl; name the --memory that has them, "
+        f"or translate them with --backend amazon or seq2seq"
     )
 
 

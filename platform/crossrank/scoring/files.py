@@ -83,7 +83,8 @@ def score(settings: ScoreSettings) -> dict[str, Any]:
         say(str(reranker))
         _score(settings, reranker, chain([first], located), reject, counts)
     counts.update({what: count for what, count in reranker.cut.items() if count})
-    say(counted(counts))
+    others = {what: count for what, count in counts.items() if what != "scored"}
+    say(", ".join([f"{counts['scored']:,} scored", *([counted(others)] if others else [])]))
     return dict(counts)
 
 

@@ -25,7 +25,7 @@ from crossrank.training.checkpoint import Checkpoints
 from crossrank.training.hub import check_repo
 from crossrank.training.inputs import Inputs, inputs_of
 from crossrank.training.settings import TrainSettings
-from crossrank.training.sizing import Sizes, sizes_of
+from crossrank.training.sizing import Sizes, sizes_of, told_of_few_steps
 from crossrank.training.teachers import scale_warning
 from crossrank.training.telling import Telling
 
@@ -131,6 +131,7 @@ def _run(
     telling = Telling(sizes, read, pool)
     telling.begin()
     _warn(scale_warning(settings, read.train))
+    _warn(told_of_few_steps(settings, sizes.num_groups, sizes.num_steps))
     validation, baselines = None, {}
     if inputs.validate is not None:
         validation = _validation(settings, task, inputs, pool)
@@ -214,6 +215,7 @@ def _dry_run(settings: TrainSettings, base: ModelFolder, config: dict[str, Any],
     pool = cluster.pool(settings.wanted())
     sizes = _sizes(settings, config, len(read.train), pool, None)
     task = _task(settings, base, inputs, sizes, storage.absolute(settings.output))
+    _warn(told_of_few_steps(settings, sizes.num_groups, sizes.num_steps))
     with Waiting("loading and measuring the model"):
         measured = probing.measured(task, pool)
     num_groups = sizes.num_groups * settings.num_train_epochs

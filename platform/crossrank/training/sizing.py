@@ -21,6 +21,10 @@ ACTIVATIONS_PER_LAYER = 34
 LARGE = (24, 1024)
 """Layers and hidden size of a large encoder: what is assumed of a configuration with other names than usual."""
 NUM_CHECKPOINTS = 10
+FEW_STEPS = 50
+"""Fewer hardly move a model at the usual rates: a tenth of them is warm-up."""
+LEAST_PER_STEP, MOST_EPOCHS = 4, 10
+"""How far a longer run is proposed to go: beyond, a step is noise, or the groups are learnt by heart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,23 @@ def sizes_of(settings: TrainSettings, num_groups: int, config: Any, gpu_bytes: i
         settings.eval_steps or save_steps,
         _budget(settings, config, gpu_bytes),
         _precision(settings, gpu_bytes),
+    )
+
+
+def told_of_few_steps(settings: TrainSettings, num_groups: int, num_steps: int) -> str | None:
+    """What to say of a run so short that it hardly changes the base, with the keys that make it longer; else None."""
+    if num_steps >= FEW_STEPS:
+        return None
+    per_step = settings.groups_per_step
+    wanted = max(LEAST_PER_STEP, num_groups * settings.num_train_epochs // FEW_STEPS)
+    sets = [f"--set groups_per_step={wanted}"] if wanted < per_step else []
+    epochs = min(-(-FEW_STEPS // -(-num_groups // min(wanted, per_step))), MOST_EPOCHS)
+    if epochs > settings.num_train_epochs:
+        sets.append(f"--set num_train_epochs={epochs}")
+    way_out = f"; for more: {' '.join(sets)}" if sets else ""
+    return (
+        f"{num_groups:,} groups at groups_per_step={per_step} and num_train_epochs={settings.num_train_epochs} are "
+        f"{num_steps:,} {'step' if num_steps == 1 else 'steps'} in all, too few to change much{way_out}"
     )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from crossrank.training.sizing import Sizes, sizes_of
+from crossrank.training.settings import TrainSettings
+from crossrank.training.sizing import Sizes, sizes_of, told_of_few_steps
 from tests.unit.training.conftest import train_settings
 
 SMALL = {"num_hidden_layers": 6, "hidden_size": 384}
@@ -90,3 +93,59 @@ def test_what_was_given_is_taken() -> None:
 
 def test_the_number_of_workers_changes_nothing() -> None:
     assert sized(workers="1") == sized(workers="8") == sized(workers="2:4")
+
+
+@pytest.mark.parametrize(
+    ("num_groups", "given", "told"),
+    [
+        # 100 groups at the default of 128 are one step; at 4 a step they are 25, and two epochs of that 50.
+        (
+            100,
+            {},
+            (
+                "100 groups at groups_per_step=128 and num_train_epochs=1 are 1 step in all, too few to change much; "
+                "for more: --set groups_per_step=4 --set num_train_epochs=2"
+            ),
+        ),
+        # 1,000 groups: 8 steps; at 20 a step they are 50 in one epoch.
+        (
+            1000,
+            {},
+            (
+                "1,000 groups at groups_per_step=128 and num_train_epochs=1 are 8 steps in all, too few to change "
+                "much; for more: --set groups_per_step=20"
+            ),
+        ),
+        # 3 groups: whatever is set, one step an epoch; ten epochs are as far as it goes.
+        (
+            3,
+            {"groups_per_step": 2},
+            (
+                "3 groups at groups_per_step=2 and num_train_epochs=1 are 2 steps in all, too few to change much; "
+                "for more: --set num_train_epochs=10"
+            ),
+        ),
+        (3, {"groups_per_step": 2, "num_train_epochs": 10}, "are 20 steps in all, too few to change much"),
+        (6400, {}, None),
+        (100, {"groups_per_step": 4, "num_train_epochs": 2}, None),
+    ],
+)
+def test_a_run_of_few_steps_says_how_many_and_which_keys_make_it_longer(
+    num_groups: int, given: dict[str, Any], told: str | None
+) -> None:
+    settings = TrainSettings(base="b", groups="g", output="o", **given)
+    steps = sizes_of(settings, num_groups, {}, None).num_steps
+    found = told_of_few_steps(settings, num_groups, steps)
+    assert found is None if told is None else found is not None and found.endswith(told)
+
+
+@pytest.mark.parametrize("num_groups", [7, 64, 100, 333, 1000, 5000])
+def test_what_is_proposed_for_a_run_of_few_steps_makes_it_longer(num_groups: int) -> None:
+    settings = TrainSettings(base="b", groups="g", output="o")
+    before = sizes_of(settings, num_groups, {}, None).num_steps
+    told = told_of_few_steps(settings, num_groups, before) or ""
+    proposed: dict[str, Any] = {key: int(value) for key, value in re.findall(r"--set (\w+)=(\d+)", told)}
+    assert proposed
+    after = sizes_of(replace(settings, **proposed), num_groups, {}, None).num_steps
+    assert after >= min(50, 10 * -(-num_groups // 4))
+    assert after > before
