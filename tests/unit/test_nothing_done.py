@@ -16,7 +16,7 @@ from crossrank.records import Candidate, Group, Reason, Rejected
 from crossrank.set_aside import SetAside
 from crossrank.translation.memory.tsv import ImportSettings, import_memory
 
-EMPTY, MALFORMED = "", '{"a": 1}\nnot json\n'
+EMPTY, MALFORMED = "", '{"query_id": "1", "docs": []}\nnot json\n'
 SET_ASIDE = "2 malformed; the first, "
 BOTH = pytest.mark.parametrize(("content", "why"), [(EMPTY, "it is empty"), (MALFORMED, SET_ASIDE)])
 
