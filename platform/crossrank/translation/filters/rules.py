@@ -6,11 +6,18 @@ from collections.abc import Callable
 
 from crossrank.translation.filters.backend_error import is_backend_error
 from crossrank.translation.filters.empty import is_empty
+from crossrank.translation.filters.hidden_characters import has_hidden_characters
+from crossrank.translation.filters.html_entity import has_html_entity
 from crossrank.translation.filters.length_ratio import has_wrong_length
+from crossrank.translation.filters.lost_minus import has_lost_minus
 from crossrank.translation.filters.lost_number import has_lost_number
+from crossrank.translation.filters.lost_placeholder import has_lost_placeholder
+from crossrank.translation.filters.lost_tag import has_lost_tag
 from crossrank.translation.filters.lost_url import has_lost_url
 from crossrank.translation.filters.mojibake import has_mojibake
 from crossrank.translation.filters.pair import TextPair
+from crossrank.translation.filters.preamble import has_preamble
+from crossrank.translation.filters.refusal import is_refusal
 from crossrank.translation.filters.repetition import is_repetition
 from crossrank.translation.filters.untranslated import is_untranslated
 from crossrank.translation.filters.wrong_language import is_wrong_language
@@ -18,7 +25,7 @@ from crossrank.translation.filters.wrong_script import is_wrong_script
 
 Rule = Callable[[TextPair], bool]
 
-ALONE: dict[str, Rule] = {"empty": is_empty, "backend_error": is_backend_error}
+ALONE: dict[str, Rule] = {"empty": is_empty, "backend_error": is_backend_error, "refusal": is_refusal}
 """Where one of these holds there is no translation, and the others would say it again."""
 RULES: dict[str, Rule] = {
     "untranslated": is_untranslated,
@@ -28,7 +35,13 @@ RULES: dict[str, Rule] = {
     "repetition": is_repetition,
     "mojibake": has_mojibake,
     "lost_number": has_lost_number,
+    "lost_minus": has_lost_minus,
     "lost_url": has_lost_url,
+    "lost_placeholder": has_lost_placeholder,
+    "lost_tag": has_lost_tag,
+    "html_entity": has_html_entity,
+    "hidden_characters": has_hidden_characters,
+    "preamble": has_preamble,
 }
 
 
