@@ -11,6 +11,8 @@ from crossrank.evaluation.wording import counted, label_of, mean_text, number_te
 Json = dict[str, Any]
 Cells = list[list[str]]
 """Rows of a table, the head first."""
+TOLD_TIES = 0.01
+"""Share of tied documents from which on it is said."""
 TABLE_TITLES = {
     "retrieved": "Candidates as retrieved",
     "injected": "Candidates with the judged documents injected",
@@ -42,6 +44,12 @@ def told_of(results: Json) -> list[str]:
         f"asks once more."
         for row in results["rows"]
         if row["incomplete"]
+    ]
+    found += [
+        f"{row['name']} gave {row['tie_rate']:.1%} of its documents the score of another of the same query, so part of "
+        f"their order is not its own."
+        for row in results["rows"]
+        if row["tie_rate"] >= TOLD_TIES
     ]
     if results["without_candidates"]:
         found.append(
@@ -90,7 +98,14 @@ def notes_of(results: Json) -> list[str]:
         if row["scale"] == "cosine"
     ]
     found += [
-        f"{row['name']} gives probabilities and no logits: those that round to the same are tied."
+        f"{row['name']} is a server: its cut documents are those that it refused as too long, halved until it took "
+        f"them. What it cuts itself it does not say."
+        for row in results["rows"]
+        if row["model"] is not None and row["model"].startswith(("http://", "https://"))
+    ]
+    found += [
+        f"{row['name']} gives probabilities and no logits: those that round to the same are tied, which are "
+        f"{row['tie_rate']:.1%} of its documents."
         for row in results["rows"]
         if row["scale"] == "probability"
     ]

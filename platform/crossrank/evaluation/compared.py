@@ -30,9 +30,7 @@ def spec_of(name: str, model: str, settings: EvaluateSettings) -> ScorerSpec:
         InputError: a server that gives no score.
     """
     if is_url(model):
-        server = ServerSpec.of(name, model, settings.timeout_s)
-        server.check()
-        return server
+        return ServerSpec.of(name, model, settings.timeout_s).check()
     folder = find_model(model)
     config = checked_config(folder)
     generates = any(

@@ -10,28 +10,22 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urldefrag, urlsplit
 
 import numpy as np
-import requests
 from numpy.typing import NDArray
 
-from crossrank.errors import InputError, in_short
+from crossrank.errors import InputError
+from crossrank.evaluation.server_fit import Fitted, ServerFit
+from crossrank.evaluation.server_requests import ServerFailed, ServerRefused, ServerRequests
 from crossrank.progress import say
 from crossrank.scoring.scored import EncodedText, PlainText, Scored
 
-MOST_DOCUMENTS = 1000
-"""Of one request, to begin with; halved where a server refuses so many (TEI takes 32 if it is told nothing)."""
-ATTEMPTS = 5
-FIRST_PAUSE_S = 0.5
 FAILURES_IN_A_ROW = 3
 """Queries without an answer after which a server is not asked any more."""
-AGAIN = {408, 429, 500, 502, 503, 504}
-TOO_MANY = {413, 422}
 KEY = "CROSSRANK_KEY"
 
 
@@ -49,6 +43,8 @@ class ServerSpec:
     url: str
     timeout_s: float = 60.0
     key: str | None = field(default=None, repr=False)
+    refuses_tei: bool = False
+    """Whether it was seen to want Cohere's dialect on a path of TEI, as infinity does on ``/rerank``."""
 
     @classmethod
     def of(cls, name: str, url: str, timeout_s: float) -> ServerSpec:
@@ -67,27 +63,36 @@ class ServerSpec:
     @property
     def speaks_tei(self) -> bool:
         """Whether it is asked as TEI is; as Cohere otherwise."""
-        return urlsplit(urldefrag(self.url)[0]).path.rstrip("/") in ("", "/rerank")
+        return not self.refuses_tei and urlsplit(urldefrag(self.url)[0]).path.rstrip("/") in ("", "/rerank")
 
     @property
     def gives_probabilities(self) -> bool:
         """Whether its scores lie between 0 and 1; TEI gives logits where it is asked for them."""
         return not self.speaks_tei
 
-    def check(self) -> None:
-        """Ask it for one score.
+    def requests(self) -> ServerRequests:
+        """A connection to it."""
+        return ServerRequests(self.url, self.speaks_tei, self.timeout_s, self.key)
+
+    def check(self) -> ServerSpec:
+        """The server, after it was asked for one score; in Cohere's dialect where it refuses TEI's.
 
         Raises:
             InputError: it cannot be reached, or gives none.
         """
-        try:
-            _Asking(self).scores("query", ["document"])
-        except ServerFailed as failed:
-            raise InputError(f"{self.name}={self.url} {failed}; check the URL, and the key in {KEY}") from failed
-
-
-class ServerFailed(Exception):
-    """A server gave no scores; the text says what it gave."""
+        found = [self, *([replace(self, refuses_tei=True)] if self.speaks_tei else [])]
+        failures: list[ServerFailed] = []
+        for spec in found:
+            try:
+                spec.requests().scores("query", ["document"])
+            except ServerRefused as refused:
+                failures.append(refused)
+            except ServerFailed as failed:
+                failures.append(failed)
+                break
+            else:
+                return spec
+        raise InputError(f"{self.name}={self.url} {failures[0]}; check the URL, and the key in {KEY}") from failures[0]
 
 
 class AsTheyAre:
@@ -109,7 +114,7 @@ class ServerScorer:
     def __init__(self, spec: ServerSpec) -> None:
         self.encoder = AsTheyAre()
         self._spec = spec
-        self._asking = _Asking(spec)
+        self._fit = ServerFit(spec.requests().scores)
         self._failures = 0
 
     def describe(self) -> dict[str, Any]:
@@ -122,106 +127,33 @@ class ServerScorer:
         query_P: NDArray[np.integer],
         document_P: NDArray[np.integer],
     ) -> Scored:
-        """Score the pairs, a request a query."""
+        """Score the pairs, a request a query, or several where a server takes less."""
         logits_P = np.full(len(query_P), np.nan, dtype=np.float32)
+        cut_P = np.zeros(len(query_P), dtype=np.int32)
         for number, query in enumerate(queries):
             places = np.flatnonzero(query_P == number)
             if len(places):
-                logits_P[places] = self._scores(_text(query), [_text(documents[d]) for d in document_P[places]])
+                found = self._scores(_text(query), [_text(documents[d]) for d in document_P[places]])
+                if found is not None:
+                    logits_P[places], cut_P[places] = found.scores_D, found.cut_D
         nothing_P = np.zeros(len(query_P), dtype=np.int32)
-        return Scored(logits_P, nothing_P, nothing_P, nothing_P)
+        return Scored(logits_P, nothing_P, nothing_P, cut_P)
 
     def score_windows(self, windows: Any) -> Any:
         return (self.score_encoded(*window) for window in windows)
 
-    def _scores(self, query: str, documents: list[str]) -> NDArray[np.float32]:
+    def _scores(self, query: str, documents: list[str]) -> Fitted | None:
         if self._failures >= FAILURES_IN_A_ROW:
-            return np.full(len(documents), np.nan, dtype=np.float32)
+            return None
         try:
-            scores = self._asking.scores(query, documents)
+            found = self._fit.scores(query, documents)
         except ServerFailed as failed:
             self._failures += 1
             more = "; it is not asked any more" if self._failures == FAILURES_IN_A_ROW else ""
             say(f"{self._spec.url} {failed}{more}")
-            return np.full(len(documents), np.nan, dtype=np.float32)
+            return None
         self._failures = 0
-        return scores
-
-
-@dataclass(slots=True)
-class _Asking:
-    """One connection to a server."""
-
-    spec: ServerSpec
-    _session: requests.Session = field(default_factory=requests.Session)
-    _most: int = MOST_DOCUMENTS
-
-    def scores(self, query: str, documents: list[str]) -> NDArray[np.float32]:
-        """The score of each document, in as few requests as the server takes.
-
-        Raises:
-            ServerFailed: after a few tries.
-        """
-        found: list[float] = []
-        while len(found) < len(documents):
-            some = documents[len(found) : len(found) + self._most]
-            answer = self._answer(query, some)
-            if answer.status_code in TOO_MANY and len(some) > 1:
-                self._most = max(1, len(some) // 2)
-                continue
-            if not answer.ok:
-                raise ServerFailed(f"answered {answer.status_code}: {self._text(answer)}")
-            found += self._read(answer, len(some))
-        return np.array(found, dtype=np.float32)
-
-    def _answer(self, query: str, documents: list[str]) -> requests.Response:
-        url, model = urldefrag(self.spec.url)
-        body: dict[str, Any]
-        if self.spec.speaks_tei:
-            url = url if urlsplit(url).path.strip("/") else url.rstrip("/") + "/rerank"
-            body = {"query": query, "texts": documents, "raw_scores": True, "truncate": True}
-        else:
-            body = {"query": query, "documents": documents, "top_n": len(documents)}
-        body |= {"model": model} if model else {}
-        headers = {"authorization": f"Bearer {self.spec.key}"} if self.spec.key else {}
-        pause_s = FIRST_PAUSE_S
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                answer = self._session.post(url, json=body, headers=headers, timeout=self.spec.timeout_s)
-            except requests.RequestException as error:
-                if attempt == ATTEMPTS or isinstance(error, requests.Timeout):
-                    raise ServerFailed(f"gave no answer ({type(error).__name__})") from error
-            else:
-                if answer.status_code not in AGAIN or attempt == ATTEMPTS:
-                    return answer
-                pause_s = _retry_after(answer) or pause_s
-            time.sleep(min(pause_s, self.spec.timeout_s))
-            pause_s *= 2
-        raise AssertionError("the last attempt returned or raised")
-
-    def _read(self, answer: requests.Response, count: int) -> list[float]:
-        """Scores in the order of the documents."""
-        try:
-            content = answer.json()
-            rows = content["results"] if isinstance(content, dict) else content
-            by_index = {int(row["index"]): float(row.get("relevance_score", row.get("score"))) for row in rows}
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ServerFailed(f"answered what is no reranking: {self._text(answer)}") from error
-        if by_index.keys() != set(range(count)):
-            raise ServerFailed(f"gave scores for {len(by_index)} of {count} documents")
-        return [by_index[index] for index in range(count)]
-
-    def _text(self, answer: requests.Response) -> str:
-        """What a server answered, in short. Some repeat the key that they refuse."""
-        told = answer.text if self.spec.key is None else answer.text.replace(self.spec.key, "***")
-        return in_short(told)
-
-
-def _retry_after(answer: requests.Response) -> float | None:
-    try:
-        return float(answer.headers["retry-after"])
-    except (KeyError, ValueError):
-        return None
+        return found
 
 
 def _text(encoded: EncodedText) -> str:

@@ -116,6 +116,17 @@ def test_the_text_says_what_is_needed_to_read_it(results: dict[str, Any]) -> Non
     assert "server (incomplete)" in as_text(results)
 
 
+def test_a_share_of_ties_that_hides_an_order_is_said_before_the_tables(results: dict[str, Any]) -> None:
+    rows = [{**row, "tie_rate": rate} for row, rate in zip(results["rows"], (0.0, 0.009, 0.372), strict=True)]
+    rows[2]["scale"] = "probability"
+    told = told_of(results | {"rows": rows})
+    [about_ties] = [each for each in told if "the score of another" in each]
+    assert about_ties.startswith("server gave 37.2% of its documents the score of another of the same query")
+    assert any(
+        "those that round to the same are tied, which are 37.2% of its" in n for n in notes_of(results | {"rows": rows})
+    )
+
+
 def test_an_encoder_without_a_head_is_marked_wherever_it_is_named(results: dict[str, Any]) -> None:
     scores = Scores(np.linspace(-1, 1, 80, dtype=np.float32), np.array([0, 1] * 40, dtype=np.float32))
     rows = [

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from crossrank.errors import InputError
-from crossrank.evaluation import server as server_module
-from crossrank.evaluation.server import ServerSpec, is_url
+from crossrank.evaluation import server_requests
+from crossrank.evaluation.server import FAILURES_IN_A_ROW, ServerSpec, is_url
 
 DOCUMENTS = ["one", "three", "fifteen"]
 Answer = Callable[[str, dict[str, Any]], tuple[int, Any]]
@@ -57,7 +57,7 @@ Serve = Callable[[Answer], Served]
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     """Starts servers; pauses between tries are short."""
-    monkeypatch.setattr(server_module, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(server_requests, "FIRST_PAUSE_S", 0.001)
     started: list[Served] = []
 
     def serve(answer: Answer) -> Served:
@@ -184,7 +184,7 @@ def test_a_query_without_an_answer_has_no_scores_and_the_others_have_theirs(serv
     def sometimes(path: str, body: dict[str, Any]) -> tuple[int, Any]:
         nonlocal calls
         calls += 1
-        return (400, {"error": "no"}) if calls == 2 else tei(path, body)
+        return (404, {"error": "no"}) if calls == 2 else tei(path, body)
 
     found = scores_of(ServerSpec("m", serve(sometimes).url), queries=3)
     assert found[:3] == found[6:] == [3, 5, 7]
@@ -198,7 +198,7 @@ def test_a_server_that_stops_answering_is_not_waited_for_again_and_again(serve: 
 
     served = serve(slow)
     assert np.isnan(scores_of(ServerSpec("m", served.url, timeout_s=0.05), queries=6)).all()
-    assert len(served.asked) == server_module.FAILURES_IN_A_ROW
+    assert len(served.asked) == FAILURES_IN_A_ROW
 
 
 @pytest.mark.parametrize(
