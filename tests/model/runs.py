@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,10 +112,11 @@ class Listener:
 
 
 class SaidValidator:
-    """Gives the values that the test says, and notes what it was asked."""
+    """Gives the values that the test says, with every score tied at some steps, and notes what it was asked."""
 
-    def __init__(self, values: dict[int, float]) -> None:
+    def __init__(self, values: dict[int, float], tied: Collection[int] = ()) -> None:
         self._values = values
+        self._tied = tied
         self.begun: list[int] = []
         self.asked: list[int] = []
 
@@ -124,7 +126,8 @@ class SaidValidator:
     def result(self, step: int) -> Measured:
         self.asked.append(step)
         value = [self._values[step]]
-        return Measured({"mrr@10": value, "ndcg@10": value, "success@3": value}, 0.0)
+        tie_rate = 1.0 if step in self._tied else 0.0
+        return Measured({"mrr@10": value, "ndcg@10": value, "success@3": value}, tie_rate)
 
 
 def run_to_end(settings: TrainSettings, **more: Any) -> Ended:

@@ -21,6 +21,7 @@ from crossrank.scoring.loading import find_model
 from crossrank.scoring.packed import PackedForward
 from crossrank.training.checkpoint import Checkpoints
 from crossrank.training.groups import GroupStore
+from crossrank.training.guards import Stop
 from crossrank.training.model import TrainedModel
 from crossrank.training.run import Ended, loop_of, run
 from crossrank.training.sampler import Sampler, documents_of
@@ -29,6 +30,7 @@ from crossrank.training.validation import Measured
 from crossrank.training.world import World
 from tests.model import runs
 from tests.model.runs import CPU, Killed, Listener, SaidValidator, settings_of, task_of
+from tests.model.tiny_models import TEXTS
 
 Tiny = Callable[[str], Path]
 STEPS = 50
@@ -323,6 +325,59 @@ def test_the_best_checkpoint_is_the_result_and_is_kept(tiny: Tiny, groups: Path,
     assert [row["step"] for row in ended.history if "validation" in row] == [2, 4, 6, 8, 10]
 
 
+def test_a_checkpoint_whose_scores_tie_is_not_the_result_though_its_measure_is_the_highest(
+    tiny: Tiny, groups: Path, tmp_path: Path
+) -> None:
+    settings = settings_of(tiny("bert"), groups, tmp_path / "out", save_steps=2)
+    validator = SaidValidator({2: 0.4, 4: 1.0, 6: 0.5, 8: 1.0, 10: 0.1}, tied={4, 8})
+    assert run(task_of(settings), CPU, validator, Listener()).chosen == 6
+
+
+def test_where_all_checkpoints_tie_the_base_stays_as_it_was(tiny: Tiny, groups: Path, tmp_path: Path) -> None:
+    settings = settings_of(tiny("bert"), groups, tmp_path / "out", save_steps=4)
+    values = dict.fromkeys((4, 8, 10), 1.0)
+    ended = run(task_of(settings), CPU, SaidValidator(values, tied=values), Listener())
+    assert (ended.chosen, ended.steps) == (0, 10)
+    pairs = [("a query", text) for text in TEXTS[:5]]
+    base, result = (
+        Reranker.load(str(folder), max_length=96).score(pairs)
+        for folder in (tiny("bert"), Checkpoints(settings.output, 1).fetch(0))
+    )
+    assert result.tolist() == base.tolist()
+    again = run(task_of(settings), CPU, SaidValidator(values, tied=values), Listener())
+    assert again.chosen == 0, "from the newest checkpoint, and not from that of the base"
+
+
+def test_where_all_checkpoints_tie_and_the_base_has_no_head_nothing_is_the_result(
+    encoder: Path, groups: Path, tmp_path: Path
+) -> None:
+    settings = settings_of(encoder, groups, tmp_path / "out", save_steps=4)
+    values = dict.fromkeys((4, 8, 10), 1.0)
+    with pytest.raises(Stop, match=r"every checkpoint gives over half .* has no head, so no reranker is left; lower"):
+        run(task_of(settings), CPU, SaidValidator(values, tied=values), Listener())
+    assert Checkpoints(settings.output, 1).steps() == [10]
+
+
+def test_the_ties_of_validations_that_an_earlier_version_kept_are_read_from_its_notes(
+    tiny: Tiny, groups: Path, tmp_path: Path
+) -> None:
+    settings = settings_of(tiny("bert"), groups, tmp_path / "out", save_steps=2)
+    values = {2: 0.4, 4: 1.0, 6: 0.5, 8: 0.3, 10: 0.1}
+    with pytest.raises(Killed):
+        run(task_of(settings), CPU, SaidValidator(values), Listener(9))
+    checkpoints = Checkpoints(settings.output, 1)
+    newest = checkpoints.fetch(checkpoints.steps()[-1])
+    history = json.loads((newest / "history.json").read_text())
+    assert 4 in {row["step"] for row in history if "validation" in row}
+    kept = json.dumps([{name: value for name, value in row.items() if name != "tie_rate"} for row in history])
+    (newest / "history.json").write_text(kept)
+    complete = json.loads((newest / "complete.json").read_text())
+    complete["files"]["history.json"] = len(kept)
+    (newest / "complete.json").write_text(json.dumps(complete))
+    checkpoints.write_note("validation-4", {"values": {"mrr@10": [1.0]}, "tie_rate": 1.0})
+    assert run(task_of(settings), CPU, SaidValidator(values), Listener()).chosen == 6
+
+
 def test_a_checkpoint_that_is_long_on_its_way_is_validated_when_it_is_there(
     tiny: Tiny, groups: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -376,12 +431,18 @@ def test_the_rate_rises_in_a_line_and_falls_as_asked() -> None:
     assert [factor(step, 10, 0.0, "constant") for step in (0, 9)] == [1, 1]
 
 
-def test_an_encoder_without_a_head_gets_the_same_fresh_one_for_the_same_seed(
-    tiny: Tiny, groups: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def encoder(tiny: Tiny, tmp_path: Path) -> Path:
+    """A base without a head."""
     encoder = tmp_path / "encoder"
     AutoModelForSequenceClassification.from_pretrained(tiny("bert")).bert.save_pretrained(encoder)
     AutoTokenizer.from_pretrained(tiny("bert")).save_pretrained(encoder)
+    return encoder
+
+
+def test_an_encoder_without_a_head_gets_the_same_fresh_one_for_the_same_seed(
+    encoder: Path, groups: Path, tmp_path: Path
+) -> None:
     assert json.loads((encoder / "config.json").read_text())["architectures"] == ["BertModel"]
     heads = []
     for seed in (1, 1, 2):

@@ -62,7 +62,7 @@ class CardFacts:
     """What training starts from, at step 0."""
     checkpoints: Sequence[Result] = ()
     best: str | None = None
-    """Name of the checkpoint that became the model; None where nothing was held out."""
+    """Name of the checkpoint, or of the baseline, that became the model; None where nothing was held out."""
     decided_by: str = "mrr@10"
     """The measure that chose it."""
     differences: Mapping[str, Mean] = field(default_factory=dict)
@@ -109,7 +109,7 @@ def worse_than_before(facts: CardFacts) -> list[str]:
 
 
 def _best(facts: CardFacts) -> Result | None:
-    return next((each for each in facts.checkpoints if each.name == facts.best), None)
+    return next((each for each in (*facts.checkpoints, *facts.baselines) if each.name == facts.best), None)
 
 
 def _front_matter(facts: CardFacts) -> str:
@@ -165,7 +165,8 @@ def _results(facts: CardFacts) -> str:
     if facts.differences and facts.baselines:
         against = f"{facts.best} less {facts.baselines[-1].name}"
         rows.append((against, *(_mean(facts.differences.get(name), "+") for name in names)))
-    chosen = f" The checkpoint was chosen by {facts.decided_by}." if facts.best else ""
+    is_checkpoint = any(each.name == facts.best for each in facts.checkpoints)
+    chosen = f" The checkpoint was chosen by {facts.decided_by}." if is_checkpoint else ""
     return (
         f"On {facts.held_out_queries:,} held-out queries; in parentheses 95 % intervals by bootstrap over the queries, "
         f"query by query for a difference.{chosen}\n\n{_table(['', *names], rows)}"

@@ -65,7 +65,7 @@ def train(settings: TrainSettings) -> dict[str, Any]:
     if before is not None and before["state"] == "finished" and not settings.overwrite and not settings.dry_run:
         missing = [name for name in before["files"] if not storage.exists(storage.join(output, name))]
         if not missing:
-            say(f"{output} is finished: step {before['chosen_step']:,} of {before['steps']:,}; nothing to do")
+            say(f"{output} is finished: {result.chosen_of(before)}; nothing to do")
             result.push(settings, output, before)
             return before
         say(f"{output} was finished, and {missing[0]} is gone: making it again from the checkpoints")
@@ -198,7 +198,7 @@ def _validation(settings: TrainSettings, task: Task, inputs: Inputs, pool: Pool)
 def _baselines(validator: RayValidator, base: str, is_ranked: bool) -> dict[str, Any]:
     """The rows of step 0: what there is without training."""
     named: dict[str, tuple[str, str | None]] = {"no reranker": ("none", None)} if is_ranked else {}
-    named["base model"] = ("base", base)
+    named[result.BASE_ROW] = ("base", base)
     for name, model in named.values():
         validator.begin_on(name, model)
     return {row: validator.result_on(*given) for row, given in named.items()}

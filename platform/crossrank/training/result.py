@@ -14,6 +14,7 @@ from crossrank.claim import Hold
 from crossrank.evaluation.intervals import Mean, mean_of, paired_difference
 from crossrank.outputs import Manifest, manifest_of, write_json
 from crossrank.progress import say
+from crossrank.training.best import BASE, NONE_RANKS
 from crossrank.training.card import CardFacts, DataFacts, Result, model_card, worse_than_before
 from crossrank.training.checkpoint import COMPLETE, FOLDER, Checkpoints
 from crossrank.training.curves import EVENTS, PICTURE, write_curves
@@ -26,6 +27,8 @@ from crossrank.training.validation import Measured
 if TYPE_CHECKING:
     from crossrank.training.run import Ended, Task
 
+BASE_ROW = "base model"
+"""Name of the base among the baselines."""
 CARD = "README.md"
 CURVES = "_curves"
 NOT_OF_THE_MODEL = ("training.pt", "history.json", COMPLETE)
@@ -100,6 +103,12 @@ def clear(output: str, manifest: Manifest) -> None:
     storage.delete(manifest_of(output))
 
 
+def chosen_of(manifest: Manifest) -> str:
+    """What of a run became the model, in words."""
+    step, steps = manifest["chosen_step"], manifest["steps"]
+    return f"step {step:,} of {steps:,}" if step != BASE else f"the base as it was, after {steps:,} steps,"
+
+
 def _write(output: str, checkpoint: Path, facts: CardFacts, ended: Ended, baselines: dict[str, Measured]) -> list[str]:
     names = sorted(file.name for file in checkpoint.iterdir() if file.name not in NOT_OF_THE_MODEL)
     # The configuration last: what is cut off before it is no model folder yet.
@@ -124,7 +133,7 @@ def _facts(
     manifest: Manifest,
 ) -> CardFacts:
     chosen = measured.get(ended.chosen)
-    base = baselines.get("base model")
+    base = baselines.get(BASE_ROW)
     differences: dict[str, Mean] = {}
     if chosen and base:
         pairs = {name: paired_difference(values, base.values[name]) for name, values in chosen.values.items()}
@@ -150,7 +159,7 @@ def _facts(
         | {"max_length": settings.max_length, "precision": task.sizes.precision.value},
         baselines=[_result(name, found) for name, found in baselines.items()],
         checkpoints=[_result(f"step {step}", found) for step, found in measured.items()],
-        best=f"step {ended.chosen}" if chosen else None,
+        best=f"step {ended.chosen}" if chosen else BASE_ROW if ended.chosen == BASE else None,
         decided_by=settings.metric,
         differences=differences,
         held_out_queries=len(read.validate) if read.validate else 0,
@@ -176,6 +185,8 @@ def _warnings(
     share = _truncated_share(training)
     if share is not None and share > TRUNCATED_SHARE:
         found.append(f"{share:.0%} of the pairs did not fit the window and were cut; a larger max_length reads them.")
+    if ended.chosen == BASE:
+        found.append(f"{NONE_RANKS[0].upper()}{NONE_RANKS[1:]}, so none is the result: this is the base as it was.")
     if chosen is not None and chosen.tie_rate > TRUNCATED_SHARE:
         found.append(f"{chosen.tie_rate:.0%} of the held-out documents have the score of another of their query.")
     return found
@@ -197,7 +208,7 @@ def _median(values: list[float]) -> float | None:
 
 
 def _say(output: str, manifest: Manifest, facts: CardFacts) -> None:
-    say(f"finished: step {manifest['chosen_step']:,} of {manifest['steps']:,} is the result; {output}")
+    say(f"finished: {chosen_of(manifest)} is the result; {output}")
     if facts.differences:
         mean = facts.differences[facts.decided_by]
         low, high = mean.interval or (mean.value, mean.value)

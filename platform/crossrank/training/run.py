@@ -17,12 +17,12 @@ from safetensors import safe_open
 
 from crossrank.errors import CrossrankError
 from crossrank.scoring.loading import find_model
-from crossrank.training.best import Best, best_of
+from crossrank.training.best import BASE, NONE_RANKS, Best, Validated, best_of
 from crossrank.training.checkpoint import Checkpoints
 from crossrank.training.groups import GroupSource
-from crossrank.training.guards import Guards
+from crossrank.training.guards import Guards, Stop
 from crossrank.training.loop import Loop, StepFigures
-from crossrank.training.model import TrainedModel
+from crossrank.training.model import TrainedModel, is_headless
 from crossrank.training.sampler import Sampler
 from crossrank.training.schedule import optimizer_of
 from crossrank.training.settings import TrainSettings
@@ -70,7 +70,7 @@ class Ended:
     steps: int
     """Steps that were done."""
     chosen: int
-    """The step whose checkpoint is the result."""
+    """The step whose checkpoint is the result; `BASE` is the base as it was."""
     skipped: int
     """Steps whose gradients were no numbers."""
     why: str
@@ -190,6 +190,10 @@ class _Rank:
             self._loop.scaler.load_state_dict(state["scaler"])
         self._guards.restore(state["guards"])
         self._history = json.loads((folder / HISTORY).read_text())
+        for row in self._history:
+            if "validation" in row and "tie_rate" not in row:  # earlier versions kept it in the note alone
+                note = self._checkpoints.read_note(f"validation-{row['step']}")
+                row["tie_rate"] = note["tie_rate"] if note else 0.0
         return step
 
     def _at_checkpoint(self, done: int) -> bool:
@@ -242,25 +246,52 @@ class _Rank:
         """Wait for a validation and put it into the history, once."""
         assert self._validator is not None, "only where there is something to validate on"
         self._checkpoints.wait()  # it is read where it is sent to, which a slow network reaches after the next steps
-        row = {"step": step, "validation": self._validator.result(step).means()}
+        measured = self._validator.result(step)
+        row = {"step": step, "validation": measured.means(), "tie_rate": measured.tie_rate}
         if all(other["step"] != step for other in self._history if "validation" in other):
             self._history.append(row)
             self._tell(row)
 
     def _best(self) -> Best:
         settings = self._task.settings
-        values = {row["step"]: row["validation"][settings.metric] for row in self._history if "validation" in row}
-        return best_of(values, settings.early_stopping_patience)
+        validated = {
+            row["step"]: Validated(row["validation"][settings.metric], row["tie_rate"])
+            for row in self._history
+            if "validation" in row
+        }
+        return best_of(validated, settings.early_stopping_patience)
 
     def _chosen(self, done: int) -> int:
-        """The step whose checkpoint is the result: the best that was measured, else the last."""
+        """The step whose checkpoint is the result: the best that was measured, the last where none was measured.
+
+        Where none of those that were measured ranks, it is the base, as the checkpoint of step 0.
+
+        Raises:
+            Stop: the base has no head, so that it is no result.
+        """
         self._checkpoints.wait()
         if self._validator is None:
             return done
         last = done if self._is_eval(done) else self._eval_before(done)
-        if last:
-            self._take(last)
-        return self._best().step or done
+        if not last:
+            return done
+        self._take(last)
+        best = self._best().step
+        if best is None:
+            self._save_base()
+        return best or BASE
+
+    def _save_base(self) -> None:
+        task = self._task
+        base = find_model(task.base)
+        if is_headless(base):
+            raise Stop(
+                f"{NONE_RANKS}, and the base {task.settings.base} has no head, so no reranker is left; lower "
+                f"learning_rate, or start from another base (the checkpoints are kept in {task.output})"
+            )
+        untrained = TrainedModel(task.settings, base, torch.device("cpu"))
+        self._checkpoints.save(BASE, untrained.save, kept={BASE})
+        self._checkpoints.wait()
 
     def _note(self, figures: StepFigures) -> None:
         self._open.add(figures)

@@ -20,9 +20,11 @@ from crossrank.telemetry.job_metrics import (
     TRUNCATED,
     VALIDATION,
 )
+from crossrank.training.best import MOST_TIED
 from crossrank.training.inputs import Read
 from crossrank.training.sizing import Sizes
 
+TIED = "of the documents have the score of another of their query, so it cannot be the result"
 IDLE_WARNING = "a step has fewer micro-batches than there are workers, so some wait; lower micro_batch_tokens"
 
 
@@ -73,7 +75,9 @@ class Telling:
         if "began" in row:
             self._begin_at(row["began"])
         elif "validation" in row:
-            say(f"step {row['step']:,}: {_told(row['validation'])}", step=row["step"], validation=row["validation"])
+            told = _told(row["validation"])
+            told += f"; {row['tie_rate']:.0%} {TIED}" if row["tie_rate"] > MOST_TIED else ""
+            say(f"step {row['step']:,}: {told}", step=row["step"], validation=row["validation"])
             for name, value in row["validation"].items():
                 VALIDATION.set(value, measure=name)
         else:

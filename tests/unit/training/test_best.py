@@ -6,9 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossrank.training.best import Best, best_of
+from crossrank.training.best import MOST_TIED, Best, Validated
+from crossrank.training.best import best_of as best_of_validated
 
 VALUES = st.dictionaries(st.integers(1, 50), st.sampled_from([0.1, 0.2, 0.3]), max_size=12)
+
+
+def best_of(values: dict[int, float], patience: int) -> Best:
+    """Of checkpoints without ties."""
+    return best_of_validated({step: Validated(value, 0.0) for step, value in values.items()}, patience)
 
 
 def test_before_the_first_result_there_is_no_best() -> None:
@@ -43,6 +49,18 @@ def test_patience_of_2_is_out_after_two_without_a_better_one(values: list[float]
 def test_patience_that_was_out_may_come_back_where_a_later_one_is_better() -> None:
     # A run that went on, because validations were late, is judged by all of them.
     assert best_of({1: 0.5, 2: 0.4, 3: 0.6}, 1) == Best(3, False)
+
+
+def test_a_checkpoint_that_gives_over_half_of_the_documents_one_score_is_never_the_best() -> None:
+    tied = Validated(1.0, MOST_TIED + 0.01)
+    assert best_of_validated({100: tied, 200: Validated(0.3, MOST_TIED), 300: tied}, 0).step == 200
+    assert best_of_validated({100: tied}, 0).step is None, "so that the base stays"
+
+
+def test_checkpoints_that_tie_are_not_better_so_patience_runs_out() -> None:
+    tied = Validated(1.0, 1.0)
+    assert best_of_validated({100: Validated(0.5, 0.0), 200: tied, 300: tied}, 2) == Best(100, True)
+    assert best_of_validated({100: tied, 200: tied}, 2) == Best(None, True)
 
 
 def test_patience_of_0_never_stops_it() -> None:
