@@ -7,6 +7,7 @@ import numpy as np
 from crossrank.corpus.ids import UNKNOWN
 from crossrank.corpus.store import TextStore, Usable
 from crossrank.errors import InputError
+from crossrank.order import by_hash
 from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text
 from crossrank.training.labelled_twice import Positives
 
@@ -75,6 +76,11 @@ class Reading:
         if self._positives is not None:
             self._drop_what_is_positive_too(self._positives)
         return self._makes_a_group()
+
+    def by_hash(self) -> list[tuple[Candidate, int]]:
+        """What is kept, in an order that no label made; see `crossrank.order`."""
+        _, _, query_id = self._place
+        return by_hash(query_id, self.kept, lambda each: (text_of(*each, self._corpus), each[0].doc_id))
 
     def _each_once(self, docs: list[Candidate]) -> list[Candidate]:
         """Of documents that stand twice the first positive, else the first: it would be its own negative."""

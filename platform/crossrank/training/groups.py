@@ -28,11 +28,12 @@ from crossrank.corpus.store import SourceRow, TextStore, Usable, open_store
 from crossrank.errors import InputError
 from crossrank.formats.group_files import fingerprint_of_groups, read_group_files, read_group_queries
 from crossrank.once import made_once
+from crossrank.order import is_ranked
 from crossrank.records import Reason, Reject, Rejected, document_text
 from crossrank.training.group_reading import Reading, is_positive, text_of
 from crossrank.training.labelled_twice import Positives, key_of_text
 
-LAYOUT = "5"
+LAYOUT = "6"
 """Changes when the files of a store change, so that an old cache is not read as a new one."""
 
 Use = Literal["train", "validate"]
@@ -99,7 +100,8 @@ class GroupSource:
 
 
 class Documents(NamedTuple):
-    """The documents of one group, in the order of their initial rank."""
+    """The documents of one group. Where they are measured, their order breaks ties: it is that of their initial ranks,
+    or, where not every document has one, an order by a hash."""
 
     rows_D: NDArray[np.int64]
     """Row of the corpus; below 0, ``~row`` of the store's own texts."""
@@ -165,7 +167,7 @@ class GroupStore:
 
     @property
     def all_ranked(self) -> bool:
-        """Whether every document says its initial rank; otherwise their order may have the positives first."""
+        """Whether every document says its initial rank, so that there is an order without a reranker."""
         return bool(self._ranked_G.all())
 
     def rejected(self) -> Iterator[Rejected]:
@@ -257,10 +259,12 @@ def _texts(source: GroupSource, corpus: TextStore | None, arrays: _Arrays, rejec
         if not read.is_usable():
             continue
         arrays.queries.append(row)
-        arrays.ranked.append(all(doc.rank is not None for doc, _ in read.kept))
+        is_ordered = is_ranked([doc for doc, _ in read.kept])
+        arrays.ranked.append(is_ordered)
+        kept = read.kept if is_ordered or source.use == "train" else read.by_hash()
         yield SourceRow(file, line, group.query_id, group.query)
         row += 1
-        for place, (doc, corpus_row) in enumerate(read.kept):
+        for place, (doc, corpus_row) in enumerate(kept):
             arrays.labels.append(float("nan") if doc.label is None else doc.label)
             arrays.teachers.append(float("nan") if doc.teacher_score is None else doc.teacher_score)
             if corpus_row != UNKNOWN:

@@ -113,7 +113,7 @@ def test_an_unjudged_document_is_kept_to_validate_and_never_to_train(source: Sou
     lines = group("q", doc("p", 1), doc("unjudged", None), doc("n", 0))
     assert texts_of(source(lines).open(), 0) == ["text of p", "text of n"]
     store = source(lines, "validate").open()
-    assert texts_of(store, 0) == ["text of p", "text of unjudged", "text of n"]
+    assert sorted(texts_of(store, 0)) == ["text of n", "text of p", "text of unjudged"]
     assert np.isnan(store.documents(0).labels_D).tolist() == [False, True, False]
 
 
