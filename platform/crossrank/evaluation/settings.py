@@ -27,7 +27,7 @@ class EvaluateSettings(JobSettings):
     models: Sequence[str] = option(
         (), help="NAME=MODEL ..., each a row; MODEL is a hub id, a folder, s3:// or the URL of a server."
     )
-    groups: str | None = option(None, help="Groups (Parquet or JSONL) with labels; their order is the first stage's.")
+    groups: str | None = option(None, help="Groups (Parquet or JSONL) with labels; their ranks are the first stage's.")
     queries: str | None = option(None, help="Queries: JSONL, TSV, CSV, Parquet or a BEIR folder.")
     corpus: str | None = option(None, help="Corpus: JSONL, TSV, CSV, Parquet or a BEIR folder.")
     qrels: str | None = option(None, help="Judgements: TREC qrels, BEIR's TSV, or a BEIR folder.")

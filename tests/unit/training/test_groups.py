@@ -114,7 +114,7 @@ def test_an_unjudged_document_is_kept_to_validate_and_never_to_train(source: Sou
     assert texts_of(source(lines).open(), 0) == ["text of p", "text of n"]
     store = source(lines, "validate").open()
     assert sorted(texts_of(store, 0)) == ["text of n", "text of p", "text of unjudged"]
-    assert np.isnan(store.documents(0).labels_D).tolist() == [False, True, False]
+    assert np.isnan(store.documents(0).labels_D).sum() == 1
 
 
 def test_what_is_wrong_with_an_unjudged_document_does_not_matter_to_train(source: Source) -> None:
