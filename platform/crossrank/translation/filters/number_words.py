@@ -1,4 +1,4 @@
-"""Numbers that are written as words: up to twenty, powers of ten, and what is said of time without a number."""
+"""Numbers that are written as words: up to a hundred, powers of ten, months, and what is said without a number."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ _IDIOMS: dict[str, dict[str, tuple[int, ...]]] = {
         "midnight": (0, 12),
         "weekly": (7,),
         "quarter": (15, 3),
+        "fortnight": (14,),
     },
     "de": {
         "rund um die uhr": (24, 7),
@@ -49,7 +50,10 @@ _IDIOMS: dict[str, dict[str, tuple[int, ...]]] = {
         "mitternacht": (0, 12, 24),
     },
     "ko": {
-        "연중무휴": (7, 365),
+        "연중무휴": (7, 24, 365),
+        "내내": (7, 24),
+        "언제나": (7,),
+        "코로나": (19,),
         "하루 종일": (24,),
         "온종일": (24,),
         "정오": (12,),
@@ -112,6 +116,80 @@ _PATTERNS = {
     )
     for code, words in _WORDS.items()
 }
+
+
+_ONES = {
+    "en": "one two three four five six seven eight nine first second third fourth fifth sixth seventh eighth ninth",
+    "de": "ein zwei drei vier fünf sechs sieben acht neun",
+    "ko": "하나 둘 셋 넷 다섯 여섯 일곱 여덟 아홉 한 두 세 네",
+}
+_TENS = {
+    "en": "twenty thirty forty fifty sixty seventy eighty ninety",
+    "de": "zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig",
+    "ko": "열 스물 서른 마흔 쉰 예순 일흔 여든 아흔",
+}
+
+
+def _any(words: str) -> str:
+    return "|".join(words.split())
+
+
+_COMPOSED = {
+    "en": re.compile(rf"\b({_any(_TENS['en'])})[- ]({_any(_ONES['en'])})\b"),
+    "de": re.compile(rf"({_any(_ONES['de'])})und({_any(_TENS['de'])})"),
+    "ko": re.compile(rf"({_any(_TENS['ko'])})({_any(_ONES['ko'])})"),
+}
+"""Tens and ones: twenty-two, zweiundzwanzig, 스물두."""
+_COMPOSABLE = {
+    code: {
+        **{
+            word: place % 9 + 1 if code != "ko" or place < 9 else place - 8
+            for place, word in enumerate(_ONES[code].split())
+        },
+        **{word: 10 * (place + (1 if code == "ko" else 2)) for place, word in enumerate(_TENS[code].split())},
+    }
+    for code in _ONES
+}
+_SINO = {digit: value for value, digit in enumerate("일이삼사오육칠팔구", start=1)}
+_SINO_TENS = re.compile(rf"([이삼사오육칠팔구]?)십([{''.join(_SINO)}]){_KOREAN_COUNTED}")
+_ENGLISH_SCALED = re.compile(
+    rf"\b({'|'.join(sorted(_WORDS['en'], key=len, reverse=True))}) (hundred|thousand|million|billion)"
+)
+_MONTHS = {
+    "en": "january february march april may june july august september october november december",
+    "de": "januar februar märz april mai juni juli august september oktober november dezember",
+    "fr": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+    "es": "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
+}
+_DAY_OF = r"\d(?:st|nd|rd|th|\.|er)? (?:of |de )?|in "
+_MONTH = {
+    code: re.compile(rf"\b(?:({_any(names)})\b(?:\s\d|,)|(?:{_DAY_OF})({_any(names)})\b)")
+    for code, names in _MONTHS.items()
+}
+"""Beside a number, or "in May": may and march are other words too."""
+
+
+def number_pattern(code: str) -> str:
+    """An expression for one number in words; empty for a language whose words are not known."""
+    return "|".join(sorted(_WORDS.get(code, ()), key=len, reverse=True))
+
+
+def value_of_word(word: str, code: str) -> Fraction:
+    """What `number_pattern` found."""
+    return Fraction(_WORDS[code][word])
+
+
+def composed_numbers(text: str, code: str) -> Iterator[Fraction]:
+    """Numbers of several words in a folded text: twenty-two, two thousand, 스물두; and months by their names."""
+    for first, second in _COMPOSED[code].findall(text) if code in _COMPOSED else ():
+        yield Fraction(_COMPOSABLE[code][first] + _COMPOSABLE[code][second])
+    if code == "ko":
+        yield from (Fraction(10 * _SINO.get(tens, 1) + _SINO[ones]) for tens, ones in _SINO_TENS.findall(text))
+    if code == "en":
+        for word, scale in _ENGLISH_SCALED.findall(text):
+            yield Fraction(_WORDS["en"][word] * _WORDS["en"][scale])
+    for found in _MONTH[code].finditer(text) if code in _MONTH else ():
+        yield Fraction(_MONTHS[code].split().index(found[1] or found[2]) + 1)
 
 
 def numbers_in_words(text: str, language: str) -> Iterator[Fraction]:
