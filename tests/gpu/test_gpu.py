@@ -61,3 +61,22 @@ def test_a_batch_that_runs_out_of_memory_is_halved_and_loses_nothing(
     monkeypatch.setattr(reranker._scorer, "_forward", Small())
     np.testing.assert_allclose(reranker.score(PAIRS), expected, rtol=0, atol=1e-4 * np.abs(expected).max())
     assert reranker._scorer.budget.value < 8192
+
+
+def test_a_reranker_on_a_gpu_is_pickled_and_loaded_on_a_gpu_again(folder: Path) -> None:
+    import pickle
+
+    from crossrank import Reranker
+
+    reranker = Reranker.load(folder, device="cuda:0", dtype="fp32", max_length=128)
+    again = pickle.loads(pickle.dumps(reranker))
+    assert again.describe() == reranker.describe()
+    assert again.score(PAIRS).tolist() == reranker.score(PAIRS).tolist()
+
+
+def test_a_gpu_that_is_not_there_is_refused(folder: Path) -> None:
+    from crossrank import Reranker
+    from crossrank.errors import SettingsError
+
+    with pytest.raises(SettingsError, match="device is 'cuda:99', and torch sees"):
+        Reranker.load(folder, device="cuda:99")

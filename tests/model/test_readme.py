@@ -13,7 +13,7 @@ import pytest
 from crossrank import Reranker, cli
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-EXAMPLE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0]
+EXAMPLE, SECOND, *_ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_python_example_ranks_its_documents(
@@ -27,6 +27,20 @@ def test_the_python_example_ranks_its_documents(
     assert re.fullmatch(r"\[\s*\S+\s+\S+\s*\]", scores)
     assert best.endswith(("one year.", "quiet mode."))
     assert len(EXAMPLE.strip().splitlines()) <= 11
+
+
+def test_the_second_python_example_goes_on_from_the_first(
+    tiny: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, load = tiny("bert"), Reranker.load
+    monkeypatch.setattr(Reranker, "load", lambda name: load(str(folder), max_length=128))
+    names: dict[str, Any] = {}
+    exec(EXAMPLE, names)
+    capsys.readouterr()
+    exec(SECOND, names)
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert sorted((line[0], line[1]) for line in shown) == [("0", "7"), ("1", "None")]
+    assert [len(ranking) for ranking in names["rankings"]] == [1, 1]
 
 
 def test_every_flag_of_the_readme_is_a_flag() -> None:

@@ -392,6 +392,13 @@ def test_a_budget_under_the_window_is_refused(tiny: Tiny) -> None:
         Reranker.load(str(tiny("bert")), device="cpu", max_length=128, budget=100)
 
 
+@pytest.mark.parametrize("setting", [{"max_length": "512"}, {"max_length": 64.0}, {"budget": True}], ids=repr)
+def test_a_number_of_tokens_that_is_none_is_refused(setting: dict[str, Any], tiny: Tiny) -> None:
+    [(name, value)] = setting.items()
+    with pytest.raises(SettingsError, match=f"{name} is {value!r}; use a whole number of tokens"):
+        Reranker.load(tiny("bert"), device="cpu", **setting)
+
+
 def test_the_budget_says_why_it_is_what_it_is(bert: Reranker, tiny: Tiny) -> None:
     assert (
         str(bert._scorer.budget) == "2048 (packed batches on CPU: activations that fit the caches, at least one window)"

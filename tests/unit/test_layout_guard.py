@@ -74,6 +74,9 @@ assert not set(sys.modules) & {"ray", "torch", "transformers"}, "its command lin
 from crossrank import convert, evaluate, filter, merge, mine, rerank, score, train, translate
 assert train.__doc__
 assert not set(sys.modules) & {"ray", "torch", "transformers"}, "its verbs"
+from crossrank import RankedDocument, Reranker
+assert Reranker.rank.__doc__ and RankedDocument.__doc__
+assert not set(sys.modules) & {"ray", "torch", "transformers"}, "its classes"
 """
     done = subprocess.run([sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

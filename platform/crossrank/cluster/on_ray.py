@@ -18,7 +18,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from crossrank import storage
-from crossrank.cluster.pool import Node, Pool, Wanted, pool_of
+from crossrank.cluster.pool import Node, Pool, Wanted, cpus_beside_others, pool_of
 from crossrank.errors import SettingsError
 from crossrank.outputs import manifest_of
 from crossrank.progress import Waiting, say
@@ -202,6 +202,11 @@ def pool(wanted: Wanted, worker_bytes: int | None = None) -> Pool:
 def options(pool_: Pool) -> dict[str, Any]:
     """What a worker of the pool takes, as Ray's options of a task or an actor."""
     return _options(pool_.gpus, pool_.accelerator)
+
+
+def options_beside_others(pool_: Pool) -> dict[str, Any]:
+    """The same in a pipeline that has stages of somebody else; see `cpus_beside_others`."""
+    return {**options(pool_), "num_cpus": cpus_beside_others(pool_, _nodes())}
 
 
 def _options(gpus: float, accelerator: str | None) -> dict[str, Any]:

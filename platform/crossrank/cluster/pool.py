@@ -87,6 +87,17 @@ def pool_of(
     return Pool(most, most, gpus, max(counts, default=1), why)
 
 
+def cpus_beside_others(pool_: Pool, nodes: Sequence[Node]) -> int:
+    """Logical CPUs of a worker in a pipeline that has stages of somebody else.
+
+    One, which spreads workers over the nodes and lets a cluster grow for them, where that leaves others as many and two
+    more. Otherwise none: workers hold what they take until the end, and a stage before them that waits for the last CPU
+    would wait for ever. A GPU places its worker without one.
+    """
+    room = sum(node.cores for node in nodes)
+    return 0 if pool_.gpus or room < 2 * pool_.most + 2 else 1
+
+
 def _on_cpu(nodes: Sequence[Node], worker_bytes: int) -> tuple[list[int], str]:
     counts = [max(1, min(node.cores, int(node.memory_bytes * MEMORY_SHARE / max(worker_bytes, 1)))) for node in nodes]
     each = f"about {worker_bytes / 1e9:.1f} GB each"

@@ -20,7 +20,8 @@ LIST_OF_PAIRS = "a list of pairs, such as [(query, document)]"
 ID_FIELDS = ("id", "doc_id", "_id")
 """What the id of a document may be called in a dictionary: our records say doc_id, and BEIR _id."""
 
-PANDAS_MISSING = ("<NA>", "NaT")
+PANDAS_MISSING = ("NAType", "NaTType")
+"""Classes of what pandas has where there is no value; it need not be installed."""
 
 Pair = tuple[str, str]
 Document = str | Mapping[str, Any]
@@ -165,6 +166,11 @@ def num_of(values: Any) -> int | None:
         return None
 
 
+def is_missing(value: Any) -> bool:
+    """Whether it is what Python, Arrow, numpy or pandas have where there is no value."""
+    return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in PANDAS_MISSING
+
+
 def _whole(text: str, name: str) -> str:
     """The text as a plain string; numpy has a string of its own."""
     try:
@@ -181,8 +187,7 @@ def _way_out(value: Any) -> str:
         return "; decode it first"
     if isinstance(value, list | tuple | np.ndarray):
         return "; for several lists use rank_many"
-    is_missing = value is None or (isinstance(value, float) and math.isnan(value)) or repr(value) in PANDAS_MISSING
-    return "; leave out what is missing" if is_missing else ""
+    return "; leave out what is missing" if is_missing(value) else ""
 
 
 def _listed(document: Mapping[Any, Any]) -> str:

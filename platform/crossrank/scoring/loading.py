@@ -51,6 +51,11 @@ def _path_of(model: Any) -> str:
         raise ModelRefused(f"model is {model!r:.80}; name a hub id, a folder or s3://bucket/folder") from None
 
 
+def is_hub_id(name: str) -> bool:
+    """Whether a model of this name comes from a hub: no address of a bucket, and nothing that is on this machine."""
+    return not storage.is_s3(name) and not os.path.exists(name) and HUB_ID.fullmatch(name) is not None
+
+
 def find_model(name: str, revision: str | None = None) -> ModelFolder:
     """Bring a model to this machine, if it is not here yet, and say which revision it is.
 
@@ -66,7 +71,7 @@ def find_model(name: str, revision: str | None = None) -> ModelFolder:
         return _of_revision(ModelFolder(name, Path(name).resolve(), _folder_revision(name)), revision)
     if os.path.exists(name):
         raise ModelRefused(f"{name} is a file, and a model is a folder with config.json; name the folder")
-    if HUB_ID.fullmatch(name):
+    if is_hub_id(name):
         return _from_hub(name, revision)
     raise ModelRefused(f"{name} is neither a folder, nor s3://, nor a hub id of the form owner/name; check the path")
 

@@ -233,4 +233,8 @@ def _device(device: str | torch.device | None) -> torch.device:
         raise SettingsError(f"device is {device!r}; use cpu, cuda or cuda:N") from error
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise SettingsError(f"device is {device!r}, and torch sees no GPU here; use cpu")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise SettingsError(
+            f"device is {device!r}, and torch sees {torch.cuda.device_count()} GPUs here; count from cuda:0"
+        )
     return chosen

@@ -112,6 +112,8 @@ class Reranker:
         from crossrank.scoring.pair_scorer import PairScorer
 
         name = model_name(model)
+        _check_whole("max_length", max_length)
+        _check_whole("budget", budget)
         scorer = PairScorer.load(
             name, device, dtype, max_length, instruction=instruction, budget=budget, revision=revision
         )
@@ -367,6 +369,11 @@ class Reranker:
             np.array([queries[query] for query, _ in pairs], dtype=np.int64),
             np.array([documents[text] for _, text in pairs], dtype=np.int64),
         )
+
+
+def _check_whole(name: str, value: Any) -> None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+        raise SettingsError(f"{name} is {value!r}; use a whole number of tokens")
 
 
 def _check_top_n(top_n: Any) -> None:

@@ -40,12 +40,20 @@ class RerankerSpec:
     def load(self, threads: int | None) -> Scorer:
         import torch
 
+        from crossrank.scoring.loading import is_hub_id
         from crossrank.scoring.pair_scorer import PairScorer
 
         if threads is not None:
             # Ray sets OMP_NUM_THREADS=1 for an actor with a fraction of a CPU; logical CPUs only place it.
             torch.set_num_threads(threads)
-        scorer = PairScorer.load(self.model, self.device, self.precision, self.max_length, instruction=self.instruction)
+        scorer = PairScorer.load(
+            self.model,
+            self.device,
+            self.precision,
+            self.max_length,
+            instruction=self.instruction,
+            revision=self.revision if is_hub_id(self.model) else None,  # the hub may have a newer one by now
+        )
         if scorer.revision != self.revision:
             raise JobFailed(
                 f"{self.model} is revision {scorer.revision} here, and the job began with {self.revision}; "

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from crossrank.cluster.pool import Node, Pool, pool_of
+from crossrank.cluster.pool import Node, Pool, cpus_beside_others, pool_of
 
 GB = 1_000_000_000
 LAPTOP = Node(cores=8, gpus=0.0, memory_bytes=10 * GB)
@@ -74,3 +74,27 @@ def test_workers_that_scale_are_told_with_both_bounds() -> None:
 def test_workers_of_a_node_share_its_cores(monkeypatch: pytest.MonkeyPatch, per_node: int, threads: int) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 16)
     assert Pool(1, 1, 0.0, per_node, "by the test").threads() == threads
+
+
+@pytest.mark.parametrize(
+    ("cores", "workers", "cpus"),
+    [
+        ([1], 1, 0),  # the one CPU is what a stage before it waits for
+        ([2], 1, 0),  # a stage of actors before it, and a reader before that
+        ([2], 2, 0),
+        ([4], 1, 1),
+        ([4], 2, 0),
+        ([16, 16], 2, 1),
+        ([1, 1], 2, 0),
+    ],
+)
+def test_a_worker_takes_a_cpu_where_as_many_and_two_more_are_left_for_other_stages(
+    cores: list[int], workers: int, cpus: int
+) -> None:
+    nodes = [Node(each, 0.0, 10 * GB) for each in cores]
+    assert cpus_beside_others(pool_of(nodes, (workers, workers), 0.0), nodes) == cpus
+
+
+def test_a_worker_with_a_gpu_takes_no_cpu_beside_other_stages() -> None:
+    nodes = [Node(16, 1.0, 40 * GB)]
+    assert cpus_beside_others(pool_of(nodes, (1, 1), 1.0), nodes) == 0
