@@ -22,7 +22,7 @@ from crossrank.training.hub import push_to_hub
 from crossrank.training.inputs import REJECTED, Read
 from crossrank.training.settings import TrainSettings
 from crossrank.training.teachers import scale_warning
-from crossrank.training.validation import Measured
+from crossrank.training.validation import Measured, guessing
 
 if TYPE_CHECKING:
     from crossrank.training.run import Ended, Task
@@ -56,7 +56,8 @@ def finish(
     measured = {step: _noted(checkpoints, step) for step in steps}
     facts = _facts(settings, task, read, ended, baselines, measured, manifest)
     warnings = [*worse_than_before(facts), *facts.warnings]
-    files = _write(task.output, checkpoints.fetch(ended.chosen), facts, ended, baselines)
+    lines = {name: found.means() for name, found in baselines.items()} | guessing(read.validate)
+    files = _write(task.output, checkpoints.fetch(ended.chosen), facts, ended, lines)
     training = [row for row in ended.history if "validation" not in row]
     manifest = manifest | {
         "state": "finished",
@@ -109,13 +110,15 @@ def chosen_of(manifest: Manifest) -> str:
     return f"step {step:,} of {steps:,}" if step != BASE else f"the base as it was, after {steps:,} steps,"
 
 
-def _write(output: str, checkpoint: Path, facts: CardFacts, ended: Ended, baselines: dict[str, Measured]) -> list[str]:
+def _write(
+    output: str, checkpoint: Path, facts: CardFacts, ended: Ended, lines: dict[str, dict[str, float]]
+) -> list[str]:
     names = sorted(file.name for file in checkpoint.iterdir() if file.name not in NOT_OF_THE_MODEL)
     # The configuration last: what is cut off before it is no model folder yet.
     for name in sorted(names, key=lambda name: name == "config.json"):
         storage.copy(str(checkpoint / name), storage.join(output, name))
     with tempfile.TemporaryDirectory() as folder:
-        written = write_curves(ended.history, Path(folder), {name: found.means() for name, found in baselines.items()})
+        written = write_curves(ended.history, Path(folder), lines)
         for name in written:
             target = storage.join(output, PICTURE) if name == PICTURE else storage.join(output, CURVES, name)
             storage.copy(str(Path(folder) / name), target)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.evaluation import measures
+from crossrank.evaluation.guessing import expected
 from crossrank.evaluation.measures import Judged, tie_rate
 from crossrank.retrieval.encoder import Encoder
 from crossrank.scoring.scored import Scorer
@@ -72,6 +73,15 @@ def measure(groups: GroupStore, score: ScoreGroups) -> Measured:
 
     values = measures.measure(judged(), MEASURES)
     return Measured({name: values_Q.tolist() for name, values_Q in values.items()}, ties / max(1, groups.num_documents))
+
+
+def guessing(groups: GroupStore | None) -> dict[str, dict[str, float]]:
+    """The mean measures of a model that cannot tell documents apart, under its name; nothing without groups."""
+    if groups is None:
+        return {}
+    labels = [groups.documents(group).labels_D for group in range(len(groups))]
+    means = {name: float(np.mean([expected(name, labels_D) for labels_D in labels])) for name in MEASURES}
+    return {"guessing": means}
 
 
 def initial_order(groups: GroupStore, some: Sequence[int]) -> list[NDArray[np.float32]]:
