@@ -65,7 +65,8 @@ def as_markdown(results: Json) -> str:
         parts += [f"## {TABLE_TITLES[table]}", TABLE_NOTES[table], _markdown_table(mean_cells(results, table))]
         for title, cells in difference_tables(results, table):
             parts += [f"### {title}", _markdown_table(cells)]
-    parts += ["## Cost", _markdown_table(cost_cells(results))]
+    if len(cost := cost_cells(results)) > 1:
+        parts += ["## Cost", _markdown_table(cost)]
     for name, slices in results["slices"].items():
         parts += [f"## {slice_title(results, name)}", _markdown_table(slice_cells(results, slices))]
     parts += ["## How to read it", "\n".join(f"- {note}" for note in notes_of(results))]

@@ -104,6 +104,8 @@ def test_the_page_of_one_row_without_scores_is_one_too(results: dict[str, Any]) 
     page = page_of(bare, {})
     assert "There is one query alone, so no interval can be given." in page
     assert "injected" not in page
+    assert "cost" not in page, "no model, no cost"
+    assert "## Cost" not in as_markdown(bare)
 
 
 def test_the_text_says_what_is_needed_to_read_it(results: dict[str, Any]) -> None:
