@@ -17,9 +17,9 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda
 
 PASSAGES = [
-    "The warranty of the battery is two years from the date on the receipt.",
-    "How long does a full charge take? See the chapter on charging.",
-    "From empty to full the robot stands on the dock for four hours.",
+    "The battery has a warranty of two years from the date on the receipt.",
+    "How often the robot cleans is set in the app.",
+    "Rinse the dust filter under cold water once a week.",
     "A full dust bag makes the dock louder.",
 ]
 
@@ -39,7 +39,7 @@ def main(url: str) -> None:
     model = served["data"][0]["id"]
     reranker = CohereRerank(base_url=url, cohere_api_key=key, model=model, top_n=2)
     search = RunnableLambda(lambda query: reranker.compress_documents(SharedWords().invoke(query), query))
-    for document in search.invoke("how long does a full charge take?"):
+    for document in search.invoke("how often should I wash the filter?"):
         print(f"{document.metadata['relevance_score']:.3f}  {document.page_content}")
 
 

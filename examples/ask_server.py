@@ -12,11 +12,11 @@ import time
 import requests
 
 TRIES = 5
-QUERY = "how long does a full charge take?"
+QUERY = "how often should I wash the filter?"
 DOCUMENTS = [
-    "The warranty of the battery is two years.",
-    "How long is a full charge?",
-    "From empty to full it stands on the dock for four hours.",
+    "How often the robot cleans is set in the app.",
+    "The battery has a warranty of two years.",
+    "Rinse the dust filter under cold water once a week.",
 ]
 
 

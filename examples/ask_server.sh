@@ -10,8 +10,8 @@ post() {
 
 echo "the best two of three, as probabilities:"
 post /v2/rerank '{
-    "query": "how long does a full charge take?",
-    "documents": ["The warranty is two years.", "A full charge takes four hours.", "Charge it before the first use."],
+    "query": "how often is the filter washed?",
+    "documents": ["The warranty is two years.", "How often it cleans is set in the app.", "The filter is washed once a week."],
     "top_n": 2
 }'
 

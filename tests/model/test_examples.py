@@ -88,6 +88,6 @@ def test_python_comes_back_to_a_full_server_when_it_was_told_to() -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         said = said_by(sys.executable, str(EXAMPLES / "ask_server.py"), f"http://127.0.0.1:{server.server_port}")
         server.shutdown()
-    assert said.startswith("0.500  From empty to full")
+    assert said.startswith("0.500  Rinse the dust filter")
     assert len(came) == 2
     assert came[1] - came[0] >= 1
