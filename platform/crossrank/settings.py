@@ -19,6 +19,7 @@ from crossrank.errors import SettingsError
 from crossrank.nearest import in_place_of, unknown_key
 from crossrank.next_command import next_command
 from crossrank.progress import say_next
+from crossrank.shipped_recipes import configuration_file
 from crossrank.usage import OneOf
 from crossrank.yaml_text import is_of_yaml, shown
 
@@ -165,8 +166,8 @@ def from_mapping(
 
 
 def read_config(uri: str) -> dict[str, Any]:
-    """The mapping in a YAML file."""
-    raw = storage.read_bytes(uri)
+    """The mapping in a YAML file, or in the recipe of that name; see `shipped_recipes`."""
+    raw = storage.read_bytes(configuration_file(uri))
     storage.refuse_keys(raw.decode(errors="replace"))  # or a fault of the YAML is told with what stands there
     try:
         content = yaml.safe_load(raw)
@@ -196,7 +197,9 @@ def command(settings_class: type[Settings], run: Callable[[Settings], Any]) -> c
 
     hints = get_type_hints(settings_class)
     options: list[click.Parameter] = [
-        click.Option(["--config"], help="YAML file with the same names as the flags; a flag given wins.")
+        click.Option(
+            ["--config"], help="YAML file with the same names as the flags, or a recipe by its name; a flag given wins."
+        )
     ]
     of_class = fields(settings_class)  # type: ignore[arg-type]
     options += [_click_option(each, hints[each.name]) for each in of_class if each.metadata["flag"]]

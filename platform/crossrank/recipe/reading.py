@@ -3,7 +3,7 @@
     output: s3://bucket/ko-reranker        # a folder in it for each stage
     variables: {target: ko}                # {target} stands for it in any text of the file, {output} for the output
     translate: {source: en, target: "{target}", backend: amazon}
-    train: {config: jobs/recipes/ko_reranker.yaml, eval_fraction: 0.002}
+    train: {config: ko_reranker, eval_fraction: 0.002}
 
 The keys of a section are the flags of its verb. Its ``config`` is a file of them: what stands beside it wins, and so do
 the inputs that come from earlier stages.

@@ -112,6 +112,8 @@ class Noted:
             say(f"{self.name} reads {self.reads}")
             return
         files = storage.list_files(storage.absolute(self.reads), recursive=True)
+        if not files:
+            raise storage.absent(self.reads)
         say(f"{self.name} reads {len(files):,} files, {sum(file.num_bytes for file in files) / 1e6:,.1f} MB")
 
 

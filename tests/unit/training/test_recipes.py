@@ -47,7 +47,7 @@ def test_a_recipe_is_a_valid_configuration_that_a_person_can_read(name: str) -> 
     assert from_mapping(TrainSettings, {**WHERE, **plain}, name).groups_per_step == settings.groups_per_step
     text = (RECIPES / name).read_text()
     assert text.startswith("# ")
-    assert f"--config jobs/recipes/{name}" in text
+    assert f"--config {Path(name).stem} " in text
     assert max(map(len, text.splitlines())) <= 120
 
 

@@ -20,8 +20,11 @@ import crossrank
 from crossrank import storage
 from crossrank.errors import USER_OF_URL, SettingsError
 from crossrank.provenance import COMMIT, provenance
+from crossrank.shipped_recipes import SUFFIXES, configuration_file
 from crossrank.telemetry.here import LOG
 
+VALUED_OF_RECIPE = ("--set", "--until", "--overwrite")
+"""Flags of `crossrank recipe` behind which a value stands."""
 EXCLUDES = ["**/__pycache__", "*.pyc"]
 ENV = {"TOKENIZERS_PARALLELISM": "true"}
 """As in jobs/runtime_env.yaml."""
@@ -39,8 +42,9 @@ class Shipment:
 def shipment(verb: str, flags: Sequence[str], folder: Path) -> Shipment:
     """The job that runs a verb with these flags there.
 
-    A flag that names a YAML file of this disk (``--config``, the file of a recipe) names its copy there, and so does a
-    section of a recipe. All other paths are those of the cluster, since data is not shipped.
+    A flag that names a YAML file of this disk or a recipe that comes along (``--config``, the file of a recipe) names
+    its copy there, and so does a section of a recipe. All other paths are those of the cluster, since data is not
+    shipped.
 
     Args:
         folder: empty; what is shipped beside the package is put there.
@@ -51,7 +55,8 @@ def shipment(verb: str, flags: Sequence[str], folder: Path) -> Shipment:
     """
     for flag in flags:
         _refuse_keys(flag, "a flag")
-    arguments = [_shipped(flag, folder) for flag in flags]
+    before = ("--" if verb == "recipe" else verb, *flags)
+    arguments = [_shipped(flag, folder, _takes_file(verb, word)) for word, flag in zip(before, flags, strict=False)]
     told = {COMMIT: provenance().commit, LOG: os.environ.get(LOG)}
     return Shipment(
         shlex.join(["python", "-m", "crossrank", verb, *arguments]),
@@ -72,11 +77,19 @@ def _refuse_keys(text: str, what: str) -> None:
         )
 
 
-def _shipped(flag: str, folder: Path) -> str:
+def _takes_file(verb: str, word: str) -> bool:
+    """Whether what stands behind a word is a configuration: ``--config``'s, or the file of a recipe."""
+    return word == "--config" or (verb == "recipe" and word not in VALUED_OF_RECIPE)
+
+
+def _shipped(flag: str, folder: Path, is_configuration: bool) -> str:
     name, sign, value = flag.rpartition("=") if flag.startswith("--") else ("", "", flag)
-    if not value.endswith((".yaml", ".yml")) or "://" in value:
-        return flag
+    is_configuration = name == "--config" or (is_configuration and not flag.startswith("-"))
+    if is_configuration:
+        value = configuration_file(value)
     file = Path(value)
+    if "://" in value or not (value.endswith(SUFFIXES) or (is_configuration and file.is_file())):
+        return flag
     if not file.is_file():
         raise SettingsError(f"{value} is no file here, and a YAML file is shipped from this disk; check its path")
     return f"{name}{sign}{_copied(file, folder)}"
@@ -93,13 +106,17 @@ def _copied(file: Path, folder: Path) -> str:
     except (yaml.YAMLError, UnicodeDecodeError):
         return copy.name  # the job says what is wrong with it
     sections = content.values() if isinstance(content, dict) else ()
-    naming = [each for each in sections if isinstance(each, dict) and _is_file(each.get("config"))]
-    for section in naming:
-        section["config"] = _copied(Path(section["config"]), folder)
+    naming = [(each, path) for each in sections if isinstance(each, dict) and (path := _file(each.get("config")))]
+    for section, named in naming:
+        section["config"] = _copied(named, folder)
     if naming:
         copy.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return copy.name
 
 
-def _is_file(config: Any) -> bool:
-    return isinstance(config, str) and Path(config).is_file()
+def _file(config: Any) -> Path | None:
+    """The file of this disk that a section names; None where it names another, or one that its variables decide."""
+    if not isinstance(config, str) or "{" in config:
+        return None
+    file = Path(configuration_file(config))
+    return file if file.is_file() else None
