@@ -105,6 +105,35 @@ def test_a_server_is_a_row_and_one_that_fails_in_the_middle_is_marked_and_compar
     assert "bad (incomplete)" in (folder / "out" / "report.md").read_text()
 
 
+def test_a_server_that_takes_little_loses_no_query_and_the_report_says_how_many_texts_were_cut(
+    cluster: None, folder: Path
+) -> None:
+    long = json.loads((folder / "corpus.jsonl").read_text().splitlines()[0])
+    long["text"] += " and so on" * 60
+    lines = (folder / "corpus.jsonl").read_text().splitlines()
+    (folder / "corpus.jsonl").write_text("\n".join([json.dumps(long), *lines[1:]]) + "\n")
+
+    def takes_little(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        """One text at a time, of 200 characters; and probabilities that are all rounded to 1."""
+        if len(body["texts"]) > 1 or any(len(text) > 200 for text in body["texts"]):
+            return 422, {"error": "batch size or length over the limit", "error_type": "Validation"}
+        return 200, [{"index": index, "score": 1.0} for index in range(len(body["texts"]))]
+
+    served = Served(takes_little)
+    try:
+        found = evaluate(settings_of(folder, f"little={served.url}", timed_queries=0))
+    finally:
+        served.close()
+    row = found["rows"][1]
+    assert row["incomplete"] == 0
+    # The long passage is a candidate of two questions, that of its own word and that of the next.
+    assert row["truncated_documents"] == 2
+    assert row["tie_rate"] == pytest.approx(22 / 23), "eleven questions with two candidates, and one with one"
+    report = (folder / "out" / "report.md").read_text()
+    assert "little gave 95.7% of its documents the score of another of the same query" in report
+    assert "little is a server: its cut documents are those that it refused as too long" in report
+
+
 def test_an_encoder_without_a_head_is_a_row_by_its_cosine_beside_the_same_encoder_with_a_head(
     cluster: None, folder: Path, minilm: str
 ) -> None:
