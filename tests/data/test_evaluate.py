@@ -101,7 +101,7 @@ def test_a_server_is_a_row_and_one_that_fails_in_the_middle_is_marked_and_compar
     assert (rows["good"]["incomplete"], rows["bad"]["incomplete"]) == (0, 1)
     compared = {each["row"] for each in found["tables"]["retrieved"]["differences"]}
     assert compared == {"good"}
-    assert "bad is incomplete: 1 queries have no scores and count 0" in capsys.readouterr().err
+    assert "bad is incomplete: 1 query has no scores and counts 0" in capsys.readouterr().err
     assert "bad (incomplete)" in (folder / "out" / "report.md").read_text()
 
 

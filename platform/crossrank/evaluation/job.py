@@ -32,6 +32,7 @@ from crossrank.evaluation.server import ServerSpec
 from crossrank.evaluation.settings import NO_RERANKER, EvaluateSettings
 from crossrank.evaluation.table import results_of
 from crossrank.evaluation.timing import Query, percentiles_ms
+from crossrank.evaluation.wording import counted
 from crossrank.fingerprints import hash_bytes
 from crossrank.outputs import earlier_run, manifest_of, read_json, refuse_other_settings, working, write_json
 from crossrank.progress import Waiting, say, show
@@ -117,7 +118,7 @@ def _run(
         raise InputError(
             "the documents of the groups have no initial rank, so without --models nothing can be measured"
         )
-    say(f"{written.queries:,} judged queries; first stage: {written.first_stage}")
+    say(f"{counted(written.queries, 'judged query', 'judged queries')}; first stage: {written.first_stage}")
     lists = Lists.read(written, settings.relevant_from)
     _refuse_nothing_relevant(lists)
     manifests = {}
@@ -286,6 +287,6 @@ def _say(results: dict[str, Any], output: str) -> None:
     show(as_text(results))
     for row in results["rows"]:
         if row["incomplete"]:
-            told = f"{row['name']} is incomplete: {row['incomplete']:,} queries have no scores and count 0"
-            say(told, level="warning")
+            missing = counted(row["incomplete"], "query has no scores and counts", "queries have no scores and count")
+            say(f"{row['name']} is incomplete: {missing} 0", level="warning")
     say(f"the report: {storage.join(output, 'report.html')}")

@@ -26,6 +26,7 @@ from crossrank.evaluation.lists import Lists
 from crossrank.evaluation.page import page_of
 from crossrank.evaluation.rows import Row
 from crossrank.evaluation.verdict import verdict_of
+from crossrank.evaluation.wording import counted
 
 
 def write_report(results: Json, rows: Sequence[Row], lists: Lists, output: str, corpus: TextStore | None) -> None:
@@ -51,7 +52,8 @@ def as_text(results: Json) -> str:
         _text_table(f"{title}, {TABLE_TITLES['retrieved'].lower()}", cells)
         for title, cells in difference_tables(results, "retrieved")
     ]
-    facts = [f"{results['queries']:,} judged queries; first stage: {results['first_stage']}.", *told_of(results)]
+    judged = counted(results["queries"], "judged query", "judged queries")
+    facts = [f"{judged}; first stage: {results['first_stage']}.", *told_of(results)]
     return "\n\n".join([*tables, "\n".join([*facts, *notes_of(results)]), verdict_of(results)])
 
 
