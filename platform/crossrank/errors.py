@@ -21,11 +21,19 @@ import re
 
 USER_OF_URL = re.compile(r"//[^/\s@]*@")
 """An endpoint or a proxy may be given with a password, and a sentence goes to a log."""
+WORD_OF_NAME = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+"""Where a word begins in the name of a class, such as before Timeout in ReadTimeout, or after OS in OSError."""
 
 
 def in_short(error: object, most: int = 200) -> str:
     """What another library says, in one line and without the passwords of URLs."""
     return USER_OF_URL.sub("//", " ".join(str(error).split()))[:most]
+
+
+def kind_of(error: BaseException) -> str:
+    """What kind of error it is, in words: ``read timeout``, not the name of a class in Python."""
+    words = WORD_OF_NAME.sub(" ", type(error).__name__).replace("_", " ").split()
+    return " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in words)
 
 
 class CrossrankError(Exception):

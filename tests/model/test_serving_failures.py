@@ -79,7 +79,7 @@ def test_a_mistake_of_ours_is_a_refusal_in_the_dialect_counted_and_logged(
     path, body = where
     refusal = client.post(path, json=body, headers={"x-request-id": "mine"})
     assert (refusal.status_code, refusal.json()["error_type"]) == (status, "Backend")
-    assert "the server failed on this request (RuntimeError); send it again" in refusal.text
+    assert "the server failed on this request (runtime error); send it again" in refusal.text
     assert "panicked" not in refusal.text
     assert figures(client)['te_request_failure{err="inference"}'] == 1
     [record] = [record for record in caplog.records if "request mine failed" in record.message]

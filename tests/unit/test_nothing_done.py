@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from crossrank import cli
-from crossrank.errors import InputError
+from crossrank.errors import InputError, kind_of
 from crossrank.figures import counted, in_words
 from crossrank.formats import groups_jsonl
 from crossrank.progress import show_plan
@@ -153,3 +153,19 @@ def test_a_dry_run_as_json_has_reasons_as_texts(
     monkeypatch.setenv("CROSSRANK_LOG", "json")
     show_plan({"set_aside": {Reason.MALFORMED: 2}})
     assert json.loads(capsys.readouterr().out)["plan"] == {"set_aside": {"malformed": 2}}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("ReadTimeout", "read timeout"),
+        ("RuntimeError", "runtime error"),
+        ("OSError", "OS error"),
+        ("EndpointConnectionError", "endpoint connection error"),
+        ("UnicodeDecodeError", "unicode decode error"),
+        ("HTTPClientError", "HTTP client error"),
+        ("error", "error"),
+    ],
+)
+def test_an_error_without_a_text_is_told_by_its_kind_and_not_by_the_name_of_a_class(name: str, words: str) -> None:
+    assert kind_of(type(name, (Exception,), {})()) == words

@@ -15,7 +15,7 @@ from urllib.parse import urldefrag, urlsplit
 
 import requests
 
-from crossrank.errors import in_short
+from crossrank.errors import in_short, kind_of
 
 ATTEMPTS = 5
 FIRST_PAUSE_S = 0.5
@@ -69,7 +69,7 @@ class ServerRequests:
                 answer = self._session.post(url, json=body, headers=headers, timeout=self.timeout_s)
             except requests.RequestException as error:
                 if attempt == ATTEMPTS or isinstance(error, requests.Timeout):
-                    raise ServerFailed(f"gave no answer ({type(error).__name__})") from error
+                    raise ServerFailed(f"gave no answer ({kind_of(error)})") from error
             else:
                 if answer.status_code not in AGAIN or attempt == ATTEMPTS or _says_too_large(answer):
                     return answer

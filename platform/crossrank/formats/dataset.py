@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from crossrank.errors import InputError, MissingExtra, StorageError
+from crossrank.errors import InputError, MissingExtra, StorageError, kind_of
 from crossrank.formats.dataset_columns import columns_of
 from crossrank.formats.dataset_place import Place, place_of
 from crossrank.formats.dataset_rows import classes_of, group_of, merged
@@ -148,4 +148,4 @@ def _rows(dataset: Any, uri: str) -> Iterator[Json]:
 
 
 def _told(error: Exception) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:200]
+    return (" ".join(str(error).split()) or kind_of(error))[:200]

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 import crossrank
+from crossrank.errors import kind_of
 from crossrank.serving import dialects
 from crossrank.serving.about import About
 from crossrank.serving.ask import Answer, Ask
@@ -222,7 +223,7 @@ class _Routes:
             self._refusal(heard, Abandoned("the client went away"))
             raise
         except Exception as error:
-            told = f"the server failed on this request ({type(error).__name__}); send it again"
+            told = f"the server failed on this request ({kind_of(error)}); send it again"
             return self._refusal(heard, Broken(told), error)
         self._metrics.answered(heard.method)
         return response
@@ -301,7 +302,7 @@ class _Routes:
             return response
         except Exception as error:
             logger.exception("500 %s", path)
-            return _refused(path, None, Broken(f"the server failed ({type(error).__name__}); send it again"), "")
+            return _refused(path, None, Broken(f"the server failed ({kind_of(error)}); send it again"), "")
 
     def _key(self, request: Request) -> int:
         found = [self._site.keys.which(request.headers.get(name)) for name in KEY_HEADERS]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.batching import Cost
+from crossrank.errors import kind_of
 from crossrank.serving.fair_queue import Batch, Queue
 from crossrank.serving.faults import Broken, NotReady
 
@@ -167,7 +168,7 @@ class Engine:
     def _fail(self, batch: Batch, error: Exception) -> None:
         self._left_waiting = None
         logger.exception("a batch of %d pairs failed", len(batch.units_B))
-        batch.fail(Broken(f"the model failed on this request ({type(error).__name__}); send it again, or send less"))
+        batch.fail(Broken(f"the model failed on this request ({kind_of(error)}); send it again, or send less"))
 
     def _idle(self, batch: Batch, now: float) -> None:
         self.in_flight_tokens -= batch.num_tokens

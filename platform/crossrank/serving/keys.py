@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Iterable
 from pathlib import Path
 
-from crossrank.errors import InputError
+from crossrank.errors import InputError, kind_of
 
 VARIABLE = "CROSSRANK_API_KEYS"
 """Keys in the environment, separated by commas."""
@@ -51,9 +51,7 @@ def read_keys(file: str | None, environment: str | None) -> list[str]:
         try:
             lines = [line.strip() for line in Path(file).read_text().splitlines()]
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"--api-keys {file} cannot be read ({type(error).__name__}); name a file of keys"
-            ) from error
+            raise InputError(f"--api-keys {file} cannot be read ({kind_of(error)}); name a file of keys") from error
         found = [line for line in lines if line and not line.startswith("#")]
         if not found:
             raise InputError(f"--api-keys {file} holds no key; write one a line")

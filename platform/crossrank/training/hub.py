@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from crossrank.errors import OutputError, SettingsError, StorageError
+from crossrank.errors import OutputError, SettingsError, StorageError, kind_of
 from crossrank.scoring.loading import HUB_ID
 
 NOT_PUSHED = ["_*", "*/_*"]
@@ -128,5 +128,7 @@ def _no_token(state: str) -> StorageError:
     )
 
 
-def _line(text: object) -> str:
-    return " ".join(str(text).split())[:200] or type(text).__name__  # some errors have no text
+def _line(told: object) -> str:
+    """One line; of an error that says nothing, its kind."""
+    line = " ".join(str(told).split())[:200]
+    return line if line or not isinstance(told, BaseException) else kind_of(told)

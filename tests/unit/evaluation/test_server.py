@@ -222,7 +222,7 @@ def test_an_answer_that_is_none_is_no_score(
 def test_a_server_that_cannot_be_reached_or_refuses_the_key_is_named_before_any_work(serve: Serve) -> None:
     spec = ServerSpec("base", "http://127.0.0.1:9")
     with pytest.raises(
-        InputError, match=r"base=http://127\.0\.0\.1:9 gave no answer \(ConnectionError\); check the URL"
+        InputError, match=r"base=http://127\.0\.0\.1:9 gave no answer \(connection error\); check the URL"
     ):
         spec.check()
     served = serve(lambda *_: (401, {"error": "no key"}))

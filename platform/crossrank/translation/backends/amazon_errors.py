@@ -5,7 +5,7 @@ The codes are those of the service model of botocore 1.44 and of AWS's common er
 
 from __future__ import annotations
 
-from crossrank.errors import in_short
+from crossrank.errors import in_short, kind_of
 from crossrank.translation.service import Answer, Kind
 
 THROTTLED = {
@@ -68,7 +68,7 @@ def answer_of(error: Exception, source: str, target: str) -> Answer:
         return Answer(Kind.FAILED, told)
     if isinstance(error, ReadTimeoutError | ConnectionClosedError | HTTPClientError | ResponseParserError):
         return Answer(Kind.UNANSWERED, f"Amazon Translate did not answer ({told})")
-    return Answer(Kind.REFUSED, f"Amazon Translate cannot be asked ({type(error).__name__}: {told})")
+    return Answer(Kind.REFUSED, f"Amazon Translate cannot be asked ({kind_of(error)}: {told})")
 
 
 def no_credentials() -> str:

@@ -129,9 +129,9 @@ def _entries(settings: ImportSettings, told: Counter[str]) -> Iterator[Entry]:
     columns = header.split("\t")
     unknown = sorted(set(columns) - set(COLUMNS))
     if "source" not in columns or "translation" not in columns or unknown:
+        found = f"begins with the columns {', '.join(columns)}" if header else "is empty"
         raise InputError(
-            f"{settings.input} begins with the columns {', '.join(columns)}; its first line names them: source, "
-            f"translation, and perhaps error and identity"
+            f"{settings.input} {found}; its first line names them: source, translation, and perhaps error and identity"
         )
     given = settings.identity()
     if given is None and "identity" not in columns:

@@ -86,7 +86,7 @@ def test_lines_that_are_no_translation_are_told_and_left_out(
     [
         ("en\tko\nhi\t안녕\n", "begins with the columns en, ko; its first line names them"),
         ("source\ttranslation\nx\n", "has no line that is a translation"),
-        ("", "begins with the columns"),
+        ("", "is empty; its first line names them"),
     ],
 )
 def test_a_file_that_is_no_memory_is_refused(tmp_path: Path, content: str, message: str) -> None:
