@@ -202,3 +202,15 @@ def test_a_column_that_only_a_later_file_has_is_not_lost_unseen(tmp_path: Path, 
     jsonl(tmp_path / "set" / "b.jsonl", [{"query": "q", "pos": ["p"], "neg": ["n"]}])
     with pytest.raises(InputError, match="cannot be read after row 3"):
         converted(str(tmp_path / "set"), tmp_path, rejected)
+
+
+def test_embeddings_beside_the_texts_are_left_out_and_said(
+    tmp_path: Path, rejected: list[Rejected], capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "set").mkdir()
+    rows = [{"query": "q", "pos": ["p"], "vector": [0.5] * 384, "weights": [0.5] * 8, "url": "u"}] * 3
+    datasets.Dataset.from_list(rows).to_parquet(str(tmp_path / "set" / "a.parquet"))
+    counts, groups = converted(str(tmp_path / "set"), tmp_path, rejected)
+    assert counts == ConversionCounts(3, 3, 0)
+    assert {tuple(sorted(group.meta)) for group in groups} == {("url", "weights")}
+    assert "in meta: weights, url; left out as vectors: vector" in capfd.readouterr().err

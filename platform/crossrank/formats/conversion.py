@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from crossrank import storage
-from crossrank.errors import InputError, SettingsError
+from crossrank.errors import InputError, SettingsError, UserError
 from crossrank.figures import counted
 from crossrank.formats import FORMATS, Format
+from crossrank.formats.group_files import name_of_form
 from crossrank.formats.sources import PARQUET, has_extension, refuse_other_extension
 from crossrank.nearest import in_place_of
 from crossrank.progress import say
@@ -81,10 +82,19 @@ def convert_telling(source_format: str, target_format: str, source: str, target:
         storage.delete(target)
         raise InputError(
             f"of {counts.read:,} rows of {source} none could be written as {target_format}; look at the reasons above, "
-            f"and whether it is {source_format}"
+            f"and whether it is {source_format}{_instead(source, source_format)}"
         )
     say(f"{counts.read:,} read, {counts.written:,} written, {counts.rejected:,} rejected; {target}")
     return counts
+
+
+def _instead(source: str, source_format: str) -> str:
+    """What a file looks like, where that is not what it was said to be."""
+    try:
+        name = name_of_form(source)
+    except UserError:
+        return ""
+    return f": its keys are those of --from {name}" if name not in (None, source_format) else ""
 
 
 class _Passage:

@@ -1,7 +1,8 @@
 """Any data set that the `datasets` library reads: of the hub (``hf://owner/name``) or a folder, as groups.
 
-What it holds: what `dataset_columns` finds in its columns; the others ride in `Group.meta`. A passage has the id that
-its set gives it, else a hash of its text, so it is one document in however many rows it stands. Only read, row by row.
+What it holds: what `dataset_columns` finds in its columns; the others ride in `Group.meta`, but for embeddings. A
+passage has the id that its set gives it, else a hash of its text, so it is one document in however many rows it
+stands. Only read, row by row.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from crossrank.formats.fields import accepted
 from crossrank.progress import say
 from crossrank.records import Group, Json, Reject
 
+VECTOR_NUMBERS = 64
+"""So many numbers in a list are no scores but an embedding."""
 HUB_SECONDS = 20.0
 """For the hub's first answer."""
 
@@ -41,8 +44,15 @@ def read_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
         return
     names = list(dataset.column_names or first)
     columns = columns_of(names, uri)
-    riding = [name for name in names if name not in columns.own]
-    say(f"{uri}: {columns}" + (f"; in meta: {', '.join(riding)}" if riding else ""))
+    vectors = [name for name in names if name not in columns.own and _is_vector(first.get(name))]
+    riding = [name for name in names if name not in (*columns.own, *vectors)]
+    parts = [f"{uri}: {columns}"]
+    parts += [f"in meta: {', '.join(riding)}"] if riding else []
+    parts += [f"left out as vectors: {', '.join(vectors)}"] if vectors else []
+    say("; ".join(parts))
+    if vectors:
+        rows = _rows(dataset.remove_columns(vectors), uri)
+        first = next(rows)
     classes = classes_of(dataset.features or {}, columns, uri)
 
     def group(row_number: int, row: Json) -> Group:
@@ -51,6 +61,11 @@ def read_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
     located = enumerate(_all(first, rows), start=1)
     groups = accepted(located, uri, reject, group)
     yield from merged(groups) if columns.labels and columns.positive else groups
+
+
+def _is_vector(value: object) -> bool:
+    """Whether a value is an embedding, which would be most of `meta` and is of no use there."""
+    return isinstance(value, list) and len(value) >= VECTOR_NUMBERS and all(isinstance(each, float) for each in value)
 
 
 def _all(first: Json, rest: Iterable[Json]) -> Iterator[Json]:

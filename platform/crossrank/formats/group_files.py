@@ -79,6 +79,16 @@ def read_group_queries(uri: str) -> Iterator[str]:
                 yield query
 
 
+def name_of_form(uri: str) -> str | None:
+    """The format that the first file at `uri` has, as `crossrank convert` calls it; None where no row can be read.
+
+    Raises:
+        InputError: as `read_group_files`.
+    """
+    form, rows = _opened(group_files(uri)[0], _ignore)
+    return form.name if next(rows, None) is not None else None
+
+
 def fingerprint_of_groups(uri: str) -> str:
     """Hash of the files that are read; others in the same folder do not matter.
 

@@ -9,7 +9,7 @@ import pytest
 
 from crossrank.errors import InputError, SettingsError
 from crossrank.formats import FORMATS
-from crossrank.formats.conversion import ConversionCounts, convert
+from crossrank.formats.conversion import ConversionCounts, convert, convert_telling
 from crossrank.records import Reason, Rejected
 
 WriteFile = Callable[[str, str | bytes], str]
@@ -206,3 +206,9 @@ def test_a_name_that_says_another_kind_of_file_is_refused_before_anything_is_wri
         convert("groups", target_format, write("in.jsonl", json.dumps(GROUP)), str(target), rejected.append)
     assert str(refused.value).startswith(f"OUT {target} ends in ")
     assert not target.parent.exists()
+
+
+def test_what_is_said_to_be_another_format_is_told_by_its_keys(tmp_path: Path, write: WriteFile) -> None:
+    source = write("in.jsonl", json.dumps({"anchor": "q", "positive": "p"}))
+    with pytest.raises(InputError, match="whether it is flagembedding: its keys are those of --from st-triplets"):
+        convert_telling("flagembedding", "groups", source, str(tmp_path / "out.parquet"))
