@@ -51,4 +51,8 @@ class SetAside:
             InputError: none is left; the sentence says why, and the way out.
         """
         if not num_left:
-            raise InputError(f"{uri} holds no {what} that can be used ({self.in_words() or 'it is empty'}); {way_out}")
+            raise self.nothing_usable(uri, what, way_out)
+
+    def nothing_usable(self, uri: str, what: str, way_out: str = "check the file") -> InputError:
+        """The sentence about an input that holds nothing usable: the counts, the first problem and where it stands."""
+        return InputError(f"{uri} holds no {what} that can be used ({self.in_words() or 'it is empty'}); {way_out}")

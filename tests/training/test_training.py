@@ -202,5 +202,5 @@ def test_groups_without_a_positive_are_told_and_nothing_is_trained(
 ) -> None:
     path = tmp_path / "groups.jsonl"
     path.write_text('{"query_id": "q", "query": "q", "docs": [{"doc_id": "d", "text": "t", "label": 0}]}\n')
-    with pytest.raises(InputError, match=r"holds no group that can be used to train \(1 no_positive\)"):
+    with pytest.raises(InputError, match=r"holds no group that can be used to train \(1 no_positive; the first"):
         train(TrainSettings(**given(tiny_model, path, tmp_path / "model")))

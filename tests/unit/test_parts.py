@@ -128,3 +128,63 @@ def test_a_part_beyond_the_last_block_is_a_foreign_table(parts: Parts) -> None:
     parts.refuse_foreign_tables(3)
     with pytest.raises(OutputError, match=r"part-00002\.parquet is no part of this job"):
         parts.refuse_foreign_tables(2)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "part-00003.parquet",
+        "part-00001 (copy).parquet",
+        "part-1.parquet",
+        "part-000001.parquet",
+        "Part-00001.PARQUET",
+        "backup/part-00001.parquet",
+        "사본.parquet",
+    ],
+)
+def test_an_extra_or_copied_part_is_refused_by_its_name_since_the_table_would_have_rows_twice(
+    parts: Parts, name: str
+) -> None:
+    Path(parts.output, name).parent.mkdir(exist_ok=True)
+    Path(parts.output, name).write_bytes(Path(parts.part(1)).read_bytes())
+    with pytest.raises(OutputError) as refused:
+        parts.refuse_foreign_tables(3)
+    assert str(refused.value) == (
+        f"{parts.output}/{name} is no part of this job, and readers of the folder would take it for one; move it away"
+    )
+
+
+@pytest.mark.parametrize("name", ["_prepared/block-00000.parquet", "_old.parquet", ".part-00001.parquet", "notes.txt"])
+def test_what_readers_pass_over_may_lie_beside_the_parts(parts: Parts, name: str) -> None:
+    Path(parts.output, name).parent.mkdir(exist_ok=True)
+    Path(parts.output, name).write_bytes(Path(parts.part(1)).read_bytes())
+    parts.refuse_foreign_tables(3)
+    assert pq.read_table(parts.output).num_rows == 8 or name == "notes.txt"
+
+
+def test_where_the_number_of_parts_is_not_known_any_name_of_a_part_will_do(parts: Parts) -> None:
+    parts.refuse_foreign_tables(None)
+    Path(parts.output, "other.parquet").write_bytes(b"")
+    with pytest.raises(OutputError, match=r"other\.parquet is no part"):
+        parts.refuse_foreign_tables(None)
+
+
+@pytest.mark.parametrize("lost", [(), (0,), (1,), (2,), (0, 1), (1, 2)])
+def test_the_parts_that_are_left_tell_how_the_blocks_were_cut(parts: Parts, lost: tuple[int, ...]) -> None:
+    for number in lost:
+        Path(parts.part(number)).unlink()
+    assert parts.rows_of_a_part() == 3
+    assert parts.sizes_of_parts(8, 3) == SIZES
+
+
+def test_parts_that_do_not_tell_it_are_not_guessed_from(parts: Parts) -> None:
+    assert parts.sizes_of_parts(8, 4) is None, "three rows each are three blocks"
+    for number in range(3):
+        Path(parts.part(number)).write_bytes(b"PAR1")
+    assert parts.rows_of_a_part() is None
+
+
+def test_a_part_that_was_put_in_the_place_of_another_tells_nothing(parts: Parts) -> None:
+    of_another_block(parts)
+    assert parts.rows_of_a_part() == 3
+    assert parts.lacking_parts(3, parts.sizes_of_parts(8, 3)) == {1}

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from crossrank.corpus.ids import IdIndex, hash_id
 from crossrank.once import made_once
 from crossrank.records import Reason, Reject, Rejected
+from crossrank.set_aside import SetAside
 
 BATCH_ROWS = 1 << 14
 """Rows of one Arrow batch; row r lies in batch r >> 14."""
@@ -126,6 +127,20 @@ def open_store(folder: Path, read: Read, empty: Reason) -> TextStore:
     """
     made_once(folder, lambda new: _convert(new, read, empty))
     return TextStore(folder)
+
+
+def refuse_empty(store: TextStore, uri: str, what: str) -> None:
+    """Refuse a store without a row that can be used.
+
+    Args:
+        uri: as the user named it.
+        what: it should hold, such as ``documents``.
+    """
+    if not (store.usable(slice(None)) == Usable.YES).any():
+        set_aside = SetAside()
+        for row in store.rejected():
+            set_aside(row)
+        raise set_aside.nothing_usable(uri, what)
 
 
 def _convert(folder: Path, read: Read, empty: Reason) -> None:

@@ -109,22 +109,22 @@ def write_candidates(
     Raises:
         InputError: no query is left that has a relevant document, or a run has candidates for none of them.
     """
-    aside = SetAside(reject)
+    set_aside = SetAside(reject)
     corpus = corpus_of(settings)
     made: _OfGroups | _OfQueries
     if settings.groups is not None:
-        made = _OfGroups(settings, corpus.open() if corpus else None, aside)
+        made = _OfGroups(settings, corpus.open() if corpus else None, set_aside)
     else:
         assert corpus is not None, "settings ask for a corpus beside queries"
-        made = _OfQueries(settings, corpus, aside, encoder, f"{uri.rsplit('/', 1)[0]}/dense")
+        made = _OfQueries(settings, corpus, set_aside, encoder, f"{uri.rsplit('/', 1)[0]}/dense")
     written = groups_parquet.write_groups(uri, made.groups())
+    told = set_aside.in_words()
     if not written:
-        told = aside.in_words() or "nothing is judged"
-        raise InputError(f"no query can be measured ({told}); check the ids of the inputs")
+        raise InputError(f"no query can be measured ({told or 'nothing is judged'}); check the ids of the inputs")
     if not made.retrieved and settings.candidates not in STAGES:
         raise InputError(
             f"{settings.candidates} has no document of the corpus for any of the {written:,} judged queries "
-            f"({aside.in_words()}); check that the run belongs to them"
+            f"({told}); check that the run belongs to them"
         )
     return Written(
         uri,
@@ -132,7 +132,7 @@ def write_candidates(
         written,
         made.has_order,
         made.first_stage,
-        dict(aside.counts),
+        dict(set_aside.counts),
         True,
         made.dropped,
     )
@@ -145,6 +145,18 @@ def corpus_of(settings: EvaluateSettings) -> CorpusSource | None:
     uri = storage.absolute(settings.corpus)
     columns = (settings.doc_id_column, settings.title_column, settings.text_column)
     return CorpusSource(uri, CorpusSource.fingerprint_of(uri), *columns)
+
+
+def queries_of(settings: EvaluateSettings) -> QuerySource:
+    """Where the queries are."""
+    assert settings.queries is not None, "only where they are given"
+    uri = storage.absolute(settings.queries)
+    return QuerySource(uri, QuerySource.fingerprint_of(uri), settings.query_id_column, settings.query_column)
+
+
+def groups_to_measure(settings: EvaluateSettings, corpus: TextStore | None, reject: Reject) -> Iterator[Group]:
+    """The groups of ``--groups`` that can be measured on, with their candidates."""
+    return _OfGroups(settings, corpus, reject).groups()
 
 
 def read_candidates(written: Written) -> Iterator[tuple[Group, Facts]]:
@@ -274,9 +286,7 @@ class _OfQueries:
         self._corpus = corpus.open()
         for row in self._corpus.rejected():
             reject(row)
-        uri = storage.absolute(settings.queries)
-        columns = (settings.query_id_column, settings.query_column)
-        source = QuerySource(uri, QuerySource.fingerprint_of(uri), *columns)
+        source = queries_of(settings)
         self._queries = source.open()
         for row in self._queries.rejected():
             reject(row)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from crossrank import storage
 from crossrank.evaluation.cosine import CosineSpec
 from crossrank.evaluation.server import ServerSpec, is_url
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.progress import say
 from crossrank.retrieval.encoder import find_encoder
-from crossrank.scoring.footprint import process_bytes
-from crossrank.scoring.loading import check_model, checked_config, find_model, has_head
+from crossrank.scoring.checked import checked_spec
+from crossrank.scoring.loading import checked_config, find_model, has_head
 from crossrank.scoring.spec import RerankerSpec, ScorerSpec
 
 Scale = Literal["logit", "probability", "cosine"]
@@ -37,10 +36,7 @@ def spec_of(name: str, model: str, settings: EvaluateSettings) -> ScorerSpec:
         each.endswith(("ForCausalLM", "ForConditionalGeneration")) for each in config.get("architectures") or []
     )
     if has_head(config) or generates:
-        check_model(folder)
-        where = storage.absolute(model) if folder.is_local else model
-        given = (settings.max_length, settings.precision, settings.instruction)
-        return RerankerSpec(where, folder.revision, *given, process_bytes=process_bytes(folder))
+        return checked_spec(model, settings.max_length, settings.precision, settings.instruction)
     encoder = find_encoder(model)
     say(f"{name}={model} has no classification head: scored by the cosine of its vectors")
     return CosineSpec(replace(encoder, max_length=min(encoder.max_length, settings.max_length), normalise=True))

@@ -17,6 +17,7 @@ import numpy as np
 from crossrank import storage
 from crossrank.claim import Hold
 from crossrank.corpus.store import TextStore
+from crossrank.earlier import look_at, working
 from crossrank.errors import InputError
 from crossrank.evaluation.about import about
 from crossrank.evaluation.candidates import Written, corpus_of, fingerprints, write_candidates
@@ -32,9 +33,11 @@ from crossrank.evaluation.server import ServerSpec
 from crossrank.evaluation.settings import NO_RERANKER, EvaluateSettings
 from crossrank.evaluation.table import results_of
 from crossrank.evaluation.timing import Query, percentiles_ms
+from crossrank.evaluation.usable import refuse_unusable
 from crossrank.evaluation.wording import counted
 from crossrank.fingerprints import hash_bytes
-from crossrank.outputs import earlier_run, manifest_of, read_json, refuse_other_settings, working, write_json
+from crossrank.formats.group_order import glancing
+from crossrank.outputs import manifest_of, read_json, write_json
 from crossrank.progress import Waiting, say, show
 from crossrank.provenance import provenance
 from crossrank.records import document_text
@@ -49,6 +52,8 @@ KIND = "evaluate"
 FORMAT = 1
 CANDIDATES = "_candidates"
 RESULTS = "results.json"
+WRITTEN = (CANDIDATES, "_rows", "_timing", "_rejected", "runs")
+"""Folders that a job fills, and that are removed where it starts afresh."""
 
 
 @doing(KIND)
@@ -73,9 +78,10 @@ def evaluate(settings: EvaluateSettings, encoder: EncoderSpec | None = None) -> 
             "encoder_revision": encoder.revision if encoder else None,
             "inputs": fingerprints(settings),
         }
-    before = earlier_run(output, KIND)
-    if before is not None and not settings.overwrite:
-        refuse_other_settings(output, before["identity"], identity)
+    earlier = look_at(output, KIND, identity, settings)
+    if not _has_candidates(output) or earlier.is_replaced:
+        with Waiting("looking into the inputs"), glancing():
+            refuse_unusable(settings)
     if settings.dry_run:
         return dry_run(settings, specs)
     manifest = {
@@ -86,12 +92,8 @@ def evaluate(settings: EvaluateSettings, encoder: EncoderSpec | None = None) -> 
         "identity": identity,
         "started": started,
     }
-    with working(output, before) as hold:
-        if before is not None and settings.overwrite:
-            for name in (CANDIDATES, "_rows", "_timing", "_rejected", "runs"):
-                storage.delete(storage.join(output, name))
-        if before is None or settings.overwrite:
-            write_json(manifest_of(output), manifest)
+    with working(earlier, manifest) as hold:
+        earlier.give_way(manifest, None, [storage.join(output, name) for name in WRITTEN])
         return _run(settings, specs, encoder, output, manifest, hold)
 
 
@@ -208,12 +210,20 @@ def _refuse_nothing_relevant(lists: Lists) -> None:
         )
 
 
+def _note(output: str) -> str:
+    return storage.join(output, CANDIDATES, "written.json")
+
+
+def _has_candidates(output: str) -> bool:
+    return storage.exists(_note(output))
+
+
 def _candidates(
     settings: EvaluateSettings, encoder: EncoderSpec | None, output: str
 ) -> tuple[Written, EvaluateSettings]:
     """The candidates, written now if they are not there yet, and the settings with the CSV as what it became."""
     folder = storage.join(output, CANDIDATES)
-    note = storage.join(folder, "written.json")
+    note = _note(output)
     groups = storage.join(folder, "groups.parquet")
     of_csv = storage.join(folder, "csv")
     changed = settings

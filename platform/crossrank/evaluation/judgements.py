@@ -10,6 +10,7 @@ from crossrank.formats.lines import read_lines
 from crossrank.formats.sources import TSV, file_name, has_extension
 from crossrank.formats.trec import Qrel
 from crossrank.records import Reject
+from crossrank.set_aside import SetAside
 
 TEST = "test"
 """The split that is measured on where a folder has several."""
@@ -27,7 +28,8 @@ def read_judgements(uri: str, reject: Reject) -> Labels:
     found: Labels = {}
     lines: dict[tuple[str, str], int] = {}
     file = file_of(uri)
-    for row in _rows(file, reject):
+    set_aside = SetAside(reject)
+    for row in _rows(file, set_aside):
         labels = found.setdefault(row.query_id, {})
         earlier = labels.setdefault(row.doc_id, row.relevance)
         first = lines.setdefault((row.query_id, row.doc_id), row.line)
@@ -36,8 +38,11 @@ def read_judgements(uri: str, reject: Reject) -> Labels:
                 f"{file} judges document {row.doc_id} for query {row.query_id} as {earlier:g} in line {first} and as "
                 f"{row.relevance:g} in line {row.line}; leave one of them"
             )
+    if not found:
+        raise set_aside.nothing_usable(file, "judgements")
     if not any(label > 0 for labels in found.values() for label in labels.values()):
-        raise InputError(f"{file} judges no document as relevant, so every measure would be 0; check the file")
+        others = f" ({set_aside.in_words()})" if set_aside.counts else ""
+        raise InputError(f"{file} judges no document as relevant, so every measure would be 0{others}; check the file")
     return found
 
 

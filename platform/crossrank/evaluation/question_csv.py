@@ -18,21 +18,28 @@ def beir_of(uri: str, folder: str, reject: Reject) -> None:
     merged: dict[str, Group] = {}
     named: dict[str, dict[str, str]] = {}
     for line, group in qa_csv.read_groups(uri, reject):
-        [positive] = group.docs
-        fault = None
-        if not group.query.strip():
-            fault = Reason.EMPTY_QUERY, "the question is empty or white space"
-        elif not (positive.text or "").strip():
-            fault = Reason.EMPTY_DOCUMENT, "the doc is empty or white space"
-        if fault is not None:
-            reject(Rejected(uri, line, group.query_id, *fault))
+        if not is_usable(line, group, uri, reject):
             continue
+        [positive] = group.docs
         doc = replace(positive, doc_id=_id_of(positive, named))
         first = merged.setdefault(group.query, replace(group, docs=()))
         if doc.doc_id not in {each.doc_id for each in first.docs}:
             merged[group.query] = replace(first, docs=(*first.docs, doc))
     storage.delete(folder)
     beir.write_groups(folder, merged.values(), reject)
+
+
+def is_usable(line: int, group: Group, uri: str, reject: Reject) -> bool:
+    """Whether a row has a question and a document; otherwise it is rejected."""
+    [positive] = group.docs
+    fault = None
+    if not group.query.strip():
+        fault = Reason.EMPTY_QUERY, "the question is empty or white space"
+    elif not (positive.text or "").strip():
+        fault = Reason.EMPTY_DOCUMENT, "the doc is empty or white space"
+    if fault is not None:
+        reject(Rejected(uri, line, group.query_id, *fault))
+    return fault is None
 
 
 def _id_of(doc: Candidate, named: dict[str, dict[str, str]]) -> str:

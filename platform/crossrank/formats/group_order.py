@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 
 from crossrank.order import by_rank, contradicts_ranks
 from crossrank.progress import say_once
 from crossrank.records import Group
+
+_GLANCES: ContextVar[bool] = ContextVar("glances", default=False)
+
+
+@contextmanager
+def glancing() -> Iterator[None]:
+    """Look only whether there is a group that can be used: what the first few contradict is said when all are read."""
+    before = _GLANCES.set(True)
+    try:
+        yield
+    finally:
+        _GLANCES.reset(before)
 
 
 def in_rank_order(located: Iterator[tuple[int, Group]], uri: str) -> Iterator[tuple[int, Group]]:
@@ -19,7 +33,7 @@ def in_rank_order(located: Iterator[tuple[int, Group]], uri: str) -> Iterator[tu
             reordered += contradicts_ranks(group.docs)
             yield line, replace(group, docs=by_rank(group.docs))
     finally:
-        if reordered:
+        if reordered and not _GLANCES.get():
             say_once(
                 f"ranks of {uri}",
                 f"{uri}: in {reordered:,} of {read:,} groups the documents stand in another order than their ranks "

@@ -9,9 +9,11 @@ from typing import Any, Protocol
 
 from crossrank import storage
 from crossrank.command_line import command_of
+from crossrank.differences import Named, in_words
+from crossrank.errors import OutputError
 from crossrank.fingerprints import fingerprint
 from crossrank.formats.group_files import fingerprint_of_groups
-from crossrank.outputs import manifest_of, read_json, refuse_other_settings, write_json
+from crossrank.outputs import manifest_of, read_json, write_json
 from crossrank.progress import say
 from crossrank.records import Json
 from crossrank.settings import JobSettings
@@ -94,15 +96,20 @@ class Noted:
 
     def run(self, afresh: bool) -> None:
         identity = {"settings": self.settings, "inputs": {"input": _fingerprint(storage.absolute(self.reads))}}
+        named = self.settings | {"input": self.reads}
         before = read_json(self.note) if storage.exists(self.note) else None
         if before is not None and not afresh and storage.exists(self.product):
-            way_out = f"start afresh with --overwrite {self.name}, or name another output"
-            refuse_other_settings(self.product, before["identity"], identity, way_out)
+            differences = in_words(before, identity, Named(named, {}))
+            if differences:
+                raise OutputError(
+                    f"{self.product} holds a job with other settings ({'; '.join(differences)}); start afresh with "
+                    f"--overwrite {self.name}, or name another output"
+                )
             say(f"{self.product} is finished; nothing to do")
             return
         storage.delete(self.note)  # what it says of the product is no longer so
         self.act()
-        write_json(self.note, {"identity": identity, "finished": time.time()})
+        write_json(self.note, {"identity": identity, "settings": named, "finished": time.time()})
 
     def is_done(self) -> bool:
         return storage.exists(self.note) and storage.exists(self.product)

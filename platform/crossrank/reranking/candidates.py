@@ -24,6 +24,7 @@ from crossrank.once import writable_cache
 from crossrank.records import Reason, Reject, Rejected
 from crossrank.retrieval.bm25 import Bm25Index
 from crossrank.retrieval.first_stage import language_of, open_bm25
+from crossrank.set_aside import SetAside
 
 SPILL_QUERIES = 4096
 """Queries whose candidates share a spill file: what is sorted in memory at once."""
@@ -155,6 +156,20 @@ def _spill_folder() -> tempfile.TemporaryDirectory[str]:
     parent = storage.cache_folder() / "spill"
     with writable_cache(parent):
         return tempfile.TemporaryDirectory(dir=parent, prefix="run-")
+
+
+def refuse_run_without_candidates(uri: str, queries: TextStore, corpus: TextStore, num_queries: int) -> None:
+    """Refuse a run of which no line can be reranked, with the first reason; reads up to the first that can.
+
+    Args:
+        num_queries: how many of the queries are reranked.
+    """
+    set_aside = SetAside()
+    for lines in read_run_columns(uri, set_aside):
+        if len(_look_up(uri, lines, queries, corpus, num_queries, set_aside)):
+            return
+    what = "candidates" if num_queries == len(queries) else f"candidates of the first {num_queries:,} queries"
+    raise set_aside.nothing_usable(uri, what, "check that the run belongs to these queries and this corpus")
 
 
 def _repeated(records: NDArray[np.void]) -> NDArray[np.bool_]:

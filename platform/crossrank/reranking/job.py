@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from crossrank import storage
 from crossrank.claim import Hold
+from crossrank.earlier import Earlier, look_at, working
 from crossrank.errors import InputError
 from crossrank.figures import counted
-from crossrank.outputs import earlier_run, refuse_other_settings, working, write_json
+from crossrank.formats.group_order import glancing
+from crossrank.outputs import write_json
 from crossrank.progress import Progress, Waiting, say, show_plan
 from crossrank.provenance import provenance
 from crossrank.reranking import derive
@@ -21,11 +23,10 @@ from crossrank.reranking.block import Keep
 from crossrank.reranking.identity import identify
 from crossrank.reranking.layout import Layout
 from crossrank.reranking.manifest import Clock, Manifest, Scoring, finished, new_manifest
-from crossrank.reranking.plan import Plan, prepare, read_plan
-from crossrank.reranking.prepare import Sources, read_work
+from crossrank.reranking.plan import Cut, Plan, prepare, read_plan
+from crossrank.reranking.prepare import Sources, read_work, refuse_unusable
 from crossrank.reranking.settings import RerankSettings
-from crossrank.scoring.footprint import process_bytes
-from crossrank.scoring.loading import check_model, find_model
+from crossrank.scoring.checked import checked_spec
 from crossrank.scoring.spec import RerankerSpec, ScorerSpec
 from crossrank.set_aside import SetAside
 from crossrank.telemetry.doing import doing
@@ -63,41 +64,34 @@ def reranked(settings: RerankSettings, spec: ScorerSpec | None = None) -> dict[s
     layout = Layout(output)
     with Waiting("looking at the model and the inputs"):
         if spec is None:
-            spec = _reranker_spec(settings)
+            spec = checked_spec(settings.model, settings.max_length, settings.precision, settings.instruction)
         sources, identity = identify(settings, spec)
-    before = earlier_run(output, KIND)
-    if before is not None and not settings.overwrite:
-        refuse_other_settings(output, before["identity"], identity)
+    earlier = look_at(output, KIND, identity, settings)
     if settings.dry_run:
+        with glancing():
+            refuse_unusable(settings, sources)
         return _dry_run(settings, sources, spec)
-    if before is not None and before["state"] == "finished" and not settings.overwrite:
-        plan = read_plan(layout)
-        lacking = layout.lacking_parts(before["blocks"], plan.rows_of_blocks if plan else None)
+    layout.refuse_foreign_tables((earlier.manifest or {}).get("blocks"))
+    before = earlier.kept
+    if before is not None and earlier.is_finished:
+        lacking = layout.lacking_parts(before["blocks"], _rows_of_blocks(layout, before))
         if not lacking:
             return _nothing_to_do(settings, layout, before)
         say(f"{layout.output} was finished, and {len(lacking)} of its parts are gone or damaged: making them again")
     if settings.run is not None:
         storage.check_writable(settings.run)
+    if not storage.exists(layout.plan) or earlier.is_replaced:
+        with Waiting("looking into the inputs"), glancing():
+            refuse_unusable(settings, sources)
     manifest = new_manifest(settings, spec, identity, started)
-    with working(output, before) as hold:
-        if before is not None and settings.overwrite:
-            _clear(layout, before)
-        if before is None or settings.overwrite:
-            write_json(layout.manifest, manifest)
-        return _run(settings, spec, sources, layout, manifest, hold)
+    with working(earlier, manifest) as hold:
+        return _run(settings, spec, sources, layout, earlier, manifest, hold)
 
 
-def _reranker_spec(settings: RerankSettings) -> RerankerSpec:
-    folder = find_model(settings.model)
-    check_model(folder)
-    return RerankerSpec(
-        storage.absolute(settings.model) if folder.is_local else settings.model,
-        folder.revision,
-        settings.max_length,
-        settings.precision,
-        settings.instruction,
-        process_bytes=process_bytes(folder),
-    )
+def _rows_of_blocks(layout: Layout, before: Manifest) -> list[int] | None:
+    """Of a finished job, whose plan may have been removed."""
+    plan = read_plan(layout)
+    return plan.rows_of_blocks if plan else layout.sizes_of_parts(before["rows"]["out"], before["blocks"])
 
 
 def _pool(settings: RerankSettings, spec: ScorerSpec) -> Pool:
@@ -118,16 +112,6 @@ def _placed(spec: ScorerSpec, pool: Pool) -> ScorerSpec:
     if isinstance(spec, RerankerSpec):
         return replace(spec, device=device)
     return spec.on(device) if hasattr(spec, "on") else spec
-
-
-def _clear(layout: Layout, manifest: dict[str, Any]) -> None:
-    """Remove what the earlier run wrote, and nothing else that may lie in the folder."""
-    # Cut off anywhere, this leaves a job that is not finished and has no plan, and so is prepared again.
-    write_json(layout.manifest, manifest | {"state": "running"})
-    for uri in (layout.plan, layout.prepared, layout.rejected):
-        storage.delete(uri)
-    layout.delete_parts()
-    storage.delete(layout.manifest)
 
 
 def _nothing_to_do(settings: RerankSettings, layout: Layout, manifest: dict[str, Any]) -> dict[str, Any]:
@@ -167,7 +151,13 @@ def _dry_run(settings: RerankSettings, sources: Sources, spec: ScorerSpec) -> di
 
 
 def _run(
-    settings: RerankSettings, spec: ScorerSpec, sources: Sources, layout: Layout, manifest: Manifest, hold: Hold
+    settings: RerankSettings,
+    spec: ScorerSpec,
+    sources: Sources,
+    layout: Layout,
+    earlier: Earlier,
+    manifest: Manifest,
+    hold: Hold,
 ) -> Manifest:
     from crossrank.reranking import on_ray
 
@@ -175,9 +165,13 @@ def _run(
     pool = _pool(settings, spec)
     clock.lap("start_ray")
     spec = _placed(spec, pool)
-    plan = read_plan(layout)
+    plan = None if earlier.is_replaced else read_plan(layout)
     if plan is None:
-        plan = prepare(settings, spec, sources, layout, pool)
+
+        def begin() -> None:
+            earlier.give_way(manifest, layout, [layout.rejected])
+
+        plan = prepare(settings, spec, sources, layout, pool, Cut.by(layout, earlier.kept), begin)
     layout.refuse_foreign_tables(len(plan.rows_of_blocks))
     clock.lap("prepare")
     if isinstance(spec, RerankerSpec):

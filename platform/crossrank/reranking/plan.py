@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,12 +49,41 @@ def read_plan(layout: Layout) -> Plan | None:
     return Plan(**read_json(layout.plan)) if storage.exists(layout.plan) else None
 
 
-def prepare(settings: RerankSettings, spec: ScorerSpec, sources: Sources, layout: Layout, pool: Pool) -> Plan:
-    """Read and count the inputs, measure one worker, and write the blocks; the plan is written last."""
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How an earlier run cut its blocks, so that the parts that it left are those of the blocks that are cut now."""
+
+    queries: int
+    precision: str | None
+    """Number format that it chose, where that is known."""
+
+    @classmethod
+    def by(cls, layout: Layout, before: dict[str, Any] | None) -> Cut | None:
+        """Told by the parts of a run that is gone on with and whose plan is gone; None where there are none."""
+        queries = layout.rows_of_a_part() if before is not None else None
+        if before is None or queries is None:
+            return None
+        return cls(queries, before.get("chosen", {}).get("precision"))
+
+
+def prepare(
+    settings: RerankSettings,
+    spec: ScorerSpec,
+    sources: Sources,
+    layout: Layout,
+    pool: Pool,
+    earlier: Cut | None,
+    begin: Callable[[], None],
+) -> Plan:
+    """Read and count the inputs, measure one worker, and write the blocks; the plan is written last.
+
+    Args:
+        earlier: how the parts that are there were cut; None cuts by what is measured.
+        begin: called when all is judged, to write the manifest and remove what an earlier run left.
+    """
     from crossrank.reranking import on_ray
 
     storage.delete(layout.prepared)
-    layout.delete_parts()  # without a plan nobody knows which queries they hold
     with rejected_file(layout.prepared_rejected) as reject:
         with Waiting("reading the inputs"):
             work = read_work(settings, sources, reject)
@@ -62,11 +92,15 @@ def prepare(settings: RerankSettings, spec: ScorerSpec, sources: Sources, layout
             measured = on_ray.probed(on_ray.probe(spec, work.sample(), pool))
         rate = measured["pairs_per_second"]
         size = queries_per_block(work.num_queries, work.num_pairs, rate, pool.most)
+        precision = _precision(measured["scorer"])
+        if earlier is not None:
+            size = Chosen(earlier.queries, "as the parts that are there")
+            precision = earlier.precision or precision
         batches = measured["scorer"].get("token_budget", "no fixed number")
         say(f"one worker scores {rate:,.0f} pairs/s, tokens a batch: {batches}; queries a block: {size}")
         corpus = sources.corpus.open() if sources.corpus else None
+        begin()
         rows_of_blocks = _write_blocks(work, layout, size, corpus, reject)
-    precision = _precision(measured["scorer"])
     plan = Plan(rows_of_blocks, work.num_read, precision, str(size), work.language, measured)
     write_json(layout.plan, asdict(plan))
     ROWS_READ.add(plan.num_read)

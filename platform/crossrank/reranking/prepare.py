@@ -17,14 +17,22 @@ import pyarrow as pa
 
 from crossrank.corpus.ids import UNKNOWN, IdIndex, hash_id
 from crossrank.corpus.source import CorpusSource, QuerySource
-from crossrank.corpus.store import TextStore, Usable
-from crossrank.errors import InputError
+from crossrank.corpus.store import TextStore, Usable, refuse_empty
 from crossrank.formats.group_files import read_group_files
+from crossrank.formats.group_order import glancing
 from crossrank.order import by_hash, has_ranks
 from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text
-from crossrank.reranking.candidates import Bm25Candidates, FirstStage, RunCandidates
+from crossrank.reranking.candidates import (
+    Bm25Candidates,
+    FirstStage,
+    RunCandidates,
+    refuse_run_without_candidates,
+)
 from crossrank.reranking.layout import PREPARED_SCHEMA
 from crossrank.reranking.settings import RerankSettings
+from crossrank.retrieval.analysis import analyser
+from crossrank.retrieval.first_stage import language_of
+from crossrank.set_aside import SetAside
 
 CHUNK_QUERIES = 512
 """Queries whose candidates are fetched together."""
@@ -63,19 +71,41 @@ class Sources:
     corpus: CorpusSource | None
 
 
+def refuse_unusable(settings: RerankSettings, sources: Sources) -> None:
+    """Refuse inputs of which nothing could be scored, and a language that is not known, before anything is written.
+
+    Looks no further than the first pair that can be scored.
+    """
+    corpus = sources.corpus.open() if sources.corpus else None
+    if corpus is not None:
+        refuse_empty(corpus, settings.corpus or "", "documents")
+    if settings.groups is not None:
+        GroupWork(settings.groups, corpus, settings.depth, settings.limit).refuse_unusable()
+        return
+    assert corpus is not None, "settings ask for a corpus beside queries"
+    assert sources.queries is not None, "settings ask for queries or groups"
+    queries = sources.queries.open()
+    refuse_empty(queries, settings.queries or "", "queries")
+    if settings.candidates == "bm25":
+        analyser(language_of(corpus, settings.language).value)
+    else:
+        num_queries = min(len(queries), settings.limit or len(queries))
+        refuse_run_without_candidates(settings.candidates, queries, corpus, num_queries)
+
+
 def read_work(settings: RerankSettings, sources: Sources, reject: Reject) -> Work:
     """Read the inputs: convert corpus and queries, index or look up the candidates."""
     corpus = sources.corpus.open() if sources.corpus else None
     if corpus is not None:
-        _refuse_empty(corpus, settings.corpus, "documents")
+        refuse_empty(corpus, settings.corpus or "", "documents")
         for row in corpus.rejected():
             reject(row)
     if settings.groups is not None:
-        return GroupWork(settings.groups, corpus, settings.depth, settings.limit)
+        return GroupWork.read(settings.groups, corpus, settings.depth, settings.limit)
     assert corpus is not None, "settings ask for a corpus beside queries"
     assert sources.queries is not None, "settings ask for queries or groups"
     queries = sources.queries.open()
-    _refuse_empty(queries, settings.queries, "queries")
+    refuse_empty(queries, settings.queries or "", "queries")
     num_rows = min(len(queries), settings.limit or len(queries))
     num_unreadable = 0
     for row in _up_to(queries, num_rows):
@@ -96,13 +126,6 @@ def _up_to(queries: TextStore, num_rows: int) -> Iterator[Rejected]:
     for row in queries.rejected():
         if last is None or (row.source, row.line or 0) <= last:  # files are read in the order of their names
             yield row
-
-
-def _refuse_empty(store: TextStore, uri: str | None, what: str) -> None:
-    if not (store.usable(slice(None)) == Usable.YES).any():
-        first = next(iter(store.rejected()), None)
-        because = f"; the first problem is in line {first.line}: {first.detail}" if first else ""
-        raise InputError(f"{uri} holds no {what} that can be used{because}; check the file")
 
 
 class QueryWork:
@@ -158,28 +181,47 @@ class GroupWork:
     language = None
 
     def __init__(self, uri: str, corpus: TextStore | None, depth: int, limit: int | None) -> None:
+        """Name them; nothing is read yet."""
         self._uri = uri
         self._corpus = corpus
         self._depth = depth
         self._limit = limit
         self._sample: list[tuple[str, str]] = []
-        hashes = array("Q")
+        self._duplicates: set[int] = set()
         self.num_pairs = 0
         self.num_read = 0
-        for _, _, group in self._groups(self._count_unreadable):
-            hashes.append(hash_id(group.query_id))
-            self.num_pairs += min(len(group.docs), depth)
-            if len(self._sample) < SAMPLE_PAIRS:
-                self._sample += [(group.query, text) for text in map(self._text, group.docs[:8]) if text]
-        if not hashes:
-            raise InputError(f"{uri} holds no groups that can be read; check the file")
-        self._duplicates = {row for row, _ in IdIndex.of_hashes(hashes)[1]}
-        self.num_read += len(hashes)
-        self.num_queries = len(hashes) - len(self._duplicates)
+        self.num_queries = 0
 
-    def _count_unreadable(self, _: Rejected) -> None:
-        """For the first of two passes; the second one sets the rows aside."""
-        self.num_read += 1
+    @classmethod
+    def read(cls, uri: str, corpus: TextStore | None, depth: int, limit: int | None) -> GroupWork:
+        """Read the groups and count them. Refuses those of which nothing can be scored."""
+        work = cls(uri, corpus, depth, limit)
+        with glancing():
+            work.refuse_unusable()
+        hashes = array("Q")
+        unreadable = SetAside()
+        for _, _, group in work._groups(unreadable):
+            hashes.append(hash_id(group.query_id))
+            work.num_pairs += min(len(group.docs), depth)
+            if len(work._sample) < SAMPLE_PAIRS:
+                work._sample += [(group.query, text) for text in map(work._text, group.docs[:8]) if text]
+        work._duplicates = {row for row, _ in IdIndex.of_hashes(hashes)[1]}
+        work.num_read = len(hashes) + unreadable.counts.total()
+        work.num_queries = len(hashes) - len(work._duplicates)
+        return work
+
+    def refuse_unusable(self) -> None:
+        """Refuse groups of which no document can be scored, with the first reason; reads up to the first that can."""
+        set_aside = SetAside()
+        for file, line, group in self._groups(set_aside):
+            row = self._row(0, file, line, group, set_aside)
+            if row["reason"] is None:
+                return
+            if not group.query.strip():
+                set_aside(Rejected(file, line, group.query_id, Reason.EMPTY_QUERY, "the query is empty or white space"))
+            elif not group.docs:
+                set_aside(Rejected(file, line, group.query_id, Reason.NO_CANDIDATES, "the group has no documents"))
+        raise set_aside.nothing_usable(self._uri, "group")
 
     def sample(self) -> list[tuple[str, str]]:
         return self._sample[:SAMPLE_PAIRS] or [("query", "document")]

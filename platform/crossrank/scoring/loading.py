@@ -269,8 +269,7 @@ def load_weights(folder: ModelFolder, config: dict[str, Any], dtype: Any, device
     from crossrank.scoring.precision import lower_backbone
 
     model, missing = _read_weights(folder)
-    if missing:
-        _refuse_missing(folder, config, model, missing)
+    refuse_lacking(folder, config, model, missing)
     if dtype != torch.float32:
         lower_backbone(model, dtype)
     return model.to(device).eval()
@@ -285,14 +284,30 @@ def load_base(folder: ModelFolder, config: dict[str, Any], seed: int) -> tuple[A
 
     torch.manual_seed(seed)
     model, missing = _read_weights(folder)
-    prefix = f"{model.base_model_prefix}."
-    lacking = [name for name in missing if name.startswith(prefix) and not name.startswith(f"{prefix}pooler.")]
-    if lacking or (missing and has_head(config)):
-        _refuse_missing(folder, config, model, lacking or missing)
+    refuse_lacking(folder, config, model, missing, trains=True)
     return model.train(), missing
 
 
-def _read_weights(folder: ModelFolder) -> tuple[Any, list[str]]:
+def without_weights(folder: ModelFolder) -> tuple[Any, list[str]]:
+    """The model as its files describe it, without a number of its weights, and the names of those that they lack."""
+    return _read_weights(folder, device_map="meta")
+
+
+def refuse_lacking(
+    folder: ModelFolder, config: dict[str, Any], model: Any, missing: list[str], *, trains: bool = False
+) -> None:
+    """Refuse a model whose files lack weights.
+
+    Args:
+        trains: it is a base, whose head and pooler may be made afresh where it has no head.
+    """
+    prefix = f"{model.base_model_prefix}."
+    lacking = [name for name in missing if name.startswith(prefix) and not name.startswith(f"{prefix}pooler.")]
+    if lacking or (missing and (not trains or has_head(config))):
+        _refuse_missing(folder, config, model, lacking if trains and lacking else missing)
+
+
+def _read_weights(folder: ModelFolder, **where: Any) -> tuple[Any, list[str]]:
     """A model with one logit in float32, and the names of the weights that the files lack or have in another shape."""
     import torch
     from safetensors import SafetensorError
@@ -310,6 +325,7 @@ def _read_weights(folder: ModelFolder) -> tuple[Any, list[str]]:
             trust_remote_code=False,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are refused by name
+            **where,
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelRefused(

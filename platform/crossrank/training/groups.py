@@ -30,6 +30,7 @@ from crossrank.formats.group_files import fingerprint_of_groups, read_group_file
 from crossrank.once import made_once
 from crossrank.order import is_ranked
 from crossrank.records import Reason, Reject, Rejected, document_text
+from crossrank.set_aside import SetAside
 from crossrank.training.group_reading import Reading, is_positive, text_of
 from crossrank.training.labelled_twice import Positives, key_of_text
 
@@ -182,17 +183,19 @@ def _convert(folder: Path, source: GroupSource, corpus: TextStore | None) -> Non
     arrays = _Arrays()
     open_store(folder / "texts", lambda reject: _texts(source, corpus, arrays, reject), Reason.EMPTY_QUERY)
     own = TextStore(folder / "texts")
-    counts = Counter(str(row.reason) for row in own.rejected())
+    set_aside = SetAside()
+    for row in own.rejected():
+        set_aside(row)
     kept_G = own.usable(np.array(arrays.queries, dtype=np.int64)) == Usable.YES
     if not kept_G.any():
-        raise _nothing_usable(source, counts, arrays.num_of_others)
+        raise _nothing_usable(source, set_aside, arrays.num_of_others)
     if fingerprint_of_groups(source.uri) != source.fingerprint:
         raise InputError(f"{source.uri} changed while it was read; leave it unchanged and run the same command again")
     arrays.save(folder, kept_G)
 
 
-def _nothing_usable(source: GroupSource, counts: Counter[str], num_of_others: int) -> InputError:
-    if num_of_others and not counts:
+def _nothing_usable(source: GroupSource, set_aside: SetAside, num_of_others: int) -> InputError:
+    if num_of_others and not set_aside.counts:
         part, way_out = (
             ("to train on", "lower it")
             if source.use == "train"
@@ -201,7 +204,7 @@ def _nothing_usable(source: GroupSource, counts: Counter[str], num_of_others: in
         return InputError(
             f"--eval-fraction leaves none of the {num_of_others:,} groups of {source.uri} {part}; {way_out}"
         )
-    told = [f"{count:,} {reason}" for reason, count in sorted(counts.items())]
+    told = [set_aside.in_words()] if set_aside.counts else []
     told += [f"{num_of_others:,} on the other side of --eval-fraction"] if num_of_others else []
     return InputError(
         f"{source.uri} holds no group that can be used to {source.use} ({', '.join(told) or 'it is empty'}); a group "

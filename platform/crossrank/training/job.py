@@ -13,17 +13,19 @@ from crossrank import storage
 from crossrank.chosen import Chosen
 from crossrank.claim import Hold
 from crossrank.command_line import command_of
-from crossrank.outputs import Manifest, earlier_run, manifest_of, refuse_other_settings, working, write_json
+from crossrank.earlier import Earlier, look_at, working
+from crossrank.outputs import Manifest, manifest_of, write_json
 from crossrank.progress import Waiting, say, show_plan
 from crossrank.provenance import provenance
 from crossrank.reranking.manifest import Clock
+from crossrank.scoring.checked import refuse_unloadable
 from crossrank.scoring.loading import ModelFolder, check_base, find_model, has_head
 from crossrank.settings import that_change_rows
 from crossrank.telemetry.doing import doing
 from crossrank.training import result
 from crossrank.training.checkpoint import Checkpoints
 from crossrank.training.hub import check_repo
-from crossrank.training.inputs import Inputs, inputs_of
+from crossrank.training.inputs import Inputs, Read, inputs_of
 from crossrank.training.settings import TrainSettings
 from crossrank.training.sizing import Sizes, sizes_of, told_of_few_steps
 from crossrank.training.teachers import scale_warning
@@ -52,6 +54,7 @@ def train(settings: TrainSettings) -> dict[str, Any]:
     with Waiting("looking at the base and the groups"):
         base = find_model(settings.base)
         config = check_base(base)
+        refuse_unloadable(base, config, settings.max_length, settings.instruction, trains=True)
         inputs = inputs_of(settings)
     identity = {
         "format": FORMAT,
@@ -59,10 +62,9 @@ def train(settings: TrainSettings) -> dict[str, Any]:
         "base_revision": base.revision,
         "inputs": inputs.fingerprints,
     }
-    before = earlier_run(output, KIND)
-    if before is not None and not settings.overwrite:
-        refuse_other_settings(output, before["identity"], identity)
-    if before is not None and before["state"] == "finished" and not settings.overwrite and not settings.dry_run:
+    earlier = look_at(output, KIND, identity, settings)
+    before = earlier.kept
+    if before is not None and earlier.is_finished and not settings.dry_run:
         missing = [name for name in before["files"] if not storage.exists(storage.join(output, name))]
         if not missing:
             say(f"{output} is finished: {result.chosen_of(before)}; nothing to do")
@@ -81,17 +83,14 @@ def train(settings: TrainSettings) -> dict[str, Any]:
         "base": {"name": settings.base, "revision": base.revision, "has_head": has_head(config)},
         "started": started,
     }
+    with Waiting("reading the groups"):
+        read = inputs.read()
     if settings.dry_run:
-        return _dry_run(settings, base, config, inputs)
+        return _dry_run(settings, base, config, inputs, read)
     if settings.push_to_hub is not None:
         check_repo(settings.push_to_hub)
-    with working(output, before) as hold:
-        if before is not None and settings.overwrite:
-            result.clear(output, before)
-            before = None
-        if before is None:
-            write_json(manifest_of(output), manifest)
-        return _run(settings, base, config, inputs, output, manifest, before, hold)
+    with working(earlier, manifest) as hold:
+        return _run(settings, base, config, inputs, read, output, manifest, earlier, hold)
 
 
 def _that_decide(settings: TrainSettings) -> dict[str, Any]:
@@ -105,9 +104,10 @@ def _run(
     base: ModelFolder,
     config: dict[str, Any],
     inputs: Inputs,
+    read: Read,
     output: str,
     manifest: Manifest,
-    before: Manifest | None,
+    earlier: Earlier,
     hold: Hold,
 ) -> Manifest:
     from crossrank.cluster import on_ray as cluster
@@ -119,10 +119,9 @@ def _run(
     places = {"--base": settings.base, "--groups": settings.groups, "--eval-groups": settings.eval_groups}
     cluster.refuse_private_disks(places | {"--corpus": settings.corpus, "--output": settings.output})
     pool = cluster.pool(settings.wanted())
-    with Waiting("reading the groups"):
-        read = inputs.read()
     clock.lap("prepare")
-    sizes = _sizes(settings, config, len(read.train), pool, before)
+    sizes = _sizes(settings, config, len(read.train), pool, earlier.kept)
+    earlier.give_way(manifest, None, result.files_of(output, earlier.manifest or {}))
     # What was worked out is kept, so that a run goes on with it wherever it goes on.
     manifest |= {"groups": read.counts(), "sizes": asdict(sizes)}
     write_json(manifest_of(output), manifest)
@@ -204,12 +203,12 @@ def _baselines(validator: RayValidator, base: str, is_ranked: bool) -> dict[str,
     return {row: validator.result_on(*given) for row, given in named.items()}
 
 
-def _dry_run(settings: TrainSettings, base: ModelFolder, config: dict[str, Any], inputs: Inputs) -> dict[str, Any]:
+def _dry_run(
+    settings: TrainSettings, base: ModelFolder, config: dict[str, Any], inputs: Inputs, read: Read
+) -> dict[str, Any]:
     from crossrank.cluster import on_ray as cluster
     from crossrank.training.on_ray import probing
 
-    with Waiting("reading the groups"):
-        read = inputs.read()
     _warn(scale_warning(settings, read.train))
     cluster.connect()
     pool = cluster.pool(settings.wanted())

@@ -95,13 +95,9 @@ def push(settings: TrainSettings, output: str, manifest: Manifest) -> None:
     write_json(manifest_of(output), manifest)
 
 
-def clear(output: str, manifest: Manifest) -> None:
-    """Remove what an earlier run wrote, and nothing else that may lie in the folder."""
-    # Cut off anywhere, this leaves a run that is not finished and has fewer checkpoints.
-    write_json(manifest_of(output), manifest | {"state": "running"})
-    for name in (FOLDER, CURVES, REJECTED, *manifest.get("files", [])):
-        storage.delete(storage.join(output, name))
-    storage.delete(manifest_of(output))
+def files_of(output: str, manifest: Manifest) -> list[str]:
+    """What a run wrote into its output, as far as its manifest knows; nothing else that may lie in the folder."""
+    return [storage.join(output, name) for name in (FOLDER, CURVES, REJECTED, *manifest.get("files", []))]
 
 
 def chosen_of(manifest: Manifest) -> str:

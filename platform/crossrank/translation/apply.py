@@ -6,7 +6,7 @@ trains on it: the document itself, or all of them where it is the query.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from crossrank.records import Candidate, Group
@@ -28,6 +28,21 @@ class Figures:
     failed_queries: int = 0
     documents_without_text: int = 0
     """They name a document of a corpus; there is nothing to translate."""
+
+    @classmethod
+    def of(cls, groups: Iterable[Group]) -> Figures:
+        """Count groups that were translated before."""
+        found = cls()
+        for group in groups:
+            query_failed = FLAG in group.meta
+            found.groups += 1
+            found.failed_queries += query_failed
+            for doc in group.docs:
+                found.documents += 1
+                found.documents_without_text += doc.text is None
+                found.translated_documents += doc.text is not None and FLAG not in doc.meta
+                found.flagged_documents += query_failed or FLAG in doc.meta
+        return found
 
 
 def texts_of(group: Group) -> Iterator[str]:

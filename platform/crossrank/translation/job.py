@@ -7,7 +7,7 @@ memory never starts it, and only joins a cluster that is named, to be counted th
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any, cast
@@ -15,10 +15,12 @@ from typing import Any, cast
 from crossrank import storage
 from crossrank.claim import Hold
 from crossrank.cluster.joining import join_if_named
+from crossrank.earlier import Earlier, look_at, working
 from crossrank.errors import InputError
 from crossrank.figures import counted
 from crossrank.formats.group_files import fingerprint_of_groups
-from crossrank.outputs import Manifest, earlier_run, refuse_other_settings, working, write_json
+from crossrank.formats.group_order import glancing
+from crossrank.outputs import Manifest, write_json
 from crossrank.progress import Waiting, say
 from crossrank.provenance import provenance
 from crossrank.reranking.layout import Layout
@@ -31,10 +33,10 @@ from crossrank.translation.backends.choosing import backend_of, on_workers
 from crossrank.translation.dry_run import dry_run
 from crossrank.translation.lookup import Lookup
 from crossrank.translation.memory.store import Memory
-from crossrank.translation.plan import Plan, prepare, read_plan, still_missing
+from crossrank.translation.plan import Plan, prepare, read_plan, refuse_unusable, still_missing
 from crossrank.translation.service import PaidBackend
 from crossrank.translation.settings import TranslateSettings
-from crossrank.translation.translating import Work, spending_of
+from crossrank.translation.translating import Work, spending_of, spent_file
 
 KIND = "translate"
 FORMAT = 1
@@ -59,17 +61,22 @@ def translate(settings: TranslateSettings) -> dict[str, Any]:
         if backend is not None and settings.is_paid:
             backend.check()
         identity = _identity(settings, backend)
-    before = earlier_run(output, KIND)
-    if before is not None and not settings.overwrite:
-        refuse_other_settings(output, before["identity"], identity)
+    earlier = look_at(output, KIND, identity, settings)
     if settings.dry_run:
+        with glancing():
+            refuse_unusable(settings)
         return dry_run(settings, backend, lambda memory: lookup_of(settings, backend, memory), output)
-    if before is not None and before["state"] == "finished" and not settings.overwrite:
+    layout.refuse_foreign_tables((earlier.manifest or {}).get("parts"))
+    before = earlier.kept
+    if before is not None and earlier.is_finished:
         lacking = layout.lacking_parts(before["parts"], parts.sizes_of(before["rows"]["out"], settings.groups_per_part))
         if not lacking:
             say(f"{output} is finished: {before['rows']['out']:,} groups; nothing to do")
             return before
         say(f"{output} was finished, and {len(lacking)} of its parts are gone or damaged: making them again")
+    if not storage.exists(layout.plan) or earlier.is_replaced:
+        with Waiting("looking into the groups"), glancing():
+            refuse_unusable(settings)
     manifest = {
         "kind": KIND,
         "state": "running",
@@ -80,12 +87,8 @@ def translate(settings: TranslateSettings) -> dict[str, Any]:
         "memory": settings.memory_folder,
         "started": started,
     }
-    with working(output, before) as hold:
-        if before is not None and settings.overwrite:
-            _clear(layout, before)
-        if before is None or settings.overwrite:
-            write_json(layout.manifest, manifest)
-        return _run(settings, backend, layout, manifest, hold)
+    with working(earlier, manifest) as hold:
+        return _run(settings, backend, layout, earlier, manifest, hold)
 
 
 def lookup_of(settings: TranslateSettings, backend: Translates, memory: Memory) -> Lookup:
@@ -120,24 +123,29 @@ def _identity(settings: TranslateSettings, backend: Translates) -> dict[str, Any
     return identity
 
 
-def _clear(layout: Layout, manifest: Manifest) -> None:
-    """Remove what the earlier run wrote, and nothing else that may lie in the folder. The memory stays."""
-    write_json(layout.manifest, manifest | {"state": "running"})
-    for uri in (layout.plan, layout.prepared, layout.rejected, storage.join(layout.output, "_spent.json")):
-        storage.delete(uri)
-    layout.delete_parts()
-    storage.delete(layout.manifest)
-
-
-def _run(settings: TranslateSettings, backend: Translates, layout: Layout, manifest: Manifest, hold: Hold) -> Manifest:
+def _run(
+    settings: TranslateSettings,
+    backend: Translates,
+    layout: Layout,
+    earlier: Earlier,
+    manifest: Manifest,
+    hold: Hold,
+) -> Manifest:
     clock = Clock()
     join_if_named()
     with _memory(settings, backend) as memory:
         lookup = lookup_of(settings, backend, memory)
-        spending = spending_of(settings, layout.output)
+        spending = spending_of(settings, layout.output, afresh=earlier.is_replaced)
         work = Work(settings, memory, lookup, spending)
         resumed_usd = spending.usd
-        figures, plan = _fill_memory(work, backend, layout, clock)
+
+        def begin() -> None:
+            unpaid = [] if spending.characters else [spent_file(layout.output)]
+            earlier.give_way(manifest, layout, [layout.rejected, *unpaid])  # the memory stays
+
+        figures, plan = _fill_memory(
+            work, backend, layout, None if earlier.is_replaced else memory.folder, clock, begin
+        )
     num_parts = len(parts.sizes_of(plan.groups, settings.groups_per_part))
     layout.refuse_foreign_tables(num_parts)
     hold.check()
@@ -182,8 +190,20 @@ def _memory(settings: TranslateSettings, backend: Translates) -> Iterator[Memory
         yield memory
 
 
-def _fill_memory(work: Work, backend: Translates, layout: Layout, clock: Clock) -> tuple[dict[str, Any], Plan]:
-    """Prepare the job, and translate what the memory lacks."""
+def _fill_memory(
+    work: Work,
+    backend: Translates,
+    layout: Layout,
+    planned_with: str | None,
+    clock: Clock,
+    begin: Callable[[], None],
+) -> tuple[dict[str, Any], Plan]:
+    """Prepare the job, and translate what the memory lacks.
+
+    Args:
+        planned_with: the memory that a plan may have been made with; None where a new one is made.
+        begin: called when all is judged, to write the manifest and remove what an earlier run left.
+    """
     settings, memory, lookup = work.settings, work.memory, work.lookup
     tried: list[PaidBackend | Backend] = []
 
@@ -198,10 +218,10 @@ def _fill_memory(work: Work, backend: Translates, layout: Layout, clock: Clock) 
             backend.check()
             tried.append(backend)
 
-    plan = read_plan(layout, memory.folder)
+    plan = None if planned_with is None else read_plan(layout, planned_with)
     is_resumed = plan is not None
     if plan is None:
-        plan = prepare(settings, lookup, layout, memory.folder, try_first)
+        plan = prepare(settings, lookup, layout, memory.folder, try_first, begin)
     clock.lap("prepare")
     say(
         f"{plan.groups:,} groups with {plan.texts:,} texts, {plan.unique.texts:,} of them different; the memory has "

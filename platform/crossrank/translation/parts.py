@@ -7,10 +7,14 @@ from dataclasses import asdict, fields
 from itertools import islice
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from crossrank import storage
 from crossrank.errors import JobFailed
+from crossrank.formats.group_rows import group_of
 from crossrank.formats.groups_parquet import write_groups
 from crossrank.outputs import read_json, write_json
+from crossrank.parts import read_part
 from crossrank.progress import Progress
 from crossrank.records import Group
 from crossrank.reranking.layout import Layout
@@ -33,7 +37,7 @@ def write_parts(settings: TranslateSettings, lookup: Lookup, layout: Layout, gro
     """Write the parts that are not there. Returns the groups in those that were."""
     sizes = sizes_of(groups, settings.groups_per_part)
     lacking = layout.lacking_parts(len(sizes), sizes)
-    lacking |= {number for number in range(len(sizes)) if not storage.exists(_figures_of(layout, number))}
+    lacking |= {number for number in range(len(sizes)) if number not in lacking and not _has_figures(layout, number)}
     done_before = sum(size for number, size in enumerate(sizes) if number not in lacking)
     source = read_source(settings, lambda row: None)
     ROWS_RESUMED.add(done_before)
@@ -45,8 +49,7 @@ def write_parts(settings: TranslateSettings, lookup: Lookup, layout: Layout, gro
                     progress.tick()
                 continue
             figures = Figures()
-            storage.delete(layout.part(number))  # it is damaged, or its figures are not known
-            storage.delete(_figures_of(layout, number))
+            storage.delete(_figures_of(layout, number))  # of what stood there: the part is replaced when it is whole
             written = write_groups(layout.part(number), _translated(settings, lookup, part, figures, progress))
             write_json(_figures_of(layout, number), asdict(figures))
             if written != size:
@@ -57,6 +60,17 @@ def write_parts(settings: TranslateSettings, lookup: Lookup, layout: Layout, gro
                 )
             ROWS_DONE.add(written)
     return done_before
+
+
+def _has_figures(layout: Layout, number: int) -> bool:
+    """Whether the figures of a part are there, or could be counted again; not where the part cannot be read."""
+    if storage.exists(_figures_of(layout, number)):
+        return True
+    rows = read_part(layout.part(number), lambda file: pq.ParquetFile(file).read().to_pylist())
+    if rows is None:
+        return False
+    write_json(_figures_of(layout, number), asdict(Figures.of(map(group_of, rows))))
+    return True
 
 
 def total(layout: Layout, parts: int) -> dict[str, int]:

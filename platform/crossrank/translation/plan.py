@@ -78,13 +78,26 @@ def read_plan(layout: Layout, memory: str) -> Plan | None:
     return plan if plan.memory == memory else None
 
 
+def refuse_unusable(settings: TranslateSettings) -> None:
+    """Refuse groups of which none can be translated, with the first reason; reads up to the first that can."""
+    set_aside = SetAside()
+    if next(read_source(settings, set_aside), None) is None:
+        raise set_aside.nothing_usable(settings.groups, f"group in {settings.source}", "check --groups, and --source")
+
+
 def prepare(
-    settings: TranslateSettings, lookup: Lookup, layout: Layout, memory: str, first_missing: Callable[[str], None]
+    settings: TranslateSettings,
+    lookup: Lookup,
+    layout: Layout,
+    memory: str,
+    first_missing: Callable[[str], None],
+    begin: Callable[[], None],
 ) -> Plan:
     """Read the groups, write the texts that are missing, then the plan.
 
     Args:
         first_missing: called with one text that is missing, as early as one is found.
+        begin: called when all is judged, to write the manifest and remove what an earlier run left.
     """
     storage.delete(layout.prepared)
     with rejected_file(layout.prepared_rejected) as reject, storage.writing(missing_file(layout)) as stream:
@@ -92,6 +105,7 @@ def prepare(
         with pq.ParquetWriter(stream, MISSING_SCHEMA, compression="zstd") as writer:
             for texts in find_missing(settings, lookup, plan, reject, first_missing):
                 writer.write_table(pa.table({"text": texts}, schema=MISSING_SCHEMA))
+    begin()
     write_json(layout.plan, asdict(plan))
     ROWS_READ.add(plan.groups + sum(sum(reasons.values()) for reasons in plan.rejected.values()))
     return plan

@@ -26,14 +26,14 @@ class BudgetSpent(Exception):
 class Spending:
     """Characters that were paid, and those that may still be."""
 
-    def __init__(self, uri: str, usd_per_million: float, budget_usd: float | None) -> None:
-        """What was spent is read from `uri`."""
+    def __init__(self, uri: str, usd_per_million: float, budget_usd: float | None, afresh: bool = False) -> None:
+        """What was spent is read from `uri`, unless a job starts afresh."""
         self._uri = uri
         self._price = usd_per_million
         self._most = None if budget_usd is None else int(budget_usd * MILLION / usd_per_million + 1e-9)
         """Characters that the budget pays for."""
         self._ahead = AHEAD_CHARACTERS if self._most is None else min(AHEAD_CHARACTERS, int(self._most * AHEAD_SHARE))
-        before = read_json(uri) if storage.exists(uri) else {"characters": 0}
+        before = read_json(uri) if not afresh and storage.exists(uri) else {"characters": 0}
         self._spent = self._written = int(before["characters"])
         self._before = self._spent
         self._lock = threading.Lock()

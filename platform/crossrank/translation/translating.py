@@ -37,9 +37,18 @@ FIRST_GIVE_UP_S = 15.0
 """A service that does not answer the first text of a job is not waited for as long as one that stops in the middle."""
 
 
-def spending_of(settings: TranslateSettings, output: str) -> Spending:
-    """What was spent for this output."""
-    return Spending(storage.join(output, "_spent.json"), settings.usd_per_million_characters, settings.budget_usd)
+def spending_of(settings: TranslateSettings, output: str, afresh: bool = False) -> Spending:
+    """What was spent for this output.
+
+    Args:
+        afresh: nothing that an earlier run spent counts.
+    """
+    return Spending(spent_file(output), settings.usd_per_million_characters, settings.budget_usd, afresh)
+
+
+def spent_file(output: str) -> str:
+    """Where an output keeps what was paid for it."""
+    return storage.join(output, "_spent.json")
 
 
 @dataclass(slots=True)

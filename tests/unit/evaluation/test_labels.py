@@ -78,7 +78,7 @@ def test_a_label_that_is_no_finite_number_is_set_aside_and_the_sentence_says_whi
     assert means(tmp_path, group("q1", 0, 1) + bad)["mrr@10"] == 0.5
     alone = tmp_path / "alone"
     alone.mkdir()
-    told = rf"no query can be measured \(1 malformed; the first, .*g.jsonl line 1: not JSON: .*{label.lstrip('-')}"
+    told = rf"measure on that can be used \(1 malformed; the first, .*g.jsonl line 1: not JSON: .*{label.lstrip('-')}"
     with pytest.raises(InputError, match=told):
         means(alone, bad)
 

@@ -104,8 +104,8 @@ def test_another_input_is_refused_by_the_import_and_taken_where_one_starts_afres
     with pytest.raises(OutputError) as refused:
         recipe(file)
     assert (
-        "the stage import of r.yaml: out/groups/groups.parquet holds a job with other settings (inputs.input was "
-        in str(refused.value)
+        "the stage import of r.yaml: out/groups/groups.parquet holds a job with other settings (the input "
+        "triplets.jsonl has changed since)" in str(refused.value)
     )
     assert str(refused.value).endswith("start afresh with --overwrite import, or name another output")
     recipe(file, overwrite="import")

@@ -201,10 +201,13 @@ def test_blocks_hold_every_query_once_in_order(prepare: Prepare, tmp_path: Path)
     [
         (
             {"queries": '{"_id": "q1", "text": " "}\n'},
-            "holds no queries that can be used; the first problem is in line 1",
+            r"holds no queries that can be used \(1 empty_query; the first, .* line 1 q1: ",
         ),
-        ({"corpus": "nonsense\n"}, "holds no documents that can be used; the first problem is in line 1: not JSON"),
-        ({"corpus": ""}, "holds no documents that can be used; check the file"),
+        (
+            {"corpus": "nonsense\n"},
+            r"no documents that can be used \(1 malformed; the first, .* line 1: not JSON",
+        ),
+        ({"corpus": ""}, r"holds no documents that can be used \(it is empty\); check the file"),
     ],
 )
 def test_inputs_without_anything_to_use_are_refused(prepare: Prepare, texts: dict[str, str], message: str) -> None:

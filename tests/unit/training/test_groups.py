@@ -265,8 +265,9 @@ def test_where_nothing_can_be_used_the_counts_say_why(source: Source, tmp_path: 
     with pytest.raises(InputError) as refused:
         source(lines).open()
     assert str(refused.value) == (
-        f"{tmp_path / 'g.jsonl'} holds no group that can be used to train (1 malformed, 2 no_negative, 1 no_positive); "
-        f"a group has a document labelled above 0 and one labelled 0"
+        f"{tmp_path / 'g.jsonl'} holds no group that can be used to train (1 malformed, 2 no_negative, 1 no_positive; "
+        f"the first, {tmp_path / 'g.jsonl'} line 1 a: no document that can be used is labelled above 0); a group has a "
+        f"document labelled above 0 and one labelled 0"
     )
 
 
@@ -278,7 +279,7 @@ def test_where_nothing_can_be_used_the_counts_say_why(source: Source, tmp_path: 
     ],
 )
 def test_what_a_group_has_to_have_depends_on_its_use(source: Source, use: str, needs_teacher: bool, told: str) -> None:
-    with pytest.raises(InputError, match=rf"used to {use} \(1 no_positive\); .*{told}$"):
+    with pytest.raises(InputError, match=rf"used to {use} \(1 no_positive; the first, .* line 1 .*\); .*{told}$"):
         source(group("q", doc("x", 0)), use, needs_teacher=needs_teacher).open()
 
 
@@ -437,7 +438,7 @@ def test_a_part_whose_groups_are_all_wrong_says_what_there_is_beside_them(source
     held_out = next(f"q{n}" for n in range(100) if GroupSource("u", "f", "validate", high=0.5).takes(f"red q{n}"))
     trained = [f"r{n}" for n in range(100) if GroupSource("u", "f", "train", low=0.5).takes(f"red r{n}")]
     lines = group(held_out, doc("x", 0), query=f"red {held_out}") + good(trained[0]) + good(trained[1])
-    with pytest.raises(InputError, match=r"\(1 no_positive, 2 on the other side of --eval-fraction\); a group has"):
+    with pytest.raises(InputError, match=r"\(1 no_positive; .*, 2 on the other side of --eval-fraction\); a group has"):
         source(lines, "validate", high=0.5).open()
 
 

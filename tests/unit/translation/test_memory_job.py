@@ -134,7 +134,7 @@ def test_killed_between_two_parts_it_goes_on_with_the_next(
     assert manifest["documents"]["flagged_documents"] == 1
 
 
-def test_a_part_without_its_figures_is_made_again(tmp_path: Path, groups: str, memory: str) -> None:
+def test_a_part_without_its_figures_is_counted_again_and_stays(tmp_path: Path, groups: str, memory: str) -> None:
     # Killed after the part and before its figures: its documents must be counted once.
     given = settings(tmp_path, groups, memory)
     before = translate(given)
@@ -142,7 +142,7 @@ def test_a_part_without_its_figures_is_made_again(tmp_path: Path, groups: str, m
     (tmp_path / "out" / "_manifest.json").write_text(json.dumps(manifest | {"state": "running"}))
     (tmp_path / "out" / "_prepared" / "figures-00001.json").unlink()
     after = translate(given)
-    assert after["rows"]["resumed"] == 7
+    assert after["rows"]["resumed"] == 10
     assert after["documents"] == before["documents"]
 
 
@@ -195,7 +195,7 @@ def test_another_memory_or_language_is_not_gone_on_with(tmp_path: Path, groups: 
         translate(settings(tmp_path, groups, memory, target="ja"))
     (tmp_path / "more.tsv").write_text("source\ttranslation\ntext 5\t글 5\n")
     import_memory(ImportSettings(memory=memory, input=str(tmp_path / "more.tsv"), source="en", target="ko"))
-    with pytest.raises(OutputError, match=r"inputs\.memory was .* and is .*; use --overwrite to start afresh"):
+    with pytest.raises(OutputError, match=r"\(the memory .* has changed since\); use --overwrite to start afresh"):
         translate(settings(tmp_path, groups, memory))
     manifest = translate(settings(tmp_path, groups, memory, overwrite=True))
     assert manifest["documents"]["flagged_documents"] == 0

@@ -18,8 +18,7 @@ from crossrank.retrieval.mining.search import Rules
 from crossrank.retrieval.mining.settings import MineSettings
 from crossrank.retrieval.mining.work import Task
 from crossrank.retrieval.vectors import VectorStore
-from crossrank.scoring.footprint import process_bytes
-from crossrank.scoring.loading import check_model, find_model
+from crossrank.scoring.checked import checked_spec
 from crossrank.scoring.spec import RerankerSpec, ScorerSpec
 from crossrank.settings import that_change_rows
 
@@ -53,7 +52,7 @@ class Inputs:
         if encoder is None and settings.encoder is not None:
             encoder = _encoder(settings.encoder, settings)
         if teacher is None and settings.teacher is not None:
-            teacher = _teacher(settings.teacher, settings)
+            teacher = checked_spec(settings.teacher, settings.max_length, settings.precision, settings.instruction)
         uri = storage.absolute(settings.corpus)
         columns = (settings.doc_id_column, settings.title_column, settings.text_column)
         return cls(settings, layout, CorpusSource(uri, CorpusSource.fingerprint_of(uri), *columns), encoder, teacher)
@@ -165,17 +164,4 @@ def _encoder(name: str, settings: MineSettings) -> EncoderSpec:
         query_prompt=settings.query_prompt,
         passage_prompt=settings.passage_prompt,
         max_length=settings.encoder_max_length,
-    )
-
-
-def _teacher(name: str, settings: MineSettings) -> RerankerSpec:
-    folder = find_model(name)
-    check_model(folder)
-    return RerankerSpec(
-        storage.absolute(name) if folder.is_local else name,
-        folder.revision,
-        settings.max_length,
-        settings.precision,
-        settings.instruction,
-        process_bytes=process_bytes(folder),
     )

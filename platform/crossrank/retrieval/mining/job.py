@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from crossrank import storage
 from crossrank.claim import Hold
-from crossrank.outputs import Manifest, earlier_run, refuse_other_settings, working, write_json
+from crossrank.earlier import Earlier, look_at, working
+from crossrank.formats.group_order import glancing
+from crossrank.outputs import Manifest, write_json
 from crossrank.progress import Progress, Waiting, say
 from crossrank.provenance import provenance
 from crossrank.reranking.manifest import Clock
@@ -20,7 +22,7 @@ from crossrank.retrieval.mining.dry_run import dry_run
 from crossrank.retrieval.mining.inputs import Inputs
 from crossrank.retrieval.mining.layout import Layout
 from crossrank.retrieval.mining.manifest import finished, report
-from crossrank.retrieval.mining.plan import Plan, prepare, read_plan
+from crossrank.retrieval.mining.plan import Plan, prepare, read_plan, refuse_unusable
 from crossrank.retrieval.mining.settings import MineSettings
 from crossrank.retrieval.mining.totals import totals
 from crossrank.retrieval.mining.work import Task
@@ -59,18 +61,22 @@ def mine(
     with Waiting("looking at the models and the inputs"):
         inputs = Inputs.of(settings, layout, encoder, teacher)
         identity = inputs.identity()
-    before = earlier_run(output, KIND)
-    if before is not None and not settings.overwrite:
-        refuse_other_settings(output, before["identity"], identity)
+    earlier = look_at(output, KIND, identity, settings)
     if settings.dry_run:
         return dry_run(inputs)
-    if before is not None and before["state"] == "finished" and not settings.overwrite:
+    layout.refuse_foreign_tables((earlier.manifest or {}).get("blocks"))
+    before = earlier.kept
+    if before is not None and earlier.is_finished:
         plan = read_plan(layout)
-        lacking = layout.lacking_parts(before["blocks"], plan.rows_of_blocks if plan else None)
+        sizes = plan.rows_of_blocks if plan else layout.sizes_of_parts(before["rows"]["out"], before["blocks"])
+        lacking = layout.lacking_parts(before["blocks"], sizes)
         if not lacking:
             say(f"{output} is finished: {before['rows']['out']:,} groups, {before['mined']:,} negatives; nothing to do")
             return before
         say(f"{output} was finished, and {len(lacking)} of its parts are gone or damaged: making them again")
+    if not storage.exists(layout.plan) or earlier.is_replaced:
+        with Waiting("looking into the inputs"), glancing():
+            refuse_unusable(settings, inputs.open())
     manifest = {
         "kind": KIND,
         "state": "running",
@@ -79,36 +85,25 @@ def mine(
         "identity": identity,
         "started": started,
     }
-    with working(output, before) as hold:
-        if before is not None and settings.overwrite:
-            _clear(layout, before)
-        if before is None or settings.overwrite:
-            write_json(layout.manifest, manifest)
-        return _run(inputs, layout, manifest, hold)
+    with working(earlier, manifest) as hold:
+        return _run(inputs, layout, earlier, manifest, hold)
 
 
-def _clear(layout: Layout, manifest: Manifest) -> None:
-    """Remove what the earlier run wrote, and nothing else that may lie in the folder."""
-    # Cut off anywhere, this leaves a job that is not finished and has no plan, and so is prepared again.
-    write_json(layout.manifest, manifest | {"state": "running"})
-    for uri in (layout.plan, layout.prepared, layout.rejected, layout.dropped_folder, layout.report):
-        storage.delete(uri)
-    layout.delete_parts()
-    storage.delete(layout.manifest)
-
-
-def _run(inputs: Inputs, layout: Layout, manifest: Manifest, hold: Hold) -> Manifest:
+def _run(inputs: Inputs, layout: Layout, earlier: Earlier, manifest: Manifest, hold: Hold) -> Manifest:
     clock = Clock()
     with Waiting("reading the corpus"):
         corpus = inputs.open()
     vectors = inputs.vectors(corpus)
     if vectors is not None and vectors.missing():
         storage.check_writable(vectors.uri(0))
-    plan = read_plan(layout)
+    plan = None if earlier.is_replaced else read_plan(layout)
     if plan is None:
         storage.delete(layout.prepared)
-        layout.delete_parts()  # without a plan nobody knows which groups they hold
-        plan = prepare(inputs.settings, corpus, vectors, layout)
+
+        def begin() -> None:
+            earlier.give_way(manifest, layout, [layout.dropped_folder, layout.report])
+
+        plan = prepare(inputs.settings, corpus, vectors, layout, begin)
     layout.refuse_foreign_tables(len(plan.rows_of_blocks))
     clock.lap("prepare")
     blocks = sorted(layout.lacking_parts(len(plan.rows_of_blocks), plan.rows_of_blocks))

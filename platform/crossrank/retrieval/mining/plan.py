@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from crossrank import storage
-from crossrank.corpus.store import TextStore
+from crossrank.corpus.store import TextStore, refuse_empty
 from crossrank.outputs import read_json, write_json
 from crossrank.progress import Progress, Waiting, say
 from crossrank.records import Reject, Rejected
 from crossrank.reranking.layout import rejected_file, write_table
+from crossrank.retrieval.analysis import analyser
 from crossrank.retrieval.first_stage import language_of, open_bm25
 from crossrank.retrieval.memory import available_memory_bytes
 from crossrank.retrieval.mining.layout import Layout
@@ -58,8 +60,29 @@ def read_groups(settings: MineSettings, corpus: TextStore) -> GroupsToMine:
     )
 
 
-def prepare(settings: MineSettings, corpus: TextStore, vectors: VectorStore | None, layout: Layout) -> Plan:
+def refuse_unusable(settings: MineSettings, corpus: TextStore) -> None:
+    """Refuse inputs that nothing can be mined from or for, and a language that is not known.
+
+    Looks no further than the first group that can be mined for.
+    """
+    refuse_empty(corpus, settings.corpus, "documents")
+    analyser(language_of(corpus, settings.language).value)
+    GroupsToMine(
+        storage.absolute(settings.groups), corpus, storage.absolute(settings.corpus), settings.limit
+    ).refuse_unusable()
+
+
+def prepare(
+    settings: MineSettings,
+    corpus: TextStore,
+    vectors: VectorStore | None,
+    layout: Layout,
+    begin: Callable[[], None],
+) -> Plan:
     """Index the corpus, read the groups and write the blocks; the plan is written last.
+
+    Args:
+        begin: called when all is judged, to write the manifest and remove what an earlier run left.
 
     Raises:
         CorpusTooLarge: BM25 needs more memory than there is, or the vectors more disk.
@@ -93,6 +116,7 @@ def prepare(settings: MineSettings, corpus: TextStore, vectors: VectorStore | No
         f"{sum(rows_of_blocks):,} groups with {counted.positives:,} positives, of which the corpus has "
         f"{counted.positives_in_corpus:,} under their ids"
     )
+    begin()
     plan = Plan(
         rows_of_blocks,
         slices,

@@ -17,13 +17,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from crossrank.corpus.ids import UNKNOWN, IdIndex, hash_id
-from crossrank.corpus.store import TextStore, Usable
-from crossrank.errors import InputError
+from crossrank.corpus.store import TextStore, Usable, refuse_empty
 from crossrank.formats.group_files import read_group_files
 from crossrank.formats.group_rows import row_of
 from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text, dump_meta
 from crossrank.retrieval.mining.layout import BLOCK_SCHEMA
 from crossrank.retrieval.near_duplicates import text_hash
+from crossrank.set_aside import SetAside
 
 Sibling = dict[str, int]
 
@@ -63,28 +63,33 @@ class GroupsToMine:
         Raises:
             InputError: there is no group, or no passage that can be used.
         """
-        if not (corpus.usable(slice(None)) == Usable.YES).any():
-            first = next(iter(corpus.rejected()), None)
-            because = f"; the first problem is in line {first.line}: {first.detail}" if first else ""
-            raise InputError(f"{corpus_uri} holds no documents that can be used{because}; check the file")
+        refuse_empty(corpus, corpus_uri, "documents")
         work = cls(uri, corpus, corpus_uri, limit)
         ids, queries = array("Q"), array("Q")
-        unreadable = 0
-
-        def count(_: Rejected) -> None:
-            nonlocal unreadable
-            unreadable += 1
-
-        for _, _, group in work._groups(count):
+        unreadable = SetAside()
+        for _, _, group in work._groups(unreadable):
             ids.append(hash_id(group.query_id))
             queries.append(text_hash(group.query))
         if not ids:
-            raise InputError(f"{uri} holds no groups that can be read; check the file")
+            raise unreadable.nothing_usable(uri, "group")
         work._duplicates = {place for place, _ in IdIndex.of_hashes(ids)[1]}
         work.num_groups = len(ids) - len(work._duplicates)
-        work.counted.groups_read = len(ids) + unreadable
+        work.counted.groups_read = len(ids) + unreadable.counts.total()
         work._find_siblings(np.frombuffer(queries, dtype=np.uint64))
         return work
+
+    def refuse_unusable(self) -> None:
+        """Refuse groups of which none can be mined for, with the first reason; reads up to the first that can."""
+        set_aside = SetAside()
+        num_groups = 0
+        for place, (file, line, group) in enumerate(self._groups(set_aside)):
+            num_groups += 1
+            fault = self._fault(place, group)
+            if fault is None:
+                self.counted = Counted()
+                return
+            set_aside(Rejected(file, line, group.query_id, *fault))
+        raise set_aside.nothing_usable(self.uri, "group", self._way_out() if num_groups else "check the file")
 
     def sample(self, num_groups: int) -> list[Group]:
         """The first groups, to measure the speed with."""
@@ -107,16 +112,17 @@ class GroupsToMine:
 
     def _rows(self, reject: Reject) -> Iterator[dict[str, Any]]:
         number = 0
-        for place, (file, line, group) in enumerate(self._groups(reject)):
+        set_aside = SetAside(reject)
+        for place, (file, line, group) in enumerate(self._groups(set_aside)):
             fault = self._fault(place, group)
             if fault is not None:
-                reject(Rejected(file, line, group.query_id, *fault))
+                set_aside(Rejected(file, line, group.query_id, *fault))
                 continue
             siblings = [found for at, found in self._siblings.get(text_hash(group.query), ()) if at != place]
             yield {"row": number, **row_of(group, dump_meta), "siblings": siblings}
             number += 1
         if not number:
-            raise InputError(self._nothing_left())
+            raise set_aside.nothing_usable(self.uri, "group", self._way_out())
 
     def _fault(self, place: int, group: Group) -> tuple[Reason, str] | None:
         """Why a group is set aside; None when it can be mined for."""
@@ -144,14 +150,11 @@ class GroupsToMine:
             return bool(document_text(doc.title, doc.text))
         return row != UNKNOWN and bool(self.corpus.usable(np.array([row]))[0] != Usable.EMPTY)
 
-    def _nothing_left(self) -> str:
+    def _way_out(self) -> str:
         unknown = self.counted.first_unknown
         if unknown:
-            return (
-                f"no group of {self.uri} can be mined for: their positives bring no text, and {self.corpus_uri} has "
-                f"none of them (such as {unknown}); give the corpus that they are from"
-            )
-        return f"no group of {self.uri} has a positive (a document labelled above 0) and a query; label some first"
+            return f"{self.corpus_uri} has none of their positives (such as {unknown}); give the corpus they are from"
+        return "a group needs a query and a positive (a document labelled above 0); label some first"
 
     def _find_siblings(self, queries_G: NDArray[np.uint64]) -> None:
         """Collect the positives of groups that ask the same; of the others nothing is kept."""

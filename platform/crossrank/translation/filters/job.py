@@ -17,17 +17,19 @@ from typing import Any
 from crossrank import storage
 from crossrank.claim import Hold
 from crossrank.cluster.joining import join_if_named
+from crossrank.earlier import Earlier, look_at, working
 from crossrank.errors import InputError, JobFailed
 from crossrank.figures import counted
 from crossrank.formats.group_files import fingerprint_of_groups
-from crossrank.outputs import Manifest, earlier_run, refuse_other_settings, working, write_json
+from crossrank.formats.group_order import glancing
+from crossrank.outputs import Manifest, write_json
 from crossrank.progress import Progress, Waiting, say, show_plan
 from crossrank.provenance import provenance
 from crossrank.records import Json, Reject, Rejected
 from crossrank.reranking.layout import Layout, rejected_file
 from crossrank.reranking.manifest import Clock
-from crossrank.scoring.loading import check_model, find_model
-from crossrank.scoring.spec import RerankerSpec, ScorerSpec
+from crossrank.scoring.checked import checked_spec
+from crossrank.scoring.spec import ScorerSpec
 from crossrank.set_aside import SetAside
 from crossrank.settings import that_change_rows
 from crossrank.telemetry.doing import doing
@@ -67,15 +69,16 @@ def filter(settings: FilterSettings, teacher: ScorerSpec | None = None) -> dict[
     layout = Layout(storage.absolute(settings.output))
     with Waiting("looking at the groups"):
         if teacher is None and settings.teacher is not None:
-            teacher = _teacher(settings)
-        _refuse_untranslated(settings)
+            teacher = checked_spec(settings.teacher, settings.max_length, settings.precision, settings.instruction)
+        with glancing():
+            _refuse_untranslated(settings)
         identity = _identity(settings, teacher)
-    before = earlier_run(layout.output, KIND)
-    if before is not None and not settings.overwrite:
-        refuse_other_settings(layout.output, before["identity"], identity)
+    earlier = look_at(layout.output, KIND, identity, settings)
     if settings.dry_run:
         return _dry_run(settings, teacher)
-    if before is not None and before["state"] == "finished" and not settings.overwrite:
+    layout.refuse_foreign_tables((earlier.manifest or {}).get("blocks"))
+    before = earlier.kept
+    if before is not None and earlier.is_finished:
         lacking = set(range(before["blocks"])) - _finished(layout, before.get("plan") or {})
         if not lacking:
             say(f"{layout.output} is finished: {before['rows']['out']:,} groups; nothing to do")
@@ -89,26 +92,8 @@ def filter(settings: FilterSettings, teacher: ScorerSpec | None = None) -> dict[
         "identity": identity,
         "started": started,
     }
-    with working(layout.output, before) as hold:
-        if before is not None and settings.overwrite:
-            _clear(layout, before)
-            before = None
-        if before is None:
-            write_json(layout.manifest, manifest)
-        return _run(settings, teacher, layout, manifest | {"plan": (before or {}).get("plan")}, hold)
-
-
-def _teacher(settings: FilterSettings) -> RerankerSpec:
-    assert settings.teacher is not None, "only where there is one"
-    folder = find_model(settings.teacher)
-    check_model(folder)
-    return RerankerSpec(
-        storage.absolute(settings.teacher) if folder.is_local else settings.teacher,
-        folder.revision,
-        settings.max_length,
-        settings.precision,
-        settings.instruction,
-    )
+    with working(earlier, manifest) as hold:
+        return _run(settings, teacher, layout, earlier, manifest | {"plan": (before or {}).get("plan")}, hold)
 
 
 def _identity(settings: FilterSettings, teacher: ScorerSpec | None) -> dict[str, Any]:
@@ -144,6 +129,13 @@ def _refuse_untranslated(settings: FilterSettings) -> None:
     )
 
 
+def _refuse_no_groups(settings: FilterSettings) -> None:
+    """Refuse what holds no group at all, with the first reason."""
+    set_aside = SetAside()
+    if next(groups_of(storage.absolute(settings.groups), settings.limit, set_aside), None) is None:
+        raise set_aside.nothing_usable(settings.groups, "groups")
+
+
 def _counting(rejected: Counter[str]) -> Reject:
     def reject(row: Rejected) -> None:
         rejected[row.reason] += 1
@@ -164,15 +156,6 @@ def _with_tally(layout: Layout) -> set[int]:
     return {number for number in layout.finished_parts() if tally_file(layout, number) in tallies}
 
 
-def _clear(layout: Layout, manifest: Manifest) -> None:
-    """Remove what the earlier run wrote, and nothing else that may lie in the folder."""
-    write_json(layout.manifest, manifest | {"state": "running", "plan": None})
-    layout.delete_parts()
-    for uri in (layout.prepared, layout.rejected, _report(layout), storage.join(layout.output, "_checkpoint")):
-        storage.delete(uri)
-    storage.delete(layout.manifest)
-
-
 def _report(layout: Layout) -> str:
     return storage.join(layout.output, "_report")
 
@@ -183,7 +166,12 @@ def _processes(settings: FilterSettings) -> int:
 
 
 def _run(
-    settings: FilterSettings, teacher: ScorerSpec | None, layout: Layout, manifest: Manifest, hold: Hold
+    settings: FilterSettings,
+    teacher: ScorerSpec | None,
+    layout: Layout,
+    earlier: Earlier,
+    manifest: Manifest,
+    hold: Hold,
 ) -> Manifest:
     clock = Clock()
     plan: Json | None = manifest["plan"]
@@ -196,6 +184,8 @@ def _run(
         if plan is None:
             plan = teaching.measured(settings, teacher, pool)
             clock.lap("measure")
+    checkpoint = storage.join(layout.output, "_checkpoint")
+    earlier.give_way(manifest, layout, [layout.prepared, layout.rejected, _report(layout), checkpoint])
     manifest["plan"] = plan = plan or {"block_groups": BLOCK_GROUPS}
     write_json(layout.manifest, manifest)
     done_before = _finished(layout, plan)
@@ -211,10 +201,10 @@ def _run(
         write_json(layout.manifest, manifest)
         clock.lap("judge")
     sizes: list[int] = plan["rows_of_blocks"]
+    layout.refuse_foreign_tables(len(sizes))
     if teacher is not None and pool is not None:
         teaching.compare(settings, teacher, task, plan, pool, done_before, hold)
         clock.lap("compare")
-    layout.refuse_foreign_tables(len(sizes))
     hold.check()
     missing = sorted(set(range(len(sizes))) - _with_tally(layout))
     if missing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from crossrank.chosen import Chosen
 from crossrank.errors import JobFailed, OutputError
 from crossrank.outputs import read_json, write_json
 from crossrank.reranking import plan
@@ -73,15 +75,27 @@ def test_a_job_that_was_killed_while_preparing_is_prepared_again(
     assert parts(settings) == parts(whole)
 
 
-def test_parts_without_a_plan_are_not_taken_for_those_of_new_blocks(settings: RerankSettings, use_ray: UseRay) -> None:
-    # Blocks may be cut otherwise the next time, when another speed is measured.
-    use_ray(InProcess(kill_after=2))
-    with pytest.raises(Killed):
-        rerank(settings, SPEC)
-    Path(Layout(settings.output).plan).unlink()
+@pytest.mark.parametrize("state", ["running", "finished"])
+def test_of_a_job_whose_preparation_was_removed_only_the_parts_that_are_gone_are_made_again(
+    settings: RerankSettings, use_ray: UseRay, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    monkeypatch.setattr(plan, "queries_per_block", lambda *_: Chosen(2, "by the test"))
+    use_ray(InProcess())
+    manifest = rerank(settings, SPEC)
+    whole = parts(settings)
+    assert len(whole) == 3
+    write_json(f"{settings.output}/_manifest.json", manifest | {"state": state})
+    shutil.rmtree(Layout(settings.output).prepared)
+    Path(settings.output, "part-00001.parquet").unlink()
+    before = {name: Path(settings.output, name).stat().st_mtime_ns for name in whole if name != "part-00001.parquet"}
+
+    # Another speed is measured now, by which blocks would be cut otherwise.
+    monkeypatch.setattr(plan, "queries_per_block", lambda *_: Chosen(1, "by the test"))
     ray = use_ray(InProcess())
     rerank(settings, SPEC)
-    assert ray.scored == list(range(NUM_BLOCKS))
+    assert ray.scored == [1], "and not 0 and 2 again"
+    assert {name: Path(settings.output, name).stat().st_mtime_ns for name in before} == before
+    assert parts(settings) == whole
 
 
 def test_inputs_may_move_and_workers_may_change(settings: RerankSettings, use_ray: UseRay, tmp_path: Path) -> None:
@@ -159,17 +173,18 @@ def test_parts_that_were_swapped_are_made_again(settings: RerankSettings, use_ra
     assert parts(settings) == whole
 
 
-def test_no_run_is_written_from_parts_that_were_swapped_and_whose_plan_is_gone(
+def test_parts_that_were_swapped_are_made_again_though_the_plan_is_gone(
     settings: RerankSettings, use_ray: UseRay
 ) -> None:
     use_ray(InProcess())
     rerank(replace(settings, run=None), SPEC)
     output = Path(settings.output)
-    (output / "_prepared" / "plan.json").unlink()  # nobody knows any more which rows are where
+    (output / "_prepared" / "plan.json").unlink()
     (output / "part-00003.parquet").write_bytes((output / "part-00002.parquet").read_bytes())
-    with pytest.raises(JobFailed, match=r"part-00003\.parquet holds row 2 where 3 belongs"):
-        rerank(replace(settings, run=str(output.parent / "late.trec")), SPEC)
-    assert not (output.parent / "late.trec").exists()
+    ray = use_ray(InProcess())
+    rerank(replace(settings, run=str(output.parent / "late.trec")), SPEC)
+    assert ray.scored == [3]
+    assert (output.parent / "late.trec").read_text() == RESULT
 
 
 def test_a_second_job_on_the_same_output_is_refused_while_the_first_works(

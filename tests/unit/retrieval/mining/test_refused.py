@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -119,15 +118,18 @@ def refusal(settings: MineSettings, kind: type[UserError] = InputError) -> str:
 def test_a_corpus_without_the_positives_is_refused_with_one_of_them(files: Files) -> None:
     settings = files.write(group("q1", "red cat", positive("x1")), group("q2", "dog", positive("x2")))
     assert refusal(settings) == (
-        f"no group of {settings.groups} can be mined for: their positives bring no text, and {settings.corpus} has "
-        f"none of them (such as x1); give the corpus that they are from"
+        f"{settings.groups} holds no group that can be used (2 no_positive; the first, {settings.groups} line 1 q1: "
+        f"the positive x1 has no text, and the corpus has none for it); {settings.corpus} has none of their positives "
+        f"(such as x1); give the corpus they are from"
     )
 
 
 def test_groups_without_a_positive_are_refused(files: Files) -> None:
     settings = files.write(group("q1", "red cat", {"doc_id": "d1", "label": 0.0}), group("q2", "dog", {"doc_id": "d3"}))
     assert refusal(settings) == (
-        f"no group of {settings.groups} has a positive (a document labelled above 0) and a query; label some first"
+        f"{settings.groups} holds no group that can be used (2 no_positive; the first, {settings.groups} line 1 q1: no "
+        f"document is labelled above 0 and free of flags, so nobody knows what answers); a group needs a query and a "
+        f"positive (a document labelled above 0); label some first"
     )
 
 
@@ -186,9 +188,7 @@ def test_inputs_that_are_not_there_are_named(files: Files, tmp_path: Path) -> No
 def test_a_corpus_of_empty_texts_is_refused(files: Files, tmp_path: Path) -> None:
     settings = files.write(group("q1", "red cat", positive("d1", "red cat")))
     empty = corpus_file(tmp_path / "empty.jsonl", {"d1": " "})
-    assert refusal(replace(settings, corpus=empty)).startswith(
-        f"{empty} holds no documents that can be used; the first"
-    )
+    assert refusal(replace(settings, corpus=empty)).startswith(f"{empty} holds no documents that can be used (")
 
 
 def test_a_window_that_begins_behind_the_corpus_is_refused(files: Files) -> None:
@@ -263,16 +263,13 @@ def test_a_folder_for_vectors_that_cannot_be_written_is_refused_before_anything_
     assert "\n" not in str(refused.value)
 
 
-def test_nothing_but_the_manifest_is_left_of_a_job_that_was_refused_and_the_next_one_goes_on(
+def test_nothing_is_left_of_a_job_that_was_refused_and_the_corrected_one_runs(
     files: Files, use_ray: Callable[[Any], Any]
 ) -> None:
     settings = files.write(group("q1", "red cat", positive("x1")))
     refusal(settings)
-    manifest = json.loads((Path(settings.output) / "_manifest.json").read_text())
-    assert manifest["state"] == "running"
+    assert not Path(settings.output).exists()
     use_ray(InProcess())
     files.write(group("q1", "red cat", positive("d1")))
-    with pytest.raises(OutputError, match="other settings"):
-        mine(settings)
-    mine(replace(settings, overwrite=True))
+    mine(settings)
     assert [each.query_id for each in mined_groups(settings)] == ["q1"]

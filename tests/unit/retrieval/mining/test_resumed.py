@@ -198,11 +198,11 @@ def test_overwrite_starts_afresh_and_touches_nothing_else(settings: MineSettings
 @pytest.mark.parametrize(
     ("changes", "spec", "sentence"),
     [
-        ({"negatives": 4}, SPEC, "negatives was 3 and is 4"),
-        ({"absolute_margin": 1.0}, SPEC, "absolute_margin was 0.5 and is 1.0"),
+        ({"negatives": 4}, SPEC, "--negatives was 3 and is 4"),
+        ({"absolute_margin": 1.0}, SPEC, "--absolute-margin was 0.5 and is 1.0"),
         ({"near_duplicate_jaccard": 0.9}, SPEC, "near_duplicate_jaccard was 0.5 and is 0.9"),
-        ({"with_text": True}, SPEC, "with_text was False and is True"),
-        ({}, WordSpec("others"), "encoder_revision was words and is others"),
+        ({"with_text": True}, SPEC, "--with-text was False and is True"),
+        ({}, WordSpec("others"), "the encoder stand-in has changed since"),
     ],
 )
 def test_an_output_of_another_configuration_is_refused_with_the_old_and_the_new_value(

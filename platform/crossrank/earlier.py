@@ -1,0 +1,152 @@
+"""What an earlier run left in an output, and whether a job goes on with it, replaces it, or refuses it.
+
+Nothing here changes a file but `working` and `Earlier.give_way`, which a job calls when all that can be judged has
+been: a flag that is refused leaves the output as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from crossrank import storage
+from crossrank.claim import LOCK, Hold
+from crossrank.differences import AFRESH, Named, in_words
+from crossrank.errors import OutputError, UserError
+from crossrank.outputs import Manifest, alone, manifest_of, read_json, write_json
+from crossrank.parts import Parts
+from crossrank.settings import JobSettings
+
+PREPARATIONS = ("_prepared/", "_rejected/", "_candidates/")
+"""Folders of an output that hold what is made again in minutes, but for what the next two name."""
+SEARCHES = "_prepared/found-"
+"""Begins the files of what an encoder found, for `mine`."""
+DENSE = "_candidates/dense/"
+"""Holds the same for `evaluate`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What an output holds of an earlier run, if anything, and what becomes of it."""
+
+    output: str
+    manifest: Manifest | None
+    is_replaced: bool
+    """Whether it makes way: by --overwrite, or since it had other settings and had done nothing."""
+
+    @property
+    def kept(self) -> Manifest | None:
+        """The manifest of the run that is gone on with; None where there is none."""
+        return None if self.is_replaced else self.manifest
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing but lost parts is left to do."""
+        return self.kept is not None and self.kept["state"] == "finished"
+
+    def give_way(self, manifest: Manifest, parts: Parts | None, uris: Iterable[str]) -> None:
+        """Remove what a job replaces and write its manifest; a job that goes on, or found nothing, changes nothing.
+
+        Args:
+            manifest: of the new job.
+            parts: those that are removed; None for a job without parts.
+            uris: what else the earlier run wrote.
+        """
+        if not self.is_replaced or self.manifest is None:
+            return
+        # Cut off anywhere, this leaves a job that is not finished and goes on with the parts that are left.
+        write_json(manifest_of(self.output), self.manifest | {"state": "running"})
+        for uri in uris:
+            storage.delete(uri)
+        if parts is not None:
+            parts.delete_parts()
+        write_json(manifest_of(self.output), manifest)
+
+
+def look_at(output: str, kind: str, identity: dict[str, Any], settings: JobSettings) -> Earlier:
+    """What an earlier run left in an output, judged by the settings of the job that wants to write there.
+
+    Args:
+        kind: the verb, such as ``rerank``.
+        identity: what has to be the same for the job to go on.
+
+    Raises:
+        OutputError: the folder holds what no job of this kind wrote, or one with other settings or inputs that has
+            done some of its work.
+    """
+    before = earlier_run(output, kind)
+    if before is None or settings.overwrite:
+        return Earlier(output, before, before is not None)
+    differences = in_words(before, identity, Named(asdict(settings), {each.name: each for each in fields(settings)}))
+    if not differences:
+        return Earlier(output, before, False)
+    if before["state"] != "finished" and nothing_is_done(output):
+        return Earlier(output, before, True)
+    raise OutputError(f"{output} holds a job with other settings ({'; '.join(differences)}); {AFRESH}")
+
+
+def earlier_run(output: str, kind: str) -> Manifest | None:
+    """The manifest of an earlier run in this output, None in an empty one.
+
+    Args:
+        kind: the verb, such as ``rerank``.
+
+    Raises:
+        OutputError: the folder holds what no job of this kind wrote.
+    """
+    if not storage.exists(manifest_of(output)):
+        # A job that was killed while it started afresh may have left its lock.
+        foreign = [file.uri for file in storage.list_files(output) if not file.uri.endswith(f"/{LOCK}")]
+        if foreign:
+            raise OutputError(
+                f"{output} holds files that no {kind} job wrote, such as {foreign[0]}; name an empty folder"
+            )
+        return None
+    manifest = read_json(manifest_of(output))
+    # What says no kind is of `crossrank rerank`.
+    if "identity" not in manifest or manifest.get("kind", "rerank") != kind:
+        raise OutputError(f"{output} holds the result of another kind of job; name another --output")
+    return manifest
+
+
+def nothing_is_done(output: str) -> bool:
+    """Whether an output holds no part, no paid row, no checkpoint and nothing that was searched for, of any job."""
+    begins = f"{storage.absolute(output).rstrip('/')}/"
+    names = (file.uri.removeprefix(begins) for file in storage.list_files(output, recursive=True))
+    return not any(
+        name.startswith((SEARCHES, DENSE)) or not (name in ("_manifest.json", LOCK) or name.startswith(PREPARATIONS))
+        for name in names
+    )
+
+
+@contextmanager
+def working(earlier: Earlier, manifest: Manifest) -> Iterator[Hold]:
+    """Be the only job that writes an output, from its first manifest on; what is replaced stays until it gives way.
+
+    A job that is refused before it has done anything leaves nothing behind that would stand in the way of the next.
+
+    Args:
+        earlier: what was found there.
+        manifest: of the new job, written at once where nothing was found.
+
+    Raises:
+        OutputError: another job is at work there, or was since the manifest was read.
+    """
+    output, before = earlier.output, earlier.manifest
+    with alone(output) as hold:
+        if before != (read_json(manifest_of(output)) if storage.exists(manifest_of(output)) else None):
+            raise OutputError(f"another job wrote {output} just now; run the same command again to see what is there")
+        if before is None:
+            write_json(manifest_of(output), manifest)
+        elif earlier.is_finished:
+            write_json(manifest_of(output), before | {"state": "running"})
+        try:
+            yield hold
+        except UserError:
+            is_new = before is None or earlier.is_replaced
+            if is_new and not hold.is_lost and nothing_is_done(output):
+                for name in (*PREPARATIONS, "_manifest.json"):
+                    storage.delete(storage.join(output, name.rstrip("/")))
+            raise

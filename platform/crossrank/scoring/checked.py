@@ -1,0 +1,67 @@
+"""A reranker that a job names, judged before the job begins: all that loading it on a worker would find, without its
+weights.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crossrank import storage
+from crossrank.scoring.footprint import process_bytes
+from crossrank.scoring.loading import (
+    ModelFolder,
+    check_model,
+    check_vocabulary,
+    check_window,
+    find_model,
+    load_tokenizer,
+    refuse_lacking,
+    without_weights,
+)
+from crossrank.scoring.spec import RerankerSpec
+
+
+def checked_spec(model: str, max_length: int, precision: str | None, instruction: str | None) -> RerankerSpec:
+    """What a worker needs to load a reranker, after refusing one that it could not score with.
+
+    Args:
+        model: hub id, folder or ``s3://``.
+        max_length: tokens of the window.
+
+    Raises:
+        ModelRefused: no folder, no head, more than one label, weights or tokenizer missing, code of its own.
+        SettingsError: a window that the model does not have, an instruction for a model without a prompt.
+    """
+    folder = find_model(model)
+    config = check_model(folder)
+    refuse_unloadable(folder, config, max_length, instruction)
+    return RerankerSpec(
+        storage.absolute(model) if folder.is_local else model,
+        folder.revision,
+        max_length,
+        precision,
+        instruction,
+        process_bytes=process_bytes(folder),
+    )
+
+
+def refuse_unloadable(
+    folder: ModelFolder, config: dict[str, Any], max_length: int, instruction: str | None, *, trains: bool = False
+) -> None:
+    """Refuse a model whose tokenizer, weights, window or prompt would be refused where it is loaded.
+
+    Args:
+        trains: it is a base, whose head may still be missing.
+    """
+    from crossrank.scoring.choosing import encoder_of
+    from crossrank.scoring.encoding import Tokenizer
+    from crossrank.scoring.truncation import saved_truncation
+
+    tokenizer = load_tokenizer(folder)
+    model, missing = without_weights(folder)
+    refuse_lacking(folder, config, model, missing, trains=trains)
+    check_vocabulary(folder, tokenizer, model)
+    check_window(folder, model, max_length)
+    encoder_of(
+        folder.name, config, Tokenizer(tokenizer), max_length, instruction, saved_truncation(config, folder.name)
+    )
