@@ -216,7 +216,8 @@ class _OfGroups:
         ordered = docs if has_ranks(docs) else hashed(docs)
         retrieved = ordered[: self._depth]
         injected = [replace(doc, source=INJECTED) for doc in ordered[self._depth :] if doc.label is not None]
-        return (retrieved, injected) if is_ranked(docs) else (hashed(retrieved), hashed(injected))
+        are_some_ranked = has_ranks(docs) and not is_ranked(docs)
+        return (hashed(retrieved), hashed(injected)) if are_some_ranked else (retrieved, injected)
 
     def _without_query(self, group: Group, docs: list[Candidate]) -> list[Candidate]:
         if self._keeps:

@@ -35,9 +35,7 @@ def told_of(results: Json) -> list[str]:
     if results["queries"] < 2:
         found.append("There is one query alone, so no interval can be given.")
     if not results["has_order"]:
-        found.append(
-            "The documents of the groups have no initial rank, so nothing is said of what there is without a reranker."
-        )
+        found.append("Not every document of the groups has an initial rank, so there is no row without a reranker.")
     found += [
         f"Incomplete: {row['name']} gave no scores for {counted(row['incomplete'], 'query', 'queries')}, which "
         f"{'counts' if row['incomplete'] == 1 else 'count'} 0, and it is compared with nothing. The same command again "

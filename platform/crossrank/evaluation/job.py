@@ -118,7 +118,8 @@ def _run(
     finding.lap("candidates")
     if not specs and not written.has_order:
         raise InputError(
-            "the documents of the groups have no initial rank, so without --models nothing can be measured"
+            f"not every document of {settings.groups} has a rank, so there is no order to measure; give --models, or "
+            f"ranks of a first stage"
         )
     say(f"{counted(written.queries, 'judged query', 'judged queries')}; first stage: {written.first_stage}")
     lists = Lists.read(written, settings.relevant_from)

@@ -26,7 +26,7 @@ _LIMIT = int(np.float32(_FLOAT32.max).view(np.int32)) - _SUBNORMAL
 def run_lines(
     query_id: str,
     doc_ids: Sequence[str],
-    scores: Sequence[float],
+    scores: Sequence[float | None],
     ranks: Sequence[int] | None = None,
     tags: Sequence[str] | None = None,
 ) -> list[str]:
@@ -34,14 +34,16 @@ def run_lines(
 
     Args:
         doc_ids: best first.
-        scores: finite. Those that fall stand as they are; another is put one step below that before it.
+        scores: finite, or None, which is the place below 0. Those that fall stand as they are; another is put one step
+            below that before it.
         ranks: for the fourth column, which no reader sorts by; the places from 1 by default.
         tags: for the last column, by default ``crossrank``.
     """
     query = word_of(query_id)
     ranks = range(1, len(doc_ids) + 1) if ranks is None else ranks
     tags = [OUR_TAG] * len(doc_ids) if tags is None else tags
-    columns = zip(doc_ids, ranks, falling(scores), tags, strict=True)
+    numbers = [-float(place) if score is None else score for place, score in enumerate(scores, start=1)]
+    columns = zip(doc_ids, ranks, falling(numbers), tags, strict=True)
     return [f"{query} Q0 {word_of(doc_id)} {rank} {score} {word_of(tag)}" for doc_id, rank, score, tag in columns]
 
 

@@ -20,6 +20,7 @@ from crossrank.formats.lines import read_lines
 from crossrank.formats.run_lines import OUR_TAG, run_lines
 from crossrank.formats.sources import files_of
 from crossrank.formats.words import id_of, word_of
+from crossrank.order import is_ranked
 from crossrank.progress import say_once
 from crossrank.records import Candidate, Group, Reason, Reject
 
@@ -119,7 +120,8 @@ def write_run(uri: str, groups: Iterable[Group], reject: Reject) -> int:
     changed, see `run_lines`. The tag is the one it was read with, or ``crossrank``. Left out: texts, labels and all
     else.
 
-    Rejected: groups without documents, documents without a finite score, tags that are no text.
+    Rejected: groups without documents, documents with neither a score nor a rank, scores that are not finite, tags that
+    are no text.
     """
     return write_groups_as(uri, groups, reject, _run_lines)
 
@@ -195,17 +197,20 @@ def _run_lines(group: Group) -> list[str]:
     if not group.docs:
         raise RowRefused("has no documents, and a run cannot name a query without one", Reason.NO_CANDIDATES)
     own_tag = group.meta.get(RUN_TAG, OUR_TAG)
-    scores, tags = [], []
+    tags = []
     for doc in group.docs:
-        if doc.score is None:
-            raise RowRefused(f"document {doc.doc_id} has no score, and a run needs one")
-        if not math.isfinite(doc.score):
+        if doc.score is None and not is_ranked(group.docs):
+            raise RowRefused(
+                f"document {doc.doc_id} has neither a score nor a rank among others, and a run needs one of them; "
+                f"crossrank rerank --run scores it"
+            )
+        if doc.score is not None and not math.isfinite(doc.score):
             raise RowRefused(f"document {doc.doc_id} has the score {doc.score}", Reason.SCORE_NOT_FINITE)
-        scores.append(doc.score)
         tags.append(_text(doc.meta.get(RUN_TAG, own_tag), "run tag"))
     ranks = [doc.rank for doc in group.docs if doc.rank is not None]
-    has_ranks = len(ranks) == len(scores) and ranks == sorted(ranks)
-    return run_lines(group.query_id, [doc.doc_id for doc in group.docs], scores, ranks if has_ranks else None, tags)
+    has_ranks = len(ranks) == len(group.docs) and ranks == sorted(ranks)
+    doc_ids, scores = [doc.doc_id for doc in group.docs], [doc.score for doc in group.docs]
+    return run_lines(group.query_id, doc_ids, scores, ranks if has_ranks else None, tags)
 
 
 def _qrels_lines(group: Group) -> list[str]:

@@ -99,6 +99,19 @@ def test_groups_without_ranks_are_ranked_by_their_order(tmp_path: Path, rejected
     assert uri.read_text() == "q1 Q0 b 1 5.0 crossrank\nq1 Q0 a 2 0.30000000000000004 crossrank\n"
 
 
+def test_a_ranking_without_scores_falls_by_its_places(tmp_path: Path, rejected: list[Rejected]) -> None:
+    docs = Candidate("b", rank=0), Candidate("a", rank=4), Candidate("c", rank=5, score=-7.5)
+    uri = tmp_path / "out.trec"
+    assert trec.write_run(str(uri), [Group("q1", "x", docs)], rejected.append) == 1
+    assert uri.read_text() == "q1 Q0 b 0 -1.0 crossrank\nq1 Q0 a 4 -2.0 crossrank\nq1 Q0 c 5 -7.5 crossrank\n"
+
+
+def test_training_data_with_its_positives_first_is_no_run(tmp_path: Path, rejected: list[Rejected]) -> None:
+    docs = Candidate("positive", "x", label=1.0), Candidate("negative", "x", label=0.0)
+    assert trec.write_run(str(tmp_path / "out.trec"), [Group("q1", "x", docs)], rejected.append) == 0
+    assert "has neither a score nor a rank among others" in rejected[0].detail
+
+
 def test_a_run_is_ordered_by_score_and_ranks_that_contradict_it_are_counted_anew_and_told(
     write: WriteFile, rejected: list[Rejected], capsys: pytest.CaptureFixture[str]
 ) -> None:
