@@ -97,6 +97,26 @@ def documents_of(documents: Any, name: str = "documents", each: str = "document"
     return [document_of(document, f"{each} {n}") for n, document in enumerate(in_order(documents, name, LIST_OF_TEXTS))]
 
 
+def lists_of_documents(lists: Any) -> list[list[InputDocument]]:
+    """The documents of each of several queries, all looked at before any is used.
+
+    Raises:
+        InputError: see `documents_of`; a generator that stands for two lists, which would leave the second empty.
+    """
+    found: list[list[InputDocument]] = []
+    read_once: list[Any] = []
+    for n, each in enumerate(in_order(lists, "documents", "a list of lists of texts, one for each query")):
+        if any(each is other for other in read_once):
+            raise InputError(
+                f"documents of query {n} are read already, from the same {type(each).__name__} as those of a query "
+                f"before it; make a list of it first"
+            )
+        if isinstance(each, Iterator):
+            read_once.append(each)
+        found.append(documents_of(each, f"documents of query {n}", f"in the list of query {n}, document"))
+    return found
+
+
 def document_of(document: Any, name: str) -> InputDocument:
     """A document from its text, or from a dictionary with ``text``, perhaps ``title``, and perhaps ``id``.
 

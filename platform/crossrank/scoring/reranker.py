@@ -25,6 +25,7 @@ from crossrank.scoring.inputs import (
     Pair,
     documents_of,
     in_order,
+    lists_of_documents,
     num_of,
     pairs_of,
     queries_of,
@@ -303,10 +304,7 @@ class Reranker:
         _check_top_n(top_n)
         scores.check(normalize)
         checked_queries = queries_of(queries)
-        checked_lists = [
-            documents_of(each, f"documents of query {n}", f"in the list of query {n}, document")
-            for n, each in enumerate(in_order(documents, "documents", "a list of lists of texts, one for each query"))
-        ]
+        checked_lists = lists_of_documents(documents)
         if len(checked_queries) != len(checked_lists):
             raise InputError(
                 f"queries are {len(checked_queries)}, and lists of documents {len(checked_lists)}; "

@@ -270,6 +270,18 @@ def test_there_is_one_list_for_each_query(reranker: Reranker) -> None:
         reranker.rank_many([QUERY, None], [TEXTS, TEXTS])  # type: ignore[list-item]
 
 
+@pytest.mark.usefixtures("untouched")
+def test_a_generator_that_stands_for_the_list_of_two_queries_is_refused(reranker: Reranker) -> None:
+    sentence = "documents of query 1 are read already, from the same generator as those of a query before it; make a "
+    with pytest.raises(InputError, match=sentence):
+        reranker.rank_many([QUERY, QUERY], [(text for text in TEXTS)] * 2)
+
+
+def test_the_same_list_may_stand_for_every_query(reranker: Reranker) -> None:
+    first, second = reranker.rank_many([QUERY, "hen"], [TEXTS] * 2)
+    assert ([each.index for each in first], [each.index for each in second]) == ([1, 3, 2, 0], [2, 0, 1, 3])
+
+
 def test_nothing_gives_nothing(reranker: Reranker) -> None:
     assert reranker.rank(QUERY, iter([])) == []
     assert reranker.rank_many([], []) == []
