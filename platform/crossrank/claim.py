@@ -262,11 +262,5 @@ def claimed(folder: str, flag: str) -> Iterator[Hold]:
         OutputError: another job is at work there.
         StorageError: the folder cannot be reached or written.
     """
-    try:
-        claim = Claim(folder, flag)
-    except ImportError:
-        say(f"without boto3 nothing keeps a second job from writing {folder}; pip install 'crossrank[amazon]'")
-        yield Hold()
-        return
-    with claim:
+    with Claim(folder, flag) as claim:
         yield claim

@@ -152,6 +152,12 @@ def run(verb: click.Command, arguments: list[str] | None = None) -> None:
     except CrossrankError as error:
         _tell(str(error))
         sys.exit(EXIT_USER_ERROR if isinstance(error, UserError) else EXIT_FAILED)
+    except ModuleNotFoundError as error:
+        package = (error.name or "crossrank").partition(".")[0]
+        if package == "crossrank":
+            raise
+        _tell(f"{package} is not installed, and crossrank needs it; install crossrank again, which brings it")
+        sys.exit(EXIT_USER_ERROR)
     except BrokenPipeError:  # whoever read our output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_FAILED)

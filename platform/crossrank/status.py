@@ -82,7 +82,7 @@ def _at_work(output: str, files: list[StoredFile], now: float) -> _AtWork:
             "no process of this machine" if holder is None else f"yes, process {holder} of this machine",
         )
     claims = [file.modified for file in files if file.uri == storage.join(output, LOCK)]
-    if not claims:  # a job has none where the store knows no conditions, or where boto3 is not installed
+    if not claims:  # a job has none where the store knows no conditions
         return _AtWork(False, "nobody has a claim on it; where no job runs, the same command goes on where it was")
     age = now - claims[0]
     if age > SILENT_S:

@@ -257,10 +257,9 @@ def test_a_store_that_knows_no_conditions_is_written_all_the_same_and_that_is_sa
     assert "nothing keeps a second job from writing there" in capsys.readouterr().err
 
 
-def test_without_boto3_work_goes_on_and_that_is_said(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_without_boto3_nothing_is_written_for_nothing_would_keep_a_second_job_away(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
-    with alone(FOLDER) as hold:
-        hold.check()
-    assert "without boto3 nothing keeps a second job from writing s3://lake/out; pip install" in capsys.readouterr().err
+    with pytest.raises(ModuleNotFoundError), alone(FOLDER):
+        pytest.fail("began without a lock")

@@ -101,6 +101,11 @@ def raising(error: BaseException) -> click.Command:
             2,
             "crossrank: --language ko-kiwi needs kiwipiepy, which is not installed; pip install 'crossrank[korean]'\n",
         ),
+        (
+            ModuleNotFoundError("No module named 'boto3.session'", name="boto3.session"),
+            2,
+            "crossrank: boto3 is not installed, and crossrank needs it; install crossrank again, which brings it\n",
+        ),
     ],
 )
 def test_the_status_says_whose_fault_it_was(
@@ -117,9 +122,10 @@ def test_an_interrupted_command_is_status_1() -> None:
     assert stopped.value.code == 1
 
 
-def test_our_own_bugs_are_not_hidden() -> None:
-    with pytest.raises(ZeroDivisionError):
-        cli.run(raising(ZeroDivisionError()), [])
+@pytest.mark.parametrize("bug", [ZeroDivisionError(), ModuleNotFoundError("no such", name="crossrank.gone")])
+def test_our_own_bugs_are_not_hidden(bug: Exception) -> None:
+    with pytest.raises(type(bug)):
+        cli.run(raising(bug), [])
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["rerank", "--help"]])

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from crossrank.errors import InputError, MissingExtra, StorageError, kind_of
+from crossrank.errors import InputError, StorageError, kind_of
 from crossrank.formats.dataset_columns import columns_of
 from crossrank.formats.dataset_place import Place, place_of
 from crossrank.formats.dataset_rows import classes_of, group_of, merged
@@ -32,7 +32,6 @@ def read_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
     Says which columns it takes for what. Rejected: rows with anything but text where a text is wanted, and with bytes.
 
     Raises:
-        MissingExtra: `datasets` is not installed.
         InputError: no such data set, config or split; several, and none named; columns of another meaning.
         StorageError: the hub cannot be reached, or does not give it.
     """
@@ -75,10 +74,7 @@ def _all(first: Json, rest: Iterable[Json]) -> Iterator[Json]:
 
 def _opened(place: Place) -> tuple[Any, str | None]:
     """The rows of a data set, not yet read, and the name of their split."""
-    try:
-        import datasets
-    except ImportError as error:
-        raise MissingExtra.of("datasets", "datasets", f"reading {place.uri}") from error
+    import datasets
 
     datasets.disable_progress_bars()
     if not place.is_hub and _saved(place.path):

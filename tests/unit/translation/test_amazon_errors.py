@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import pytest
-
-from crossrank.translation.service import Answer, Kind
-
-pytest.importorskip("botocore", reason="the extra is not installed: crossrank[amazon]")
-
 from botocore import exceptions
 from botocore.parsers import ResponseParserError
 
 from crossrank.translation.backends.amazon import AmazonBackend, AmazonService
 from crossrank.translation.backends.amazon_errors import answer_of
+from crossrank.translation.service import Answer, Kind
 
 ENDPOINT = {"endpoint_url": "https://translate.eu-west-1.amazonaws.com"}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from crossrank.errors import BackendRefused, MissingExtra, SettingsError
+from crossrank.errors import BackendRefused, SettingsError
 from crossrank.translation.backends.amazon_errors import answer_of, no_credentials
 from crossrank.translation.service import Answer, Kind
 
@@ -55,11 +55,9 @@ class AmazonBackend:
 
     def here(self) -> AmazonBackend:
         """With region and endpoint as this machine's AWS settings have them."""
-        try:
-            import boto3
-            from botocore.exceptions import BotoCoreError, NoRegionError
-        except ImportError as error:
-            raise MissingExtra.of("boto3", "amazon", "--backend amazon") from error
+        import boto3
+        from botocore.exceptions import BotoCoreError, NoRegionError
+
         try:
             if boto3.session.Session().get_credentials() is None:
                 raise BackendRefused(no_credentials())
