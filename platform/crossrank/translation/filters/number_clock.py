@@ -23,6 +23,7 @@ _PART_OF_DAY = re.compile(
 )
 _MINUTES_BEFORE = re.compile(r"(?<!\d)(?:[01]?\d|2[0-4])[:.]$")
 _SPOKEN = re.compile(rf"(?:{'|'.join(_AFTERNOON)})\s?({number_pattern('ko')})\s?시(?!간)")
+_TO_COME = re.compile(r"(?<!\d)(\d{1,2})시\s?([1-5]?\d)분\s?전")
 
 
 def hours(values: set[Fraction], text: str, start: int, end: int) -> set[Fraction] | None:
@@ -63,6 +64,15 @@ def spoken_hours(text: str, code: str) -> Iterator[Fraction]:
         value = value_of_word(found[1], code)
         if 1 <= value < 12:
             yield value + 12
+
+
+def hours_to_come(text: str) -> Iterator[Fraction]:
+    """The time of 6시 15분 전, which is 5:45."""
+    for found in _TO_COME.finditer(text):
+        hour, before = int(found[1]) - 1, found.start(1)
+        yield from (Fraction(hour), Fraction(60 - int(found[2])))
+        if is_late(text, before, found.end(1)):
+            yield Fraction(hour + 12)
 
 
 def _by_both_clocks(value: Fraction, late: bool, before: str) -> set[Fraction]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from crossrank.translation.filters.language import Language
-from crossrank.translation.filters.number_clock import hours, is_minutes, minutes, spoken_hours
+from crossrank.translation.filters.number_clock import hours, hours_to_come, is_minutes, minutes, spoken_hours
 from crossrank.translation.filters.number_durations import Duration, Span, durations_of, spans_of
 from crossrank.translation.filters.number_fractions import fractions_of, halves_of
 from crossrank.translation.filters.number_words import HALF, SCALES, composed_numbers, numbers_in_words
@@ -69,7 +69,7 @@ def values_of_target(text: str, language: Language) -> set[Value]:
     folded = _folded(text)
     found: set[Value] = set(numbers_in_words(folded, language.code))
     found |= set(composed_numbers(folded, language.code))
-    found |= set(spoken_hours(folded, language.code))
+    found |= {*spoken_hours(folded, language.code), *hours_to_come(folded)}
     found |= set(halves_of(folded, language.code))
     for pattern in (_GROUPED, _NUMBER):
         for match in pattern.finditer(folded):
@@ -153,8 +153,8 @@ def _unscaled(folded: str, language: Language) -> Iterator[tuple[int, Values]]:
 
 
 def _share(values: set[Fraction], folded: str, end: int) -> set[Fraction]:
-    """Half of something may be said of 50 %, and a quarter of 25 %."""
-    return {value / 100 for value in values if value in (25, 50, 75)} if _PERCENT.match(folded, end) else set()
+    """Half of something may be said of 50 %, and a fifth of 20 %."""
+    return {value / 100 for value in values if value % 5 == 0} if _PERCENT.match(folded, end) else set()
 
 
 def _scale(folded: str, end: int, language: Language) -> int:

@@ -54,6 +54,15 @@ _IDIOMS: dict[str, dict[str, tuple[int, ...]]] = {
         "내내": (7, 24),
         "언제나": (7,),
         "코로나": (19,),
+        "한두": (1, 2),
+        "두세": (2, 3),
+        "두서너": (2, 3, 4),
+        "서너": (3, 4),
+        "너댓": (4, 5),
+        "네댓": (4, 5),
+        "대여섯": (5, 6),
+        "예닐곱": (6, 7),
+        "일고여덟": (7, 8),
         "하루 종일": (24,),
         "온종일": (24,),
         "정오": (12,),
@@ -152,6 +161,9 @@ _COMPOSABLE = {
 }
 _SINO = {digit: value for value, digit in enumerate("일이삼사오육칠팔구", start=1)}
 _SINO_TENS = re.compile(rf"([이삼사오육칠팔구]?)십([{''.join(_SINO)}]){_KOREAN_COUNTED}")
+_SINO_NUMBER = re.compile(rf"[{''.join(_SINO)}십백천만억조]{{2,20}}")
+_SINO_UNITS = {"십": 10, "백": 100, "천": 1000}
+_SINO_SCALES = {"만": 10**4, "억": 10**8, "조": 10**12}
 _ENGLISH_SCALED = re.compile(
     rf"\b({'|'.join(sorted(_WORDS['en'], key=len, reverse=True))}) (hundred|thousand|million|billion)"
 )
@@ -179,11 +191,25 @@ def value_of_word(word: str, code: str) -> Fraction:
     return Fraction(_WORDS[code][word])
 
 
+def _sino_value(numeral: str) -> Fraction:
+    """천오백만 is 15,000,000."""
+    total = below_scale = digit = 0
+    for sign in numeral:
+        if sign in _SINO:
+            digit = _SINO[sign]
+        elif sign in _SINO_UNITS:
+            below_scale, digit = below_scale + (digit or 1) * _SINO_UNITS[sign], 0
+        else:
+            total, below_scale, digit = total + (below_scale + digit or 1) * _SINO_SCALES[sign], 0, 0
+    return Fraction(total + below_scale + digit)
+
+
 def composed_numbers(text: str, code: str) -> Iterator[Fraction]:
     """Numbers of several words in a folded text: twenty-two, two thousand, 스물두; and months by their names."""
     for first, second in _COMPOSED[code].findall(text) if code in _COMPOSED else ():
         yield Fraction(_COMPOSABLE[code][first] + _COMPOSABLE[code][second])
     if code == "ko":
+        yield from map(_sino_value, _SINO_NUMBER.findall(text))
         yield from (Fraction(10 * _SINO.get(tens, 1) + _SINO[ones]) for tens, ones in _SINO_TENS.findall(text))
     if code == "en":
         for word, scale in _ENGLISH_SCALED.findall(text):

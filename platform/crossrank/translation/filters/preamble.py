@@ -7,7 +7,8 @@ import re
 from crossrank.translation.filters.pair import TextPair
 
 _ABOUT = re.compile(
-    r"translat|in (?:korean|english|german)|번역|übersetz|翻訳|翻译|翻譯|译文|訳|traduc|traduz|перев", re.IGNORECASE
+    r"translat|output|출력|```|in (?:korean|english|german)|번역|übersetz|翻訳|翻译|翻譯|译文|訳|traduc|traduz|перев",
+    re.IGNORECASE,
 )
 """A text about translating may say so."""
 _LANGUAGE = (
@@ -19,6 +20,9 @@ _BEFORE = re.compile(
     r"(?:(?:sure|certainly|of course|okay|ok|absolutely|great)[,!.:]{1,3}\s{0,3})?"
     r"(?:here(?:'s|’s| is| are) |this is |below is |the following is )(?:the|your|a|my)\b.{0,60}?translat\w{0,5}"
     r"|(?:the |my )?(?:\w{1,12} )?translat(?:ion|ed text|ed version)(?: (?:in|to|into) \w{1,12})?(?: is)?\s?[:：]"
+    rf"|here(?:'s|’s| is) (?:the|your|a) (?:{_LANGUAGE}) \w"
+    r"|<(?:translation|translated|target|output)>|(?:output|출력)\s?[:：]|```"
+    r"|[\"“'‘].{1,400}?[\"”'’]\s?(?:으로|로|라고|이라고)\s?번역"
     r"|translated (?:text|version|from|into|to)\b"
     r"|(?:다음은|아래는|여기|위 (?:글|문장)).{0,40}?번역"
     r"|(?:(?:한국어|한글|영어|독일어)\s?)?번역(?:문|본|된 텍스트|\s?결과)?\s?[:：]"
@@ -43,8 +47,10 @@ _ASSENT = re.compile(
     r"[,!.]\s{0,3}[^\n:：]{0,100}[:：]\s",
     re.IGNORECASE,
 )
+_ASSENT_IN_ENGLISH = re.compile(r"(?:sure|certainly|of course|absolutely|understood)[!,.:]", re.IGNORECASE)
 _ASSENT_OF_SOURCE = re.compile(
-    r"sure|certainly|of course|absolutely|natural|yes|okay|indeed|물론|네|natürlich|gewiss|sicher", re.IGNORECASE
+    r"sure|certainly|of course|absolutely|understood|natural|yes|okay|indeed|물론|네|natürlich|gewiss|sicher",
+    re.IGNORECASE,
 )
 
 
@@ -55,4 +61,5 @@ def has_preamble(pair: TextPair) -> bool:
         return True
     if _LABEL.match(target) and not re.search(_LANGUAGE, source, re.IGNORECASE):
         return True
-    return _ASSENT.match(target) is not None and not _ASSENT_OF_SOURCE.search(source)
+    is_foreign = pair.target_language.code != "en" and _ASSENT_IN_ENGLISH.match(target) is not None
+    return (is_foreign or _ASSENT.match(target) is not None) and not _ASSENT_OF_SOURCE.search(source)

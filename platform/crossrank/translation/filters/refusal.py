@@ -20,6 +20,8 @@ _REFUSAL = re.compile(
     r"|(?:저는 |나는 )?(?:ai|인공지능)(?: 언어)? ?(?:모델|어시스턴트)?(?:로서|이기 때문에|이므로|라서|이라)"
     r"|(?:이 |해당 |요청하신 )?(?:글|텍스트|내용|문장|요청)[은는을를]? ?.{0,10}?(?:번역|처리|제공)"
     r"(?:할|해 드릴|해드릴) 수(?:가)? 없"
+    r"|번역(?:할 수(?:가)? 없|이 불가능|을 제공할 수 없)|no translation (?:is )?(?:available|possible|provided)"
+    r"|(?:this|the) text (?:cannot|can'?t) be translated"
     r"|(?:es )?tut mir (?:sehr )?leid\b.{0,60}?(?:kann|nicht möglich)|leider kann ich\b.{0,60}?(?:nicht|keine)"
     r"|als (?:ki|sprachmodell)\b"
     r"|(?:大変)?申し訳(?:ありません|ございません|ない).{0,60}?(?:できません|いたしかねます|できかね)"
@@ -31,7 +33,7 @@ _REFUSAL = re.compile(
 )
 _OF_SOURCE = re.compile(
     rf"sorry|afraid|apolog|unfortunate|regret|pardon|excuse|\b{_CANNOT}\b|decline|language model|artificial|\bai\b"
-    r"|죄송|미안|유감|안타깝|송구|수 없|인공지능|leid\b|leider|entschuld|\bki\b|sprachmodell"
+    r"|translat|번역|übersetz|죄송|미안|유감|안타깝|송구|수 없|인공지능|leid\b|leider|entschuld|\bki\b|sprachmodell"
     r"|申し訳|すみません|ごめん|できません|抱歉|对不起|對不起|无法|無法|désolé|siento|disculp",
     re.IGNORECASE,
 )

@@ -193,6 +193,13 @@ def test_numbers_are_read_from_korean_as_well_as_into_it() -> None:
         ("on 12/25/2021", "2021년 12월 25일에", "ko"),
         ("on 5/3/2021", "am 3. Mai 2021", "de"),
         ("COVID-19", "코로나", "ko"),
+        ("at 17:45", "오후 6시 15분 전에", "ko"),
+        ("2-3 times a day", "하루 두세 번", "ko"),
+        ("5-6 people", "대여섯 명", "ko"),
+        ("20 percent of all people", "사람들의 5분의 1", "ko"),
+        ("10 million won", "천만 원", "ko"),
+        ("15 million won", "천오백만 원", "ko"),
+        ("123,000 people", "십이만삼천 명", "ko"),
     ],
 )
 def test_a_number_that_is_said_in_another_way_is_kept(source: str, target: str, to: str) -> None:
@@ -244,6 +251,9 @@ def test_a_korean_number_that_is_said_in_another_way_is_kept(source: str, target
         ("He is 22.", "그는 스물세 살이다.", "ko"),
         ("25% of all people", "사람들의 3분의 1", "ko"),
         ("take .5 mg", "5mg을 드세요", "ko"),
+        ("15 million won", "천육백만 원", "ko"),
+        ("at 17:45", "오후 6시 45분에", "ko"),
+        ("20 percent of all people", "사람들의 4분의 1", "ko"),
     ],
 )
 def test_a_number_that_is_another_in_other_words_is_lost(source: str, target: str, to: str) -> None:
