@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from crossrank import Reranker
+from crossrank.claim import Hold
 from crossrank.errors import JobFailed, OutputError
 from crossrank.scoring.forward import TransformersForward
 from crossrank.scoring.loading import find_model
@@ -22,7 +23,9 @@ from crossrank.scoring.packed import PackedForward
 from crossrank.training.checkpoint import Checkpoints
 from crossrank.training.groups import GroupStore
 from crossrank.training.guards import Stop
+from crossrank.training.inputs import inputs_of
 from crossrank.training.model import TrainedModel
+from crossrank.training.result import finish
 from crossrank.training.run import Ended, loop_of, run
 from crossrank.training.sampler import Sampler, documents_of
 from crossrank.training.schedule import factor
@@ -346,6 +349,24 @@ def test_where_all_checkpoints_tie_the_base_stays_as_it_was(tiny: Tiny, groups: 
     assert result.tolist() == base.tolist()
     again = run(task_of(settings), CPU, SaidValidator(values, tied=values), Listener())
     assert again.chosen == 0, "from the newest checkpoint, and not from that of the base"
+
+
+def test_where_the_base_stays_the_output_and_its_card_say_so(
+    tiny: Tiny, groups: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = settings_of(tiny("bert"), groups, tmp_path / "out", save_steps=10, eval_fraction=0.2)
+    task, read = task_of(settings), inputs_of(settings).read()
+    tied = SaidValidator({10: 1.0}, tied={10})
+    ended = run(runs.longer(task, 10), CPU, tied, Listener())
+    Checkpoints(settings.output, 1).write_note("validation-10", tied.result(10).state())
+    base = Measured({"mrr@10": [0.5], "ndcg@10": [0.5], "success@3": [0.5]}, 0.0)
+    manifest = finish(settings, task, read, ended, {"base model": base}, {"command": "crossrank train"}, Hold())
+    assert (manifest["chosen_step"], manifest["state"]) == (0, "finished")
+    assert "finished: the base as it was, after 10 steps, is the result" in capsys.readouterr().err
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "Every checkpoint gives over half of the held-out documents the score of another of their query" in card
+    assert "**base model, this model**" in card
+    assert (tmp_path / "out" / "model.safetensors").exists()
 
 
 def test_where_all_checkpoints_tie_and_the_base_has_no_head_nothing_is_the_result(

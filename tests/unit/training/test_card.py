@@ -104,6 +104,17 @@ def test_without_held_out_groups_the_hub_is_told_no_measure() -> None:
     assert "model-index" not in front_matter_of(model_card(replace(FACTS, best=None)))
 
 
+def test_where_the_base_stays_its_line_is_this_model_and_no_checkpoint_was_chosen() -> None:
+    facts = replace(FACTS, best="base model", differences={}, warnings=["every checkpoint ties"])
+    card = model_card(facts)
+    assert "**base model, this model**" in card
+    assert "The checkpoint was chosen" not in card
+    [found] = front_matter_of(card)["model-index"][0]["results"]
+    assert found["metrics"][0]["value"] == 0.6921, "what is shown is of the base"
+    assert worse_than_before(facts) == []
+    assert "every checkpoint ties" in card
+
+
 def test_a_base_that_is_a_folder_is_no_link_on_the_hub() -> None:
     card = model_card(replace(FACTS, base_model="/models/base", base_on_hub=False))
     assert "base_model" not in front_matter_of(card)
