@@ -214,3 +214,23 @@ def test_embeddings_beside_the_texts_are_left_out_and_said(
     assert counts == ConversionCounts(3, 3, 0)
     assert {tuple(sorted(group.meta)) for group in groups} == {("url", "weights")}
     assert "in meta: weights, url; left out as vectors: vector" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", '{"query": "q", "positive": "p", "negative": "n"}\n'),
+        ("a.json", '[{"query": "q", "positive": "p", "negative": "n"}]'),
+        ("a.csv", "query,positive,negative\nq,p,n\n"),
+        ("a.tsv", "query\tpositive\tnegative\nq\tp\tn\n"),
+    ],
+)
+def test_a_single_file_is_a_data_set_too_and_the_others_beside_it_are_not_read(
+    tmp_path: Path, rejected: list[Rejected], name: str, content: str
+) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "other.jsonl").write_text('{"query": "other", "positive": "x"}\n')
+    (tmp_path / "set" / name).write_text(content)
+    counts, [group] = converted(str(tmp_path / "set" / name), tmp_path, rejected)
+    assert counts == ConversionCounts(1, 1, 0)
+    assert (group.query, [(doc.text, doc.label) for doc in group.docs]) == ("q", [("p", 1.0), ("n", 0.0)])

@@ -124,7 +124,9 @@ FORMATS: dict[str, Format] = dict(
             trec.write_qrels,
             trec.QRELS_EXTENSIONS,
         ),
-        _format("dataset", "what the datasets library reads: hf://owner/name or a folder", dataset.read_groups, None),
+        _format(
+            "dataset", "what the datasets library reads: hf://owner/name, a folder or a file", dataset.read_groups, None
+        ),
         _format("corpus", "JSON lines of _id, title, text: the passages of groups", None, corpus_jsonl.write_groups),
         _format("qa-csv", "CSV of question, answer, doc_id, doc", qa_csv.read_groups, qa_csv.write_groups, CSV),
     )

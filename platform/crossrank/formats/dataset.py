@@ -1,4 +1,4 @@
-"""Any data set that the `datasets` library reads: of the hub (``hf://owner/name``) or a folder, as groups.
+"""Any data set that the `datasets` library reads: of the hub (``hf://owner/name``), a folder or a file, as groups.
 
 What it holds: what `dataset_columns` finds in its columns; the others ride in `Group.meta`, but for embeddings. A
 passage has the id that its set gives it, else a hash of its text, so it is one document in however many rows it
@@ -13,9 +13,10 @@ from typing import Any
 
 from crossrank.errors import InputError, StorageError, kind_of
 from crossrank.formats.dataset_columns import columns_of
-from crossrank.formats.dataset_place import Place, place_of
+from crossrank.formats.dataset_place import Place, place_of, reader_of
 from crossrank.formats.dataset_rows import classes_of, group_of, merged
 from crossrank.formats.fields import accepted
+from crossrank.formats.sources import TSV, has_extension
 from crossrank.progress import say
 from crossrank.records import Group, Json, Reject
 
@@ -82,11 +83,17 @@ def _opened(place: Place) -> tuple[Any, str | None]:
     else:
         revision = _hub_revision(place) if place.is_hub else None
         try:
-            builder = datasets.load_dataset_builder(place.path, place.config, revision=revision)
+            reader = reader_of(place.path)
+            if reader is None:
+                builder = datasets.load_dataset_builder(place.path, place.config, revision=revision)
+            else:
+                builder = datasets.load_dataset_builder(reader, data_files=place.path)
             if hasattr(
                 builder.config, "keep_default_na"
             ):  # CSV: "None" and "NA" are words, and only an empty cell is none
                 builder.config.keep_default_na, builder.config.na_values = False, [""]
+                if has_extension(place.path, TSV):
+                    builder.config.sep = "\t"
             loaded = builder.as_streaming_dataset()
         except ConnectionError as error:
             raise StorageError(f"{place.uri}: the hub cannot be reached ({_told(error)}); name a folder") from error

@@ -1,4 +1,4 @@
-"""Where a data set is: ``hf://owner/name[:config][/split]``, or a folder here, ``FOLDER[:config][/split]``."""
+"""Where a data set is: ``hf://owner/name[:config][/split]``, or a file or folder here, ``FOLDER[:config][/split]``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,20 @@ import re
 from dataclasses import dataclass
 
 from crossrank.errors import InputError
+from crossrank.formats.sources import CSV, JSON_LINES, PARQUET, TSV, has_extension
 
 HUB = re.compile(r"hf://(?P<name>[\w.-]+/[\w.-]+)(?::(?P<config>[^/:]+))?(?:/(?P<split>[^/:]+))?/?")
+
+
+READERS = {(*JSON_LINES, ".json"): "json", (*CSV, *TSV): "csv", PARQUET: "parquet"}
+"""What the `datasets` library reads files of these extensions by."""
+
+
+def reader_of(path: str) -> str | None:
+    """The reader of a single file, by its name; None for a folder, and for a file that none reads."""
+    if not os.path.isfile(path):
+        return None
+    return next((reader for extensions, reader in READERS.items() if has_extension(path, extensions)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +30,7 @@ class Place:
     uri: str
     """As the user wrote it."""
     path: str
-    """Its name on the hub, or its folder."""
+    """Its name on the hub, or its folder or file."""
     config: str | None = None
     split: str | None = None
     is_hub: bool = False
@@ -42,9 +54,10 @@ def place_of(uri: str) -> Place:
 
 def _folder(uri: str) -> Place:
     if os.path.isfile(uri):
-        raise InputError(
-            f"{uri} is a file, and a data set is a folder; name the folder, or another --from for one file"
-        )
+        if reader_of(uri) is None:
+            kinds = ", ".join(extension for extensions in READERS for extension in extensions)
+            raise InputError(f"{uri} is a file of no kind that is read as a data set; {kinds} are, or a folder of them")
+        return Place(uri, uri)
     for path, config, split in _readings(uri.rstrip("/")):
         if not os.path.isdir(path):
             continue

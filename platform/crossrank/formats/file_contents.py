@@ -42,9 +42,7 @@ def contents_of(uri: str, command: Callable[[str, str, str], str]) -> Contents:
     if start.startswith(b"{") or (has_extension(uri, JSON_LINES) and not _JSON_LIST.match(start)):
         return Contents.JSON_LINES
     if _JSON_LIST.match(start):
-        raise InputError(
-            f"{uri} is one JSON list, and one object a line is wanted; run jq -c '.[]' {uri} > groups.jsonl"
-        )
+        raise InputError(f"{uri} is one JSON list, and one object a line is wanted; run {command('dataset', uri, uri)}")
     if not start and not has_extension(uri, PARQUET):
         return Contents.JSON_LINES
     first = start.split(b"\n", 1)[0].decode(errors="replace").strip()
@@ -60,8 +58,5 @@ def _what(uri: str, first: str, command: Callable[[str, str, str], str]) -> str:
     if cells[:2] == ["query-id", "corpus-id"] or _QRELS.fullmatch(first):
         return "holds judgements, which have no texts; give it as --qrels, beside --queries and --corpus"
     if len(cells) > 1 and first.isprintable() and "\ufffd" not in first:
-        return (
-            f"is a table of text ({first[:60]}), not groups; put it into a folder of its own and run "
-            f"{command('dataset', 'FOLDER', uri)}"
-        )
+        return f"is a table of text ({first[:60]}), not groups; run {command('dataset', uri, uri)}"
     return "is neither Parquet nor JSON lines, which groups are read from; crossrank convert --help names the formats"

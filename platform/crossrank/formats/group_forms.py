@@ -88,8 +88,8 @@ def refusal(uri: str, columns: Collection[str]) -> InputError:
             f"query_id, query and docs; crossrank convert --help names the formats that groups are made of"
         )
     return InputError(
-        f"{uri} does not hold groups but the rows of a data set ({', '.join(columns)}); put it into a folder of its "
-        f"own and run {command('dataset', 'FOLDER', uri)}"
+        f"{uri} does not hold groups but the rows of a data set ({', '.join(columns)}); run "
+        f"{command('dataset', uri, uri)}"
     )
 
 

@@ -65,7 +65,8 @@ def _opened(file: Any, uri: str) -> Any:
     try:
         return pq.ParquetFile(file, buffer_size=READ_BUFFER_BYTES)
     except pa.ArrowInvalid as error:
-        raise InputError(f"{uri} is not a Parquet file ({str(error).splitlines()[0][:120]})") from error
+        way_out = "; Parquet is packed already, so unpack it (gunzip)" if uri.lower().endswith(".gz") else ""
+        raise InputError(f"{uri} is not a Parquet file ({str(error).splitlines()[0][:120]}){way_out}") from error
 
 
 def _wanted_leaves(opened: Any, wanted: Wanted) -> list[str]:

@@ -164,5 +164,7 @@ def test_a_place_of_the_hub_is_a_name_and_perhaps_a_config_and_a_split(tmp_path:
     assert place_of(folder) == Place(folder, folder)
     assert place_of(f"{folder}/test") == Place(f"{folder}/test", folder, None, "test")
     assert place_of(f"{folder}:de/test") == Place(f"{folder}:de/test", folder, "de", "test")
-    with pytest.raises(InputError, match=r"a\.jsonl is a file"):
-        place_of(f"{folder}/a.jsonl")
+    assert place_of(f"{folder}/a.jsonl") == Place(f"{folder}/a.jsonl", f"{folder}/a.jsonl")
+    (tmp_path / "set" / "a.xlsx").write_text("PK")
+    with pytest.raises(InputError, match=r"a\.xlsx is a file of no kind that is read as a data set; .jsonl, "):
+        place_of(f"{folder}/a.xlsx")

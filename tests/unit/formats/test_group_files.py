@@ -110,14 +110,14 @@ REFUSED: list[tuple[str, str | bytes, str]] = [
         "question,answer,doc_id,doc\nq,a,1,d\n",
         "questions and answers.*crossrank convert --from qa-csv --to groups /.*eval.csv eval-groups.parquet$",
     ),
-    ("t.csv", "query,positive\nq,p\n", "crossrank convert --from dataset --to groups FOLDER t-groups.parquet$"),
+    ("t.csv", "query,positive\nq,p\n", r"crossrank convert --from dataset --to groups /\S*/t.csv t-groups.parquet$"),
     (
         "t.jsonl",
         lines({"query": "q", "positive_passages": [], "negative_passages": []}),
-        "rows of a data set .*crossrank convert --from dataset --to groups FOLDER t-groups.parquet$",
+        r"rows of a data set .*crossrank convert --from dataset --to groups /\S*/t.jsonl t-groups.parquet$",
     ),
-    ("t.json", json.dumps([FLAGEMBEDDING], indent=1), r"one JSON list, and one object a line .*jq -c '\.\[\]'"),
-    ("t.jsonl", json.dumps([FLAGEMBEDDING]), r"one JSON list, and one object a line .*jq -c '\.\[\]'"),
+    ("t.json", json.dumps([FLAGEMBEDDING], indent=1), "one JSON list, and one object a line .*convert --from dataset"),
+    ("t.jsonl", json.dumps([FLAGEMBEDDING]), "one JSON list, and one object a line .*convert --from dataset"),
     (
         "x.jsonl",
         lines({"a": 1, "b": 2}),
@@ -191,3 +191,10 @@ def test_a_malformed_row_names_the_field_what_it_holds_and_what_is_wanted(
 ) -> None:
     groups = read(write("t.jsonl", lines(FLAGEMBEDDING, row)), rejected)
     assert (len(groups), [(row.line, row.detail) for row in rejected]) == (1, [(2, detail)])
+
+
+def test_a_parquet_file_that_was_packed_besides_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "g.parquet.gz"
+    path.write_bytes(gzip.compress(b"PAR1 and more"))
+    with pytest.raises(InputError, match=r"is not a Parquet file .*unpack it \(gunzip\)"):
+        fingerprint_of_groups(str(path))
