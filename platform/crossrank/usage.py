@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
 
 from crossrank.nearest import VERBS_OF_PEERS, in_place_of, nearest, ours, unneeded
+
+EXTRA = re.compile(r"^Got unexpected extra arguments? \((?P<what>.*)\)")
+"""How click says that something stands without a flag."""
 
 
 class OneOf(click.Choice[str]):
@@ -37,7 +41,10 @@ def sentence_of(error: click.ClickException, arguments: Sequence[str]) -> str:
         if isinstance(error, click.MissingParameter):
             return f"{_hint(error.param)} is missing; {error.param.type.get_missing_message(error.param, ctx)}"
         return f"{_hint(error.param)} {error.message}"
-    return " ".join(error.format_message().split())
+    told = " ".join(error.format_message().split())
+    if ctx is not None and (extra := EXTRA.search(told)) is not None:
+        return f"{_path(ctx)} takes no argument {extra['what']}; write the flag that it belongs to before it"
+    return told
 
 
 def _hint(param: click.Parameter) -> str:
@@ -56,6 +63,12 @@ def _no_such_flag(flag: str, ctx: click.Context, arguments: Sequence[str]) -> st
     verb = ctx.command
     said = f"{_path(ctx).removeprefix('crossrank ')} has no flag {flag}"
     name, value = flag.lstrip("-"), _value_after(flag, arguments)
+    if name == "set":  # a verb whose settings are flags all
+        key = value.partition("=")[0]
+        meant = nearest(key, _names_of(verb))
+        return f"{said}; " + (
+            f"write {_typed(verb, meant, value)}" if meant else f"{_path(ctx)} --help lists its flags"
+        )
     meant = ours(name, _names_of(verb))
     if meant is not None:
         return f"{said}; write {_typed(verb, meant, value)}"

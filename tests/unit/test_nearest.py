@@ -85,6 +85,14 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ),
         ("train --resume", "train has no flag --resume; the same command goes on by itself where it was"),
         ("rerank --xyzzy", "rerank has no flag --xyzzy; crossrank rerank --help lists those that it has"),
+        # A verb without keys, and what stands without a flag.
+        ("rerank --set depth=3", "rerank has no flag --set; write --depth"),
+        ("rerank --set top_k=3", "rerank has no flag --set; write --top-n"),
+        ("rerank --set xyzzy=3", "rerank has no flag --set; crossrank rerank --help lists its flags"),
+        (
+            "train groups.jsonl",
+            "crossrank train takes no argument groups.jsonl; write the flag that it belongs to before it",
+        ),
         # Verbs, and values of flags.
         ("rerrank", "there is no verb rerrank; write crossrank rerank"),
         ("finetune", "there is no verb finetune; write crossrank train"),
