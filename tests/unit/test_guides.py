@@ -101,3 +101,17 @@ def test_every_flag_of_the_guide_is_a_flag() -> None:
             verb = verb.commands[words[2]]
         known = {name for option in verb.params for name in option.opts}
         assert {word for word in words if word.startswith("--")} <= known, words
+
+
+def test_the_readme_opens_with_a_measured_figure_and_a_picture_of_a_report() -> None:
+    opening = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## ")[0]
+    [result] = re.findall(r"\]\((benchmarks/results/[^)]+)\)", opening)
+    measured = (ROOT / result).read_text(encoding="utf-8")
+    for told in ("209.8", "135.6", "144.0", "1.5e-6"):  # rounded in the sentence
+        assert told in measured
+        rounded = told if "e" in told else f"{float(told):.0f}"
+        assert rounded in re.split(r"[\s,]+|\.\s", opening), told
+    [picture] = re.findall(r"!\[[^]]+\]\(([^)]+\.png)\)", opening)
+    content = (ROOT / picture).read_bytes()
+    assert content.startswith(b"\x89PNG")
+    assert 20_000 < len(content) < 200 * 1024
