@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+from itertools import islice
+
 from crossrank import storage
 from crossrank.errors import InputError
 from crossrank.formats import beir, trec
@@ -12,6 +16,8 @@ from crossrank.formats.trec import Qrel
 from crossrank.records import Reject
 from crossrank.set_aside import SetAside
 
+PROBED_LINES = 100
+TREC_LINE = re.compile(r"\S+\s+\S+\s+\S+\s+[+-]?\d\S*")
 TEST = "test"
 """The split that is measured on where a folder has several."""
 
@@ -62,6 +68,15 @@ def file_of(uri: str) -> str:
 
 
 def _rows(file: str, reject: Reject) -> list[Qrel]:
-    first = next((content for _, content in read_lines(file, lambda _: None) if content.strip()), "")
-    read = beir.read_qrels if len(first.split("\t")) == len(beir.HEADER) else trec.read_qrels
+    read = beir.read_qrels if _is_table(content for _, content in read_lines(file, lambda _: None)) else trec.read_qrels
     return list(read(file, reject))
+
+
+def _is_table(lines: Iterable[str]) -> bool:
+    """Whether the first line that is of either form is of BEIR's; a title or a comment above it decides nothing."""
+    for line in islice(lines, PROBED_LINES):
+        if len(line.split("\t")) == len(beir.HEADER):
+            return True
+        if TREC_LINE.fullmatch(line.strip()):
+            return False
+    return False

@@ -67,3 +67,13 @@ def test_a_line_that_is_no_judgement_is_set_aside_with_its_number(tmp_path: Path
     aside: list[Rejected] = []
     assert read_judgements(str(file), aside.append) == {"q": {"a": 1}}
     assert [(row.line, row.reason) for row in aside] == [(2, Reason.MALFORMED), (3, Reason.MALFORMED)]
+
+
+@pytest.mark.parametrize(
+    "rows", ["query-id\tcorpus-id\tscore\nq1\td1\t1\n", "q1\td1\t1\n", "q1 0 d1 1\n", "q1\t0\td1\t1\n"]
+)
+def test_a_line_above_the_judgements_does_not_decide_which_form_they_have(tmp_path: Path, rows: str) -> None:
+    (tmp_path / "q.tsv").write_text(f"# judged in May\n{rows}")
+    rejected: list[Rejected] = []
+    assert read_judgements(str(tmp_path / "q.tsv"), rejected.append) == {"q1": {"d1": 1.0}}
+    assert [row.line for row in rejected] == [1]
