@@ -163,7 +163,8 @@ def run(verb: click.Command, arguments: list[str] | None = None) -> None:
         sys.exit(EXIT_FAILED)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        _tell(f"{error.strerror or error}, while using {error.filename or 'standard output'}")
+        where = error.filename or f"standard output or the cache {storage.cache_folder()}"
+        _tell(f"{error.strerror or error}, while using {where}")
         sys.exit(EXIT_FAILED)
 
 

@@ -26,8 +26,15 @@ WORD_OF_NAME = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def in_short(error: object, most: int = 200) -> str:
-    """What another library says, in one line and without the passwords of URLs."""
-    return USER_OF_URL.sub("//", " ".join(str(error).split()))[:most]
+    """What another library says, in one line and without the passwords of URLs; what has no text is named by its kind.
+
+    Args:
+        most: characters; what is longer ends with the last whole word, and dots.
+    """
+    told = USER_OF_URL.sub("//", " ".join(str(error).split()))
+    if not told and isinstance(error, BaseException):
+        return kind_of(error)
+    return told if len(told) <= most else f"{told[:most].rsplit(' ', 1)[0]} ..."
 
 
 def kind_of(error: BaseException) -> str:

@@ -32,8 +32,9 @@ def made_once(folder: Path, make: Callable[[Path], None]) -> None:
         temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
         temporary.mkdir()
         try:
-            make(temporary)
-            temporary.rename(folder)
+            with filling(folder.parent):
+                make(temporary)
+                temporary.rename(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -47,6 +48,20 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def filling(folder: Path) -> Iterator[None]:
+    """Write into a folder of the cache. A disk that is full there is one sentence, which Python would leave unnamed."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None and not str(error.filename).startswith(str(folder)):
+            raise
+        raise OutputError(
+            f"the cache {folder} cannot be written ({error.strerror or error}); make room there, or set "
+            f"CROSSRANK_CACHE to a folder that has some"
+        ) from error
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TextIO
@@ -16,6 +17,8 @@ from crossrank.telemetry import here, lines
 from crossrank.telemetry.job_metrics import EXPECTED, PROGRESS
 
 LINE_EVERY_S = 5.0
+RATE_OF_S = 60.0
+"""The time left is told by what was finished so lately: what was fast an hour ago may be slow now."""
 
 
 def say(message: str, stream: TextIO | None = None, level: str = "info", **fields: Any) -> None:
@@ -112,8 +115,10 @@ class Progress:
         self._done_before = done_before
         self._done = 0
         self._detail = ""
-        self._timed_from: tuple[float, int] | None = None
-        """When the first units were finished, and how many: what came before is start-up, no measure of speed."""
+        self._finished: deque[tuple[float, int]] = deque()
+        """When units were finished, and how many were by then: those of the last minute, and the one before.
+
+        What came before the first is start-up, no measure of speed."""
         self._stream = stream or sys.stderr
         self._bar: tqdm[None] | None = None
         self._started = self._last_line = time.monotonic()
@@ -143,13 +148,22 @@ class Progress:
         """Count finished units; `detail` is shown beside them."""
         self._done += units
         self._detail = detail
-        if self._done and self._timed_from is None:
-            self._timed_from = (time.monotonic(), self._done)
+        if units:
+            self._note(time.monotonic())
         if self._bar is not None:
             self._bar.set_postfix_str(detail, refresh=False)
             self._bar.update(units)
         else:
             self.tick()
+
+    def _note(self, now: float) -> None:
+        """Remember how much was finished by now, once a second at most, and forget what is over a minute ago."""
+        with self._lock:
+            if len(self._finished) > 1 and now - self._finished[-2][0] < 1.0:
+                self._finished.pop()
+            self._finished.append((now, self._done))
+            while len(self._finished) > 2 and self._finished[1][0] < now - RATE_OF_S:
+                self._finished.popleft()
 
     def tick(self) -> None:
         """Print the line if it is due. Called from the thread that works and from the one that beats."""
@@ -180,7 +194,10 @@ class Progress:
             share = 100 * done / self._total if self._total else 100.0
             parts = [f"{done:,} of {self._total:,} {self._what} ({share:.0f} %)", f"{seconds:.0f} s"]
             left = self._left_s(self._total - done)
-            if left is not None and done < self._total:
+            stalled = self._stalled_s()
+            if stalled is not None and done < self._total:
+                parts.append(f"none finished for {_clock(stalled)}")
+            elif left is not None and done < self._total:
                 parts.append(f"about {_clock(left)} left")
         if self._detail:
             parts.append(self._detail)
@@ -196,11 +213,16 @@ class Progress:
         )
 
     def _left_s(self, left: int) -> float | None:
-        """Seconds that the units left will take; None before there is anything to tell it by."""
-        since, first = self._timed_from or (self._last_line, self._done)
-        if self._done == first:
+        """Seconds that the units left will take at the rate of the last minute; None before there is one."""
+        if not self._finished or self._finished[-1][1] == self._finished[0][1]:
             return None
-        return left * (self._last_line - since) / (self._done - first)
+        since, first = self._finished[0]
+        return left * (self._last_line - since) / (self._finished[-1][1] - first)
+
+    def _stalled_s(self) -> float | None:
+        """Seconds since anything was finished, where that is over a minute."""
+        waited = self._last_line - self._finished[-1][0] if self._finished else 0.0
+        return waited if waited > RATE_OF_S else None
 
 
 def _clock(seconds: float) -> str:

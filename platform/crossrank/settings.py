@@ -15,7 +15,7 @@ import yaml
 
 from crossrank import storage
 from crossrank.cluster.pool import Wanted
-from crossrank.errors import SettingsError
+from crossrank.errors import SettingsError, in_short
 from crossrank.nearest import in_place_of, unknown_key
 from crossrank.next_command import next_command
 from crossrank.progress import say_next
@@ -172,7 +172,7 @@ def read_config(uri: str) -> dict[str, Any]:
     try:
         content = yaml.safe_load(raw)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{uri} is not YAML: {' '.join(str(error).split())[:200]}") from error
+        raise SettingsError(f"{uri} is not YAML: {in_short(error)}") from error
     if content is None:
         return {}
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):

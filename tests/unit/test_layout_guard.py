@@ -90,6 +90,22 @@ def test_ray_is_imported_in_its_own_files_alone() -> None:
     assert those(lambda path: imports_ray(path) and RAY_FILE not in (path.stem, path.parent.name)) == []
 
 
+def test_ray_is_waited_for_in_one_place_which_turns_its_failures_into_sentences() -> None:
+    def waits(path: Path) -> bool:
+        called = {
+            f"{node.func.value.id}.{node.func.attr}"
+            for node in ast.walk(tree_of(path))
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Name)
+        }
+        return not called.isdisjoint({"ray.get", "ray.init", "ray.wait"})
+
+    here = PACKAGE / "cluster" / "on_ray"
+    assert those(lambda path: waits(path) and path.parent == here), "the test sees those that are there"
+    assert those(lambda path: waits(path) and path.parent != here) == []
+
+
 def test_the_package_knows_neither_jobs_nor_serve() -> None:
     assert those(lambda path: not imported(path).isdisjoint({"jobs", "serve", "tests", "benchmarks"})) == []
 

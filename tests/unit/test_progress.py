@@ -115,3 +115,40 @@ def test_a_terminal_gets_a_bar_that_starts_at_what_was_done() -> None:
     assert "10/10" in terminal.getvalue()
     assert "9 pairs/s" in terminal.getvalue()
     assert "[12:00:00]" not in terminal.getvalue()
+
+
+def test_the_time_left_is_told_by_the_last_minute(clock: Clock) -> None:
+    stream = io.StringIO()
+    with Progress("queries", 2000, stream=stream) as seen:
+        for _ in range(100):  # 10 a second, then a machine that has become slow: 1 in 10 s
+            clock.now += 1
+            seen.advance(10)
+        for _ in range(12):
+            clock.now += 10
+            seen.advance(1)
+        last = stream.getvalue().splitlines()[-1]
+    # 988 are left, at 6 in the last minute or 7 in the 70 s that its oldest figure is of.
+    assert "1,012 of 2,000 queries" in last
+    assert "about 2:44:40 left" in last
+
+
+def test_work_that_stands_still_promises_no_hour_of_its_end(clock: Clock) -> None:
+    stream = io.StringIO()
+    with Progress("queries", 192, stream=stream) as seen:
+        clock.now += 20
+        seen.advance(2)
+        clock.now += 10
+        seen.advance(2)
+        clock.now += 600
+        seen.tick()
+        last = stream.getvalue().splitlines()[-1]
+    assert last == "[12:00:00] 4 of 192 queries (2 %), 630 s, none finished for 0:10:00"
+    assert "left" not in last
+
+
+def test_a_million_units_take_no_memory_to_time(clock: Clock) -> None:
+    with Progress("rows", 10**6, stream=io.StringIO()) as seen:
+        for _ in range(10**5):
+            clock.now += 0.0001
+            seen.advance(1)
+        assert len(seen._finished) < 100

@@ -10,6 +10,8 @@ from typing import Any
 import ray
 
 from crossrank.cluster.on_ray import connect, environment, options, pool
+from crossrank.cluster.on_ray.answers import answer_of
+from crossrank.cluster.on_ray.deaths import watching
 from crossrank.cluster.pool import Pool
 from crossrank.evaluation.compared import placed
 from crossrank.evaluation.dense_stage import DenseTask, DenseWorker
@@ -62,7 +64,10 @@ def timed(spec: ScorerSpec, queries: Sequence[Query], settings: JobSettings) -> 
     pool_ = pool(settings.wanted())
     at = placed(spec, on_gpu=bool(pool_.gpus))
     timing = ray.remote(**options(pool_), max_calls=1)(_timed)
-    found: list[float] | None = ray.get(timing.remote(at, queries, environment()))
+    with watching("scores are kept"):
+        found: list[float] | None = answer_of(
+            timing.remote(at, queries, environment()), "the timing", "scores are kept"
+        )
     return found
 
 

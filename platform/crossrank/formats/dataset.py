@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from crossrank.errors import InputError, StorageError, kind_of
+from crossrank.errors import InputError, StorageError, in_short
 from crossrank.formats.dataset_columns import columns_of
 from crossrank.formats.dataset_place import Place, place_of, reader_of
 from crossrank.formats.dataset_rows import classes_of, group_of, merged
@@ -166,4 +166,4 @@ def _rows(dataset: Any, uri: str) -> Iterator[Json]:
 
 
 def _told(error: Exception) -> str:
-    return (" ".join(str(error).split()) or kind_of(error))[:200]
+    return in_short(error)

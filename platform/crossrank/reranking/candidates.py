@@ -20,7 +20,7 @@ from crossrank.corpus.ids import UNKNOWN
 from crossrank.corpus.store import TextStore, Usable
 from crossrank.formats.run_columns import RunColumns, read_run_columns
 from crossrank.formats.trec import say_contradicted
-from crossrank.once import writable_cache
+from crossrank.once import filling, writable_cache
 from crossrank.records import Reason, Reject, Rejected
 from crossrank.retrieval.bm25 import Bm25Index
 from crossrank.retrieval.first_stage import language_of, open_bm25
@@ -110,7 +110,7 @@ class RunCandidates:
             spilled = _look_up(uri, lines, queries, corpus, num_queries, reject)
             bins = spilled["query"] // SPILL_QUERIES
             for number in np.unique(bins):
-                with open(Path(folder.name) / f"{number}.bin", "ab") as file:
+                with filling(Path(folder.name)), open(Path(folder.name) / f"{number}.bin", "ab") as file:
                     spilled[bins == number].tofile(file)
         num_pairs = num_read = num_contradicted = 0
         for path in sorted(Path(folder.name).iterdir()):
@@ -125,7 +125,8 @@ class RunCandidates:
             num_read += read
             num_contradicted += contradicted
             records = _first_ones(records[~repeated], depth)
-            records.tofile(path)
+            with filling(Path(folder.name)):
+                records.tofile(path)
             num_pairs += len(records)
         say_contradicted(uri, num_contradicted, num_read)
         return cls(folder, num_pairs)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from crossrank import storage
 from crossrank.batching import cut
-from crossrank.errors import JobFailed, ModelRefused, SettingsError, kind_of
+from crossrank.errors import JobFailed, ModelRefused, SettingsError, in_short
 from crossrank.scoring.loading import ModelFolder, check_base, find_model, has_head, load_tokenizer
 
 Pooling = Literal["mean", "cls"]
@@ -318,7 +318,7 @@ def _load(folder: ModelFolder) -> Any:
             folder.path, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, output_loading_info=True
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        found = (" ".join(str(error).split()) or kind_of(error))[:200]
+        found = in_short(error)
         raise ModelRefused(f"the weights of {folder.name} cannot be read ({found}); fetch it again") from error
     missing = sorted(name for name in loaded["missing_keys"] if not name.startswith("pooler."))
     if missing:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from crossrank import storage
-from crossrank.errors import InputError, ModelRefused, SettingsError, StorageError, kind_of
+from crossrank.errors import InputError, ModelRefused, SettingsError, StorageError, in_short
 from crossrank.fingerprints import fingerprint_of
 from crossrank.once import made_once
 
@@ -369,4 +369,4 @@ def check_window(folder: ModelFolder, model: Any, max_length: int) -> None:
 
 
 def _one_line(error: Exception) -> str:
-    return (" ".join(str(error).split()) or kind_of(error))[:200]
+    return in_short(error)

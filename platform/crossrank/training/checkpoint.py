@@ -23,7 +23,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from crossrank import storage
-from crossrank.errors import InputError, OutputError, StorageError, kind_of
+from crossrank.errors import InputError, OutputError, StorageError, in_short
 from crossrank.fingerprints import hash_bytes
 from crossrank.once import made_once
 from crossrank.progress import say
@@ -196,7 +196,7 @@ def _full(uri: str, error: Exception) -> OutputError:
 
 
 def _one_line(error: Exception) -> str:
-    return (" ".join(str(error).split()) or kind_of(error))[:200]
+    return in_short(error)
 
 
 def _check_sizes(uri: str, folder: Path, sizes: dict[str, int]) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from crossrank.errors import OutputError, SettingsError, StorageError, kind_of
+from crossrank.errors import OutputError, SettingsError, StorageError, in_short
 from crossrank.scoring.loading import HUB_ID
 
 NOT_PUSHED = ["_*", "*/_*"]
@@ -130,5 +130,4 @@ def _no_token(state: str) -> StorageError:
 
 def _line(told: object) -> str:
     """One line; of an error that says nothing, its kind."""
-    line = " ".join(str(told).split())[:200]
-    return line if line or not isinstance(told, BaseException) else kind_of(told)
+    return in_short(told)

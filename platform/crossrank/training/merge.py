@@ -20,7 +20,7 @@ from typing import Any
 
 from crossrank import storage
 from crossrank.claim import LOCK, Hold
-from crossrank.errors import ModelRefused, OutputError, SettingsError
+from crossrank.errors import ModelRefused, OutputError, SettingsError, in_short
 from crossrank.outputs import alone
 from crossrank.progress import Progress, Waiting, say
 from crossrank.provenance import provenance
@@ -191,7 +191,7 @@ def _config_of(folder: ModelFolder) -> Any:
     try:
         return AutoConfig.from_pretrained(folder.path, trust_remote_code=False)
     except (OSError, ValueError, TypeError, KeyError, StrictDataclassError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = in_short(error)
         raise ModelRefused(
             f"{folder.name}/{CONFIG} cannot be used ({reason}); name a folder that transformers saved"
         ) from error

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, BinaryIO
 
-from crossrank.errors import ModelRefused
+from crossrank.errors import ModelRefused, in_short
 from crossrank.scoring.loading import ModelFolder
 
 WEIGHTS = "model.safetensors"
@@ -126,5 +126,5 @@ def _modern(name: str) -> str:
 
 
 def _unreadable(model: str, error: Exception) -> ModelRefused:
-    reason = " ".join(str(error).split())[:200]
+    reason = in_short(error)
     return ModelRefused(f"the weights of {model} cannot be read ({reason}); fetch it again")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from crossrank.once import filling
 from crossrank.translation.lookup import Unit
 
 SHARDS = 256
@@ -52,6 +53,10 @@ class UniqueTexts:
             yield from (Unit(text, key) for key, text in whole.items())
 
     def _spill(self) -> None:
+        with filling(self._folder):
+            self._write_shards()
+
+    def _write_shards(self) -> None:
         round_ = len(list(self._folder.glob("*.round")))
         options = pa.ipc.IpcWriteOptions(compression="zstd")
         for number, shard in enumerate(self._shards):

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import ray
+from ray._private import worker as ray_worker
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from crossrank import storage
+from crossrank.cluster.on_ray.answers import answer_of
 from crossrank.cluster.pool import Node, Pool, Wanted, cpus_beside_others, pool_of
-from crossrank.errors import SettingsError
+from crossrank.errors import JobFailed, SettingsError, in_short
 from crossrank.outputs import manifest_of
 from crossrank.progress import Waiting, say
 from crossrank.telemetry import here
@@ -48,6 +50,7 @@ def connect() -> None:
 
 
 def _connect() -> None:
+    _quieten()
     # Ray's C++ part writes to this terminal what Ray Data itself recovers from.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     if os.environ.get("RAY_ADDRESS"):
@@ -63,15 +66,27 @@ def _connect() -> None:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(16)
     # Ray keeps an idle process for each logical CPU. On two cores they took 2 % of the speed of a job.
     os.environ.setdefault("RAY_num_workers_soft_limit", "1")
+    # A task that is killed for want of memory would be tried for ever.
+    os.environ.setdefault("RAY_task_oom_retries", "2")
     say("starting a local Ray")
-    with without_native_output() as terminal, Waiting("starting a local Ray", terminal):
-        ray.init(
-            address="local",  # without it Ray joins any cluster that was started on this machine
-            num_cpus=max(LEAST_LOGICAL_CPUS, LOGICAL_CPUS_PER_CORE * cores),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-        )
+    try:
+        with without_native_output() as terminal, Waiting("starting a local Ray", terminal):
+            ray.init(
+                address="local",  # without it Ray joins any cluster that was started on this machine
+                num_cpus=max(LEAST_LOGICAL_CPUS, LOGICAL_CPUS_PER_CORE * cores),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+            )
+    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+        raise JobFailed(
+            f"a local Ray cannot be started: {in_short(error, 1000)}; mend the cause and try again"
+        ) from error
+
+
+def _quieten() -> None:
+    """Keep Ray from printing what it does again by itself: pages for each task that is killed for want of memory."""
+    ray_worker.print_to_stdstream = lambda *_, **__: None
 
 
 def _has_token() -> bool:
@@ -88,7 +103,7 @@ def _not_joined(address: str, told: str) -> SettingsError:
             f"Python {python_here}; install the same on both"
         )
     return SettingsError(
-        f"RAY_ADDRESS is {address}, and no cluster can be joined there ({' '.join(told.split())[:160]}); start one, or "
+        f"RAY_ADDRESS is {address}, and no cluster can be joined there ({in_short(told)}); start one, or "
         f"unset it for a local Ray"
     )
 
@@ -193,7 +208,7 @@ def pool(wanted: Wanted, worker_bytes: int | None = None) -> Pool:
             what += f" of the kind {wanted.accelerator}"
         say(f"no node of the cluster has {what} for a worker ({_in_words(nodes)}); waiting for one")
         with Waiting(f"waiting for a node with {what}"):
-            ray.get(ray.remote(**_options(gpus, wanted.accelerator))(_nothing).remote())
+            answer_of(ray.remote(**_options(gpus, wanted.accelerator))(_nothing).remote())
     found = replace(pool_of(able(), wanted.workers, gpus, worker_bytes), accelerator=wanted.accelerator)
     WORKERS.set(found.most)
     return found
@@ -264,7 +279,7 @@ def environment() -> dict[str, str]:
 
 def smallest_gpu_bytes(pool_: Pool) -> int:
     """Memory of the GPU that a worker gets where it is started now; GPUs of one pool are taken to be alike."""
-    found: int = ray.get(ray.remote(**options(pool_), max_calls=1)(_gpu_bytes).remote())
+    found: int = answer_of(ray.remote(**options(pool_), max_calls=1)(_gpu_bytes).remote())
     return found
 
 

@@ -16,7 +16,7 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobSubmissionClient
 
 from crossrank.cluster.submission.shipment import Shipment
-from crossrank.errors import JobFailed, SettingsError
+from crossrank.errors import JobFailed, SettingsError, in_short
 
 __all__ = ["Cluster", "JobDetails"]
 
@@ -117,4 +117,4 @@ class Cluster:
             told = " ".join(str(error).split())
             if job_id is not None and "404" in told:
                 raise SettingsError(f"the cluster at {self._address} knows no job {job_id}; check its name") from error
-            raise JobFailed(f"the job server at {self._address} refuses: {told[:300]}") from error
+            raise JobFailed(f"the job server at {self._address} refuses: {in_short(told, 1000)}") from error

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crossrank.cluster.submission.shipment import shipment
-from crossrank.errors import USER_OF_URL, CrossrankError, SettingsError
+from crossrank.errors import USER_OF_URL, CrossrankError, SettingsError, in_short
 from crossrank.progress import say
 
 if TYPE_CHECKING:
@@ -174,4 +174,4 @@ def _told(details: JobDetails) -> dict[str, str]:
 
 def _message(details: JobDetails) -> str:
     """What Ray says of the job, without the end of the log that it repeats there."""
-    return " ".join(str(details.message or "").split()).partition(LAST_LOGS)[0][:500]
+    return in_short(" ".join(str(details.message or "").split()).partition(LAST_LOGS)[0], 1000)

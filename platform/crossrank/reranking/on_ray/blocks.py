@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from crossrank import storage
 from crossrank.cluster.failures import ours
 from crossrank.cluster.on_ray import environment, options
+from crossrank.cluster.on_ray.deaths import watching
 from crossrank.cluster.pool import Pool
 from crossrank.corpus.source import CorpusSource
 from crossrank.corpus.tokens import open_tokens
@@ -173,10 +174,12 @@ def run_blocks(
         fn_constructor_kwargs={"task": task, "pool_": pool_, "tries_": counted},
     )
     try:
-        for figures in scored.iter_rows():
-            if "failure" in figures:
-                raise pickle.loads(figures["failure"])
-            yield figures
+        with watching() as watch:
+            for figures in scored.iter_rows():
+                if "failure" in figures:
+                    raise pickle.loads(figures["failure"])
+                watch.progressed()
+                yield figures
     except ray.exceptions.RayError as error:
         raise ours(error, *FAILED) from error
     finally:

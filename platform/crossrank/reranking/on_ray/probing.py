@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import ray
 
-from crossrank.cluster.failures import ours
 from crossrank.cluster.on_ray import environment, options
+from crossrank.cluster.on_ray.answers import answer_of
+from crossrank.cluster.on_ray.deaths import watching
 from crossrank.cluster.pool import Pool
-from crossrank.reranking.on_ray.blocks import FAILED
 from crossrank.scoring.spec import ScorerSpec
 from crossrank.telemetry import on_ray as telemetry
 
@@ -30,10 +30,8 @@ def probe(spec: ScorerSpec, pairs: list[tuple[str, str]], pool_: Pool) -> ray.Ob
 
 def probed(reference: ray.ObjectRef) -> dict[str, Any]:
     """What the probe measured: pairs_per_second, tokens_per_pair and what the scorer is."""
-    try:
-        found: dict[str, Any] = ray.get(reference)
-    except ray.exceptions.RayError as error:
-        raise ours(error, *FAILED) from error
+    with watching():
+        found: dict[str, Any] = answer_of(reference)
     return found
 
 

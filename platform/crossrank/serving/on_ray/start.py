@@ -20,7 +20,8 @@ from ray.serve.config import AutoscalingConfig, AutoscalingPolicy, BackpressureC
 
 from crossrank import storage
 from crossrank.cluster.on_ray import connect, environment, without_native_output
-from crossrank.errors import JobFailed, SettingsError
+from crossrank.cluster.on_ray.answers import answer_of
+from crossrank.errors import JobFailed, SettingsError, in_short
 from crossrank.progress import Waiting, say
 from crossrank.provenance import provenance
 from crossrank.scoring.loading import check_model, find_model
@@ -86,7 +87,8 @@ def _host_of_running_serve() -> str | None:
         controller = ray.get_actor("SERVE_CONTROLLER_ACTOR", namespace="serve")
     except ValueError:
         return None
-    host: str | None = ray.get(controller.get_http_config.remote(), timeout=CONTROLLER_ANSWERS_S).host
+    asked = controller.get_http_config.remote()
+    host: str | None = answer_of(asked, "Ray Serve", "nothing was begun", timeout_s=CONTROLLER_ANSWERS_S).host
     return host
 
 
@@ -187,7 +189,8 @@ def serve(settings: ServeSettings) -> None:
             ray_serve.run(app, name=APPLICATION, route_prefix="/", logging_config=log)
         except (RuntimeError, ray.exceptions.RayError) as error:
             last = [line.strip() for line in str(error).splitlines() if line.strip()][-1:]
-            raise JobFailed(f"the server did not start: {' '.join(last)[:300]}; Ray's logs have the rest") from error
+            told = in_short(" ".join(last), 1000)
+            raise JobFailed(f"the server did not start: {told}; Ray's logs have the rest") from error
     say(f"ready: http://{settings.host}:{settings.port}/rerank, docs under /docs; Ctrl-C stops it")
     stopped = _signals()
     stopped.wait()

@@ -9,6 +9,8 @@ from typing import Any
 import ray
 
 from crossrank.cluster.on_ray import environment, options
+from crossrank.cluster.on_ray.answers import answer_of
+from crossrank.cluster.on_ray.deaths import watching
 from crossrank.cluster.pool import Pool
 from crossrank.telemetry import on_ray as telemetry
 from crossrank.training.run import Task
@@ -23,7 +25,10 @@ PROBE_STEPS = 2
 def measured(task: Task, pool: Pool) -> dict[str, float]:
     """groups_per_second of a worker, pairs_per_group, tokens_per_group and truncated_share of sampled groups."""
     probe = ray.remote(**options(pool), max_calls=1)(_probe)
-    found: dict[str, float] = ray.get(probe.remote(task, pool, environment()))
+    with watching("nothing was begun"):
+        found: dict[str, float] = answer_of(
+            probe.remote(task, pool, environment()), "the measurement", "nothing was begun"
+        )
     return found
 
 

@@ -23,6 +23,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from crossrank.cluster.failures import ours
 from crossrank.cluster.on_ray import environment
+from crossrank.cluster.on_ray.answers import answer_of
+from crossrank.cluster.on_ray.deaths import Watch, watching
 from crossrank.cluster.pool import Pool
 from crossrank.errors import CrossrankError, JobFailed
 from crossrank.telemetry import on_ray as telemetry
@@ -31,6 +33,8 @@ from crossrank.training.on_ray.validating import RayValidator, Validation
 from crossrank.training.run import Ended, Row, Task, run
 
 POLL_S = 0.5
+BOARD = ("the board of the training", "checkpoints are kept")
+"""What failed, and what the run goes on with, where the driver cannot be told how it goes."""
 
 
 @ray.remote(num_cpus=0)
@@ -94,13 +98,13 @@ def train_on(
                 failure_config=ray.train.FailureConfig(max_failures=max_failures),
             ),
         )
-        with _Listener(board, heard):
+        with watching("checkpoints are kept") as watch, _Listener(board, _heard_by(heard, watch)):
             try:
                 trainer.fit()
             except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
-                if ray.get(board.ended.remote()) is None:
+                if _of(board.ended) is None:
                     raise ours(error, "training", "checkpoints are kept") from error
-    ended = ray.get(board.ended.remote())
+    ended = _of(board.ended)
     if ended is None:
         raise JobFailed("training ended without a result; run the same command again to go on from its last checkpoint")
     result = pickle.loads(ended)
@@ -108,6 +112,19 @@ def train_on(
         raise result
     finished: Ended = result
     return finished
+
+
+def _of(method: Any, *given: Any) -> Any:
+    """What the board answers."""
+    return answer_of(method.remote(*given), *BOARD)
+
+
+def _heard_by(heard: Callable[[Row], None], watch: Watch) -> Callable[[Row], None]:
+    def both(row: Row) -> None:
+        watch.progressed()
+        heard(row)
+
+    return both
 
 
 class _Listener:
@@ -130,13 +147,13 @@ class _Listener:
         since = 0
         while True:
             is_last = self._stopped.wait(POLL_S)
-            rows = ray.get(self._board.rows.remote(since))
+            rows = _of(self._board.rows, since)
             since += len(rows)
             try:
                 for row in rows:
                     self._heard(row)
             except CrossrankError as error:
-                ray.get(self._board.end.remote(pickle.dumps(error)))
+                _of(self._board.end, pickle.dumps(error))
                 return
             if is_last:
                 return
@@ -149,7 +166,7 @@ def _rank(config: dict[str, Any]) -> None:
     task, validation, pool, board, variables = pickle.loads(config["given"])
     telemetry.work_for(variables)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    if ray.get(board.ended.remote()) is not None:
+    if _of(board.ended) is not None:
         return  # another rank met an error that would come again
     torch.set_num_threads(pool.threads())
     device = ray.train.torch.get_device() if pool.gpus else torch.device("cpu")
@@ -162,10 +179,10 @@ def _rank(config: dict[str, Any]) -> None:
         ended = run(task, device, validator, _Told(board) if is_first else _unheard)
     except CrossrankError as error:
         logging.getLogger(__name__).exception("training stopped")
-        ray.get(board.end.remote(pickle.dumps(error)))
+        _of(board.end, pickle.dumps(error))
         raise  # or ranks that did not meet it would wait for this one; those that start again look at the board
     if is_first:
-        ray.get(board.end.remote(pickle.dumps(ended)))
+        _of(board.end, pickle.dumps(ended))
 
 
 class _Told:
@@ -177,7 +194,7 @@ class _Told:
 
     def __call__(self, row: Row) -> None:
         answer, self._answer = self._answer, self._board.tell.remote(row)
-        ended = None if answer is None else ray.get(answer)
+        ended = None if answer is None else answer_of(answer, *BOARD)
         if ended is not None:
             raise pickle.loads(ended)
 

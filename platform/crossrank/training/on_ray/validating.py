@@ -7,7 +7,7 @@ from typing import Any
 
 import ray
 
-from crossrank.cluster.failures import ours
+from crossrank.cluster.on_ray.answers import answer_of
 from crossrank.telemetry import on_ray as telemetry
 from crossrank.training.checkpoint import Checkpoints
 from crossrank.training.groups import GroupSource
@@ -53,10 +53,7 @@ class RayValidator:
         kept = self._checkpoints.read_note(_note(name))
         if kept is None:
             self.begin_on(name, model)
-            try:
-                kept = ray.get(self._begun.pop(name))
-            except ray.exceptions.RayError as error:
-                raise ours(error, f"the validation of {name}", "checkpoints are kept") from error
+            kept = answer_of(self._begun.pop(name), f"the validation of {name}", "checkpoints are kept")
             self._checkpoints.write_note(_note(name), kept)
         return Measured.of(kept)
 

@@ -83,7 +83,7 @@ def _of_code(error: Exception, source: str, target: str) -> Answer:
     response = getattr(error, "response", {})
     code = str(response.get("Error", {}).get("Code", ""))
     told = str(response.get("Error", {}).get("Message") or code).split(CANONICAL)[0]
-    told = " ".join(told.split())[:200]
+    told = in_short(told)
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in THROTTLED or status == 429:
         return Answer(Kind.THROTTLED, told)

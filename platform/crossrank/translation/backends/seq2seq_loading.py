@@ -6,7 +6,7 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from crossrank.errors import ModelRefused
+from crossrank.errors import ModelRefused, in_short
 from crossrank.scoring.loading import ModelFolder, checked_config, load_tokenizer
 from crossrank.translation.backends.seq2seq_families import FAMILIES, Direction, direction_of
 from crossrank.translation.backends.seq2seq_writing import Script
@@ -65,7 +65,7 @@ def load_model(folder: ModelFolder, dtype: Any, device: Any) -> Any:
             ignore_mismatched_sizes=True,  # they are refused by name
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        told = " ".join(str(error).split())[:200]
+        told = in_short(error)
         raise ModelRefused(f"the weights of {folder.name} cannot be read ({told}); fetch it again") from error
     missing = sorted({*loaded["missing_keys"], *(name for name, *_ in loaded["mismatched_keys"])})
     if missing:

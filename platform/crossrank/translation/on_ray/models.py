@@ -12,8 +12,10 @@ from itertools import islice
 
 import ray
 
-from crossrank.cluster.failures import ours
+from crossrank.cluster.failures import why_it_died
 from crossrank.cluster.on_ray import environment, options
+from crossrank.cluster.on_ray.answers import WORKER, Lost, answer_if_alive, answer_of, first_of
+from crossrank.cluster.on_ray.deaths import Watch, watching
 from crossrank.cluster.pool import Pool
 from crossrank.errors import JobFailed
 from crossrank.telemetry import on_ray as telemetry
@@ -96,6 +98,17 @@ def translate_on(
     Raises:
         CrossrankError: what a worker raised for the user; JobFailed for anything else.
     """
+    with watching(KEPT) as watch:
+        _translate_on(backend, pool, texts, keep, watch)
+
+
+def _translate_on(
+    backend: Backend,
+    pool: Pool,
+    texts: Iterator[str],
+    keep: Callable[[Sequence[tuple[str, Outcome]]], None],
+    watch: Watch,
+) -> None:
     workers = [_worker(backend, pool) for _ in range(pool.most)]
     calls: dict[ray.ObjectRefGenerator, _Call] = {}
 
@@ -111,30 +124,28 @@ def translate_on(
         for number in [*range(pool.most)] * CALLS_AHEAD:
             begin_next(number)
         while calls:
-            [ready], _ = ray.wait(list(calls), num_returns=1)
+            ready = first_of(list(calls))
             call = calls[ready]
             try:
-                outcomes: Done = ray.get(next(ready))
+                outcomes: Done = answer_if_alive(ready, WORKER, KEPT)
             except StopIteration:
                 del calls[ready]
                 if call.left:
                     raise JobFailed(f"{len(call.left)} texts came back without an outcome; this is a bug") from None
                 begin_next(call.worker)
-            except ray.exceptions.RayActorError as error:
+            except Lost as error:
                 del calls[ready]
                 if call.deaths >= TRIES_AFTER_DEATH:
                     raise JobFailed(
-                        f"a worker died {call.deaths + 1} times with the same texts "
-                        f"({' '.join(str(error).split())[:160]}); {KEPT}, so mend the cause and run the same command "
-                        f"again"
+                        f"{call.deaths + 1} workers died with the same texts ({why_it_died(error)}); {KEPT}, so mend "
+                        f"the cause and run the same command again"
                     ) from error
                 if workers[call.worker] is call.actor:  # its other call may have come back before
                     workers[call.worker] = _worker(backend, pool)
                     RESTARTS.add()
                 begin(call.worker, [call.texts[place] for place in sorted(call.left)], call.deaths + 1)
-            except ray.exceptions.RayError as error:
-                raise ours(error, "a worker", KEPT) from error
             else:
+                watch.progressed()
                 call.left -= {place for place, _ in outcomes}
                 keep([(call.texts[place], outcome) for place, outcome in outcomes])
     finally:
@@ -150,9 +161,8 @@ def seconds_of(backend: Backend, pool: Pool, texts: list[str]) -> float:
     """
     worker = _worker(backend, pool)
     try:
-        found: float = ray.get(worker.seconds.remote(texts))
-    except ray.exceptions.RayError as error:
-        raise ours(error, "a worker", KEPT) from error
+        with watching(KEPT):
+            found: float = answer_of(worker.seconds.remote(texts), WORKER, KEPT)
     finally:
         ray.kill(worker)
     return found

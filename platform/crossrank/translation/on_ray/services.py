@@ -14,8 +14,9 @@ from contextlib import contextmanager
 import ray
 
 from crossrank.cluster.on_ray import environment
+from crossrank.cluster.on_ray.answers import Lost, answer_if_alive, answer_of
 from crossrank.cluster.pool import Pool
-from crossrank.errors import JobFailed
+from crossrank.errors import CrossrankError
 from crossrank.telemetry import on_ray as telemetry
 from crossrank.translation.service import Answer, Ask, Kind, PaidBackend
 
@@ -51,11 +52,11 @@ def asking(backend: PaidBackend, pool: Pool, concurrency: int) -> Iterator[Ask]:
             with lock:
                 taken = next(turns)
             try:
-                answer: Answer = ray.get(taken.ask.remote(text))
-            except ray.exceptions.RayActorError:
+                answer: Answer = answer_if_alive(taken.ask.remote(text))
+            except Lost:
                 return Answer(Kind.UNANSWERED, "the worker that asked died")  # Ray starts it again
-            except ray.exceptions.RayError as error:
-                return Answer(Kind.REFUSED, f"a worker failed ({' '.join(str(error).split())[-200:]})")
+            except CrossrankError as error:
+                return Answer(Kind.REFUSED, str(error))
             return answer
 
         yield ask
@@ -65,10 +66,4 @@ def asking(backend: PaidBackend, pool: Pool, concurrency: int) -> Iterator[Ask]:
 
 
 def _wait_for(workers: list[ray.actor.ActorHandle]) -> None:
-    try:
-        ray.get([each.ready.remote() for each in workers])
-    except ray.exceptions.RayError as error:
-        raise JobFailed(
-            f"a worker cannot be started ({' '.join(str(error).split())[-300:]}); mend the cause and run the same "
-            f"command again"
-        ) from error
+    answer_of([each.ready.remote() for each in workers], "the start of a worker", "what is translated is kept")

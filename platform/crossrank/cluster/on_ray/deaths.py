@@ -1,0 +1,132 @@
+"""Workers that die, said at once with the reason: Ray starts them again in silence, for as long as it takes.
+
+A driver looks at the cluster's table of workers, as long as it waits for some. On a cluster of others it speaks of its
+own workers alone, which Ray names where it killed one for want of memory.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+from ray._private.state import state
+from ray.core.generated import common_pb2, gcs_pb2
+
+from crossrank.cluster.failures import WAY_OUT, short_of_memory, why_it_died
+from crossrank.errors import JobFailed
+from crossrank.progress import say
+
+logger = logging.getLogger(__name__)
+
+LOOK_S = 1.0
+LOOK_AT_CLUSTER_S = 5.0
+MOST_FOR_MEMORY = 6
+"""Workers that are killed for want of memory, one after another and nothing done meanwhile: then the job ends."""
+OUT_OF_MEMORY = common_pb2.WorkerExitType.NODE_OUT_OF_MEMORY
+SILENT = common_pb2.WorkerExitType.SYSTEM_ERROR
+
+
+class Watch:
+    """Looks for workers that died since it was made."""
+
+    def __init__(self, kept: str) -> None:
+        """Start with those that are dead already.
+
+        Args:
+            kept: what the job goes on with, such as ``finished blocks are kept``.
+        """
+        self._kept = kept
+        self._seen = {each.worker_address.worker_id for each in _dead()}
+        self._killed_in_a_row = 0
+        self.verdict: JobFailed | None = None
+        """Why the job has to end."""
+
+    def progressed(self) -> None:
+        """Something was done, so there is memory enough."""
+        self._killed_in_a_row = 0
+
+    def look(self) -> None:
+        """Say who died since the last look."""
+        for worker in _dead():
+            if worker.worker_address.worker_id in self._seen:
+                continue
+            self._seen.add(worker.worker_address.worker_id)
+            if worker.exit_type in (OUT_OF_MEMORY, SILENT) and _is_ours(worker.exit_detail):
+                self._died(worker)
+
+    def _died(self, worker: Any) -> None:
+        memory = short_of_memory(worker.exit_detail)
+        if memory is None:
+            why = why_it_died(worker.exit_detail)
+            say(f"a worker on {worker.worker_address.ip_address} died: {why}; it is started again", level="warning")
+            return
+        self._killed_in_a_row += 1
+        say(f"a worker was killed, since {memory}; it is started again, and --workers 1 takes less", level="warning")
+        if self._killed_in_a_row >= MOST_FOR_MEMORY:
+            many = f"{self._killed_in_a_row} workers were killed one after another"
+            self.verdict = JobFailed(f"{many}, since {memory}; {self._kept}: {WAY_OUT}")
+
+
+@contextmanager
+def watching(kept: str = "finished blocks are kept") -> Iterator[Watch]:
+    """Say who dies while the block runs, and end it where nobody can live.
+
+    Args:
+        kept: what the job goes on with.
+
+    Raises:
+        JobFailed: so many were killed for want of memory that no more will do.
+    """
+    watch = Watch(kept)
+    ended = threading.Event()
+    thread = threading.Thread(target=_keep_looking, args=(watch, ended), daemon=True)
+    thread.start()
+    try:
+        yield watch
+    except KeyboardInterrupt:
+        if watch.verdict is None:
+            raise
+        raise watch.verdict from None
+    finally:
+        ended.set()
+
+
+def _keep_looking(watch: Watch, ended: threading.Event) -> None:
+    every_s = LOOK_AT_CLUSTER_S if os.environ.get("RAY_ADDRESS") else LOOK_S
+    while not ended.wait(every_s) and ray.is_initialized():
+        watch.look()
+        if watch.verdict is not None:
+            _interrupt()
+            return
+
+
+def _interrupt() -> None:
+    """Wake the main thread from its waiting, as Ctrl-C would, or SIGTERM where that is not heeded."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if callable(signal.getsignal(number)):
+            ident = threading.main_thread().ident
+            assert ident is not None, "it runs"
+            signal.pthread_kill(ident, number)  # and not _thread.interrupt_main, which ends no waiting
+            return
+
+
+def _dead() -> list[Any]:
+    """The workers that Ray knows to have ended; none where it cannot be asked: no job fails for want of this."""
+    try:
+        table = state._connect_and_get_accessor().get_worker_table()
+    except Exception:
+        logger.exception("the table of workers cannot be read")
+        return []
+    workers = (gcs_pb2.WorkerTableData.FromString(each) for each in table)
+    return [each for each in workers if not each.is_alive and each.worker_type == common_pb2.WorkerType.WORKER]
+
+
+def _is_ours(detail: str) -> bool:
+    job = f"job ID={ray.get_runtime_context().get_job_id()}"
+    return job in detail if "job ID=" in detail else not os.environ.get("RAY_ADDRESS")

@@ -1,0 +1,131 @@
+"""Workers that the system kills, with a real Ray: said at once with the reason, and the job ends in one sentence."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from ray.core.generated import common_pb2, gcs_pb2
+
+from crossrank.cluster.on_ray import deaths
+from crossrank.errors import JobFailed
+from tests.ray.driver import ROOT
+from tests.ray.inputs import Inputs
+
+TOLD = """\
+1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 192.0.2.2, ID: 85e577) was \
+22.95GB used / 23.54GB limit (0.974)
+Top 10 memory users: PID\tMEM(GB)\tCOMMAND
+5218\t15.51\t/usr/bin/java -Xmx16g
+"""
+SHORT_OF_MEMORY = {"RAY_memory_usage_threshold": "0.001", "RAY_memory_monitor_refresh_ms": "200"}
+"""To Ray every machine is too full then: it kills each worker that it can."""
+
+
+class Table:
+    """Stands in for Ray's table of workers: those that have ended."""
+
+    def __init__(self) -> None:
+        self.workers: list[gcs_pb2.WorkerTableData] = []
+
+    def end(self, how: int, detail: str) -> None:
+        """One more has ended."""
+        worker = gcs_pb2.WorkerTableData(exit_type=how, exit_detail=detail)
+        worker.worker_address.worker_id = str(len(self.workers)).encode()
+        worker.worker_address.ip_address = "192.0.2.2"
+        self.workers.append(worker)
+
+
+@pytest.fixture
+def table(monkeypatch: pytest.MonkeyPatch) -> Table:
+    made = Table()
+    monkeypatch.setattr(deaths, "_dead", lambda: made.workers)
+    monkeypatch.setattr(deaths, "_is_ours", lambda detail: "other job" not in detail)
+    return made
+
+
+def test_each_death_is_said_once_with_its_reason(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
+    table.end(deaths.SILENT, "of an earlier job")
+    watch = deaths.Watch("finished blocks are kept")
+    watch.look()
+    table.end(deaths.SILENT, "Worker unexpectedly exits with a connection error code 2. End of file.")
+    table.end(common_pb2.WorkerExitType.INTENDED_SYSTEM_EXIT, "idle")
+    table.end(deaths.SILENT, "a worker of other job")
+    watch.look()
+    watch.look()
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.endswith(
+        "WARNING: a worker on 192.0.2.2 died: it ended without a word, as what the system kills for want of memory "
+        "does; it is started again"
+    )
+    assert watch.verdict is None
+
+
+def test_six_that_memory_killed_one_after_another_end_the_job_unless_something_was_done_between(
+    table: Table, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch = deaths.Watch("finished blocks are kept")
+    for number in range(10):
+        table.end(deaths.OUT_OF_MEMORY, TOLD)
+        watch.look()
+        assert watch.verdict is None
+        if number == 4:
+            watch.progressed()
+    table.end(deaths.OUT_OF_MEMORY, TOLD)
+    watch.look()
+    assert str(watch.verdict) == (
+        "6 workers were killed one after another, since memory ran out: 22.9 of 23.5 GB of 192.0.2.2 are in use, most "
+        "by process 5218 (java) 15.5 GB; finished blocks are kept: use --workers 1, or a machine with more memory, and "
+        "run the same command again"
+    )
+    assert len(capsys.readouterr().err.splitlines()) == 11
+
+
+def test_a_driver_that_waits_is_woken_by_the_verdict(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deaths, "LOOK_S", 0.01)
+    monkeypatch.setattr("ray.is_initialized", lambda: True)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    began = time.monotonic()
+    with pytest.raises(JobFailed, match="workers were killed one after another"), deaths.watching():  # noqa: PT012
+        for _ in range(deaths.MOST_FOR_MEMORY):
+            table.end(deaths.OUT_OF_MEMORY, TOLD)
+        time.sleep(30)
+    assert time.monotonic() - began < 10
+
+
+def test_ctrl_c_stays_ctrl_c(table: Table) -> None:
+    with pytest.raises(KeyboardInterrupt), deaths.watching():
+        raise KeyboardInterrupt
+
+
+@pytest.fixture
+def command(inputs: Inputs, tiny_model: str, tmp_path: Path) -> list[str]:
+    command = [sys.executable, "-m", "crossrank", "rerank", "--model", tiny_model, "--output", str(tmp_path / "out")]
+    for name, value in inputs.write(str(tmp_path)).items():
+        command += [f"--{name}", value]
+    return command
+
+
+def test_a_machine_short_of_memory_is_named_at_once_and_the_last_sentence_is_whole(command: list[str]) -> None:
+    environment = os.environ | SHORT_OF_MEMORY
+    began = time.monotonic()
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout == "", "Ray's pages are kept out of the terminal"
+    *log, sentence = done.stderr.splitlines()
+    assert all(line.startswith("[") for line in log), "its standard error too"
+    killed = [line for line in log if "a worker was killed, since memory ran out: " in line]
+    assert killed
+    assert re.search(r"[\d.]+ of [\d.]+ GB of \S+ are in use, most by process \d+ \(.+\) [\d.]+ GB", killed[0])
+    assert "--workers 1 takes less" in killed[0]
+    assert sentence.startswith("crossrank: ")
+    assert "since memory ran out: " in sentence
+    assert sentence.endswith(": use --workers 1, or a machine with more memory, and run the same command again"), (
+        "cut in the middle of nothing"
+    )
+    assert time.monotonic() - began < 240
