@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.evaluation.about import about
-from crossrank.evaluation.candidates import Facts
 from crossrank.evaluation.compared import Scale
 from crossrank.evaluation.examples import Example
+from crossrank.evaluation.facts import Facts
 from crossrank.evaluation.page import page_of
 from crossrank.evaluation.rows import Row, Scores
 from crossrank.evaluation.settings import EvaluateSettings

@@ -20,10 +20,11 @@ from crossrank.corpus.store import TextStore
 from crossrank.earlier import look_at, working
 from crossrank.errors import InputError
 from crossrank.evaluation.about import about
-from crossrank.evaluation.candidates import Written, corpus_of, fingerprints, write_candidates
+from crossrank.evaluation.candidates import Written, write_candidates
 from crossrank.evaluation.compared import spec_of
 from crossrank.evaluation.cosine import CosineSpec
 from crossrank.evaluation.dry_run import dry_run
+from crossrank.evaluation.inputs import corpus_of, fingerprints
 from crossrank.evaluation.lists import Lists, Rankings
 from crossrank.evaluation.question_csv import beir_of
 from crossrank.evaluation.report import write_report

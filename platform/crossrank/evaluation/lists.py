@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from crossrank import storage
 from crossrank.errors import JobFailed
-from crossrank.evaluation.candidates import FACTS, Facts, Written
+from crossrank.evaluation.candidates import Written
+from crossrank.evaluation.facts import FACTS, Facts
 from crossrank.evaluation.relevance import are_relevant, is_relevant
 from crossrank.formats.group_rows import group_of
 from crossrank.records import Group

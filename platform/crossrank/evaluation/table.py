@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.evaluation.candidates import Facts
+from crossrank.evaluation.facts import Facts
 from crossrank.evaluation.intervals import Mean, mean_of, paired_difference
 from crossrank.evaluation.relevance import are_relevant
 from crossrank.evaluation.rows import TABLES, Row

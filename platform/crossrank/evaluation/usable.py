@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from crossrank import storage
 from crossrank.corpus.store import refuse_empty
-from crossrank.evaluation.candidates import corpus_of, groups_to_measure, queries_of
+from crossrank.evaluation.group_candidates import GroupCandidates
+from crossrank.evaluation.inputs import corpus_of, queries_of
 from crossrank.evaluation.judgements import read_judgements
 from crossrank.evaluation.question_csv import is_usable
 from crossrank.evaluation.settings import STAGES, EvaluateSettings
@@ -31,7 +32,7 @@ def refuse_unusable(settings: EvaluateSettings) -> None:
     if corpus is not None:
         refuse_empty(corpus, settings.corpus or "", "documents")
     if settings.groups is not None:
-        if next(groups_to_measure(settings, corpus, set_aside), None) is None:
+        if next(GroupCandidates(settings, corpus, set_aside).groups(), None) is None:
             raise set_aside.nothing_usable(settings.groups, "group to measure on")
         return
     assert corpus is not None, "settings ask for a corpus beside queries"

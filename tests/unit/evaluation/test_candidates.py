@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from crossrank.errors import InputError
-from crossrank.evaluation.candidates import INJECTED, Facts, Written, read_candidates, write_candidates
+from crossrank.evaluation.candidates import Written, read_candidates, write_candidates
+from crossrank.evaluation.facts import INJECTED, Facts
 from crossrank.evaluation.question_csv import beir_of
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.records import Group, Reason, Rejected

@@ -15,8 +15,9 @@ import crossrank.cluster
 import crossrank.evaluation
 from crossrank.cluster.pool import Pool, Wanted
 from crossrank.evaluation import dense_stage
-from crossrank.evaluation.candidates import Written, fingerprints, write_candidates
+from crossrank.evaluation.candidates import Written, write_candidates
 from crossrank.evaluation.dense_stage import DenseTask, DenseWorker
+from crossrank.evaluation.inputs import fingerprints
 from crossrank.evaluation.lists import Lists
 from crossrank.evaluation.settings import EvaluateSettings
 from tests.unit.retrieval.mining.in_process import WordEncoder, WordSpec

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pytest
 
 from crossrank.errors import JobFailed
-from crossrank.evaluation.candidates import FACTS, Written
+from crossrank.evaluation.candidates import Written
 from crossrank.evaluation.examples import examples_of
+from crossrank.evaluation.facts import FACTS
 from crossrank.evaluation.lists import Lists, Rankings
 from crossrank.evaluation.rows import first_stage_row, folder_of, forget_unanswered, model_row
 from crossrank.formats import groups_parquet

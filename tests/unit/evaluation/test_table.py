@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crossrank.evaluation.candidates import Facts
 from crossrank.evaluation.compared import Scale
+from crossrank.evaluation.facts import Facts
 from crossrank.evaluation.rows import TABLES, Row, Scores
 from crossrank.evaluation.table import results_of
 

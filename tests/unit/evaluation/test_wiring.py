@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from crossrank.evaluation.candidates import INJECTED, Written, read_candidates, write_candidates
+from crossrank.evaluation.candidates import Written, read_candidates, write_candidates
+from crossrank.evaluation.facts import INJECTED
 from crossrank.evaluation.lists import Lists
 from crossrank.evaluation.rows import Row, first_stage_row, folder_of, model_row
 from crossrank.evaluation.server import AsTheyAre

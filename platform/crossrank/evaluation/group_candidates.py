@@ -1,0 +1,124 @@
+"""Candidates from groups, which carry them and their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from crossrank import storage
+from crossrank.corpus.ids import UNKNOWN
+from crossrank.corpus.store import TextStore, Usable
+from crossrank.evaluation.facts import INJECTED, text_of, with_facts
+from crossrank.evaluation.relevance import is_relevant
+from crossrank.evaluation.settings import EvaluateSettings
+from crossrank.formats.group_files import read_group_files
+from crossrank.order import by_hash, has_ranks, is_ranked
+from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text
+from crossrank.retrieval.query_documents import AskedQuery
+
+
+class GroupCandidates:
+    """Groups that carry their candidates and labels."""
+
+    first_stage = "as the groups have it"
+
+    def __init__(self, settings: EvaluateSettings, corpus: TextStore | None, reject: Reject) -> None:
+        assert settings.groups is not None
+        self._uri = storage.absolute(settings.groups)
+        self._limit = settings.limit
+        self._depth = settings.depth
+        self._corpus = corpus
+        self._reject = reject
+        self._keeps = settings.keep_query_document
+        self.has_order = True
+        self.retrieved = 0
+        """Documents of the first stage so far."""
+        self.dropped = 0
+        """Documents that were the query itself so far."""
+
+    def groups(self) -> Iterator[Group]:
+        num_taken = 0
+        seen: set[str] = set()
+        for file, line, group in read_group_files(self._uri, self._reject):
+            if self._limit is not None and num_taken >= self._limit:
+                return
+            docs, lost = self._usable(file, line, group)
+            fault = self._fault(group, docs, seen)
+            if fault is not None:
+                self._reject(Rejected(file, line, group.query_id, *fault))
+                continue
+            seen.add(group.query_id)
+            num_taken += 1
+            docs = self._without_query(group, docs)
+            self.has_order = self.has_order and is_ranked(docs)
+            retrieved, injected = self._divided(group.query_id, docs)
+            self.retrieved += len(retrieved)
+            yield with_facts(group, [*retrieved, *injected], len(retrieved), lost, self._text)
+
+    def _divided(self, query_id: str, docs: list[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
+        """The documents down to the depth, and the judged ones behind it, in an order that knows no label."""
+
+        def hashed(some: list[Candidate]) -> list[Candidate]:
+            return by_hash(query_id, some, lambda doc: (self._text(doc) or "", doc.doc_id))
+
+        ordered = docs if has_ranks(docs) else hashed(docs)
+        retrieved = ordered[: self._depth]
+        injected = [replace(doc, source=INJECTED) for doc in ordered[self._depth :] if doc.label is not None]
+        are_some_ranked = has_ranks(docs) and not is_ranked(docs)
+        return (hashed(retrieved), hashed(injected)) if are_some_ranked else (retrieved, injected)
+
+    def _without_query(self, group: Group, docs: list[Candidate]) -> list[Candidate]:
+        if self._keeps:
+            return docs
+        query = AskedQuery.of(group.query_id, group.query)
+        kept = [
+            doc for doc in docs if is_relevant(doc.label) or not query.found_in(doc.doc_id, doc.text, self._text(doc))
+        ]
+        self.dropped += len(docs) - len(kept)
+        return kept
+
+    def _usable(self, file: str, line: int, group: Group) -> tuple[list[Candidate], dict[str, float]]:
+        """The documents that every model can score, without those that are flagged; and labels of the others."""
+        kept: dict[str, Candidate] = {}
+        lost: dict[str, float] = {}
+        known = self._corpus.rows([doc.doc_id for doc in group.docs]).tolist() if self._corpus else None
+        for place, doc in enumerate(group.docs):
+            if doc.flags:
+                continue
+            fault = self._fault_of(doc, UNKNOWN if known is None else known[place])
+            if doc.doc_id in kept:
+                fault = Reason.DUPLICATE_ID, f"document {doc.doc_id} stands twice in the group; the first is kept"
+            elif fault is not None and doc.label is not None:
+                lost[doc.doc_id] = doc.label
+            if fault is not None:
+                self._reject(Rejected(file, line, group.query_id, *fault))
+            else:
+                kept[doc.doc_id] = doc
+        return list(kept.values()), lost
+
+    def _fault_of(self, doc: Candidate, row: int) -> tuple[Reason, str] | None:
+        if doc.text is None and row == UNKNOWN:
+            where = "the corpus does not have it" if self._corpus else "there is no --corpus to look it up in"
+            return Reason.UNKNOWN_DOCUMENT, f"document {doc.doc_id} has no text, and {where}"
+        if doc.text is not None:
+            is_empty = not document_text(doc.title, doc.text)
+        else:
+            assert self._corpus is not None, "a row of a corpus"
+            is_empty = self._corpus.usable(np.array([row]))[0] == Usable.EMPTY
+        return (Reason.EMPTY_DOCUMENT, f"document {doc.doc_id} has no text") if is_empty else None
+
+    def _fault(self, group: Group, docs: list[Candidate], seen: set[str]) -> tuple[Reason, str] | None:
+        if group.query_id in seen:
+            return Reason.DUPLICATE_ID, "an earlier group has this query id; that one is kept"
+        if not group.query.strip():
+            return Reason.EMPTY_QUERY, "the query is empty or white space"
+        if not any(is_relevant(doc.label) for doc in docs):
+            return Reason.NO_POSITIVE, "no document that can be used is labelled above 0"
+        return None
+
+    def _text(self, doc: Candidate) -> str | None:
+        if doc.text is not None:
+            return document_text(doc.title, doc.text)
+        return text_of(self._corpus, doc.doc_id) if self._corpus else None
