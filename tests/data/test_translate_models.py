@@ -88,9 +88,7 @@ def test_a_worker_that_dies_is_replaced_and_what_it_gave_back_is_not_done_again(
 
 def test_texts_that_kill_every_worker_end_the_job_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "TRIES_AFTER_DEATH", 2)  # a worker takes seconds to start
-    with pytest.raises(
-        JobFailed, match=r"a worker died 3 times with the same texts \(.*\); what is translated is kept"
-    ):
+    with pytest.raises(JobFailed, match=r"3 workers died with the same texts \(.*\); what is translated is kept"):
         translated(["dies"], workers=1)
 
 
