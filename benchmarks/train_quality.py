@@ -42,9 +42,9 @@ from crossrank.retrieval.encoder import find_encoder
 from crossrank.scoring.loading import check_base, find_model
 from crossrank.training.inputs import inputs_of
 from crossrank.training.model import TrainedModel
+from crossrank.training.optimizer import FRESH_HEAD_RATE
 from crossrank.training.run import Task, loop_of
 from crossrank.training.sampler import Sampler, documents_of
-from crossrank.training.schedule import FRESH_HEAD_RATE
 from crossrank.training.settings import TrainSettings
 from crossrank.training.sizing import sizes_of
 from crossrank.training.world import World

@@ -139,8 +139,8 @@ def train_crossrank(case: Case, model: Path, groups: Path, tick: Tick) -> None:
     from crossrank.training.inputs import inputs_of
     from crossrank.training.loop import Loop
     from crossrank.training.model import TrainedModel
+    from crossrank.training.optimizer import optimizer_of, rates_of
     from crossrank.training.sampler import Sampler
-    from crossrank.training.schedule import optimizer_of
     from crossrank.training.settings import TrainSettings
     from crossrank.training.sizing import sizes_of
     from crossrank.training.steps import Batcher
@@ -168,7 +168,8 @@ def train_crossrank(case: Case, model: Path, groups: Path, tick: Tick) -> None:
     store = inputs_of(settings).train.open()
     sizes = sizes_of(settings, len(store), check_base(folder), None)
     trained = TrainedModel(settings, folder, cpu)
-    optimizer = optimizer_of(trained.model, trained.fresh, settings.learning_rate, None, settings.weight_decay)
+    rates = rates_of(trained.model, trained.fresh, settings.learning_rate, None)
+    optimizer = optimizer_of(trained.model, rates, settings.weight_decay)
     batcher = Batcher(
         store,
         trained.encoder,

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForSequenceClassification, BertForMaskedLM, BertModel, XLMRobertaModel
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertForMaskedLM, BertModel, XLMRobertaModel
 
 from crossrank import Reranker, storage
 from crossrank.errors import InputError, ModelRefused, OutputError, SettingsError, UserError
@@ -220,6 +220,26 @@ def test_a_head_that_the_base_lacks_is_the_tuned_ones_and_said(
     assert f"{base} has no bert.pooler.dense, classifier: taken from {tuned}, whatever alpha is" in (
         capsys.readouterr().err
     )
+
+
+def test_a_pooler_that_the_encoder_was_never_read_by_is_the_tuned_ones_and_said(
+    tiny: Tiny, tuned: Path, tmp_path: Path, output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Training drew it anew, so half way between the two is nowhere.
+    encoder = tmp_path / "encoder"
+    AutoModelForSequenceClassification.from_pretrained(tiny("bert")).bert.save_pretrained(encoder)
+    AutoTokenizer.from_pretrained(tiny("bert")).save_pretrained(encoder)
+    assert "pooler.dense.weight" in weights_of(encoder)
+    (encoder / "1_Pooling").mkdir()
+    (encoder / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
+    merged(encoder, tuned, 0.25, output)
+    found, expected = weights_of(output), weights_of(tuned)
+    for name in ("bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight"):
+        assert torch.equal(found[name], expected[name]), name
+    query = "encoder.layer.0.attention.self.query.weight"
+    between = 0.25 * expected[f"bert.{query}"] + 0.75 * weights_of(encoder)[query]
+    torch.testing.assert_close(found[f"bert.{query}"], between, rtol=0, atol=1e-6)
+    assert f"{encoder} was never read by its bert.pooler.dense: taken from {tuned}" in capsys.readouterr().err
 
 
 def test_an_encoder_of_another_family_needs_no_head_either(tiny: Tiny, tmp_path: Path, output: Path) -> None:

@@ -9,7 +9,6 @@ Shape letters: T texts, W dimensions of a vector.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
@@ -21,6 +20,7 @@ from crossrank import storage
 from crossrank.batching import cut
 from crossrank.errors import JobFailed, ModelRefused, SettingsError, in_short
 from crossrank.scoring.loading import ModelFolder, check_base, find_model, has_head, load_tokenizer
+from crossrank.scoring.pooling import read_beside
 
 Pooling = Literal["mean", "cls"]
 
@@ -192,7 +192,7 @@ class _Told:
 
 
 def _told(folder: ModelFolder) -> _Told:
-    modules = _read(folder, "modules.json")
+    modules = read_beside(folder, "modules.json")
     if modules is None:
         return _Told()
     kinds = {str(module.get("type", "")).rsplit(".", 1)[-1]: str(module.get("path", "")) for module in modules}
@@ -202,10 +202,10 @@ def _told(folder: ModelFolder) -> _Told:
             f"{folder.name} has the layer {strange[0]} in modules.json, and here only {', '.join(MODULES)} are known; "
             f"use another encoder"
         )
-    pooling = _read(folder, f"{kinds['Pooling']}/config.json") if "Pooling" in kinds else None
-    more = _read(folder, "config_sentence_transformers.json") or {}
+    pooling = read_beside(folder, f"{kinds['Pooling']}/config.json") if "Pooling" in kinds else None
+    more = read_beside(folder, "config_sentence_transformers.json") or {}
     prompts = more.get("prompts") or {}
-    length = (_read(folder, "sentence_bert_config.json") or {}).get("max_seq_length")
+    length = (read_beside(folder, "sentence_bert_config.json") or {}).get("max_seq_length")
     return _Told(
         _pooling(folder, pooling or {}),
         "Normalize" in kinds or more.get("similarity_fn_name") != "dot",
@@ -227,22 +227,6 @@ def _pooling(folder: ModelFolder, config: dict[str, Any]) -> Pooling:
     raise ModelRefused(
         f"{folder.name} is read by the pooling {mode}, and here mean and cls are known; use another encoder"
     )
-
-
-def _read(folder: ModelFolder, name: str) -> Any:
-    """A JSON file of a model's folder; None where there is none."""
-    path = folder.path / name
-    content: str | bytes
-    if path.exists():
-        content = path.read_text(encoding="utf-8")
-    elif storage.is_s3(folder.name) and storage.exists(storage.join(folder.name, name)):
-        content = storage.read_bytes(storage.join(folder.name, name))  # of subfolders nothing is fetched
-    else:
-        return None
-    try:
-        return json.loads(content)
-    except ValueError as error:
-        raise ModelRefused(f"{folder.name}/{name} is not JSON ({error}); fetch the model again") from error
 
 
 def _positions(config: dict[str, Any]) -> int:

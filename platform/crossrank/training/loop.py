@@ -23,8 +23,9 @@ from crossrank.scoring.precision import refuse_without_bf16
 from crossrank.training import losses
 from crossrank.training.dealing import deal
 from crossrank.training.guards import Seen, Stop
+from crossrank.training.optimizer import set_rate
 from crossrank.training.sampler import seed_of
-from crossrank.training.schedule import factor, set_rate
+from crossrank.training.schedule import factor
 from crossrank.training.settings import TrainSettings
 from crossrank.training.steps import Batcher, MicroBatch
 from crossrank.training.world import Gradients, World

@@ -24,7 +24,16 @@ from crossrank.errors import ModelRefused, OutputError, SettingsError, in_short
 from crossrank.outputs import alone
 from crossrank.progress import Progress, Waiting, say
 from crossrank.provenance import provenance
-from crossrank.scoring.loading import MODEL_FILES, ModelFolder, check_base, check_model, find_model, load_tokenizer
+from crossrank.scoring.loading import (
+    MODEL_FILES,
+    ModelFolder,
+    check_base,
+    check_model,
+    find_model,
+    has_head,
+    load_tokenizer,
+)
+from crossrank.scoring.pooling import in_head, reads_tokens
 from crossrank.settings import option
 from crossrank.telemetry.doing import doing
 from crossrank.training.portable import (
@@ -87,7 +96,7 @@ def merge(settings: MergeSettings) -> dict[str, Any]:
     before = _earlier(settings)
     with Waiting("looking at the models"):
         base, tuned = find_model(settings.base), find_model(settings.tuned)
-        check_base(base)
+        base_config = check_base(base)
         config = check_model(tuned)
         prefix = _refuse_strangers(base, tuned)
     identity = {"base": base.revision, "tuned": tuned.revision, "alpha": settings.alpha}
@@ -97,7 +106,8 @@ def merge(settings: MergeSettings) -> dict[str, Any]:
         say(f"{settings.output} is finished; nothing to do")
         return before
     with opened(base) as base_tensors, opened(tuned) as tuned_tensors:
-        merging = _Merging(base_tensors, tuned_tensors, prefix, settings.alpha)
+        has_unread_head = not has_head(base_config) and reads_tokens(base)
+        merging = _Merging(base_tensors, tuned_tensors, prefix, settings.alpha, has_unread_head)
         merging.say_what_is_not_shared()
         manifest = {
             "state": "finished",
@@ -200,15 +210,19 @@ def _config_of(folder: ModelFolder) -> Any:
 class _Merging:
     """What each weight of the result is made of. Refuses weights that have no middle."""
 
-    def __init__(self, base: Tensors, tuned: Tensors, prefix: str, alpha: float) -> None:
+    def __init__(self, base: Tensors, tuned: Tensors, prefix: str, alpha: float, has_unread_head: bool) -> None:
         self._base, self._tuned, self._alpha = base, tuned, alpha
         self.shared: dict[str, str] = {}
         """Weights that both have, and what the base calls them: an encoder saved alone has names without the prefix."""
         self.left_out: list[str] = []
         """Weights, by the base's names, that the tuned model has not, such as the head of a language model."""
+        self.unread: list[str] = []
+        """Weights behind the base's backbone that it was never read by, so that the tuned model's began afresh."""
         for theirs in base.kinds:
             name = next((each for each in (theirs, f"{prefix}.{theirs}") if each in tuned.kinds), None)
-            if name is None:
+            if name is not None and has_unread_head and in_head(name, prefix):
+                self.unread.append(name)
+            elif name is None:
                 self.left_out.append(theirs)
             else:
                 self.shared[name] = theirs
@@ -238,9 +252,11 @@ class _Merging:
     def say_what_is_not_shared(self) -> None:
         """Name what is no mixture."""
         base, tuned = self._base.model, self._tuned.model
-        if self.of_tuned_alone:
-            modules = sorted({name.rsplit(".", 1)[0] for name in self.of_tuned_alone})
-            say(f"{base} has no {', '.join(modules)}: taken from {tuned}, whatever alpha is")
+        new = {*self.of_tuned_alone} - {*self.unread}
+        for names, what in ((new, f"{base} has no"), (self.unread, f"{base} was never read by its")):
+            modules = sorted({name.rsplit(".", 1)[0] for name in names})
+            if modules:
+                say(f"{what} {', '.join(modules)}: taken from {tuned}, whatever alpha is")
         if self.left_out:
             parts = Counter(name.split(".")[0] for name in self.left_out)
             told = ", ".join(f"{part} ({count})" for part, count in sorted(parts.items()))

@@ -24,10 +24,13 @@ from crossrank.scoring.loading import (
     load_base,
     load_tokenizer,
 )
+from crossrank.scoring.pooling import renew_unread_head
 from crossrank.scoring.precision import head_modules, keep_head_in_float32
 from crossrank.scoring.truncation import remember_truncation
+from crossrank.training import earlier, losses
 from crossrank.training.portable import make_portable
 from crossrank.training.settings import TrainSettings
+from crossrank.training.unmoved import level_bias, unmoved
 
 WEIGHTS = "model.safetensors"
 
@@ -38,8 +41,13 @@ class TrainedModel:
     def __init__(self, settings: TrainSettings, folder: ModelFolder, device: torch.device) -> None:
         config = check_base(folder)
         self.tokenizer = load_tokenizer(folder)
-        self.model, self.fresh = load_base(folder, config, settings.seed)
-        """`fresh`: names of the weights that were made, because the base has no head."""
+        self.model, self._made = load_base(folder, config, settings.seed)
+        unread = renew_unread_head(folder, config, self.model, self._made, settings.seed)
+        self.fresh = sorted({*self._made, *unread})
+        """Names of the weights that begin from nothing: the base has no head, or one that it was never read by."""
+        self.level = level_bias(self.model)
+        """Name of the bias that raises all scores alike; None in a head without one."""
+        self._unmoved = unmoved(self.model, losses.Weights.of(settings).move_level)
         check_vocabulary(folder, self.tokenizer, self.model)
         check_window(folder, self.model, settings.max_length)
         self.encoder: SpliceEncoder | PromptEncoder = encoder_of(
@@ -57,7 +65,10 @@ class TrainedModel:
             getattr(self.model.base_model, "embeddings", nn.Identity()).requires_grad_(False)
         if settings.dropout is not None:
             _set_dropout(self.model, settings.dropout)
-        self._adapted = _adapted(self.model, settings, self.fresh) if settings.lora_rank else None
+        self._adapted = _adapted(self.model, settings) if settings.lora_rank else None
+        for name, parameter in self.model.named_parameters():
+            if name in self._unmoved:
+                parameter.requires_grad_(False)
         keep_head_in_float32(self.model)
         self._max_length = settings.max_length
         # The adapters are put into the model itself, so what computes its logits computes them too.
@@ -76,20 +87,30 @@ class TrainedModel:
         make_portable(folder, self.tokenizer)
 
     def adapter_state(self) -> dict[str, Any] | None:
-        """What a run with adapters needs beside the base to go on; None without adapters."""
+        """What a run with adapters needs beside the base to go on, by the model's own names; None without adapters."""
         if self._adapted is None:
             return None
-        from peft import get_peft_model_state_dict
+        of_heads = {id(parameter) for head in head_modules(self.model) for parameter in head.parameters()}
+        return {
+            name: parameter.detach()
+            for name, parameter in self.model.named_parameters()
+            if parameter.requires_grad or id(parameter) in of_heads
+        }
 
-        return dict(get_peft_model_state_dict(self._adapted))
+    def names_before(self, rate: float, head_rate: float | None) -> list[str]:
+        """Names in the order of an optimiser's state of an earlier version, which has none."""
+        return earlier.order_of_state(
+            self.model, self._made, self._unmoved, rate, head_rate, has_adapter=self._adapted is not None
+        )
 
     def restore(self, folder: Path, adapter: dict[str, Any] | None) -> None:
         """Take the weights of a checkpoint."""
         if self._adapted is not None:
-            from peft import set_peft_model_state_dict
-
             assert adapter is not None, "a run with adapters keeps their state"
-            set_peft_model_state_dict(self._adapted, adapter)
+            lacking, unknown = self.model.load_state_dict(earlier.own_names(adapter), strict=False)
+            trained = {name for name, parameter in self.model.named_parameters() if parameter.requires_grad}
+            if unknown or trained & set(lacking):
+                raise ValueError(f"it lacks {sorted(trained & set(lacking))[:1]} and has {unknown[:1]} too many")
             return
         from safetensors.torch import load_file
 
@@ -122,27 +143,29 @@ def _set_dropout(model: Any, probability: float) -> None:
             module.attention_dropout = probability
 
 
-def _adapted(model: Any, settings: TrainSettings, fresh: list[str]) -> Any:
-    """LoRA on every linear layer of the backbone; the head, and a fresh pooler, train as they are."""
+def _adapted(model: Any, settings: TrainSettings) -> Any:
+    """LoRA on every linear layer of the backbone; the head, its pooler among it, trains as it is.
+
+    peft is not told of the head: it would put a copy under another name in its place, and whatever knows weights by
+    their names would not know those.
+    """
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError as error:
         raise MissingExtra.of("peft", "lora", "lora_rank") from error
-    heads = {id(module) for module in head_modules(model)}
-    names = {id(module): name for name, module in model.named_modules()}
-    whole = [names[each] for each in heads if any(True for _ in model.get_submodule(names[each]).parameters())]
-    in_heads = tuple(f"{name}." for name in whole) + tuple(whole)
+    heads = head_modules(model)
+    in_heads = {id(module) for head in heads for module in head.modules()}
     linears = [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and not name.startswith(in_heads)
+        name for name, module in model.named_modules() if isinstance(module, nn.Linear) and id(module) not in in_heads
     ]
     torch.manual_seed(settings.seed)  # the adapters are drawn alike on every rank
     config = LoraConfig(
         r=settings.lora_rank,
         lora_alpha=settings.lora_alpha,
         target_modules=linears,
-        modules_to_save=whole,
         bias="none",
     )
-    return get_peft_model(model, config)
+    adapted = get_peft_model(model, config)
+    for head in heads:
+        head.requires_grad_(True)
+    return adapted

@@ -16,6 +16,7 @@ import torch
 from safetensors import safe_open
 
 from crossrank.errors import CrossrankError
+from crossrank.progress import say
 from crossrank.scoring.loading import find_model
 from crossrank.training.best import BASE, NONE_RANKS, Best, Validated, best_of
 from crossrank.training.checkpoint import Checkpoints
@@ -23,8 +24,8 @@ from crossrank.training.groups import GroupSource
 from crossrank.training.guards import Guards, Stop
 from crossrank.training.loop import Loop, StepFigures
 from crossrank.training.model import TrainedModel, is_headless
+from crossrank.training.optimizer import optimizer_of, rates_of, restore
 from crossrank.training.sampler import Sampler
-from crossrank.training.schedule import optimizer_of
 from crossrank.training.settings import TrainSettings
 from crossrank.training.sizing import Sizes
 from crossrank.training.steps import Batcher
@@ -102,9 +103,8 @@ def run(
 def loop_of(task: Task, model: TrainedModel, device: torch.device, world: World) -> Loop:
     """The loop over the groups of a task, before any step."""
     settings, sizes = task.settings, task.sizes
-    optimizer = optimizer_of(
-        model.model, model.fresh, settings.learning_rate, settings.head_learning_rate, settings.weight_decay
-    )
+    rates = rates_of(model.model, model.fresh, settings.learning_rate, settings.head_learning_rate)
+    optimizer = optimizer_of(model.model, rates, settings.weight_decay)
     groups = task.groups.open()
     batcher = Batcher(
         groups,
@@ -185,7 +185,7 @@ class _Rank:
         folder = self._checkpoints.fetch(step)
         state = torch.load(folder / STATE, map_location="cpu", weights_only=True)
         self._model.restore(folder, state["adapter"])
-        self._loop.optimizer.load_state_dict(state["optimizer"])
+        self._restore_optimizer(state["optimizer"])
         if state["scaler"]:
             self._loop.scaler.load_state_dict(state["scaler"])
         self._guards.restore(state["guards"])
@@ -195,6 +195,16 @@ class _Rank:
                 note = self._checkpoints.read_note(f"validation-{row['step']}")
                 row["tie_rate"] = note["tie_rate"] if note else 0.0
         return step
+
+    def _restore_optimizer(self, state: dict[str, Any]) -> None:
+        settings = self._task.settings
+        before = self._model.names_before(settings.learning_rate, settings.head_learning_rate)
+        let_go = restore(self._loop.optimizer, state, before)
+        if let_go and self._world.rank == 0:
+            say(
+                f"the run began under an earlier version; weights that the loss cannot move, such as {let_go[0]}, "
+                f"stay as they are from here on"
+            )
 
     def _at_checkpoint(self, done: int) -> bool:
         """Rank 0 saves; whether to stop.
