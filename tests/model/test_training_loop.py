@@ -24,6 +24,7 @@ from crossrank.training.checkpoint import Checkpoints
 from crossrank.training.groups import GroupStore
 from crossrank.training.guards import Stop
 from crossrank.training.inputs import inputs_of
+from crossrank.training.level import Level
 from crossrank.training.model import TrainedModel
 from crossrank.training.result import finish
 from crossrank.training.run import Ended, loop_of, run
@@ -125,7 +126,8 @@ def test_packed_gradients_equal_those_of_transformers(family: str, tiny: Tiny, g
         loop = loop_of(task_of(settings), trained, CPU, World())
         [batch, *_] = loop._batcher.micro_batches(0)
         forward.logits(batch.ids_P, batch.first_P).pow(2).sum().backward()
-        gradients.append({name: each.grad.clone() for name, each in trained.model.named_parameters()})
+        trains = [(name, each) for name, each in trained.model.named_parameters() if each.requires_grad]
+        gradients.append({name: each.grad.clone() for name, each in trains})
     packed, padded = gradients
     largest = max(float(gradient.abs().max()) for gradient in padded.values())
     for name, gradient in padded.items():
@@ -360,12 +362,14 @@ def test_where_the_base_stays_the_output_and_its_card_say_so(
     ended = run(runs.longer(task, 10), CPU, tied, Listener())
     Checkpoints(settings.output, 1).write_note("validation-10", tied.result(10).state())
     base = Measured({"mrr@10": [0.5], "ndcg@10": [0.5], "success@3": [0.5]}, 0.0)
-    manifest = finish(settings, task, read, ended, {"base model": base}, {"command": "crossrank train"}, Hold())
+    left = Level("classifier.bias", why_not="the base stays as it was")
+    manifest = finish(settings, task, read, ended, {"base model": base}, left, {"command": "crossrank train"}, Hold())
     assert (manifest["chosen_step"], manifest["state"]) == (0, "finished")
     assert "finished: the base as it was, after 10 steps, is the result" in capsys.readouterr().err
     card = (tmp_path / "out" / "README.md").read_text()
     assert "Every checkpoint gives over half of the held-out documents the score of another of their query" in card
     assert "**base model, this model**" in card
+    assert "The bias of the head was left as it is: the base stays as it was." in card
     assert (tmp_path / "out" / "model.safetensors").exists()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -25,7 +26,7 @@ from crossrank.scoring.loading import find_model
 from crossrank.training import losses
 from crossrank.training.losses import Weights
 from crossrank.training.model import TrainedModel
-from crossrank.training.optimizer import FRESH_HEAD_RATE, rates_of
+from crossrank.training.optimizer import FRESH_HEAD_RATE, optimizer_of, rates_of, restore
 from crossrank.training.run import loop_of
 from crossrank.training.unmoved import level_bias, unmoved
 from crossrank.training.world import World
@@ -257,3 +258,87 @@ def test_what_is_left_out_is_just_what_has_no_gradient(family: str, term: str) -
 def test_the_bias_that_raises_all_scores_alike_is_known_in_every_family(family: str, name: str | None) -> None:
     model = MAKERS[family](FAMILIES[family][1]() if family in FAMILIES else None)
     assert level_bias(model) == name
+
+
+# a run that began under an earlier version
+
+
+def marked_state_of_before(model: Any, fresh: list[str], rate: float) -> tuple[dict[str, Any], dict[str, float]]:
+    """An optimiser's state as 18bb01a made it, without names; and the number that each weight's moments are full of."""
+    groups: dict[tuple[float, float], list[tuple[str, Any]]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            own_rate = FRESH_HEAD_RATE if name in fresh else rate
+            groups.setdefault((own_rate, 0.01 if parameter.ndim > 1 else 0.0), []).append((name, parameter))
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [each for _, each in named], "lr": own_rate, "highest_lr": own_rate, "weight_decay": decay}
+            for (own_rate, decay), named in groups.items()
+        ],
+        fused=True,
+    )
+    marks = {}
+    for mark, (name, parameter) in enumerate((each for named in groups.values() for each in named), start=1):
+        marks[name] = float(mark)
+        full = {key: torch.full_like(parameter, mark) for key in ("exp_avg", "exp_avg_sq")}
+        optimizer.state[parameter] = {"step": torch.tensor(7.0), **full}
+    return optimizer.state_dict(), marks
+
+
+@pytest.mark.parametrize("lora_rank", [0, 2], ids=["all weights", "adapters"])
+@pytest.mark.parametrize("family", ["bert", "xlm-roberta"])
+@pytest.mark.parametrize("is_fresh", [True, False], ids=["fresh head", "head of the base"])
+def test_the_moments_that_a_checkpoint_of_before_holds_go_to_their_own_weights(
+    family: str, is_fresh: bool, lora_rank: int, tiny: Tiny, groups: Path, tmp_path: Path
+) -> None:
+    base = encoder_of(tiny(family), tmp_path / "encoder") if is_fresh else tiny(family)
+    old = trained(base, groups).model.requires_grad_(True)
+    if lora_rank:  # as it was: peft puts copies of the heads under other names
+        ours = trained(base, groups, lora_rank=lora_rank)
+        linears = {name.split(".lora_")[0] for name, _ in ours.model.named_parameters() if ".lora_" in name}
+        heads = [name for name in ("bert.pooler", "classifier") if name in dict(old.named_modules())]
+        get_peft_model(old, LoraConfig(r=lora_rank, target_modules=sorted(linears), modules_to_save=heads, bias="none"))
+    model = trained(base, groups, lora_rank=lora_rank)
+    state, marks = marked_state_of_before(old, model.fresh, 2e-5)
+    optimizer = optimizer_of(model.model, rates_of(model.model, model.fresh, 2e-5, None), 0.01)
+    let_go = restore(optimizer, state, model.names_before(2e-5, None))
+    own = {name.replace(".modules_to_save.default", ""): mark for name, mark in marks.items()}
+    names = {id(parameter): name for name, parameter in model.model.named_parameters()}
+    found = {names[id(parameter)]: float(moments["exp_avg"].mean()) for parameter, moments in optimizer.state.items()}
+    assert found == {name: mark for name, mark in own.items() if name not in let_go}
+    assert set(let_go) == set(own) - set(found)
+    assert level_bias(model.model) in let_go
+    head = FRESH_HEAD_RATE if is_fresh else 2e-5
+    assert {group["highest_lr"] for group in optimizer.param_groups} == {2e-5, head}, "rates are those of now"
+
+
+def test_a_state_that_names_its_weights_is_read_by_them(tiny: Tiny, groups: Path) -> None:
+    model = trained(tiny("bert"), groups)
+    rates_ = rates_of(model.model, model.fresh, 2e-5, None)
+    first, second = (optimizer_of(model.model, rates_, 0.01) for _ in range(2))
+    for parameter in first.param_groups[0]["params"] + first.param_groups[1]["params"]:
+        full = {key: torch.randn_like(parameter) for key in ("exp_avg", "exp_avg_sq")}
+        first.state[parameter] = {"step": torch.tensor(3.0), **full}
+    assert restore(second, first.state_dict(), []) == []
+    assert len(second.state) == len(rates_)
+    for parameter, moments in first.state.items():
+        assert torch.equal(second.state[parameter]["exp_avg"], moments["exp_avg"])
+
+
+def test_an_adapter_that_was_kept_by_the_names_of_peft_is_restored(tiny: Tiny, groups: Path, tmp_path: Path) -> None:
+    model, other = (trained(tiny("bert"), groups, lora_rank=2) for _ in range(2))
+    with torch.no_grad():
+        for parameter in model.model.parameters():
+            if parameter.requires_grad:
+                parameter.normal_()
+    state = model.adapter_state()
+    assert state is not None
+    of_peft = {
+        f"base_model.model.{name.replace('.lora_A.default.', '.lora_A.').replace('.lora_B.default.', '.lora_B.')}": each
+        for name, each in state.items()
+    }
+    other.restore(tmp_path, of_peft)
+    for name, parameter in other.model.named_parameters():
+        assert torch.equal(parameter, model.model.get_parameter(name)), name
+    with pytest.raises(ValueError, match="it lacks"):
+        other.restore(tmp_path, {name: each for name, each in of_peft.items() if "lora_B" not in name})

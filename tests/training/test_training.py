@@ -15,7 +15,10 @@ import torch
 from crossrank import Reranker
 from crossrank.cli import main
 from crossrank.errors import InputError, OutputError
+from crossrank.formats.group_files import fingerprint_of_groups
+from crossrank.training.groups import GroupSource
 from crossrank.training.job import train
+from crossrank.training.level import SHARE
 from crossrank.training.settings import TrainSettings
 from tests.model import runs
 from tests.model.tiny_models import TEXTS
@@ -81,6 +84,44 @@ def test_the_output_is_a_model_folder_with_its_card_and_its_curves(
     assert "no reranker" in card
     assert "base model" in card
     assert manifest["base"]["revision"] in card
+
+
+def test_the_bias_of_the_head_is_fitted_on_groups_that_no_figure_is_of_and_ranks_stay(
+    undisturbed: Path, tiny_model: str, held_out: Path
+) -> None:
+    manifest = json.loads((undisturbed / "_manifest.json").read_text())
+    level, counts = manifest["level"], manifest["groups"]
+    assert level["why_not"] is None
+    assert level["groups"] == counts["level"]["groups"] > 0
+    assert counts["level"]["groups"] + counts["validate"]["groups"] == 12
+    checkpoint = undisturbed / "_checkpoint" / f"step-{manifest['chosen_step']:08}"
+    before, after = weights_of(checkpoint), weights_of(undisturbed)
+    assert (
+        [name for name in after if not torch.equal(before[name], after[name])] == [level["bias"]] == ["classifier.bias"]
+    )
+    assert torch.equal(before["classifier.bias"], weights_of(Path(tiny_model))["classifier.bias"]), "not trained"
+    # By hand: sigmoids of the judged documents of those groups sum to their positives.
+    middle = GroupSource(str(held_out), fingerprint_of_groups(str(held_out)), "validate", high=SHARE)
+    store = middle.open()
+    reranker = Reranker.load(str(undisturbed), device="cpu", max_length=96)
+    logits, labels = [], []
+    for number in range(len(store)):
+        documents = store.documents(number)
+        [query] = store.queries([number])
+        logits.append(reranker.score([(query, text) for text in store.texts(documents.rows_D.tolist())]))
+        labels.append(documents.labels_D > 0)
+    probabilities = 1 / (1 + np.exp(-np.concatenate(logits).astype(np.float64)))
+    assert len(probabilities) == level["documents"]
+    assert probabilities.sum() == pytest.approx(np.concatenate(labels).sum(), abs=1e-3)
+    pairs = [(TEXTS[0], text) for text in TEXTS[1:9]]
+    ours = reranker.score(pairs)
+    theirs = Reranker.load(str(checkpoint), device="cpu", max_length=96).score(pairs)
+    assert np.abs(ours - theirs - level["added"]).max() <= 1e-5
+    assert abs(level["added"]) > 0.01
+    assert ours.argsort().tolist() == theirs.argsort().tolist()
+    card = (undisturbed / "README.md").read_text()
+    assert "## Probabilities" in card
+    assert f"On {counts['validate']['groups']} held-out queries" in card
 
 
 def test_what_is_not_trained_on_is_told_with_its_line_and_its_reason(

@@ -12,8 +12,6 @@ from safetensors.torch import load_file
 WEIGHT_TOLERANCE = 1e-3
 """Relative, for another number of workers: sums are then taken in another order."""
 SAME = 1e-6
-IGNORED_BY_SOFTMAX = ("attention.self.key.bias", "classifier.bias")
-"""Constants under a softmax: their gradient is 0 but for rounding, and AdamW makes whole steps of that."""
 
 
 def given(tiny_model: str, groups: Path, output: Path, **more: Any) -> dict[str, Any]:
@@ -39,16 +37,10 @@ def weights_of(output: Path) -> dict[str, torch.Tensor]:
     return load_file(output / "model.safetensors")
 
 
-def assert_same_weights(found: Path, expected: Path, but: tuple[str, ...] = ()) -> None:
-    """To the last bits: what a kill must not change.
-
-    Args:
-        but: ends of the names of weights that are left out.
-    """
+def assert_same_weights(found: Path, expected: Path) -> None:
+    """To the last bits: what a kill must not change."""
     expected_weights = weights_of(expected)
     for name, weight in weights_of(found).items():
-        if but and name.endswith(but):
-            continue
         difference = float((weight - expected_weights[name]).abs().max())
         assert difference <= SAME, (name, difference)
 
@@ -59,8 +51,6 @@ def assert_close_weights(found: Path, expected: Path) -> None:
     both = [torch.cat([each[name].flatten() for name in sorted(others)]) for each in (weights, others)]
     assert float((both[0] - both[1]).norm() / both[1].norm()) <= WEIGHT_TOLERANCE
     for name, weight in weights.items():
-        if name.endswith(IGNORED_BY_SOFTMAX):
-            continue
         difference = float((weight - others[name]).norm() / others[name].norm())
         assert difference <= WEIGHT_TOLERANCE, (name, difference)
 

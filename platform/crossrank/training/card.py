@@ -69,6 +69,8 @@ class CardFacts:
     """The best checkpoint less the last of the baselines, query by query."""
     held_out_queries: int = 0
     max_length: int
+    level: str = ""
+    """What the sigmoid of a logit means."""
     warnings: Sequence[str] = ()
     """A sentence for each guard that fired."""
     versions: Mapping[str, str]
@@ -84,6 +86,7 @@ def model_card(facts: CardFacts) -> str:
         _origin(facts),
         f"## Results\n\n{_results(facts)}",
         f"## How to use\n\n{_usage(facts)}",
+        f"## Probabilities\n\n{facts.level}" if facts.level else "",
         f"## Data\n\n{_data(facts.data)}",
         f"## Settings\n\n{_table(['setting', 'value'], facts.settings.items())}",
         f"## Versions\n\n{_table(['what', 'version'], facts.versions.items())}",

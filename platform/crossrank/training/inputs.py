@@ -11,6 +11,7 @@ from crossrank.errors import InputError, SettingsError
 from crossrank.formats.group_files import fingerprint_of_groups, group_files
 from crossrank.reranking.layout import rejected_file
 from crossrank.training.groups import GroupSource, GroupStore, Queries
+from crossrank.training.level import parts_of
 from crossrank.training.settings import TrainSettings
 
 REJECTED = "_rejected"
@@ -23,6 +24,15 @@ class Inputs:
     train: GroupSource
     validate: GroupSource | None
     fingerprints: dict[str, str]
+    level: GroupSource | None = None
+    """Held-out groups that the level of the scores is fitted on, which `validate` then lacks."""
+
+    def with_level(self) -> Inputs:
+        """Some of the held-out groups kept apart for the level of the scores, where there are enough."""
+        if self.validate is None:
+            return self
+        validate, level = parts_of(self.validate)
+        return replace(self, validate=validate, level=level)
 
     def read(self) -> Read:
         """Convert them on this machine, if they are not here yet.
@@ -30,7 +40,8 @@ class Inputs:
         Raises:
             InputError: no group can be used for one of the two.
         """
-        return Read(self.train.open(), self.validate.open() if self.validate else None)
+        validate, level = (part.open() if part else None for part in (self.validate, self.level))
+        return Read(self.train.open(), validate, level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +50,22 @@ class Read:
 
     train: GroupStore
     validate: GroupStore | None
+    level: GroupStore | None
 
     def write_rejected(self, output: str) -> None:
-        """Write what was set aside, of both, to `_rejected/` of an output, with file, line and reason."""
+        """Write what was set aside, of all, to `_rejected/` of an output, with file, line and reason."""
         with rejected_file(storage.join(output, REJECTED, "rejected.parquet")) as reject:
-            for store in (self.train, self.validate):
+            for store in (self.train, self.validate, self.level):
                 for row in store.rejected() if store else ():
                     reject(row)
 
     def counts(self) -> dict[str, Any]:
         """For the manifest."""
-        named = {"train": self.train} | ({"validate": self.validate} if self.validate else {})
+        named = {"train": self.train, "validate": self.validate, "level": self.level}
         return {
             name: {"groups": len(store), "documents": store.num_documents, "set_aside": store.rejected_counts()}
             for name, store in named.items()
+            if store
         }
 
 

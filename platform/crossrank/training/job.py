@@ -23,9 +23,11 @@ from crossrank.scoring.loading import ModelFolder, check_base, find_model, has_h
 from crossrank.settings import that_change_rows
 from crossrank.telemetry.doing import doing
 from crossrank.training import result
+from crossrank.training.best import BASE
 from crossrank.training.checkpoint import Checkpoints
 from crossrank.training.hub import check_repo
 from crossrank.training.inputs import Inputs, Read, inputs_of
+from crossrank.training.level import BEGAN_BEFORE, TOO_FEW, Level, why_not
 from crossrank.training.settings import TrainSettings
 from crossrank.training.sizing import Sizes, sizes_of, told_of_few_steps
 from crossrank.training.teachers import scale_warning
@@ -84,13 +86,14 @@ def train(settings: TrainSettings) -> dict[str, Any]:
         "started": started,
     }
     with Waiting("reading the groups"):
+        inputs, left = _apart_for_level(settings, base, inputs, before)
         read = inputs.read()
     if settings.dry_run:
         return _dry_run(settings, base, config, inputs, read)
     if settings.push_to_hub is not None:
         check_repo(settings.push_to_hub)
     with working(earlier, manifest) as hold:
-        return _run(settings, base, config, inputs, read, output, manifest, earlier, hold)
+        return _run(settings, base, config, inputs, read, left, output, manifest, earlier, hold)
 
 
 def _that_decide(settings: TrainSettings) -> dict[str, Any]:
@@ -105,12 +108,14 @@ def _run(
     config: dict[str, Any],
     inputs: Inputs,
     read: Read,
+    left: Level,
     output: str,
     manifest: Manifest,
     earlier: Earlier,
     hold: Hold,
 ) -> Manifest:
     from crossrank.cluster import on_ray as cluster
+    from crossrank.training.on_ray.levelling import level_on
     from crossrank.training.on_ray.ranks import train_on
     from crossrank.training.on_ray.validating import RayValidator
 
@@ -123,7 +128,7 @@ def _run(
     sizes = _sizes(settings, config, len(read.train), pool, earlier.kept)
     earlier.give_way(manifest, None, result.files_of(output, earlier.manifest or {}))
     # What was worked out is kept, so that a run goes on with it wherever it goes on.
-    manifest |= {"groups": read.counts(), "sizes": asdict(sizes)}
+    manifest |= {"groups": read.counts(), "sizes": asdict(sizes), "level": left.state()}
     write_json(manifest_of(output), manifest)
     read.write_rejected(output)
     task = _task(settings, base, inputs, sizes, output)
@@ -149,7 +154,38 @@ def _run(
         ended = train_on(task, validation, pool, settings.max_failures, heard)
     hold.check()
     clock.lap("train")
-    return result.finish(settings, task, read, ended, baselines, manifest | {"seconds": clock.laps}, hold)
+    if ended.chosen == BASE:
+        left = replace(left, why_not="the base stays as it was")
+    if left.why_not is None:
+        assert validation is not None, "there are groups apart only where some are held out"
+        assert inputs.level is not None, "or there is a reason"
+        apart = replace(validation, groups=inputs.level)
+        with Waiting("fitting the bias of the head"):
+            left = level_on(apart, Checkpoints(output, settings.save_total_limit), ended.chosen, left, pool.threads())
+    clock.lap("level")
+    return result.finish(settings, task, read, ended, baselines, left, manifest | {"seconds": clock.laps}, hold)
+
+
+def _apart_for_level(
+    settings: TrainSettings, base: ModelFolder, inputs: Inputs, before: Manifest | None
+) -> tuple[Inputs, Level]:
+    """Held-out groups kept apart for the bias of the head; or why it will be left as it is."""
+    from crossrank.training.unmoved import level_bias_of
+
+    bias = level_bias_of(base)
+    reason = why_not(settings, bias, inputs.validate is not None, _began_without_level(before))
+    if reason is None:
+        inputs = inputs.with_level()
+        reason = TOO_FEW if inputs.level is None else None
+    return inputs, Level(bias, why_not=reason)
+
+
+def _began_without_level(before: Manifest | None) -> bool:
+    """Whether a run began under a version that kept no groups apart, and measured something on all of them."""
+    if before is None or "sizes" not in before:
+        return False
+    reason: str | None = before.get("level", {}).get("why_not", BEGAN_BEFORE)
+    return reason == BEGAN_BEFORE
 
 
 def _sizes(

@@ -20,6 +20,7 @@ from crossrank.training.checkpoint import COMPLETE, FOLDER, Checkpoints
 from crossrank.training.curves import EVENTS, PICTURE, write_curves
 from crossrank.training.hub import push_to_hub
 from crossrank.training.inputs import REJECTED, Read
+from crossrank.training.level import Level, copy_with_level, sentence
 from crossrank.training.settings import TrainSettings
 from crossrank.training.teachers import scale_warning
 from crossrank.training.validation import Measured, guessing
@@ -43,6 +44,7 @@ def finish(
     read: Read,
     ended: Ended,
     baselines: dict[str, Measured],
+    level: Level,
     manifest: Manifest,
     hold: Hold,
 ) -> Manifest:
@@ -54,10 +56,10 @@ def finish(
     checkpoints = Checkpoints(task.output, settings.save_total_limit)
     steps = sorted({row["step"] for row in ended.history if "validation" in row})
     measured = {step: _noted(checkpoints, step) for step in steps}
-    facts = _facts(settings, task, read, ended, baselines, measured, manifest)
+    facts = _facts(settings, task, read, ended, baselines, measured, level, manifest)
     warnings = [*worse_than_before(facts), *facts.warnings]
     lines = {name: found.means() for name, found in baselines.items()} | guessing(read.validate)
-    files = _write(task.output, checkpoints.fetch(ended.chosen), facts, ended, lines)
+    files = _write(task.output, checkpoints.fetch(ended.chosen), facts, ended, lines, level)
     training = [row for row in ended.history if "validation" not in row]
     manifest = manifest | {
         "state": "finished",
@@ -72,6 +74,7 @@ def finish(
         "tokens": sum(row["tokens"] for row in training),
         "groups_per_second": _median([row["groups_per_second"] for row in training]),
         "warnings": warnings,
+        "level": level.state(),
         "files": files,
         "finished": time.time(),
     }
@@ -107,12 +110,15 @@ def chosen_of(manifest: Manifest) -> str:
 
 
 def _write(
-    output: str, checkpoint: Path, facts: CardFacts, ended: Ended, lines: dict[str, dict[str, float]]
+    output: str, checkpoint: Path, facts: CardFacts, ended: Ended, lines: dict[str, dict[str, float]], level: Level
 ) -> list[str]:
     names = sorted(file.name for file in checkpoint.iterdir() if file.name not in NOT_OF_THE_MODEL)
     # The configuration last: what is cut off before it is no model folder yet.
     for name in sorted(names, key=lambda name: name == "config.json"):
-        storage.copy(str(checkpoint / name), storage.join(output, name))
+        if name.endswith(".safetensors"):
+            copy_with_level(checkpoint / name, storage.join(output, name), level)
+        else:
+            storage.copy(str(checkpoint / name), storage.join(output, name))
     with tempfile.TemporaryDirectory() as folder:
         written = write_curves(ended.history, Path(folder), lines)
         for name in written:
@@ -129,6 +135,7 @@ def _facts(
     ended: Ended,
     baselines: dict[str, Measured],
     measured: dict[int, Measured],
+    level: Level,
     manifest: Manifest,
 ) -> CardFacts:
     chosen = measured.get(ended.chosen)
@@ -163,6 +170,7 @@ def _facts(
         differences=differences,
         held_out_queries=len(read.validate) if read.validate else 0,
         max_length=settings.max_length,
+        level=sentence(level),
         warnings=_warnings(ended, training, chosen, scale_warning(settings, read.train)),
         versions={"crossrank": __version__, **{name: version(name) for name in LIBRARIES}},
         seed=settings.seed,
@@ -207,6 +215,7 @@ def _median(values: list[float]) -> float | None:
 
 
 def _say(output: str, manifest: Manifest, facts: CardFacts) -> None:
+    say(facts.level)
     say(f"finished: {chosen_of(manifest)} is the result; {output}")
     if facts.differences:
         mean = facts.differences[facts.decided_by]

@@ -43,6 +43,7 @@ class Telling:
         """The size of the run."""
         sizes = self._sizes
         held_out = f", {len(self._read.validate):,} held out" if self._read.validate else ", none held out"
+        held_out += f", {len(self._read.level):,} more for the bias of the head" if self._read.level else ""
         say(
             f"{sizes.num_groups:,} groups{held_out}; {sizes.num_steps:,} steps, a checkpoint every "
             f"{sizes.save_steps:,}; micro-batches of {sizes.budget} tokens; {sizes.precision}"
@@ -50,7 +51,7 @@ class Telling:
         for name, counts in self._read.counts().items():
             if counts["set_aside"]:
                 told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts["set_aside"].items()))
-                say(f"set aside of the groups to {name} on: {told}; see _rejected/")
+                say(f"set aside of the groups to {name}{'' if name == 'level' else ' on'}: {told}; see _rejected/")
             ROWS_READ.add(counts["groups"] + sum(counts["set_aside"].values()))
 
     def baselines(self, rows: dict[str, Any]) -> None:

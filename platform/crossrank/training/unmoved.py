@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import nn
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
+from crossrank.scoring.loading import ModelFolder
 from crossrank.scoring.precision import head_modules
 
 PLAIN_ATTENTION = {"bert", "roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "electra"}
@@ -33,6 +36,16 @@ def unmoved(model: Any, moves_level: bool) -> set[str]:
                 names.add(f"{name}.key.bias")
     level = level_bias(model)
     return names if moves_level or level is None else {*names, level}
+
+
+def level_bias_of(folder: ModelFolder) -> str | None:
+    """As `level_bias`, of the model that training makes of a base, without its weights."""
+    try:
+        config = AutoConfig.from_pretrained(folder.path, trust_remote_code=False, num_labels=1)
+        with torch.device("meta"):
+            return level_bias(AutoModelForSequenceClassification.from_config(config, trust_remote_code=False))
+    except (OSError, ValueError):
+        return None  # it is refused, with its sentence, where it is loaded
 
 
 def level_bias(model: Any) -> str | None:
