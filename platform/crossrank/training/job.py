@@ -127,6 +127,11 @@ def _run(
     clock.lap("prepare")
     sizes = _sizes(settings, config, len(read.train), pool, earlier.kept)
     earlier.give_way(manifest, None, result.files_of(output, earlier.manifest or {}))
+    if sizes.num_groups != len(read.train):
+        say(
+            f"{len(read.train):,} groups can be trained on, and the run began with {sizes.num_groups:,} under an "
+            f"earlier version, which set fewer aside; the steps that are left take them in a new order"
+        )
     # What was worked out is kept, so that a run goes on with it wherever it goes on.
     manifest |= {"groups": read.counts(), "sizes": asdict(sizes), "level": left.state()}
     write_json(manifest_of(output), manifest)
