@@ -115,6 +115,8 @@ def test_a_training_of_an_earlier_version_goes_on_at_its_checkpoint(
     first = json.loads((begun / "train/_checkpoint/step-00000004/history.json").read_text())
     manifest = gone_on_with(begun, train, settings, parts="_checkpoint/step-00000004/history.json")
     assert manifest["steps"] == 15
+    assert manifest["level"]["why_not"] == "the run began under an earlier version, which kept no groups apart for it"
+    assert manifest["groups"]["validate"]["groups"] == 4, "as it was"
     last = json.loads((begun / "train/_checkpoint/step-00000015/history.json").read_text())
     assert [row for row in last if "loss" in row][:4] == [row for row in first if "loss" in row]
     assert "step 4" in capsys.readouterr().err
