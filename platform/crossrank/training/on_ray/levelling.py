@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import ray
 
-from crossrank.cluster.failures import ours
+from crossrank.cluster.on_ray.answers import answer_of
 from crossrank.telemetry import on_ray as telemetry
 from crossrank.training.checkpoint import Checkpoints
 from crossrank.training.level import Level, fitted
@@ -26,10 +26,7 @@ def level_on(validation: Validation, checkpoints: Checkpoints, step: int, level:
         assert level.bias is not None, "a head without one is left as it is"
         options = {"num_cpus": 1, "num_gpus": validation.gpus, "max_retries": 3}
         reference = ray.remote(**options)(_fit).remote(validation, checkpoints.uri(step), level.bias, threads)
-        try:
-            kept = asdict(ray.get(reference))
-        except ray.exceptions.RayError as error:
-            raise ours(error, "fitting the bias of the head", "checkpoints are kept") from error
+        kept = asdict(answer_of(reference, "fitting the bias of the head", "checkpoints are kept"))
         checkpoints.write_note(note, kept)
     return Level(**kept)
 
