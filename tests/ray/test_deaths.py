@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ray.core.generated import common_pb2, gcs_pb2
@@ -86,7 +88,19 @@ def test_six_that_memory_killed_one_after_another_end_the_job_unless_something_w
     assert len(capsys.readouterr().err.splitlines()) == 11
 
 
-def test_a_driver_that_waits_is_woken_by_the_verdict(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("heeded", [signal.default_int_handler, signal.SIG_IGN])
+def test_a_driver_that_waits_is_woken_by_the_verdict_in_the_background_of_a_script_too(
+    heeded: Any, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.signal(signal.SIGINT, heeded)  # a shell starts what is in the background with SIGINT ignored
+    try:
+        _is_woken(table, monkeypatch)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _is_woken(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, deaths.WAKE)]
     monkeypatch.setattr(deaths, "LOOK_S", 0.01)
     monkeypatch.setattr("ray.is_initialized", lambda: True)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
@@ -96,6 +110,7 @@ def test_a_driver_that_waits_is_woken_by_the_verdict(table: Table, monkeypatch: 
             table.end(deaths.OUT_OF_MEMORY, TOLD)
         time.sleep(30)
     assert time.monotonic() - began < 10
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, deaths.WAKE)] == handlers
 
 
 def test_ctrl_c_stays_ctrl_c(table: Table) -> None:

@@ -10,8 +10,9 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import ray
@@ -28,6 +29,8 @@ LOOK_S = 1.0
 LOOK_AT_CLUSTER_S = 5.0
 MOST_FOR_MEMORY = 6
 """Workers that are killed for want of memory, one after another and nothing done meanwhile: then the job ends."""
+JOIN_S = 5.0
+WAKE = signal.SIGUSR2
 OUT_OF_MEMORY = common_pb2.WorkerExitType.NODE_OUT_OF_MEMORY
 SILENT = common_pb2.WorkerExitType.SYSTEM_ERROR
 
@@ -85,35 +88,54 @@ def watching(kept: str = "finished blocks are kept") -> Iterator[Watch]:
     """
     watch = Watch(kept)
     ended = threading.Event()
-    thread = threading.Thread(target=_keep_looking, args=(watch, ended), daemon=True)
-    thread.start()
-    try:
-        yield watch
-    except KeyboardInterrupt:
-        if watch.verdict is None:
-            raise
-        raise watch.verdict from None
-    finally:
-        ended.set()
+    with _woken(ended) as wake:
+        looking = threading.Thread(target=_keep_looking, args=(watch, ended, wake), daemon=True)
+        looking.start()
+        try:
+            yield watch
+        except KeyboardInterrupt:
+            if watch.verdict is None:
+                raise
+            raise watch.verdict from None
+        finally:
+            ended.set()
+            looking.join(JOIN_S)  # or it might wake whom nothing wakes any more
 
 
-def _keep_looking(watch: Watch, ended: threading.Event) -> None:
+def _keep_looking(watch: Watch, ended: threading.Event, wake: Callable[[], None]) -> None:
     every_s = LOOK_AT_CLUSTER_S if os.environ.get("RAY_ADDRESS") else LOOK_S
     while not ended.wait(every_s) and ray.is_initialized():
         watch.look()
         if watch.verdict is not None:
-            _interrupt()
+            wake()
             return
 
 
-def _interrupt() -> None:
-    """Wake the main thread from its waiting, as Ctrl-C would, or SIGTERM where that is not heeded."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if callable(signal.getsignal(number)):
-            ident = threading.main_thread().ident
-            assert ident is not None, "it runs"
-            signal.pthread_kill(ident, number)  # and not _thread.interrupt_main, which ends no waiting
-            return
+@contextmanager
+def _woken(ended: threading.Event) -> Iterator[Callable[[], None]]:
+    """Give what ends the waiting of this thread as Ctrl-C would; only the main thread can be woken.
+
+    It takes a signal of its own: what runs in the background of a script does not heed SIGINT, and SIGTERM may be
+    Ray's. `_thread.interrupt_main` ends no waiting.
+    """
+    thread = threading.current_thread()
+    if thread is not threading.main_thread():
+        yield lambda: None
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if not ended.is_set():
+            signal.default_int_handler(number, frame)
+
+    def wake() -> None:
+        if not ended.is_set():
+            signal.pthread_kill(thread.ident or 0, WAKE)
+
+    before = signal.signal(WAKE, interrupt)
+    try:
+        yield wake
+    finally:
+        signal.signal(WAKE, before)
 
 
 def _dead() -> list[Any]:
