@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -39,6 +40,10 @@ def made_once(folder: Path, make: Callable[[Path], None]) -> None:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""A write that failed so names no file."""
+
+
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     with writable_cache(folder.parent):
@@ -52,11 +57,15 @@ def _locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def filling(folder: Path) -> Iterator[None]:
-    """Write into a folder of the cache. A disk that is full there is one sentence, which Python would leave unnamed."""
+    """Write into a folder of the cache. A disk that is full there is one sentence, which Python would leave unnamed.
+
+    Meanwhile inputs are read, too, whose failures are no fault of the cache: they pass as they are.
+    """
     try:
         yield
     except OSError as error:
-        if error.filename is not None and not str(error.filename).startswith(str(folder)):
+        is_named = error.filename is not None and str(error.filename).startswith(str(folder))
+        if not is_named and (error.filename is not None or error.errno not in NO_ROOM):
             raise
         raise OutputError(
             f"the cache {folder} cannot be written ({error.strerror or error}); make room there, or set "

@@ -66,7 +66,7 @@ def brings(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[Any], Any], list[d
             return lambda function: SimpleNamespace(remote=lambda: nodes.append(new))
 
         monkeypatch.setattr(ray, "remote", remote)
-        monkeypatch.setattr(ray, "get", lambda reference: reference)
+        monkeypatch.setattr(ray, "get", lambda reference, timeout: reference)
         return asked
 
     return brings

@@ -96,6 +96,7 @@ class _Read:
     """Groups that were read."""
 
     validate = None
+    level = None
 
     def counts(self) -> dict[str, Any]:
         return {"train": {"groups": 90, "documents": 900, "set_aside": {"no_positive": 10}}}
