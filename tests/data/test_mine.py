@@ -53,10 +53,12 @@ def test_the_result_is_groups_that_training_reads_each_once(undisturbed: Undistu
     groups = [group for _, group in read_groups(undisturbed.output, reject)]
     assert [group.query_id for group in groups] == [f"q{n}" for n in range(GROUPS)]
     for number, group in enumerate(groups):
-        assert group.docs[0].doc_id == f"d{number}"
+        *negatives, positive = group.docs  # which has no rank, and so follows those that have one
+        assert (positive.doc_id, positive.label) == (f"d{number}", 1.0)
+        assert [doc.rank for doc in negatives] == sorted(doc.rank or 0 for doc in negatives)
         assert len({doc.doc_id for doc in group.docs}) == len(group.docs) >= 2
-        assert all(doc.label == 0.0 and doc.teacher_score is not None for doc in group.docs[1:])
-    sources = {doc.source for group in groups for doc in group.docs[1:]}
+        assert all(doc.label == 0.0 and doc.teacher_score is not None for doc in negatives)
+    sources = {doc.source for group in groups for doc in group.docs if doc.label == 0.0}
     assert sources == {"bm25", "dense", "bm25+dense"}
 
 
