@@ -90,16 +90,47 @@ def test_ray_is_imported_in_its_own_files_alone() -> None:
     assert those(lambda path: imports_ray(path) and RAY_FILE not in (path.stem, path.parent.name)) == []
 
 
+WAITING = {"get", "init", "wait"}
+"""What of ray raises the failures of a cluster."""
+
+
+def waits_for_ray(tree: ast.AST) -> bool:
+    """Whether code names what waits for Ray, by whatever name it has imported ray, or that function of it."""
+    names = {"ray"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "ray":
+            if not WAITING.isdisjoint(alias.name for alias in node.names):
+                return True
+        elif isinstance(node, ast.Import):
+            names |= {alias.asname for alias in node.names if alias.name == "ray" and alias.asname}
+    return any(
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in names
+        and node.attr in WAITING
+        for node in ast.walk(tree)
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "is_seen"),
+    [
+        ("import ray\nray.get(reference)", True),
+        ("import ray\nfetch = ray.get", True),
+        ("import ray as cluster\ncluster.wait(references)", True),
+        ("from ray import get", True),
+        ("from ray import init as start", True),
+        ("import ray\nray.put(value)", False),
+        ("from ray import data\nsettings.get(name)", False),
+    ],
+)
+def test_waiting_for_ray_is_seen_by_whatever_name_it_is_imported(code: str, is_seen: bool) -> None:
+    assert waits_for_ray(ast.parse(code)) is is_seen
+
+
 def test_ray_is_waited_for_in_one_place_which_turns_its_failures_into_sentences() -> None:
     def waits(path: Path) -> bool:
-        called = {
-            f"{node.func.value.id}.{node.func.attr}"
-            for node in ast.walk(tree_of(path))
-            if isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and isinstance(node.func.value, ast.Name)
-        }
-        return not called.isdisjoint({"ray.get", "ray.init", "ray.wait"})
+        return waits_for_ray(tree_of(path))
 
     here = PACKAGE / "cluster" / "on_ray"
     assert those(lambda path: waits(path) and path.parent == here), "the test sees those that are there"
