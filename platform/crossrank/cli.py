@@ -90,7 +90,7 @@ def convert_command(source_format: str, target_format: str, source: str, target:
     A row that OUT cannot hold is told with its reason, and left out.
     """
     counts = convert_telling(source_format, target_format, source, target)
-    say_next(after_conversion(target_format, source, target, counts.written))
+    say_next("convert", after_conversion(target_format, source, target, counts.written))
 
 
 @crossrank.command("recipe", help=recipe.__doc__.partition("Args:")[0] if recipe.__doc__ else None)
@@ -111,9 +111,10 @@ def recipe_command(file: str, sets: tuple[str, ...], until: str | None, overwrit
     if dry_run or until is not None:
         words = ["crossrank", "recipe", file, *(word for assignment in sets for word in ("--set", assignment))]
         words += ["--until", until] if dry_run and until is not None else []
-        say_next(shlex.join(words))
+        say_next("recipe", shlex.join(words))
     else:
-        say_next(after_recipe({stage.name: stage.settings for stage in stages if isinstance(stage, Job)}))
+        settings_of = {stage.name: stage.settings for stage in stages if isinstance(stage, Job)}
+        say_next("recipe", after_recipe(settings_of))
 
 
 @crossrank.command("status", help=status.__doc__)

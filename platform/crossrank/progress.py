@@ -41,10 +41,10 @@ def say_once(about: str, message: str) -> None:
         say(message)
 
 
-def say_next(command: str | None) -> None:
-    """The command that usually comes next, as the last line of a verb; None says nothing."""
+def say_next(verb: str, command: str | None) -> None:
+    """The command that usually comes next, as the last line of a verb that has ended; None says nothing."""
     if command is not None:
-        say(f"next: {command}", next=command)
+        say(f"next: {command}", verb=verb, next=command)
 
 
 def show(text: str) -> None:

@@ -193,7 +193,7 @@ def command(settings_class: type[Settings], run: Callable[[Settings], Any]) -> c
         set_ = {key: read_assigned(key, text) for key, text in assigned.items()}
         merged = {**values, **set_, **given}
         settings = from_mapping(settings_class, merged, config or "the flags", of_set=set_.keys() - given.keys())
-        say_next(next_command(run.__name__, settings, run(settings)))
+        say_next(run.__name__, next_command(run.__name__, settings, run(settings)))
 
     hints = get_type_hints(settings_class)
     options: list[click.Parameter] = [

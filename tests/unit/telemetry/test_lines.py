@@ -17,7 +17,7 @@ import pytest
 
 from crossrank.cli import main
 from crossrank.errors import SettingsError
-from crossrank.progress import Progress, say, show, show_plan
+from crossrank.progress import Progress, say, say_next, show, show_plan
 from crossrank.telemetry import here, lines
 from crossrank.telemetry.doing import doing
 
@@ -56,6 +56,15 @@ def test_a_line_has_time_level_message_verb_job_and_node(
         "node": socket.gethostname(),
         "rows": 3,
     }
+
+
+def test_the_command_that_comes_next_is_a_line_of_the_verb_that_has_ended(
+    as_json: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say_next("mine", "crossrank train --groups mined")
+    line = json.loads(capsys.readouterr().err)
+    assert (line["verb"], line["next"]) == ("mine", "crossrank train --groups mined")
+    assert line["message"] == "next: crossrank train --groups mined"
 
 
 def test_plain_lines_stay_as_they_were(capsys: pytest.CaptureFixture[str]) -> None:
