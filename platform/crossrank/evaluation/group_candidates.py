@@ -96,6 +96,7 @@ class GroupCandidates:
                 self._reject(Rejected(file, line, group.query_id, *fault))
             else:
                 kept[doc.doc_id] = doc
+                lost.pop(doc.doc_id, None)  # an earlier place had no text: its label would count beside this one
         return list(kept.values()), lost
 
     def _fault_of(self, doc: Candidate, row: int) -> tuple[Reason, str] | None:

@@ -11,6 +11,7 @@ import pytest
 from crossrank.errors import InputError
 from crossrank.evaluation.candidates import Written, read_candidates, write_candidates
 from crossrank.evaluation.facts import INJECTED, Facts
+from crossrank.evaluation.lists import Lists
 from crossrank.evaluation.question_csv import beir_of
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.records import Group, Reason, Rejected
@@ -217,3 +218,16 @@ def test_a_row_of_a_csv_without_a_question_or_a_document_is_told_once_with_its_l
     _, groups, _, more = written_of(tmp_path, queries=beir, corpus=beir, qrels=beir)
     assert not more
     assert [group.query for group in groups] == ["who?"]
+
+
+def test_a_document_that_stands_first_without_text_and_then_with_it_counts_its_label_once(tmp_path: Path) -> None:
+    docs = [
+        {"doc_id": "a", "text": "", "label": 1.0},
+        {"doc_id": "a", "text": "the answer", "label": 1.0},
+        {"doc_id": "b", "text": "another", "label": 0.0},
+    ]
+    (tmp_path / "g.jsonl").write_text(json.dumps({"query_id": "q", "query": "q", "docs": docs}))
+    settings = EvaluateSettings(models=("m=model",), groups=str(tmp_path / "g.jsonl"), output=str(tmp_path / "out"))
+    written = write_candidates(settings, str(tmp_path / "groups.parquet"), lambda _: None)
+    [facts] = Lists.read(written).facts
+    assert facts.elsewhere == {}
