@@ -252,13 +252,13 @@ class GroupWork:
                     reject(Rejected(file, line, group.query_id, reason, detail))
                     continue
                 seen.add(doc.doc_id)
-                if len(kept) < self._depth:  # counted as in a run: what is set aside takes no place
-                    text = document_text(doc.title, doc.text) if doc.text is not None else None
-                    kept.append((place + 1, corpus_row, doc, text))
+                text = document_text(doc.title, doc.text) if doc.text is not None else None
+                kept.append((place + 1, corpus_row, doc, text))
         is_ordered = has_ranks(group.docs)
         if not is_ordered and any(doc.label is not None for _, _, doc, _ in kept):
-            # Positives may stand first, and that must not break ties between scores.
+            # Positives may stand first, and that must neither break ties between scores nor decide the cut.
             kept = by_hash(group.query_id, kept, lambda each: (self._text(each[2]) or "", each[2].doc_id))
+        kept = kept[: self._depth]  # counted as in a run: what is set aside takes no place
         reason_of_query = None if kept else Reason.NO_CANDIDATES
         return {
             "row": row_number,

@@ -198,4 +198,4 @@ def test_labelled_documents_without_ranks_break_ties_in_an_order_that_no_label_m
     assert 400 / 8 - 30 < first.count("p") < 400 / 8 + 30
     assert {docs[0] for docs in prepare(groups=lines(None), corpus=None).docs.values()} == {"p"}, "a list as it is"
     cut = prepare(groups=lines(1), corpus=None, depth=2).docs.values()
-    assert {frozenset(docs) for docs in cut} == {frozenset({"p", "n0"})}, "the list is cut as it stands"
+    assert 400 / 4 - 35 < sum("p" in docs for docs in cut) < 400 / 4 + 35, "nor does the depth keep what stands first"
