@@ -197,9 +197,10 @@ def _run_lines(group: Group) -> list[str]:
     if not group.docs:
         raise RowRefused("has no documents, and a run cannot name a query without one", Reason.NO_CANDIDATES)
     own_tag = group.meta.get(RUN_TAG, OUR_TAG)
+    are_ranked = is_ranked(group.docs)
     tags = []
     for doc in group.docs:
-        if doc.score is None and not is_ranked(group.docs):
+        if doc.score is None and not are_ranked:
             raise RowRefused(
                 f"document {doc.doc_id} has neither a score nor a rank among others, and a run needs one of them; "
                 f"crossrank rerank --run scores it"

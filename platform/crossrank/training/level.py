@@ -87,6 +87,8 @@ def fitted(groups: GroupStore, scores: Iterable[NDArray[np.float32]], bias: str)
         is_positive.append(labels_D[judged_D] > 0)
     logits_N = np.concatenate(logits).astype(np.float64)
     positives = int(np.concatenate(is_positive).sum())
+    if not np.isfinite(logits_N).all():
+        return Level(bias, why_not="a score of the groups kept apart is no number")
     if positives in (0, len(logits_N)):
         return Level(bias, why_not=f"the groups kept apart have no document labelled {'above ' * (not positives)}0")
     return Level(bias, likeliest(logits_N, positives), None, len(groups), len(logits_N), positives)

@@ -65,6 +65,13 @@ def test_it_is_fitted_on_documents_that_are_judged(source: Source) -> None:
     assert level.why_not is None
 
 
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_a_score_that_is_no_number_leaves_the_bias_as_it_is(source: Source, wrong: float) -> None:
+    store = source(group("a", doc("1", 1), doc("2", 0)), "validate").open()
+    level = fitted(store, [np.array([wrong, 2.0], dtype=np.float32)], BIAS)
+    assert (level.added, level.why_not) == (0.0, "a score of the groups kept apart is no number")
+
+
 def test_where_no_document_is_labelled_0_there_is_nothing_to_fit(source: Source) -> None:
     store = source(group("a", doc("1", 1), doc("2", None)), "validate").open()
     level = fitted(store, [np.array([1.0, 2.0], dtype=np.float32)], BIAS)
