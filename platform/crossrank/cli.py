@@ -13,7 +13,7 @@ import click
 from crossrank import __version__, storage
 from crossrank.cluster.submission.commands import jobs, submit
 from crossrank.demo.run import DemoSettings, demo
-from crossrank.errors import CrossrankError, UserError
+from crossrank.errors import CrossrankError, UserError, printable
 from crossrank.evaluation.job import evaluate
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.formats import FORMATS
@@ -170,4 +170,4 @@ def run(verb: click.Command, arguments: list[str] | None = None) -> None:
 
 
 def _tell(what: str) -> None:
-    print(lines.as_json(what, "error") if lines.is_json() else f"crossrank: {what}", file=sys.stderr)
+    print(lines.as_json(what, "error") if lines.is_json() else f"crossrank: {printable(what)}", file=sys.stderr)

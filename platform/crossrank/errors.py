@@ -18,29 +18,84 @@ are translated where they arise, with ``from error``.
 """
 
 import re
+import reprlib
+from collections.abc import Iterable
+from typing import Any
 
 USER_OF_URL = re.compile(r"//[^/\s@]*@")
 """An endpoint or a proxy may be given with a password, and a sentence goes to a log."""
 WORD_OF_NAME = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 """Where a word begins in the name of a class, such as before Timeout in ReadTimeout, or after OS in OSError."""
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What a terminal obeys rather than shows (escapes, turns of direction), and half characters."""
 
 
 def in_short(error: object, most: int = 200) -> str:
     """What another library says, in one line and without the passwords of URLs; what has no text is named by its kind.
 
+    Control characters are written out.
+
     Args:
         most: characters; what is longer ends with the last whole word, and dots.
     """
-    told = USER_OF_URL.sub("//", " ".join(str(error).split()))
+    told = printable(USER_OF_URL.sub("//", " ".join(str(error).split())))
     if not told and isinstance(error, BaseException):
         return kind_of(error)
-    return told if len(told) <= most else f"{told[:most].rsplit(' ', 1)[0]} ..."
+    return beginning(told, most)
+
+
+def quoted(value: object, most: int = 80) -> str:
+    """A wrong value in a sentence, as Python writes it.
+
+    Args:
+        most: characters; what is longer ends with the last whole word, and dots. A text keeps its quotes around them.
+    """
+    if isinstance(value, str):
+        written = repr(str(value[: most + 1]))
+        return f"{written[0]}{beginning(written[1:-1], most)}{written[0]}"
+    return in_short(_Beginning(most).repr(value), most)
+
+
+def printable(text: str, kept: str = "") -> str:
+    """The text with its control characters written out, such as ``\\x1b`` for the escape that begins a colour.
+
+    Args:
+        kept: control characters that stay as they are, such as the line ends of a table.
+    """
+    return CONTROL.sub(lambda found: found[0] if found[0] in kept else ascii(found[0])[1:-1], text)
+
+
+def listed(names: Iterable[object], most: int = 400) -> str:
+    """Names beside each other, as many of them as stand in `most` characters."""
+    return in_short(", ".join(map(str, names)), most)
+
+
+def beginning(text: str, most: int) -> str:
+    """The first `most` characters of a longer text up to the last whole word, and dots."""
+    if len(text) <= most:
+        return text
+    words = text[: most + 1].rpartition(" ")[0]
+    return f"{words if 2 * len(words) >= most else text[:most]} ..."
 
 
 def kind_of(error: BaseException) -> str:
     """What kind of error it is, in words: ``read timeout``, not the name of a class in Python."""
     words = WORD_OF_NAME.sub(" ", type(error).__name__).replace("_", " ").split()
     return " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in words)
+
+
+class _Beginning(reprlib.Repr):
+    """Writes no more of a value than its beginning, however long its lists and texts are."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def repr_str(self, x: str, level: int) -> str:
+        return repr(x[: self._most + 1])
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        return repr(x)
 
 
 class CrossrankError(Exception):

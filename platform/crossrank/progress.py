@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from crossrank.errors import printable
 from crossrank.figures import in_words
 from crossrank.telemetry import here, lines
 from crossrank.telemetry.job_metrics import EXPECTED, PROGRESS
@@ -31,7 +32,7 @@ def say(message: str, stream: TextIO | None = None, level: str = "info", **field
     if lines.is_json():
         line = lines.as_json(message, level, **fields)
     else:
-        line = f"[{time.strftime('%H:%M:%S')}] {'WARNING: ' if level == 'warning' else ''}{message}"
+        line = f"[{time.strftime('%H:%M:%S')}] {'WARNING: ' if level == 'warning' else ''}{printable(message)}"
     print(f"{line}\n", end="", file=stream or sys.stderr, flush=True)  # one write, or lines of two threads mix
 
 
@@ -49,7 +50,7 @@ def say_next(verb: str, command: str | None) -> None:
 
 def show(text: str) -> None:
     """A result that is text, on standard output; one line of JSON where lines are JSON."""
-    print(lines.as_json(text, "info") if lines.is_json() else text, flush=True)
+    print(lines.as_json(text, "info") if lines.is_json() else printable(text, kept="\n"), flush=True)
 
 
 def show_plan(plan: dict[str, Any]) -> None:
@@ -59,7 +60,7 @@ def show_plan(plan: dict[str, Any]) -> None:
         return
     width = max(30, *map(len, plan))
     for name, value in plan.items():
-        print(f"{name:{width}} {in_words(value)}")
+        print(f"{name:{width}} {printable(in_words(value))}")
 
 
 class _Beat:

@@ -6,7 +6,22 @@ from collections import Counter
 
 from crossrank.errors import InputError
 from crossrank.figures import counted
+from crossrank.progress import say
 from crossrank.records import Reject, Rejected
+
+TOLD = 10
+"""Rows that are told one by one; the rest is counted."""
+
+
+def telling() -> Reject:
+    """Says the first rows, each with its place and reason."""
+    left = iter(range(TOLD))
+
+    def tell(row: Rejected) -> None:
+        if next(left, None) is not None:
+            say(f"{row.source} line {row.line}: {row.reason}, {row.detail}")
+
+    return tell
 
 
 def _drop(row: Rejected) -> None:
@@ -20,6 +35,11 @@ class SetAside:
         self.counts: Counter[str] = Counter()
         self._reject = reject
         self._first: Rejected | None = None
+
+    @property
+    def total(self) -> int:
+        """Rows that were set aside."""
+        return self.counts.total()
 
     def __call__(self, row: Rejected) -> None:
         self.counts[str(row.reason)] += 1

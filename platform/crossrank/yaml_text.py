@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from crossrank.errors import in_short
+from crossrank.errors import in_short, quoted
 
 
 def as_yaml(value: Any) -> str:
@@ -19,7 +19,7 @@ def as_yaml(value: Any) -> str:
 def shown(value: Any) -> str:
     """A wrong value in a sentence: a text in quotes, other values of YAML as it writes them, the rest by its type."""
     if isinstance(value, str):
-        return repr(value)
+        return quoted(value, 200)
     if not is_of_yaml(value):
         return f"a {type(value).__name__}"
     return in_short(as_yaml(value))

@@ -169,3 +169,20 @@ def test_a_dry_run_as_json_has_reasons_as_texts(
 )
 def test_an_error_without_a_text_is_told_by_its_kind_and_not_by_the_name_of_a_class(name: str, words: str) -> None:
     assert kind_of(type(name, (Exception,), {})()) == words
+
+
+def test_a_memory_of_which_no_line_is_a_translation_says_the_first_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("in.tsv").write_text("source\ttranslation\none column\na\tb\tc\n")
+    told = refused(capsys, "memory", "import", "--memory", "m", "--input", "in.tsv", "--source", "en", "--target", "ko")
+    assert told == (
+        "in.tsv holds no translation that can be used (2 malformed; the first, in.tsv line 2: has 1 columns, and the "
+        "first line names 2); write a source and its translation on each line, with a tab between them"
+    )
+
+
+def test_a_file_of_which_no_row_can_be_converted_says_the_first_reason_in_the_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("in.jsonl").write_text('{"query_id": "1", "query": "q", "docs": 7}\n')
+    told = refused(capsys, "convert", "--from", "groups", "--to", "trec-qrels", "in.jsonl", "out.qrels")
+    assert "none could be written as trec-qrels (1 malformed; the first, in.jsonl line 1" in told

@@ -9,6 +9,7 @@ from typing import Any
 from crossrank import storage
 from crossrank.demo.encoder import encoder_folder
 from crossrank.demo.sample import FOLDER, Sample, read_sample
+from crossrank.errors import beginning
 from crossrank.evaluation.job import RESULTS
 from crossrank.evaluation.runs import run_of
 from crossrank.evaluation.settings import NO_RERANKER
@@ -84,7 +85,7 @@ def _examples(before: Ranking, after: Ranking) -> list[str]:
         for name, ranking in (("BM25", before), ("reranked", after)):
             first = test.documents[ranking[query_id][0]]
             place = _rank(ranking, query_id, test)
-            lines.append(f"    {name:9} first: {first[:66]}...  (the answer is at {place})")
+            lines.append(f"    {name:9} first: {beginning(first, 66)}  (the answer is at {place})")
         lines.append("")
     return lines
 

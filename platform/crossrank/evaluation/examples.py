@@ -8,6 +8,7 @@ import numpy as np
 
 from crossrank.corpus.ids import UNKNOWN
 from crossrank.corpus.store import TextStore
+from crossrank.errors import beginning
 from crossrank.evaluation.lists import Lists
 from crossrank.evaluation.relevance import is_relevant
 from crossrank.evaluation.rows import Row
@@ -58,4 +59,4 @@ def _text(doc: Candidate, corpus: TextStore | None) -> str:
     if doc.text is None and corpus is not None:
         [row] = corpus.rows([doc.doc_id]).tolist()
         text = corpus.texts([row])[0] if row != UNKNOWN else ""
-    return text if len(text) <= CHARACTERS else f"{text[:CHARACTERS]}…"
+    return beginning(text, CHARACTERS)

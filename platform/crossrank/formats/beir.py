@@ -13,7 +13,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from crossrank import storage
-from crossrank.errors import InputError, OutputError
+from crossrank.errors import InputError, OutputError, quoted
 from crossrank.formats.fields import RowRefused, accepted, plain_number
 from crossrank.formats.foreign import row_line, written_keys
 from crossrank.formats.lines import read_lines, writing_lines
@@ -125,7 +125,7 @@ class _Output:
         if (group.query_id, group.split) in self._groups:
             raise RowRefused(f"a group of this query and the split {group.split} came before", Reason.DUPLICATE_ID)
         if group.split is not None and not _SPLIT_NAME.fullmatch(group.split):
-            raise RowRefused(f"the split {group.split!r} cannot be the name of a file")
+            raise RowRefused(f"the split {quoted(group.split)} cannot be the name of a file")
         judgements = [_judgement(group, doc) for doc in group.docs if doc.label is not None]
         if not judgements:
             raise RowRefused("has no judged document", Reason.NO_CANDIDATES)
@@ -249,7 +249,7 @@ def _document_row(doc: Candidate) -> Json:
 def _judgement(group: Group, doc: Candidate) -> str:
     for record_id in (group.query_id, doc.doc_id):
         if any(character in record_id for character in "\t\r\n"):
-            raise RowRefused(f"the id {record_id!r} has a tab or a line end, which TSV cannot hold")
+            raise RowRefused(f"the id {quoted(record_id)} has a tab or a line end, which TSV cannot hold")
     if doc.flags:
         raise RowRefused(f"document {doc.doc_id} is flagged {', '.join(doc.flags)}; remove it first")
     assert doc.label is not None

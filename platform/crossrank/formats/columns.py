@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from crossrank.errors import InputError
+from crossrank.errors import InputError, listed, quoted
 from crossrank.records import Json
 
 
@@ -46,13 +47,13 @@ class Column(NamedTuple):
         if name is not None:
             return name
         raise InputError(
-            f"{uri} has no column {' or '.join(self.names)} for {self.what}; it has {', '.join(columns)}; "
+            f"{uri} has no column {' or '.join(self.names)} for {self.what}; it has {listed(columns)}; "
             f"name the right one with {self.flag}"
         )
 
 
 def check_columns(uri: str, columns: list[str]) -> None:
     """Refuse a header that names a column twice: one of the two would be lost."""
-    twice = sorted({name for name in columns if columns.count(name) > 1})
+    twice = sorted(name for name, times in Counter(columns).items() if times > 1)
     if twice:
-        raise InputError(f"{uri} has the column {twice[0]!r} more than once; rename or remove one of them")
+        raise InputError(f"{uri} has the column {quoted(twice[0])} more than once; rename or remove one of them")

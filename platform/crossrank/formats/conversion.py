@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
@@ -16,10 +15,8 @@ from crossrank.formats.sources import PARQUET, has_extension, refuse_other_exten
 from crossrank.nearest import in_place_of
 from crossrank.progress import say
 from crossrank.records import Group, Reject, Rejected
+from crossrank.set_aside import TOLD, SetAside, telling
 from crossrank.telemetry.doing import doing
-
-TOLD = 10
-"""Rejected rows that are told one by one; the rest is counted."""
 
 
 class ConversionCounts(NamedTuple):
@@ -65,24 +62,18 @@ def convert_telling(source_format: str, target_format: str, source: str, target:
     Raises:
         InputError: as `convert`; and where there are rows and none could be written, which then leaves nothing behind.
     """
-    told = Counter[str]()
-
-    def tell(row: Rejected) -> None:
-        told[row.reason] += 1
-        if told.total() <= TOLD:
-            say(f"{row.source} line {row.line}: {row.reason}, {row.detail}")
-
-    counts = convert(source_format, target_format, source, target, tell)
-    if told.total() > TOLD:
-        say(f"in all {counted(told)}")
+    aside = SetAside(telling())
+    counts = convert(source_format, target_format, source, target, aside)
+    if aside.total > TOLD:
+        say(f"in all {counted(aside.counts)}")
     if not counts.read:
         storage.delete(target)
         raise InputError(f"{source} is empty: there is nothing to write as {target_format}; check the path")
     if not counts.written:
         storage.delete(target)
         raise InputError(
-            f"of {counts.read:,} rows of {source} none could be written as {target_format}; look at the reasons above, "
-            f"and whether it is {source_format}{_instead(source, source_format)}"
+            f"of {counts.read:,} rows of {source} none could be written as {target_format} ({aside.in_words()}); "
+            f"check whether it is {source_format}{_instead(source, source_format)}"
         )
     say(f"{counts.read:,} read, {counts.written:,} written, {counts.rejected:,} rejected; {target}")
     return counts

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from crossrank.errors import InputError
+from crossrank.errors import InputError, listed
 
 QUERIES = ("query", "question", "anchor")
 POSITIVES: tuple[tuple[str, ...], ...] = (
@@ -126,4 +126,4 @@ def _one(wanted: Iterable[str], names: Iterable[str], source: str, what: str) ->
 
 
 def _unreadable(names: Sequence[str], source: str, why: str) -> InputError:
-    return InputError(f"{source} has the columns {', '.join(names)}, and {why}")
+    return InputError(f"{source} has the columns {listed(names)}, and {why}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Collection, Iterable, Iterator
 
-from crossrank.errors import InputError
+from crossrank.errors import InputError, listed
 from crossrank.formats.columns import Table, check_columns
 from crossrank.formats.fields import RowRefused, accepted
 from crossrank.formats.lines import raw_lines, read_lines
@@ -76,7 +76,7 @@ def _named(
 
     def named(_line: int, cells: list[str]) -> Json:
         if len(cells) != len(columns):
-            raise RowRefused(f"{len(cells)} columns, and {len(columns)} are wanted ({', '.join(columns)})")
+            raise RowRefused(f"{len(cells)} columns, and {len(columns)} are wanted ({listed(columns)})")
         return dict(zip(columns, cells, strict=True))
 
     return accepted(rows, uri, reject, named)

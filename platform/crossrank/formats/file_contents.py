@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from crossrank import storage
-from crossrank.errors import InputError
+from crossrank.errors import InputError, in_short
 from crossrank.formats.lines import BYTE_ORDER_MARK
 from crossrank.formats.qa_csv import COLUMNS as QA_COLUMNS
 from crossrank.formats.sources import JSON_LINES, PARQUET, has_extension
@@ -58,5 +58,5 @@ def _what(uri: str, first: str, command: Callable[[str, str, str], str]) -> str:
     if cells[:2] == ["query-id", "corpus-id"] or _QRELS.fullmatch(first):
         return "holds judgements, which have no texts; give it as --qrels, beside --queries and --corpus"
     if len(cells) > 1 and first.isprintable() and "\ufffd" not in first:
-        return f"is a table of text ({first[:60]}), not groups; run {command('dataset', uri, uri)}"
+        return f"is a table of text ({in_short(first, 60)}), not groups; run {command('dataset', uri, uri)}"
     return "is neither Parquet nor JSON lines, which groups are read from; crossrank convert --help names the formats"

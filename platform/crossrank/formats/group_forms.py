@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from crossrank.errors import InputError
+from crossrank.errors import InputError, listed
 from crossrank.formats import flagembedding, groups_jsonl, groups_parquet, st_labelled, st_triplets
 from crossrank.formats.dataset_columns import columns_of
 from crossrank.formats.parquet import Wanted
@@ -76,7 +76,7 @@ def refusal(uri: str, columns: Collection[str]) -> InputError:
     if names.isdisjoint(QUERIES) and names & TEXTS and names & IDS:
         is_corpus = names & {"title", "contents", "passage", "doc_id", "docid"}
         held, flag = ("passages", "--corpus") if is_corpus else ("passages or queries", "--corpus or --queries")
-        return InputError(f"{uri} holds {held} ({', '.join(columns)}), not groups; give it as {flag}")
+        return InputError(f"{uri} holds {held} ({listed(columns)}), not groups; give it as {flag}")
     if names & QUERIES and names & IDS and len(names) <= 2:
         return InputError(f"{uri} holds queries without documents, not groups; give it as --queries, beside --corpus")
     try:
@@ -84,12 +84,11 @@ def refusal(uri: str, columns: Collection[str]) -> InputError:
     except InputError:
         missing = next((name for name in ("query_id", "query", "docs") if name not in names), "docs")
         return InputError(
-            f"{uri} does not hold groups: its rows have {', '.join(columns)} and no {missing}, and a group has "
+            f"{uri} does not hold groups: its rows have {listed(columns)} and no {missing}, and a group has "
             f"query_id, query and docs; crossrank convert --help names the formats that groups are made of"
         )
     return InputError(
-        f"{uri} does not hold groups but the rows of a data set ({', '.join(columns)}); run "
-        f"{command('dataset', uri, uri)}"
+        f"{uri} does not hold groups but the rows of a data set ({listed(columns)}); run {command('dataset', uri, uri)}"
     )
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossrank import storage
-from crossrank.errors import InputError
+from crossrank.errors import InputError, listed
 from crossrank.formats.fields import accepted, known_id
 from crossrank.formats.group_order import in_rank_order
 from crossrank.formats.group_rows import DOCUMENT_KEYS, GROUP_KEYS, group_of, row_of
@@ -60,7 +60,7 @@ def read_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
         missing = [name for name in ("query_id", "query", "docs") if name not in columns]
         if missing:
             raise InputError(
-                f"{file} does not hold groups: it has no column {missing[0]}, only {', '.join(columns)}; "
+                f"{file} does not hold groups: it has no column {missing[0]}, only {listed(columns)}; "
                 f"make groups of other formats with crossrank convert"
             )
         rows = parquet_rows(file, reject, GROUP_COLUMNS)

@@ -9,12 +9,13 @@ import gzip
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
 from crossrank import storage
-from crossrank.errors import InputError
+from crossrank.errors import InputError, quoted
 from crossrank.records import Json, Reason, Reject, Rejected
 
 READ_BLOCK_BYTES = 1 << 20
@@ -140,9 +141,8 @@ def _line_writer(write_bytes: Callable[[bytes], object]) -> Callable[[str], None
 def _object(pairs: list[tuple[str, Any]]) -> Json:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in found if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} comes twice in one object")
+        twice = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
+        raise ValueError(f"the key {quoted(twice)} comes twice in one object")
     return found
 
 

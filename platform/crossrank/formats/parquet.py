@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossrank import storage
-from crossrank.errors import InputError
+from crossrank.errors import InputError, in_short
 from crossrank.formats.columns import check_columns
 from crossrank.records import Reason, Reject, Rejected
 
@@ -66,7 +66,8 @@ def _opened(file: Any, uri: str) -> Any:
         return pq.ParquetFile(file, buffer_size=READ_BUFFER_BYTES)
     except pa.ArrowInvalid as error:
         way_out = "; Parquet is packed already, so unpack it (gunzip)" if uri.lower().endswith(".gz") else ""
-        raise InputError(f"{uri} is not a Parquet file ({str(error).splitlines()[0][:120]}){way_out}") from error
+        told = in_short(str(error).splitlines()[0])
+        raise InputError(f"{uri} is not a Parquet file ({told}){way_out}") from error
 
 
 def _wanted_leaves(opened: Any, wanted: Wanted) -> list[str]:

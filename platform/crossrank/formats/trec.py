@@ -14,6 +14,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import NamedTuple
 
+from crossrank.errors import quoted
 from crossrank.formats.fields import RANK_LIMIT, RowRefused, accepted, plain_number
 from crossrank.formats.foreign import write_groups_as
 from crossrank.formats.lines import read_lines
@@ -149,7 +150,7 @@ def number_of(text: str, name: str) -> float:
     try:
         value = float(text if text.isascii() and "_" not in text else "")
     except ValueError:
-        raise RowRefused(f"the {name} {text[:40]!r} is not a number") from None
+        raise RowRefused(f"the {name} {quoted(text, 40)} is not a number") from None
     if not math.isfinite(value):
         raise RowRefused(f"the {name} is {text}, which is not finite", Reason.SCORE_NOT_FINITE)
     return value
@@ -158,7 +159,7 @@ def number_of(text: str, name: str) -> float:
 def _run_row(line: int, content: str) -> RunRow:
     query_id, _, doc_id, rank, score, tag = _columns(content, 6, "qid Q0 docid rank score tag")
     if not re.fullmatch(RANK, rank) or abs(int(rank)) > RANK_LIMIT:
-        raise RowRefused(f"the rank {rank[:40]!r} is not a whole number up to {RANK_LIMIT}")
+        raise RowRefused(f"the rank {quoted(rank, 40)} is not a whole number up to {RANK_LIMIT}")
     return RunRow(id_of(query_id), id_of(doc_id), int(rank), number_of(score, "score"), id_of(tag), line)
 
 
@@ -229,5 +230,5 @@ def _qrels_lines(group: Group) -> list[str]:
 
 def _text(value: object, what: str) -> str:
     if not isinstance(value, str):
-        raise RowRefused(f"the {what} {value!r} is no text")
+        raise RowRefused(f"the {what} {quoted(value)} is no text")
     return value

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.types as is_type
 
 from crossrank.corpus.ids import UNKNOWN
-from crossrank.errors import InputError
+from crossrank.errors import InputError, listed, quoted
 from crossrank.records import Reason
 from crossrank.reranking.block import Keep, rerank_block
 from crossrank.reranking.layout import PREPARED_SCHEMA, part_schema
@@ -31,7 +31,7 @@ def check_columns(names: Sequence[str], query_column: str, documents_column: str
     for name in (query_column, documents_column):
         if name not in names:
             raise InputError(
-                f"the dataset has no column {name}, it has {', '.join(names)}; "
+                f"the dataset has no column {name}, it has {listed(names)}; "
                 f"name it with query_column or documents_column"
             )
     for name in ADDED_COLUMNS:
@@ -136,7 +136,7 @@ class RerankBatch:
     def _row(self, row: int, query: Any, documents: Any) -> dict[str, Any]:
         """A row of `PREPARED_SCHEMA`, and the places of documents without text, which are left out of it."""
         text = "" if is_missing(query) else query_of(query, f"{self._query_column} in row {row} of its batch")
-        texts = _texts(documents, f"{self._documents_column} in row {row} of its batch (query {text!r:.60})")
+        texts = _texts(documents, f"{self._documents_column} in row {row} of its batch (query {quoted(text, 60)})")
         kept = [(index, document) for index, document in enumerate(texts) if document]
         without_text = [index for index, document in enumerate(texts) if not document]
         reason = None if kept else Reason.NO_CANDIDATES

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from crossrank.errors import InputError
+from crossrank.errors import InputError, listed, quoted
 from crossrank.records import document_text
 
 LIST_OF_TEXTS = "a list of texts"
@@ -46,11 +46,11 @@ def in_order(values: Any, name: str, wanted: str) -> Iterable[Any]:
         InputError: one text, a dictionary, a set, a table, or nothing that can be iterated.
     """
     if isinstance(values, str | bytes):
-        raise InputError(f"{name} is one text, {values!r:.80}; pass {wanted}")
+        raise InputError(f"{name} is one text, {quoted(values)}; pass {wanted}")
     if isinstance(values, Mapping):
-        raise InputError(f"{name} is a dictionary, {values!r:.80}; pass {wanted}, for example of its values()")
+        raise InputError(f"{name} is a dictionary, {quoted(values)}; pass {wanted}, for example of its values()")
     if isinstance(values, set | frozenset):
-        raise InputError(f"{name} is a set, which has no order, {values!r:.80}; pass {wanted}")
+        raise InputError(f"{name} is a set, which has no order, {quoted(values)}; pass {wanted}")
     columns = getattr(values, "columns", None)
     if columns is not None and not callable(columns):
         raise InputError(
@@ -62,7 +62,7 @@ def in_order(values: Any, name: str, wanted: str) -> Iterable[Any]:
     try:
         iter(values)
     except TypeError:
-        raise InputError(f"{name} is {values!r:.80}; pass {wanted}") from None
+        raise InputError(f"{name} is {quoted(values)}; pass {wanted}") from None
     ordered: Iterable[Any] = values
     return ordered
 
@@ -74,7 +74,7 @@ def query_of(query: Any, name: str = "query") -> str:
         InputError: it is not a string, or not one that can be encoded.
     """
     if not isinstance(query, str):
-        raise InputError(f"{name} is {query!r:.80}; a query is one text{_way_out(query)}")
+        raise InputError(f"{name} is {quoted(query)}; a query is one text{_way_out(query)}")
     return _whole(query, name)
 
 
@@ -129,16 +129,16 @@ def document_of(document: Any, name: str) -> InputDocument:
         return InputDocument(_whole(document, name))
     if not isinstance(document, Mapping):
         raise InputError(
-            f"{name} is {document!r:.80}; a document is a text, or a dictionary with text, and perhaps title and id"
+            f"{name} is {quoted(document)}; a document is a text, or a dictionary with text, and perhaps title and id"
             f"{_way_out(document)}"
         )
     if "text" not in document:
         raise InputError(f"{name} has the keys {_listed(document)}, and not text; call what is to be read text")
     title, text = document.get("title"), document["text"]
     if not isinstance(text, str):
-        raise InputError(f"the text of {name} is {text!r:.80}; a text is a string{_way_out(text)}")
+        raise InputError(f"the text of {name} is {quoted(text)}; a text is a string{_way_out(text)}")
     if title is not None and not isinstance(title, str):
-        raise InputError(f"the title of {name} is {title!r:.80}; a title is a string or None")
+        raise InputError(f"the title of {name} is {quoted(title)}; a title is a string or None")
     ids = [field for field in ID_FIELDS if field in document]
     if len(ids) > 1:
         raise InputError(f"{name} has two ids, {ids[0]} and {ids[1]}; leave one out")
@@ -175,7 +175,7 @@ def pair_of(pair: Any, position: int) -> Pair:
         if isinstance(query, str) and isinstance(document, str):
             return _whole(query, f"pair {position}"), _whole(document, f"pair {position}")
     hint = "; for a single pair pass [(query, document)]" if isinstance(pair, str) else ""
-    raise InputError(f"pair {position} is {pair!r:.80}; a pair is two strings, the query and the document{hint}")
+    raise InputError(f"pair {position} is {quoted(pair)}; a pair is two strings, the query and the document{hint}")
 
 
 def num_of(values: Any) -> int | None:
@@ -211,4 +211,4 @@ def _way_out(value: Any) -> str:
 
 
 def _listed(document: Mapping[Any, Any]) -> str:
-    return ", ".join(map(str, document))[:80] or "none"
+    return listed(document, 80) or "none"

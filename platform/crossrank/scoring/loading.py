@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from crossrank import storage
-from crossrank.errors import InputError, ModelRefused, SettingsError, StorageError, in_short
+from crossrank.errors import InputError, ModelRefused, SettingsError, StorageError, in_short, quoted
 from crossrank.fingerprints import fingerprint_of
 from crossrank.once import made_once
 
@@ -48,7 +48,7 @@ def _path_of(model: Any) -> str:
     try:
         return os.fsdecode(model)
     except TypeError:
-        raise ModelRefused(f"model is {model!r:.80}; name a hub id, a folder or s3://bucket/folder") from None
+        raise ModelRefused(f"model is {quoted(model)}; name a hub id, a folder or s3://bucket/folder") from None
 
 
 def is_hub_id(name: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from crossrank.errors import ModelRefused
+from crossrank.errors import ModelRefused, quoted
 from crossrank.scoring.encoding import Truncation
 
 KEY = "crossrank"
@@ -33,14 +33,14 @@ def saved_truncation(config: dict[str, Any], model: str) -> Truncation:
         return "only_second"
     if not isinstance(saved, dict):
         raise ModelRefused(
-            f"config.json of {model} has {saved!r:.80} under {KEY!r}, which is an object with the key truncation; "
+            f"config.json of {model} has {quoted(saved)} under {KEY!r}, which is an object with the key truncation; "
             f"set it right or take it out"
         )
     found: Any = saved.get("truncation", "only_second")
     known = get_args(Truncation)
     if found not in known:
         raise ModelRefused(
-            f"config.json of {model} has the truncation {found!r:.80}, and crossrank knows {' and '.join(known)}; "
+            f"config.json of {model} has the truncation {quoted(found)}, and crossrank knows {' and '.join(known)}; "
             f"set it right or update crossrank"
         )
     truncation: Truncation = found

@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 import crossrank
-from crossrank.errors import in_short, kind_of
+from crossrank.errors import in_short, kind_of, quoted
 from crossrank.serving import dialects
 from crossrank.serving.about import About
 from crossrank.serving.ask import Answer, Ask
@@ -314,7 +314,7 @@ class _Routes:
     def _check_model(self, wanted: Wanted) -> None:
         if wanted.model not in UNNAMED and wanted.model not in self._site.model_names:
             raise UnknownModel(
-                f"the model {wanted.model!r:.80} is not here; leave model out, or name {self._site.model_names[0]}",
+                f"the model {quoted(wanted.model)} is not here; leave model out, or name {self._site.model_names[0]}",
                 "model",
             )
 

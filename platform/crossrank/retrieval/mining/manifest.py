@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from crossrank.corpus.store import TextStore
+from crossrank.errors import beginning
 from crossrank.outputs import Manifest
 from crossrank.reranking.manifest import Clock
 from crossrank.retrieval.mining.plan import Plan
@@ -31,7 +32,7 @@ def report(found: Totals, corpus: TextStore) -> dict[str, Any]:
 
 def _beginning(doc_id: str, corpus: TextStore) -> str:
     [text] = corpus.texts(corpus.rows([doc_id]).tolist())
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+    return beginning(text, SHOWN)
 
 
 def finished(

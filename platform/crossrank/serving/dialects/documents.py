@@ -8,6 +8,7 @@ from typing import Annotated, Any, cast
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
+from crossrank.errors import in_short
 from crossrank.records import document_text
 from crossrank.serving.dialects.fields import Text
 from crossrank.serving.dialects.reading import MAX_ECHO, shown
@@ -71,7 +72,7 @@ def _joined(name: str, document: Mapping[str, Any], rank_fields: Sequence[str]) 
     present = [key for key in rank_fields if document.get(key) is not None]
     if not present:
         raise Invalid(f"{name} has none of the fields in rank_fields, and at least one is wanted", name)
-    return " ".join(_field(f"{name}.{key[:MAX_ECHO]}", document[key]) for key in present)
+    return " ".join(_field(f"{name}.{in_short(key, MAX_ECHO)}", document[key]) for key in present)
 
 
 def _field(name: str, value: object) -> str:

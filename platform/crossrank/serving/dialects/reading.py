@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from crossrank.errors import in_short, quoted
 from crossrank.serving.dialects.fields import Body
 from crossrank.serving.faults import Invalid
 
@@ -51,10 +52,9 @@ def shown(value: object) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, str):
-        text = repr(value[:MAX_ECHO])[: MAX_ECHO + 2]
-        return text if len(value) <= MAX_ECHO else f"{text}…"
+        return quoted(value, MAX_ECHO)
     if isinstance(value, int | float):
-        return str(value)[:MAX_ECHO]
+        return in_short(value, MAX_ECHO)
     return "a list" if isinstance(value, list) else "an object"
 
 
@@ -106,5 +106,5 @@ def _place(detail: ErrorDetails, body: Mapping[str, Any]) -> Place:
 
 
 def _name(place: Place) -> str:
-    parts = [f"[{step}]" if isinstance(step, int) else f".{step[:MAX_ECHO]}" for step in place]
+    parts = [f"[{step}]" if isinstance(step, int) else f".{in_short(step, MAX_ECHO)}" for step in place]
     return "".join(parts).removeprefix(".")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from crossrank.errors import beginning
 from crossrank.records import Candidate, Group, Json, document_text
 from crossrank.translation.filters.collapse import is_negative, is_positive
 from crossrank.translation.filters.flags import FILTER, OF_QUERY, flags_of_filter, other_flags
@@ -137,4 +138,4 @@ def _shown(group: Group, doc: Candidate) -> Json:
 
 
 def _cut(text: str | None) -> str | None:
-    return text if text is None or len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+    return None if text is None else beginning(text, SHOWN_CHARACTERS)

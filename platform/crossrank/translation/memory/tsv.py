@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
 from crossrank import storage
-from crossrank.errors import InputError, SettingsError
+from crossrank.errors import InputError, SettingsError, listed
 from crossrank.formats.lines import read_lines, writing_lines
 from crossrank.formats.sources import TSV, refuse_other_extension
 from crossrank.progress import Progress, say
+from crossrank.records import Reason, Reject, Rejected
+from crossrank.set_aside import SetAside, telling
 from crossrank.settings import option
 from crossrank.translation.keys import Keys, normalised
 from crossrank.translation.memory.blocks import Entry
@@ -29,8 +30,8 @@ from crossrank.translation.memory.store import Memory
 COLUMNS = ("source", "translation", "error", "identity")
 BLOCK = 1000
 """Entries of one block of the log."""
-TOLD = 10
-"""Lines that are told one by one; the rest is counted."""
+WANTED = "write a source and its translation on each line, with a tab between them"
+"""The way out for a file without a translation."""
 ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 SIGNS = {escaped: sign for sign, escaped in ESCAPES.items()}
 ESCAPED = re.compile(r"\\.")
@@ -101,35 +102,32 @@ def export_memory(settings: ExportSettings) -> int:
 
 def import_memory(settings: ImportSettings) -> int:
     """Read translations from TSV into a translation memory; those of the same text and back-end are replaced."""
-    told = Counter[str]()
+    aside = SetAside(telling())
     kept = 0
     with Memory.writing(settings.memory) as memory, Progress("translations", None) as progress:
-        entries = _entries(settings, told)
+        entries = _entries(settings, aside)
         while block := list(islice(entries, BLOCK)):
             memory.add(block)
             kept += len(block)
             progress.advance(len(block))
-    if not kept:
-        raise InputError(f"{settings.input} has no line that is a translation; look at the reasons above")
-    left_out = f", {told.total():,} lines left out" if told else ""
+    aside.refuse_if_all(kept, settings.input, "translation", WANTED)
+    left_out = f", {aside.total:,} lines left out" if aside.total else ""
     say(f"{kept:,} translations read{left_out}; {settings.memory}")
     return kept
 
 
-def _entries(settings: ImportSettings, told: Counter[str]) -> Iterator[Entry]:
+def _entries(settings: ImportSettings, reject: Reject) -> Iterator[Entry]:
     """The translations of the file; a line that is none is told and counted."""
 
     def leave_out(line: int | None, detail: str) -> None:
-        told["malformed"] += 1
-        if told.total() <= TOLD:
-            say(f"{settings.input} line {line}: {detail}")
+        reject(Rejected(settings.input, line, None, Reason.MALFORMED, detail))
 
-    lines = read_lines(settings.input, lambda row: leave_out(row.line, row.detail))
+    lines = read_lines(settings.input, reject)
     _, header = next(lines, (0, ""))
     columns = header.split("\t")
     unknown = sorted(set(columns) - set(COLUMNS))
     if "source" not in columns or "translation" not in columns or unknown:
-        found = f"begins with the columns {', '.join(columns)}" if header else "is empty"
+        found = f"begins with the columns {listed(columns)}" if header else "is empty"
         raise InputError(
             f"{settings.input} {found}; its first line names them: source, translation, and perhaps error and identity"
         )

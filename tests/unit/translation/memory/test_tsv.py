@@ -77,7 +77,7 @@ def test_lines_that_are_no_translation_are_told_and_left_out(
         7: "has \\q, which is none of",
         8: "ends with a lone backslash",
     }.items():
-        assert f"line {line}: {why}" in said
+        assert f"line {line}: malformed, {why}" in said
     assert "1 translations read, 6 lines left out" in said
 
 
@@ -85,7 +85,10 @@ def test_lines_that_are_no_translation_are_told_and_left_out(
     ("content", "message"),
     [
         ("en\tko\nhi\t안녕\n", "begins with the columns en, ko; its first line names them"),
-        ("source\ttranslation\nx\n", "has no line that is a translation"),
+        (
+            "source\ttranslation\nx\n",
+            r"holds no translation that can be used \(1 malformed; the first, .*m.tsv line 2: has 1 columns",
+        ),
         ("", "is empty; its first line names them"),
     ],
 )
