@@ -444,7 +444,7 @@ def test_a_failure_while_writing_leaves_the_old_model_as_it_was(
 
     def disk_full(file: Any, *_: Any) -> None:
         file.write(b"half of it")
-        raise OSError(28, "No space left on device")
+        raise OSError(28, "No space left on device", file.name)  # as `storage.NamedFile` does
 
     monkeypatch.setattr(merging, "write_tensors", disk_full)
     with pytest.raises(OutputError, match=r"model.safetensors: No space left on device"):
@@ -485,6 +485,16 @@ def test_models_come_from_s3_and_go_there(base: Path, tuned: Path, output: Path,
             assert storage.read_bytes(f"{bucket}/merged/{path.name}") == path.read_bytes(), path.name
     names = sorted(Path(file.uri).name for file in storage.list_files(f"{bucket}/merged"))
     assert names == sorted(path.name for path in output.iterdir())
+
+
+def test_a_file_of_the_tuned_model_that_is_gone_is_named_and_not_the_output(
+    base: Path, tuned: Path, output: Path
+) -> None:
+    # As in the cache of a hub whose blobs were removed: its folders are links.
+    (tuned / "added.txt").symlink_to(tuned / "blobs" / "added")
+    sentence = refusal(base, tuned, output, InputError)
+    assert sentence == f"{tuned / 'added.txt'} does not exist; check the path"
+    assert "cannot write" not in sentence
 
 
 def test_the_configuration_is_written_last_for_without_it_a_folder_is_no_model(

@@ -1,5 +1,6 @@
 """Files on this machine: atomic writes, listings, fingerprints, and what cannot be reached. (S3: tests/ray.)"""
 
+import errno
 import gzip
 import os
 import shutil
@@ -64,6 +65,46 @@ def test_what_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["file"]
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is always full is Linux's")
+def test_a_full_disk_is_said_of_the_file_that_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(storage.NamedFile):
+        """Writes to a disk that is full, under the name of the file."""
+
+        def __init__(self, path: Path, mode: str) -> None:
+            path.touch()
+            full = os.open("/dev/full", os.O_WRONLY)
+            super().__init__(path, mode)
+            os.dup2(full, self.fileno())
+            os.close(full)
+
+    monkeypatch.setattr(storage, "NamedFile", Full)
+    target = str(tmp_path / "run.trec")
+    for content in (b"short", b"longer than what is buffered" * 100_000):
+        with pytest.raises(OutputError, match=rf"^cannot write {target}: No space left on device$"):
+            storage.write_bytes(target, content)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError(errno.ENOENT, "No such file or directory", "/elsewhere/corpus.jsonl"),
+        PermissionError(errno.EACCES, "Permission denied", "/elsewhere/cache"),
+        OSError(errno.ENOSPC, "No space left on device"),
+    ],
+)
+def test_what_fails_while_a_file_is_written_is_not_blamed_on_it(tmp_path: Path, error: OSError) -> None:
+    def fail() -> None:
+        with storage.writing(str(tmp_path / "rejected.parquet")) as stream:
+            stream.write(b"half of it")
+            raise error
+
+    with pytest.raises(OSError, match=r"(elsewhere/|No space left)") as raised:
+        fail()
+    assert raised.value is error, "and not that rejected.parquet cannot be written"
+    assert os.listdir(tmp_path) == []
+
+
 def test_what_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere does not exist; check the path"):
         storage.read_bytes(str(tmp_path / "nowhere"))
@@ -82,7 +123,7 @@ def test_a_file_that_may_not_be_written_is_said_with_a_way_out(tmp_path: Path, m
     def forbidden(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(storage, "open", forbidden, raising=False)
+    monkeypatch.setattr(storage, "NamedFile", forbidden)
     target = str(tmp_path / "run.trec")
     with pytest.raises(OutputError, match=rf"^cannot write {target}: permission denied; ask its owner, or name an"):
         storage.check_writable(target)

@@ -304,8 +304,7 @@ def _write_rest(folder: str, tuned: ModelFolder, config: dict[str, Any], manifes
     kept = {each.name: each for pattern in MODEL_FILES for each in tuned.path.glob(pattern)}
     for name, path in sorted(kept.items()):
         if not name.startswith("_") and not name.endswith(".safetensors") and name not in (INDEX, CONFIG):
-            with open(path, "rb") as source, storage.writing(storage.join(folder, name)) as copy:
-                shutil.copyfileobj(source, copy)
+            storage.copy(str(path), storage.join(folder, name))
     written = {MANIFEST: manifest, CONFIG: portable_config(config | {"dtype": "float32"})}
     if {TOKENIZER, TOKENIZER_CONFIG} <= kept.keys():
         found = json.loads(kept[TOKENIZER_CONFIG].read_text(encoding="utf-8"))
@@ -336,26 +335,39 @@ def _new_folder(settings: MergeSettings, before: dict[str, Any] | None) -> Itera
     new, old = (final.with_name(f"_{final.name}.{uuid.uuid4().hex[:8]}.tmp") for _ in range(2))
     lock = None
     try:
-        _clear_what_kills_left(final, output)
-        new.mkdir(parents=True)
-        lock = _locked(new)
+        with _writing(output):
+            _clear_what_kills_left(final, output)
+            new.mkdir(parents=True)
+            lock = _locked(new)
         _refuse_changed(settings, before)
         yield str(new), Hold()
-        if final.exists():
-            final.rename(old)
-        try:
-            new.rename(final)
-        except OSError:
-            if old.exists():
-                old.rename(final)
-            raise
-    except OSError as error:
-        raise OutputError(f"cannot write {output}: {error.strerror or error}") from error
+        with _writing(output):
+            _put_in_place(new, final, old)
     finally:
         for folder in (new, old):
             shutil.rmtree(folder, ignore_errors=True)
         if lock is not None:
             os.close(lock)
+
+
+@contextmanager
+def _writing(output: str) -> Iterator[None]:
+    """A failure of the disk as one sentence about the output."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {output}: {error.strerror or error}") from error
+
+
+def _put_in_place(new: Path, final: Path, old: Path) -> None:
+    if final.exists():
+        final.rename(old)
+    try:
+        new.rename(final)
+    except OSError:
+        if old.exists():
+            old.rename(final)
+        raise
 
 
 def _refuse_changed(settings: MergeSettings, before: dict[str, Any] | None) -> None:

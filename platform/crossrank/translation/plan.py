@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossrank import storage
+from crossrank.once import writable_cache
 from crossrank.outputs import read_json, write_json
 from crossrank.progress import Progress
 from crossrank.records import Reject, Rejected
@@ -127,8 +129,7 @@ def find_missing(
 
     aside = SetAside(reject)
     first: Unit | None = None
-    scratch = _scratch()
-    with tempfile.TemporaryDirectory(dir=scratch) as folder, Progress("groups read", None) as progress:
+    with _scratch() as folder, Progress("groups read", None) as progress:
         unique = UniqueTexts(Path(folder))
         for group in read_source(settings, count):
             plan.groups += 1
@@ -157,14 +158,15 @@ def find_missing(
     plan.rejected = {source: dict(reasons) for source, reasons in rejected.items()}
 
 
-def _scratch() -> Path:
-    """A folder for texts that do not fit in memory, without what jobs that were killed left there."""
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    """A folder for texts that do not fit in memory; what jobs that were killed left beside it is removed."""
     scratch = storage.cache_folder() / "scratch"
-    scratch.mkdir(parents=True, exist_ok=True)
-    for left in scratch.iterdir():
-        if time.time() - left.stat().st_mtime > LEFT_S:
-            shutil.rmtree(left, ignore_errors=True)
-    return scratch
+    with writable_cache(scratch):
+        for left in scratch.iterdir():
+            with suppress(FileNotFoundError):  # another job may end meanwhile
+                if time.time() - left.stat().st_mtime > LEFT_S:
+                    shutil.rmtree(left, ignore_errors=True)
+        return tempfile.TemporaryDirectory(dir=scratch)
 
 
 def missing_file(layout: Layout) -> str:

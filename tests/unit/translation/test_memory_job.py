@@ -263,3 +263,18 @@ def test_what_killed_jobs_left_in_the_cache_goes_and_what_is_new_stays(
         os.utime(scratch / name, (time.time() - age_s,) * 2)
     translate(settings(tmp_path, groups, memory))
     assert [path.name for path in scratch.iterdir()] == ["of another job"]
+
+
+def test_a_cache_that_cannot_be_written_is_named_and_not_the_output(
+    tmp_path: Path, groups: str, memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CROSSRANK_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "scratch").write_text("no folder")
+    for dry_run in (False, True):
+        with pytest.raises(OutputError) as refused:
+            translate(settings(tmp_path, groups, memory, dry_run=dry_run))
+        assert str(refused.value) == (
+            f"the cache {tmp_path / 'cache' / 'scratch'} cannot be written (File exists); set CROSSRANK_CACHE to a "
+            f"folder that can"
+        )
