@@ -6,7 +6,6 @@ Everything goes through `pyarrow.fs`, which finds S3 credentials by the default 
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import shutil
@@ -18,11 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import BinaryIO, TypeVar, cast
 
 from pyarrow import ArrowException
 from pyarrow import fs as arrow_fs
 
+from crossrank.atomic_file import NotWritten, replacing
 from crossrank.errors import USER_OF_URL, InputError, OutputError, StorageError, in_short
 
 Result = TypeVar("Result")
@@ -309,17 +309,6 @@ def _again(act: Callable[[], Result]) -> Result:
     return act()
 
 
-class NamedFile(io.FileIO):
-    """A file whose name is in every failure to write it; those of Python name none."""
-
-    def write(self, content: Any, /) -> int:
-        try:
-            return super().write(content)
-        except OSError as error:
-            error.filename = self.name
-            raise
-
-
 @contextmanager
 def writing(uri: str) -> Iterator[BinaryIO]:
     """A binary stream that becomes the file at `uri` when the block ends, and nothing if it raises.
@@ -343,28 +332,11 @@ def writing(uri: str) -> Iterator[BinaryIO]:
     temporary = Path(path).parent / f"_{Path(path).name}.{uuid.uuid4().hex[:8]}.tmp"
     with _translated(uri, "write", OutputError):
         temporary.parent.mkdir(parents=True, exist_ok=True)
-        stream = io.BufferedWriter(NamedFile(temporary, "wb"))
     try:
-        with stream:
+        with replacing(path, temporary) as stream:
             yield stream
-            stream.flush()
-            _keep(stream, temporary)
-        os.replace(temporary, path)
-    except OSError as error:
-        if str(error.filename) != str(temporary):
-            raise
-        raise OutputError(f"cannot write {uri}: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _keep(stream: BinaryIO, path: Path) -> None:
-    """Wait until the disk has a file, or a machine that dies may leave its name without the content."""
-    try:
-        os.fsync(stream.fileno())
-    except OSError as error:
-        error.filename = path
-        raise
+    except NotWritten as failed:
+        raise _storage_error(uri, "write", failed.reason, OutputError) from failed.reason
 
 
 def write_bytes(uri: str, content: bytes) -> None:

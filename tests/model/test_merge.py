@@ -6,6 +6,7 @@ import json
 import shutil
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -444,7 +445,7 @@ def test_a_failure_while_writing_leaves_the_old_model_as_it_was(
 
     def disk_full(file: Any, *_: Any) -> None:
         file.write(b"half of it")
-        raise OSError(28, "No space left on device", file.name)  # as `storage.NamedFile` does
+        raise OSError(28, "No space left on device", file.name)  # as `NamedFile` does
 
     monkeypatch.setattr(merging, "write_tensors", disk_full)
     with pytest.raises(OutputError, match=r"model.safetensors: No space left on device"):
@@ -495,6 +496,44 @@ def test_a_file_of_the_tuned_model_that_is_gone_is_named_and_not_the_output(
     sentence = refusal(base, tuned, output, InputError)
     assert sentence == f"{tuned / 'added.txt'} does not exist; check the path"
     assert "cannot write" not in sentence
+
+
+def test_a_finished_merge_of_which_a_file_is_gone_is_made_again(base: Path, tuned: Path, output: Path) -> None:
+    manifest = merged(base, tuned, 0.5, output)
+    assert manifest["files"] == sorted(path.name for path in output.iterdir() if path.name != "_manifest.json")
+    whole = {path.name: path.read_bytes() for path in output.iterdir() if path.name != "_manifest.json"}
+    for name in ("model.safetensors", "config.json", "tokenizer.json"):
+        (output / name).unlink()
+        merged(base, tuned, 0.5, output)
+        assert {path.name: path.read_bytes() for path in output.iterdir() if path.name != "_manifest.json"} == whole
+    before = (output / "_manifest.json").read_bytes()
+    merged(base, tuned, 0.5, output)
+    assert (output / "_manifest.json").read_bytes() == before, "whole, so nothing is done"
+
+
+@pytest.mark.parametrize("overwrites", [False, True])
+def test_killed_between_two_files_of_a_bucket_the_same_command_goes_on(
+    base: Path, tuned: Path, bucket: str, monkeypatch: pytest.MonkeyPatch, overwrites: bool
+) -> None:
+    # An object store has no folder to put in place as a whole: the weights are there before the rest.
+    settings = MergeSettings(base=str(base), tuned=str(tuned), output=f"{bucket}/merged")
+    if overwrites:
+        merge(replace(settings, alpha=0.25))
+        settings = replace(settings, overwrite=True)
+
+    def killed(*_: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(storage, "copy", killed)
+        with pytest.raises(KeyboardInterrupt):
+            merge(settings)
+    names = [Path(file.uri).name for file in storage.list_files(f"{bucket}/merged")]
+    assert "config.json" not in names
+    merge(replace(settings, overwrite=False))
+    manifest = json.loads(storage.read_bytes(f"{bucket}/merged/_manifest.json"))
+    assert (manifest["state"], manifest["identity"]["alpha"]) == ("finished", 0.5)
+    assert storage.exists(f"{bucket}/merged/config.json")
 
 
 def test_the_configuration_is_written_last_for_without_it_a_folder_is_no_model(

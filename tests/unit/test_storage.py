@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from crossrank import storage
+from crossrank import atomic_file, storage
 from crossrank.errors import InputError, OutputError, StorageError
 from crossrank.fingerprints import fingerprint
 
@@ -67,7 +67,7 @@ def test_what_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is always full is Linux's")
 def test_a_full_disk_is_said_of_the_file_that_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Full(storage.NamedFile):
+    class Full(atomic_file.NamedFile):
         """Writes to a disk that is full, under the name of the file."""
 
         def __init__(self, path: Path, mode: str) -> None:
@@ -77,7 +77,7 @@ def test_a_full_disk_is_said_of_the_file_that_is_written(tmp_path: Path, monkeyp
             os.dup2(full, self.fileno())
             os.close(full)
 
-    monkeypatch.setattr(storage, "NamedFile", Full)
+    monkeypatch.setattr(atomic_file, "NamedFile", Full)
     target = str(tmp_path / "run.trec")
     for content in (b"short", b"longer than what is buffered" * 100_000):
         with pytest.raises(OutputError, match=rf"^cannot write {target}: No space left on device$"):
@@ -120,10 +120,10 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
 
 def test_a_file_that_may_not_be_written_is_said_with_a_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Whoever runs the tests may be root, to whom nothing is forbidden.
-    def forbidden(*_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied")
+    def forbidden(path: Path, _mode: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(storage, "NamedFile", forbidden)
+    monkeypatch.setattr(atomic_file, "NamedFile", forbidden)
     target = str(tmp_path / "run.trec")
     with pytest.raises(OutputError, match=rf"^cannot write {target}: permission denied; ask its owner, or name an"):
         storage.check_writable(target)

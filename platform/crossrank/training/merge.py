@@ -6,22 +6,13 @@ both.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import shutil
-import uuid
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from crossrank import storage
-from crossrank.claim import LOCK, Hold
 from crossrank.errors import ModelRefused, OutputError, SettingsError, in_short
-from crossrank.outputs import alone
 from crossrank.progress import Progress, Waiting, say
 from crossrank.provenance import provenance
 from crossrank.scoring.loading import (
@@ -36,6 +27,7 @@ from crossrank.scoring.loading import (
 from crossrank.scoring.pooling import in_head, reads_tokens
 from crossrank.settings import option
 from crossrank.telemetry.doing import doing
+from crossrank.training.merge_output import CONFIG, MANIFEST, earlier_merge, in_the_way, new_folder
 from crossrank.training.portable import (
     TOKENIZER,
     TOKENIZER_CONFIG,
@@ -44,8 +36,6 @@ from crossrank.training.portable import (
 )
 from crossrank.training.tensors import INDEX, WEIGHTS, Kind, Tensors, opened, write_tensors
 
-MANIFEST = "_manifest.json"
-CONFIG = "config.json"
 FLOATS = {"F64", "F32", "F16", "BF16"}
 """Number formats that are interpolated and saved as F32. Others, such as the integers of a buffer, have to be equal."""
 SHAPE = (
@@ -93,7 +83,7 @@ def merge(settings: MergeSettings) -> dict[str, Any]:
     lacks is the tuned one's. Memory does not grow with the model.
     """
     say(str(provenance()))
-    before = _earlier(settings)
+    before = earlier_merge(settings.output, settings.overwrite)
     with Waiting("looking at the models"):
         base, tuned = find_model(settings.base), find_model(settings.tuned)
         base_config = check_base(base)
@@ -101,10 +91,14 @@ def merge(settings: MergeSettings) -> dict[str, Any]:
         prefix = _refuse_strangers(base, tuned)
     identity = {"base": base.revision, "tuned": tuned.revision, "alpha": settings.alpha}
     if before is not None and not settings.overwrite:
-        if before["identity"] != identity:
-            raise _in_the_way(settings.output, "the merge of other models or of another alpha")
-        say(f"{settings.output} is finished; nothing to do")
-        return before
+        if before["identity"] != identity and before["state"] == "finished":
+            raise in_the_way(settings.output, "the merge of other models or of another alpha")
+        lacking = [name for name in before.get("files", (WEIGHTS, CONFIG)) if not _is_there(settings.output, name)]
+        if before["state"] == "finished" and not lacking:
+            say(f"{settings.output} is finished; nothing to do")
+            return before
+        if lacking:
+            say(f"{settings.output} lacks {lacking[0]}: merging again")
     with opened(base) as base_tensors, opened(tuned) as tuned_tensors:
         has_unread_head = not has_head(base_config) and reads_tokens(base)
         merging = _Merging(base_tensors, tuned_tensors, prefix, settings.alpha, has_unread_head)
@@ -120,7 +114,7 @@ def merge(settings: MergeSettings) -> dict[str, Any]:
                 "of_base_left_out": merging.left_out,
             },
         }
-        with _new_folder(settings, before) as (folder, hold):
+        with new_folder(settings.output, settings.overwrite, before, manifest) as (folder, hold):
             with (
                 storage.writing(storage.join(folder, WEIGHTS)) as file,
                 Progress("tensors", len(merging.kinds)) as progress,
@@ -132,39 +126,8 @@ def merge(settings: MergeSettings) -> dict[str, Any]:
     return manifest
 
 
-def _earlier(settings: MergeSettings) -> dict[str, Any] | None:
-    """The manifest of an earlier merge in the output; refuses whatever else it may hold."""
-    output = settings.output
-    if storage.exists(output) and not storage.is_folder(output):
-        raise OutputError(f"--output {output} is a file; name a folder")
-    held = _files(output)
-    if not held:
-        return None
-    manifest = storage.join(output, MANIFEST)
-    try:
-        found = json.loads(storage.read_bytes(manifest)) if storage.exists(manifest) else None
-    except ValueError:
-        found = None
-    if isinstance(found, dict) and {*found.get("identity", ())} == {"base", "tuned", "alpha"}:
-        return found
-    if not settings.overwrite:
-        raise _in_the_way(output, f"files, such as {held[0].uri}")
-    if not storage.exists(storage.join(output, CONFIG)):
-        raise OutputError(
-            f"--output {output} holds no model but {held[0].uri}, and --overwrite throws away models alone; "
-            f"name another folder"
-        )
-    return None
-
-
-def _files(output: str) -> list[storage.StoredFile]:
-    """All that an output holds, but for the claim of who writes it."""
-    claim = storage.join(output, LOCK)
-    return [file for file in storage.list_files(output, recursive=True) if file.uri != claim]
-
-
-def _in_the_way(output: str, what: str) -> OutputError:
-    return OutputError(f"--output {output} holds {what}; name another folder, or add --overwrite")
+def _is_there(output: str, name: str) -> bool:
+    return storage.exists(storage.join(output, name))
 
 
 def _refuse_strangers(base: ModelFolder, tuned: ModelFolder) -> str:
@@ -301,102 +264,20 @@ class _Merging:
 
 def _write_rest(folder: str, tuned: ModelFolder, config: dict[str, Any], manifest: dict[str, Any]) -> None:
     """What the tuned model has beside its weights; the configuration last, without which a folder is no model."""
-    kept = {each.name: each for pattern in MODEL_FILES for each in tuned.path.glob(pattern)}
-    for name, path in sorted(kept.items()):
-        if not name.startswith("_") and not name.endswith(".safetensors") and name not in (INDEX, CONFIG):
-            storage.copy(str(path), storage.join(folder, name))
+    found = {each.name: each for pattern in MODEL_FILES for each in tuned.path.glob(pattern)}
+    left_out = (INDEX, CONFIG)
+    kept = {
+        name: path
+        for name, path in sorted(found.items())
+        if not name.startswith("_") and not name.endswith(".safetensors") and name not in left_out
+    }
+    for name, path in kept.items():
+        storage.copy(str(path), storage.join(folder, name))
+    manifest["files"] = sorted([WEIGHTS, *kept, CONFIG])
     written = {MANIFEST: manifest, CONFIG: portable_config(config | {"dtype": "float32"})}
     if {TOKENIZER, TOKENIZER_CONFIG} <= kept.keys():
-        found = json.loads(kept[TOKENIZER_CONFIG].read_text(encoding="utf-8"))
-        written = {TOKENIZER_CONFIG: portable_tokenizer_config(found, load_tokenizer(tuned))} | written
+        of_tokenizer = json.loads(kept[TOKENIZER_CONFIG].read_text(encoding="utf-8"))
+        written = {TOKENIZER_CONFIG: portable_tokenizer_config(of_tokenizer, load_tokenizer(tuned))} | written
     for name, content in written.items():
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         storage.write_bytes(storage.join(folder, name), text.encode())
-
-
-@contextmanager
-def _new_folder(settings: MergeSettings, before: dict[str, Any] | None) -> Iterator[tuple[str, Hold]]:
-    """Where to write what becomes the output when the block ends, in place of what it held. One merge at a time.
-
-    A local folder is there whole or not at all. An object store cannot rename: there the old model goes first.
-
-    Args:
-        before: what `_earlier` found there.
-    """
-    output = settings.output
-    if storage.is_s3(output):
-        with alone(output) as hold:
-            _refuse_changed(settings, before)
-            for file in _files(output):
-                storage.delete(file.uri)
-            yield output, hold
-        return
-    final = Path(storage.resolved(output))
-    new, old = (final.with_name(f"_{final.name}.{uuid.uuid4().hex[:8]}.tmp") for _ in range(2))
-    lock = None
-    try:
-        with _writing(output):
-            _clear_what_kills_left(final, output)
-            new.mkdir(parents=True)
-            lock = _locked(new)
-        _refuse_changed(settings, before)
-        yield str(new), Hold()
-        with _writing(output):
-            _put_in_place(new, final, old)
-    finally:
-        for folder in (new, old):
-            shutil.rmtree(folder, ignore_errors=True)
-        if lock is not None:
-            os.close(lock)
-
-
-@contextmanager
-def _writing(output: str) -> Iterator[None]:
-    """A failure of the disk as one sentence about the output."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"cannot write {output}: {error.strerror or error}") from error
-
-
-def _put_in_place(new: Path, final: Path, old: Path) -> None:
-    if final.exists():
-        final.rename(old)
-    try:
-        new.rename(final)
-    except OSError:
-        if old.exists():
-            old.rename(final)
-        raise
-
-
-def _refuse_changed(settings: MergeSettings, before: dict[str, Any] | None) -> None:
-    if _earlier(settings) != before:
-        raise OutputError(
-            f"another job wrote {settings.output} just now; run the same command again to see what is there"
-        )
-
-
-def _clear_what_kills_left(final: Path, output: str) -> None:
-    """Remove what killed merges left beside the output. Refuses while another one is at work: it holds its folder."""
-    for left in final.parent.glob(f"_{final.name}.*.tmp"):
-        try:
-            os.close(_locked(left))
-        except FileNotFoundError:
-            continue
-        except BlockingIOError as error:
-            raise OutputError(
-                f"another job is at work on {output}; wait for its end, or name another --output"
-            ) from error
-        shutil.rmtree(left, ignore_errors=True)
-
-
-def _locked(folder: Path) -> int:
-    """A descriptor that locks a folder until it is closed, or its process ends."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
