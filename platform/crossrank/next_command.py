@@ -89,8 +89,13 @@ def _trained(settings: Any, _result: Any) -> str:
 
 
 def _evaluated(settings: Any, result: Any) -> str | None:
-    """Serve the model with the best MRR of those that are no servers themselves."""
-    models = {name: model for name, model in settings.named_models().items() if "://" not in model or "s3://" in model}
+    """Serve the reranker with the best MRR; servers run already, and an encoder without a head cannot be served."""
+    encoders = {row["name"] for row in result["rows"] if row["scale"] == "cosine"} if result is not None else set()
+    models = {
+        name: model
+        for name, model in settings.named_models().items()
+        if name not in encoders and ("://" not in model or "s3://" in model)
+    }
     if not models:
         again = replace(settings, models=(*settings.models, f"reranker={BASE}"))
         return command_of(["evaluate"], again)

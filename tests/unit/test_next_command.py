@@ -24,6 +24,7 @@ from crossrank.translation.settings import TranslateSettings
 
 TRAINED = TrainSettings(base="B", groups="g", output="my model")
 MEANS = {"a": {"mrr@10": {"mean": 0.4}}, "b": {"mrr@10": {"mean": 0.7}}, "url": {"mrr@10": {"mean": 0.9}}}
+ROWS = [{"name": "a", "scale": "logit"}, {"name": "b", "scale": "logit"}, {"name": "url", "scale": "probability"}]
 
 
 def parses(command: str) -> None:
@@ -87,13 +88,25 @@ def parses(command: str) -> None:
         (
             "evaluate",
             EvaluateSettings(models=("a=A", "b=B", "url=http://h:1"), groups="g", output="o"),
-            {"tables": {"retrieved": {"means": MEANS}}},
+            {"tables": {"retrieved": {"means": MEANS}}, "rows": ROWS},
             "crossrank serve --model B",
+        ),
+        (  # the best is an encoder without a head, which `crossrank serve` refuses
+            "evaluate",
+            EvaluateSettings(models=("a=A", "b=B"), groups="g", output="o"),
+            {"tables": {"retrieved": {"means": MEANS}}, "rows": [ROWS[0], {"name": "b", "scale": "cosine"}]},
+            "crossrank serve --model A",
+        ),
+        (
+            "evaluate",
+            EvaluateSettings(models=("b=B",), groups="g", output="o"),
+            {"tables": {"retrieved": {"means": MEANS}}, "rows": [{"name": "b", "scale": "cosine"}]},
+            f"crossrank evaluate --output o --models b=B reranker={BASE} --groups g",
         ),
         (
             "evaluate",
             EvaluateSettings(groups="g", output="o"),
-            {"tables": {"retrieved": {"means": {}}}},
+            {"tables": {"retrieved": {"means": {}}}, "rows": []},
             f"crossrank evaluate --output o --models reranker={BASE} --groups g",
         ),
         (
