@@ -219,7 +219,7 @@ def _ranked(
     keep: Keep,
     corpus: Corpus | None,
 ) -> list[dict[str, Any]]:
-    """The kept documents, best first: by logit, equal ones by their initial rank."""
+    """The kept documents, best first: by logit, equal ones in the order of the block."""
     scores_C = normalize(logits_C, keep.normalize)
     order = np.argsort(-logits_C, kind="stable")[: keep.top_n or None]
     places = (order + span.start).tolist()

@@ -129,13 +129,6 @@ def _refuse_untranslated(settings: FilterSettings) -> None:
     )
 
 
-def _refuse_no_groups(settings: FilterSettings) -> None:
-    """Refuse what holds no group at all, with the first reason."""
-    set_aside = SetAside()
-    if next(groups_of(storage.absolute(settings.groups), settings.limit, set_aside), None) is None:
-        raise set_aside.nothing_usable(settings.groups, "groups")
-
-
 def _counting(rejected: Counter[str]) -> Reject:
     def reject(row: Rejected) -> None:
         rejected[row.reason] += 1
