@@ -111,6 +111,11 @@ def document_text(title: str | None, text: str | None) -> str:
     return f"{title or ''} {text or ''}".strip()
 
 
+def title_length(title: str | None, text: str | None) -> int:
+    """How many characters of `document_text` stand before the text itself: a title and the space behind it."""
+    return len(document_text(title, text)) - len((text or "").strip())
+
+
 def dump_meta(meta: Json) -> str | None:
     """`meta` as the JSON text of a Parquet cell; None when there is nothing."""
     return json.dumps(meta, ensure_ascii=False, sort_keys=True) if meta else None

@@ -12,9 +12,9 @@ from crossrank.corpus.store import SourceRow, TextStore, open_store
 from crossrank.errors import InputError
 from crossrank.fingerprints import fingerprint_of
 from crossrank.formats.tables import BEIR_CORPUS, BEIR_QUERIES, read_documents, read_queries, table_files
-from crossrank.records import Reason, Reject, document_text
+from crossrank.records import Reason, Reject, document_text, title_length
 
-LAYOUT = "3"
+LAYOUT = "4"
 """Changes when the files of a store change, or what is read into them: an old cache is then not read as a new one."""
 
 
@@ -53,7 +53,8 @@ class CorpusSource:
                 with_meta=False,
             )
             for line, document in documents:
-                yield SourceRow(file, line, document.doc_id, document_text(document.title, document.text))
+                parts = document.title, document.text
+                yield SourceRow(file, line, document.doc_id, document_text(*parts), title_length(*parts))
         _refuse_changed(self.uri, self.fingerprint, self.fingerprint_of(self.uri))
 
 

@@ -36,8 +36,11 @@ SCHEMA = pa.schema(
         pa.field("text", pa.large_string()),
         pa.field("source", pa.int32()),
         pa.field("line", pa.int64()),
+        pa.field("title_length", pa.int32()),
     ]
 )
+OFTEN_READ = ("id", "text", "title_length")
+"""Columns that are kept at hand."""
 
 
 class SourceRow(NamedTuple):
@@ -47,6 +50,8 @@ class SourceRow(NamedTuple):
     line: int
     identifier: str
     text: str
+    title_length: int = 0
+    """Characters of the text that stand before the document's own: its title and a space."""
 
 
 class Usable(IntEnum):
@@ -69,7 +74,7 @@ class TextStore:
         self._file = pa.memory_map(str(folder / "rows.arrow"))
         reader = pa.ipc.open_file(self._file)
         self._batches: list[pa.RecordBatch] = [reader.get_batch(i) for i in range(reader.num_record_batches)]
-        self._columns = {name: [batch.column(name) for batch in self._batches] for name in ("id", "text")}
+        self._columns = {name: [batch.column(name) for batch in self._batches] for name in OFTEN_READ}
         self._usable_N: NDArray[np.uint8] = np.load(folder / "usable.npy", mmap_mode="r")
         self._index = IdIndex.open(folder)
         self._sources: list[str] = json.loads((folder / SOURCES).read_text())
@@ -94,6 +99,11 @@ class TextStore:
     def texts(self, rows_R: Iterable[int]) -> list[str]:
         return self._column("text", rows_R)
 
+    def texts_without_title(self, rows_R: Sequence[int]) -> list[str]:
+        """The same without the titles before them."""
+        lengths = self._column("title_length", rows_R)
+        return [text[length:] for text, length in zip(self.texts(rows_R), lengths, strict=True)]
+
     def ids(self, rows_R: Iterable[int]) -> list[str]:
         return self._column("id", rows_R)
 
@@ -113,7 +123,7 @@ class TextStore:
             for row in map(json.loads, lines):
                 yield Rejected(**{**row, "reason": Reason(row["reason"])})
 
-    def _column(self, name: str, rows_R: Iterable[int]) -> list[str]:
+    def _column(self, name: str, rows_R: Iterable[int]) -> list[Any]:
         columns = self._columns[name]
         return [columns[row // BATCH_ROWS][row % BATCH_ROWS].as_py() for row in rows_R]
 
@@ -153,16 +163,17 @@ def _convert(folder: Path, read: Read, empty: Reason) -> None:
             print(json.dumps(asdict(row), ensure_ascii=False), file=rejected_file)
 
         with pa.OSFile(str(folder / "rows.arrow"), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as writer:
-            columns: tuple[list[Any], ...] = ([], [], [], [])
+            columns: tuple[list[Any], ...] = tuple([] for _ in SCHEMA)
             for row in read(reject):
                 hashes.append(hash_id(row.identifier))
                 usable.append(Usable.YES if row.text.strip() else Usable.EMPTY)
                 place = sources.setdefault(row.source, len(sources))
-                for column, value in zip(columns, (row.identifier, row.text, place, row.line), strict=True):
+                values = (row.identifier, row.text, place, row.line, row.title_length)
+                for column, value in zip(columns, values, strict=True):
                     column.append(value)
                 if len(columns[0]) == BATCH_ROWS:
                     writer.write_batch(pa.record_batch(list(columns), schema=SCHEMA))
-                    columns = ([], [], [], [])
+                    columns = tuple([] for _ in SCHEMA)
             if columns[0]:
                 writer.write_batch(pa.record_batch(list(columns), schema=SCHEMA))
         index, repeated = IdIndex.of_hashes(hashes)

@@ -73,9 +73,7 @@ class GroupCandidates:
         if self._keeps:
             return docs
         query = AskedQuery.of(group.query_id, group.query)
-        kept = [
-            doc for doc in docs if is_relevant(doc.label) or not query.found_in(doc.doc_id, doc.text, self._text(doc))
-        ]
+        kept = [doc for doc in docs if is_relevant(doc.label) or not query.found_in(doc.doc_id, *self._texts(doc))]
         self.dropped += len(docs) - len(kept)
         return kept
 
@@ -118,6 +116,14 @@ class GroupCandidates:
         if not any(is_relevant(doc.label) for doc in docs):
             return Reason.NO_POSITIVE, "no document that can be used is labelled above 0"
         return None
+
+    def _texts(self, doc: Candidate) -> list[str]:
+        """The text of a document without its title and with it."""
+        if doc.text is not None:
+            return [doc.text, document_text(doc.title, doc.text)]
+        assert self._corpus is not None, "what has no text is of a corpus"
+        row = self._corpus.rows([doc.doc_id]).tolist()
+        return [*self._corpus.texts_without_title(row), *self._corpus.texts(row)]
 
     def _text(self, doc: Candidate) -> str | None:
         if doc.text is not None:

@@ -80,9 +80,10 @@ class QueryCandidates:
         if self._keeps:
             return [False] * len(rows)
         labels = self._labels[asked.query_id]
+        texts = zip(self._corpus.texts_without_title(rows), self._corpus.texts(rows), strict=True)
         return [
-            not is_relevant(labels.get(doc_id)) and asked.found_in(doc_id, text) is not None
-            for doc_id, text in zip(self._corpus.ids(rows), self._corpus.texts(rows), strict=True)
+            not is_relevant(labels.get(doc_id)) and asked.found_in(doc_id, *of_doc) is not None
+            for doc_id, of_doc in zip(self._corpus.ids(rows), texts, strict=True)
         ]
 
     def _rows_of_judged(self) -> list[int]:

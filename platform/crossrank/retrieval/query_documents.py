@@ -41,7 +41,7 @@ class AskedQuery:
         """By what a document is this query; None for any other.
 
         Args:
-            texts: of the document, alone and with its title.
+            texts: of the document, without its title and with it.
         """
         if doc_id == self.query_id:
             return "id"

@@ -34,7 +34,7 @@ from crossrank.set_aside import SetAside
 from crossrank.training.group_reading import Reading, is_positive, text_of
 from crossrank.training.labelled_twice import Positives, key_of_text
 
-LAYOUT = "6"
+LAYOUT = "7"
 """Changes when the files of a store change, so that an old cache is not read as a new one."""
 
 Use = Literal["train", "validate"]

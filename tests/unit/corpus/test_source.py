@@ -1,5 +1,6 @@
 """Sources of texts: when two of them share a store, and what the store holds."""
 
+import json
 from pathlib import Path
 
 from crossrank.corpus.source import CorpusSource, QuerySource
@@ -81,3 +82,17 @@ def test_a_row_of_the_second_file_of_a_folder_is_placed_there(tmp_path: Path) ->
     [duplicate] = store.rejected()
     assert (duplicate.source, duplicate.line) == (str(tmp_path / "b.tsv"), 3)
     assert duplicate.detail == f"the id stands in line 3 of {tmp_path / 'a.tsv'} already; that one is kept"
+
+
+def test_a_text_is_known_without_its_title(tmp_path: Path) -> None:
+    rows = [
+        {"_id": "both", "title": " Seoul ", "text": "  is large \n"},
+        {"_id": "text alone", "text": " 서울은 크다 "},
+        {"_id": "no title", "title": None, "text": "plain"},
+        {"_id": "title alone", "title": "Seoul", "text": " "},
+        {"_id": "blank title", "title": " ", "text": "plain"},
+    ]
+    store = corpus_of(tmp_path / "c.jsonl", "".join(json.dumps(row) + "\n" for row in rows)).open()
+    every = range(len(rows))
+    assert store.texts(every) == ["Seoul    is large", "서울은 크다", "plain", "Seoul", "plain"]
+    assert store.texts_without_title(every) == ["is large", "서울은 크다", "plain", "", "plain"]

@@ -86,6 +86,24 @@ def test_the_depth_is_filled_in_spite_of_what_is_left_out(folder: Path) -> None:
     assert mrr(results) == 0.5
 
 
+def test_a_copy_under_a_title_is_the_query_itself_too(folder: Path) -> None:
+    # As in ArguAna, whose documents have titles and whose queries are the texts below them.
+    title = "education school debate"
+    lines = [json.dumps({"_id": doc_id, "title": title, "text": text}) + "\n" for doc_id, text in TEXTS.items()]
+    (folder / "corpus.jsonl").write_text("".join(lines))
+    (folder / "queries.jsonl").write_text(json.dumps({"_id": "q", "text": TEXTS["a1"]}) + "\n")
+    (folder / "qrels.txt").write_text("q 0 a2 1\n")
+    results = measured(folder)
+    assert run_of(folder)[0] == "a2"
+    assert mrr(results) == 1, "and not 1/3, behind a1 and its copy"
+    assert results["query_documents"] == 2
+
+    ids = [{"doc_id": doc_id, "rank": rank, "label": float(doc_id == "a2")} for rank, doc_id in enumerate(TEXTS)]
+    (folder / "g.jsonl").write_text(json.dumps({"query_id": "q", "query": TEXTS["a1"], "docs": ids}) + "\n")
+    groups = {"groups": str(folder / "g.jsonl"), "queries": None, "qrels": None, "output": str(folder / "of groups")}
+    assert measured(folder, **groups)["query_documents"] == 2, "of groups whose texts are in the corpus as well"
+
+
 def test_groups_lose_it_too(folder: Path) -> None:
     docs = [
         {"doc_id": doc_id, "text": text, "label": float(doc_id == "a2"), "rank": rank}

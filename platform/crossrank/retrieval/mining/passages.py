@@ -25,6 +25,9 @@ class Passages:
     def text(self, row: int) -> str:
         return self.store.texts([row])[0]
 
+    def text_without_title(self, row: int) -> str:
+        return self.store.texts_without_title([row])[0]
+
     def fingerprint(self, row: int) -> Fingerprint:
         return self._fingerprint(row)
 

@@ -115,9 +115,11 @@ class Search:
     ) -> Fault | None:
         if doc_id in ids:
             return Drop.IN_GROUP, "the group has it already"
-        by = self.asked.found_in(doc_id, self.passages.text(found.row)) if self.asked is not None else None
-        if by is not None:
-            return Drop.QUERY_ITSELF, f"the query itself, by its {by}"
+        if self.asked is not None:
+            texts = self.passages.text_without_title(found.row), self.passages.text(found.row)
+            by = self.asked.found_in(doc_id, *texts)
+            if by is not None:
+                return Drop.QUERY_ITSELF, f"the query itself, by its {by}"
         fingerprint = self.passages.fingerprint(found.row)
         fault = self.rules.alike.find(fingerprint, positives)
         if fault is not None:

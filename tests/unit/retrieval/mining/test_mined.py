@@ -334,6 +334,18 @@ def test_the_query_itself_is_no_negative_by_its_id_or_its_text(made: Made) -> No
     assert details == {"q1": "the query itself, by its id", "copy": "the query itself, by its text"}
 
 
+def test_the_query_itself_under_a_title_is_no_negative_either(made: Made, tmp_path: Path) -> None:
+    settings = made([ASKED])
+    titled = [{"_id": doc_id, "text": text} for doc_id, text in CORPUS.items()]
+    titled += [{"_id": "copy", "title": "Sights", "text": "tower of London"}]
+    titled += [{"_id": "answer", "title": "tower of", "text": "London has many, and this is the oldest"}]
+    corpus = write_lines(tmp_path / "titled.jsonl", titled)
+    settings = replace(settings, corpus=corpus, output=str(tmp_path / "of titled"))
+    mine(settings)
+    assert dropped(settings)["q1"]["copy"] == "query_itself"
+    assert negatives_of(settings)["q1"][0] == "answer", "the title and the beginning of the text are not the query"
+
+
 def test_a_switch_lets_the_query_itself_be_a_negative(made: Made) -> None:
     texts = CORPUS | {"copy": "TOWER of  London"}
     settings = made([ASKED], texts, keep_query_document=True)
