@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from crossrank import storage, whereabouts
 from crossrank.errors import JobFailed, OutputError, StorageError, in_short
 from crossrank.progress import Waiting, say
+from crossrank.storage_errors import DENIED_CODES, denied
 from crossrank.whereabouts import Whereabouts
 
 LOCK = "_lock"
@@ -231,8 +232,8 @@ class Claim(Hold):
                 return None
             if code in UNKNOWN:
                 raise _Unknown from error
-            if code in storage.DENIED_CODES:
-                raise storage.denied(self._folder) from error
+            if code in DENIED_CODES:
+                raise denied(self._folder) from error
             raise StorageError(f"cannot claim {self._folder}: {in_short(error)}") from error
 
     @staticmethod

@@ -21,6 +21,7 @@ from crossrank.next_command import next_command
 from crossrank.progress import say_next
 from crossrank.shipped_recipes import configuration_file
 from crossrank.usage import OneOf
+from crossrank.yaml_reading import load_yaml
 from crossrank.yaml_text import is_of_yaml, shown
 
 Settings = TypeVar("Settings")
@@ -170,7 +171,7 @@ def read_config(uri: str) -> dict[str, Any]:
     raw = storage.read_bytes(configuration_file(uri))
     storage.refuse_keys(raw.decode(errors="replace"))  # or a fault of the YAML is told with what stands there
     try:
-        content = yaml.safe_load(raw)
+        content = load_yaml(raw, uri)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(f"{uri} is not YAML: {in_short(error)}") from error
     if content is None:
@@ -189,7 +190,7 @@ def command(settings_class: type[Settings], run: Callable[[Settings], Any]) -> c
     def callback(config: str | None, sets: tuple[str, ...] = (), **flags: Any) -> None:
         given = {name: value for name, value in flags.items() if value not in (None, ())}
         assigned = assignments(sets)
-        values = config_values(config, assigned) if config else {}
+        values = {} if config is None else config_values(config, assigned)
         set_ = {key: read_assigned(key, text) for key, text in assigned.items()}
         merged = {**values, **set_, **given}
         settings = from_mapping(settings_class, merged, config or "the flags", of_set=set_.keys() - given.keys())
@@ -247,7 +248,7 @@ def assignments(sets: Sequence[str]) -> dict[str, str]:
 def read_assigned(key: str, text: str) -> Any:
     """The value that was typed for a key, as YAML reads it."""
     try:
-        return yaml.safe_load(text)
+        return load_yaml(text, f"--set {key}")
     except yaml.YAMLError as error:
         raise SettingsError(f"--set '{key}={text}' has a value that is not YAML; quote it") from error
 

@@ -39,7 +39,7 @@ def configuration_file(config: str) -> str:
         known = ", ".join(recipes) or "none comes with the crossrank that runs here"
         meant = nearest(config, recipes, {})
         way_out = f"write {meant}, or the path of a YAML file" if meant else "name one of them, or a YAML file"
-        raise InputError(f"{config} is no recipe and no file here; {way_out} (recipes: {known})")
+        raise InputError(f"{config or repr(config)} is no recipe and no file here; {way_out} (recipes: {known})")
     name = Path(config).stem
     if name in recipes:
         raise InputError(f"{config} is not there; the recipe of that name comes with crossrank: write {name}")

@@ -23,7 +23,8 @@ from pyarrow import ArrowException
 from pyarrow import fs as arrow_fs
 
 from crossrank.atomic_file import NotWritten, replacing
-from crossrank.errors import USER_OF_URL, InputError, OutputError, StorageError, in_short
+from crossrank.errors import USER_OF_URL, InputError, OutputError, StorageError
+from crossrank.storage_errors import Passing, bucket, no_bucket, storage_error
 
 Result = TypeVar("Result")
 
@@ -35,17 +36,6 @@ KEYS = re.compile(r"s3://[^/\s]*[:@]")
 """What comes before the first slash is a bucket, whose name has neither; Arrow would take keys there."""
 LEFTOVER = re.compile(r"_.+\.[0-9a-f]{8}\.tmp")
 """Name of a local file that is being written; after a kill it stays behind."""
-DENIED = (
-    "ACCESS_DENIED",
-    "HTTP status 403",
-    "INVALID_ACCESS_KEY_ID",
-    "SIGNATURE_DOES_NOT_MATCH",
-    "ExpiredToken",
-    "InvalidToken",
-)
-"""What S3 answers, by Arrow, to keys that it does not know and to keys that may not."""
-DENIED_CODES = {"AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch", "403"}
-"""The same by S3's own names for it."""
 S3_CONNECT_TIMEOUT_S = 5
 S3_SILENCE_S = 15
 """An endpoint that says nothing for so long is given up, and tried again; Arrow would wait a minute each time."""
@@ -53,10 +43,6 @@ S3_TRIES = 5
 """Of each request, with pauses that double. Three would fail once in 8,000 requests where one in twenty does."""
 PAUSES_S = (0.5, 2.0, 5.0)
 """Before a small file is read again whose reading was answered by an error."""
-
-
-class _Passing(StorageError):
-    """What an object store says now and may not say a moment later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +76,21 @@ def join(uri: str, *names: str) -> str:
 
 def absolute(uri: str) -> str:
     """A URI that means the same in every process of this machine. Refuses a relative path in a submitted job."""
+    _refuse_no_path(uri)
     if SCHEME.match(uri):
         return uri
     path = os.path.expanduser(uri)
     if not os.path.exists(path):
         _refuse_relative(uri)
     return os.path.abspath(path)
+
+
+def _refuse_no_path(uri: str) -> None:
+    """An empty name would be the working directory, with all that is in it."""
+    if not uri:
+        raise StorageError("a path is empty, where a file or a folder is wanted; name one")
+    if "\0" in uri:
+        raise StorageError(f"{uri!r} has a NUL character, which no path can have; name another")
 
 
 def _refuse_relative(uri: str) -> None:
@@ -162,48 +157,16 @@ def _translated(uri: str, doing: str, error_class: type[InputError] | type[Outpu
     except (IsADirectoryError, NotADirectoryError) as error:
         raise error_class(f"cannot {doing} {uri}: {error.strerror or error}") from error
     except (OSError, ArrowException) as error:
-        raise _storage_error(uri, doing, error, error_class) from error
-
-
-def _storage_error(
-    uri: str, doing: str, error: Exception, error_class: type[InputError] | type[OutputError]
-) -> InputError | OutputError | StorageError:
-    text = str(error)
-    if "inflate failed" in text:
-        return error_class(f"cannot {doing} {uri}: it is named as packed by gzip and is not, or is damaged; rename it")
-    if not is_s3(uri):
-        if isinstance(error, PermissionError):
-            return error_class(f"cannot {doing} {uri}: permission denied; ask its owner, or name another")
-        return error_class(f"cannot {doing} {uri}: {getattr(error, 'strerror', None) or text}")
-    if "NO_SUCH_BUCKET" in text or "NoSuchBucket" in text or "bucket does not exist" in text:
-        return _no_bucket(uri)
-    if any(sign in text for sign in DENIED):
-        return denied(uri)
-    if "NETWORK_CONNECTION" in text or "curlCode" in text:
-        return StorageError(f"{uri} cannot be reached; check AWS_ENDPOINT_URL and the network ({in_short(error, 160)})")
-    return _Passing(f"cannot {doing} {uri}: {in_short(error, 240)}")
-
-
-def denied(uri: str) -> StorageError:
-    """The sentence about keys that are unknown, have run out, or may not."""
-    return StorageError(f"access to {uri} is denied; check the AWS credentials and the bucket's policy")
-
-
-def _bucket(uri: str) -> str:
-    return uri.removeprefix("s3://").split("/")[0]
-
-
-def _no_bucket(uri: str) -> StorageError:
-    return StorageError(f"the bucket {_bucket(uri)} of {uri} does not exist; create it or name another")
+        raise storage_error(uri, doing, error, error_class) from error
 
 
 def _refuse_missing_bucket(uri: str) -> None:
     """Arrow says of a key in a bucket that does not exist what it says of any missing key."""
     if is_s3(uri):
         with _translated(uri, "look at", InputError):
-            found = filesystem(uri)[0].get_file_info(_bucket(uri))
+            found = filesystem(uri)[0].get_file_info(bucket(uri))
         if found.type == arrow_fs.FileType.NotFound:
-            raise _no_bucket(uri)
+            raise no_bucket(uri)
 
 
 def cache_folder() -> Path:
@@ -265,8 +228,7 @@ def open_input(uri: str, *, decompress: bool = True) -> Iterator[BinaryIO]:
     """A binary stream of a file; ``.gz`` and its like are unpacked unless told otherwise."""
     filesystem_, path = filesystem(uri)
     with _translated(uri, "read", InputError):
-        if is_folder(uri):
-            raise InputError(f"{uri} is a folder, and a file is wanted; name the file")
+        _refuse_no_file(uri)
         with filesystem_.open_input_stream(path, compression="detect" if decompress else None) as stream:
             yield cast(BinaryIO, stream)
 
@@ -275,8 +237,21 @@ def open_input(uri: str, *, decompress: bool = True) -> Iterator[BinaryIO]:
 def open_seekable(uri: str) -> Iterator[BinaryIO]:
     """A file that can be read from any position, as Parquet must be."""
     filesystem_, path = filesystem(uri)
-    with _translated(uri, "read", InputError), filesystem_.open_input_file(path) as file:
-        yield cast(BinaryIO, file)
+    with _translated(uri, "read", InputError):
+        if not is_s3(uri):
+            _refuse_no_file(uri)
+        with filesystem_.open_input_file(path) as file:
+            yield cast(BinaryIO, file)
+
+
+def _refuse_no_file(uri: str) -> None:
+    kind = _info(uri).type
+    if kind == arrow_fs.FileType.Directory:
+        raise InputError(f"{uri} is a folder, and a file is wanted; name the file")
+    if kind == arrow_fs.FileType.Unknown:  # to open a pipe is to wait for whoever writes to it, perhaps for ever
+        raise InputError(
+            f"{uri} is a pipe or a device, and a file is wanted, which can be read twice; write what it gives to a file"
+        )
 
 
 def read_from(uri: str, read: Callable[[BinaryIO], Result]) -> Result:
@@ -304,7 +279,7 @@ def _again(act: Callable[[], Result]) -> Result:
     for pause_s in PAUSES_S:
         try:
             return act()
-        except _Passing:
+        except Passing:
             time.sleep(pause_s)
     return act()
 
@@ -325,9 +300,7 @@ def writing(uri: str) -> Iterator[BinaryIO]:
             with _translated(uri, "write", OutputError), filesystem_.open_output_stream(path) as stream:
                 shutil.copyfileobj(buffer, stream, HASH_CHUNK_BYTES)
         return
-    path = os.path.realpath(path)  # the file behind a link is written, and the link stays
-    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
-        raise OutputError(f"{uri} is a device or a pipe, which would be replaced by a file; name a file")
+    path = _target(uri, path)
     # A leading underscore keeps what a kill leaves behind out of every Parquet reader.
     temporary = Path(path).parent / f"_{Path(path).name}.{uuid.uuid4().hex[:8]}.tmp"
     with _translated(uri, "write", OutputError):
@@ -336,7 +309,17 @@ def writing(uri: str) -> Iterator[BinaryIO]:
         with replacing(path, temporary) as stream:
             yield stream
     except NotWritten as failed:
-        raise _storage_error(uri, "write", failed.reason, OutputError) from failed.reason
+        raise storage_error(uri, "write", failed.reason, OutputError) from failed.reason
+
+
+def _target(uri: str, path: str) -> str:
+    """The local file that is written: the one behind a link, so that the link stays."""
+    path = os.path.realpath(path)
+    if os.path.isdir(path):
+        raise OutputError(f"cannot write {uri}: it is a folder, and a file is wanted; name a file in it")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OutputError(f"{uri} is a device or a pipe, which would be replaced by a file; name a file")
+    return path
 
 
 def write_bytes(uri: str, content: bytes) -> None:
@@ -355,20 +338,24 @@ def refuse_overwriting(flag: str, output: str | None, **inputs: str | None) -> N
     """Refuse an output that is one of the inputs, also by way of a link.
 
     Args:
-        inputs: flags and what they name; None for one that was not given.
+        inputs: flags, or arguments in capitals, and what they name; None for one that was not given.
     """
     for name, uri in inputs.items():
         if output is not None and uri is not None and resolved(output) == resolved(uri):
-            raise OutputError(f"{flag} {output} would overwrite --{name} {uri}; name another file")
+            given = name if name.isupper() else f"--{name}"
+            raise OutputError(f"{flag} {output} would overwrite {given} {uri}; name another file")
 
 
 def resolved(uri: str) -> str:
     """A URI by which two names of one file are equal. It need not be there, and may be the name of a hub."""
+    _refuse_no_path(uri)
     return uri.rstrip("/") if is_s3(uri) else os.path.realpath(os.path.expanduser(uri))
 
 
 def check_writable(uri: str) -> None:
     """Refuse, hours before it is written, a file that could not be: a bucket that is not there, a folder locked."""
+    if not is_s3(uri):
+        _target(uri, absolute(uri))
     probe = f"{uri}.{uuid.uuid4().hex[:8]}.probe"
     try:
         write_bytes(probe, b"")

@@ -60,7 +60,7 @@ def test_what_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"cannot write .*/file/below: (Not a directory|File exists)"):
         storage.write_bytes(str(tmp_path / "file" / "below"), b"")
-    with pytest.raises(OutputError, match=r"cannot write .*: Is a directory"):
+    with pytest.raises(OutputError, match=r"cannot write .*: it is a folder, and a file is wanted"):
         storage.write_bytes(str(tmp_path), b"")
     assert sorted(os.listdir(tmp_path)) == ["file"]
 
@@ -320,3 +320,63 @@ def test_a_pipe_is_refused_and_stays_one(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="is a device or a pipe"):
         storage.write_bytes(str(pipe), b"x")
     assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        storage.absolute,
+        storage.exists,
+        storage.read_bytes,
+        storage.delete,
+        storage.resolved,
+        storage.check_writable,
+        lambda uri: storage.write_bytes(uri, b""),
+        storage.list_files,
+    ],
+)
+def test_an_empty_path_is_refused_and_is_not_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use: Callable[[str], object]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.txt").write_text("")
+    with pytest.raises(StorageError, match=r"a path is empty, where a file or a folder is wanted; name one"):
+        use("")
+    with pytest.raises(StorageError, match=r"'a\\x00b' has a NUL character, which no path can have; name another"):
+        use("a\0b")
+    assert os.listdir(tmp_path) == ["mine.txt"]
+
+
+@pytest.mark.parametrize("read", [storage.read_bytes, lambda uri: storage.read_from(uri, lambda file: file.read())])
+def test_a_pipe_is_refused_and_is_not_waited_for(tmp_path: Path, read: Callable[[str], object]) -> None:
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    said = r"pipe\.jsonl is a pipe or a device, and a file is wanted, which can be read twice; write what it gives to a"
+    with pytest.raises(InputError, match=said):
+        read(str(tmp_path / "pipe.jsonl"))
+
+
+def test_a_file_that_gzip_did_not_end_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(os.urandom(1000))[:-100])
+    with pytest.raises(InputError, match=r"it ends before what gzip packed does; fetch or write it again"):
+        _unpacked(str(tmp_path / "a.jsonl.gz"))
+
+
+def _unpacked(uri: str) -> bytes:
+    with storage.open_input(uri) as stream:
+        return stream.read()
+
+
+@pytest.mark.parametrize("write", [storage.check_writable, lambda uri: storage.write_bytes(uri, b"x")])
+def test_a_folder_is_refused_as_a_file_before_anything_is_written(
+    tmp_path: Path, write: Callable[[str], object]
+) -> None:
+    with pytest.raises(OutputError, match=r"it is a folder, and a file is wanted; name a file in it"):
+        write(str(tmp_path))
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_argument_that_would_be_overwritten_is_not_called_a_flag(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"OUT a would overwrite IN a; name another file"):
+        storage.refuse_overwriting("OUT", "a", IN="a")
+    with pytest.raises(OutputError, match=r"--output a would overwrite --input a; name another file"):
+        storage.refuse_overwriting("--output", "a", input="a")

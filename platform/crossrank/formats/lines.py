@@ -89,6 +89,10 @@ def parse_json(text: str) -> Any:
         raise ValueError(f"{error.msg} at column {error.colno}") from error
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    except ValueError as error:
+        if "set_int_max_str_digits" in str(error):  # Python's advice to who reads numbers
+            raise ValueError("a whole number in it has thousands of digits") from error
+        raise
     if _ESCAPED_SURROGATE.search(text):
         json.dumps(value, ensure_ascii=False).encode()
     return value

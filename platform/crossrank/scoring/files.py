@@ -67,6 +67,7 @@ def score(settings: ScoreSettings) -> dict[str, Any]:
         storage.refuse_overwriting("--output", output, input=settings.input, model=settings.model)
     if settings.output is not None:
         refuse_other_extension("--output", settings.output, "scored lines", (*JSON_LINES, ".json"))
+        storage.check_writable(settings.output)
     counts: Counter[str] = Counter()
     with _rejected_to(settings.output, counts) as reject:
         aside = SetAside(reject)

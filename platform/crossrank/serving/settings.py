@@ -13,6 +13,17 @@ HOSTS = ("127.0.0.1", "localhost", EVERYWHERE)
 """Where a server can listen. Its replicas listen there too, each on a port of its own, and HAProxy reaches those of its
 own machine at 127.0.0.1 alone: at any other address, of this machine or of IPv6, every request would get a 500."""
 
+LEAST = {
+    "min_replicas": 0,
+    "max_replicas": 1,
+    "gpus_per_replica": 0,
+    "threads": 1,
+    "max_length": 8,
+    "max_documents": 1,
+    "max_client_batch_size": 1,
+}
+PORT_MOST = 2**16 - 1
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReplicaSettings:
@@ -38,8 +49,8 @@ class ReplicaSettings:
     max_queue_s: float = option(20.0, help="Seconds of work that may wait before requests get 429.")
 
     def __post_init__(self) -> None:
-        for name, least in (("min_replicas", 0), ("max_replicas", 1), ("max_length", 8), ("max_documents", 1)):
-            if getattr(self, name) < least:
+        for name, least in LEAST.items():
+            if getattr(self, name) is not None and getattr(self, name) < least:
                 raise SettingsError(f"--{name.replace('_', '-')} is {getattr(self, name)}; use at least {least}")
         if self.max_replicas < self.min_replicas:
             raise SettingsError(
@@ -63,6 +74,8 @@ class ServeSettings(ReplicaSettings):
     def __post_init__(self) -> None:
         ReplicaSettings.__post_init__(self)  # slots make another class, which super() does not know
         check_host("--host", self.host)
+        if not 1 <= self.port <= PORT_MOST:
+            raise SettingsError(f"--port is {self.port}; use a number from 1 to {PORT_MOST}")
 
 
 def check_host(name: str, host: str) -> None:

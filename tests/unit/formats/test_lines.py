@@ -69,6 +69,7 @@ def test_a_packed_file_that_was_cut_off_is_an_error_and_not_a_shorter_file(
         ('{"meta": {"a": 1, "a": 1}}', "not JSON: the key 'a' comes twice in one object"),
         ('{"a": 1} {"a": 2}', "not JSON: Extra data at column 10"),
         ("[" * 100_000, "not JSON: nested too deeply"),
+        ('{"a": 1' + "0" * 5000 + "}", "not JSON: a whole number in it has thousands of digits"),
         ("[1]", "a JSON object is wanted, and this is a list"),
         ("null", "a JSON object is wanted, and this is null"),
         ("true", "a JSON object is wanted, and this is true or false"),

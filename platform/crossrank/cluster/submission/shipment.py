@@ -22,6 +22,7 @@ from crossrank.errors import USER_OF_URL, SettingsError
 from crossrank.provenance import COMMIT, provenance
 from crossrank.shipped_recipes import SUFFIXES, configuration_file
 from crossrank.telemetry.here import LOG
+from crossrank.yaml_reading import load_yaml
 
 VALUED_OF_RECIPE = ("--set", "--until", "--overwrite")
 """Flags of `crossrank recipe` behind which a value stands."""
@@ -102,7 +103,7 @@ def _copied(file: Path, folder: Path) -> str:
     shutil.copyfile(file, copy)
     _refuse_keys(copy.read_text(encoding="utf-8", errors="replace"), str(file))
     try:
-        content = yaml.safe_load(copy.read_bytes())
+        content = load_yaml(copy.read_bytes(), str(file))
     except (yaml.YAMLError, UnicodeDecodeError):
         return copy.name  # the job says what is wrong with it
     sections = content.values() if isinstance(content, dict) else ()
