@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
@@ -16,13 +17,17 @@ from transformers import (
     AutoTokenizer,
     ElectraConfig,
     ElectraForSequenceClassification,
+    EuroBertConfig,
+    EuroBertModel,
     ModernBertConfig,
     ModernBertForMaskedLM,
     RobertaConfig,
     RobertaForSequenceClassification,
 )
 
-from crossrank.scoring.loading import find_model
+from crossrank import Reranker
+from crossrank.scoring.loading import check_base, find_model
+from crossrank.scoring.pooling import told_of_head
 from crossrank.training import losses
 from crossrank.training.losses import Weights
 from crossrank.training.model import TrainedModel
@@ -32,7 +37,7 @@ from crossrank.training.unmoved import level_bias, unmoved
 from crossrank.training.world import World
 from tests.model import runs
 from tests.model.runs import CPU, settings_of, task_of
-from tests.model.tiny_models import FAMILIES
+from tests.model.tiny_models import FAMILIES, shape_of
 
 Tiny = Callable[[str], Path]
 
@@ -187,6 +192,87 @@ def test_the_head_of_a_language_model_that_became_an_encoder_begins_afresh_too(
     assert model.fresh == ["classifier.bias", "classifier.weight", "head.dense.weight", "head.norm.weight"]
     assert not torch.equal(model.model.head.dense.weight, masked.head.dense.weight)
     assert (model.model.head.norm.weight == 1).all()
+
+
+# how a fresh head reads
+
+
+def eurobert(folder: Path, tiny: Tiny) -> Path:
+    """An encoder of the other family whose head reads by ``classifier_pooling``."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny("modernbert"))
+    shape = shape_of(tokenizer, num_key_value_heads=2, bos_token_id=0, eos_token_id=1)
+    torch.manual_seed(3)
+    EuroBertModel(EuroBertConfig(**shape)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+PADDED = [
+    ("how long", "A full charge cleans for 180 minutes, and longer on the lowest of its four levels."),
+    ("a", "b"),
+]
+
+
+@pytest.mark.parametrize("family", ["modernbert", "eurobert"])
+@pytest.mark.parametrize("pooling", [{"pooling_mode_cls_token": True}, {"pooling_mode": "mean"}], ids=["cls", "mean"])
+def test_a_fresh_head_reads_the_tokens_as_the_encoder_was_read(
+    pooling: dict[str, Any], family: str, tiny: Tiny, groups: Path, tmp_path: Path
+) -> None:
+    bare = tmp_path / "encoder"
+    base = pooled(encoder_of(tiny(family), bare) if family == "modernbert" else eurobert(bare, tiny), **pooling)
+    model = trained(base, groups)
+    inputs = model.tokenizer(*map(list, zip(*PADDED, strict=True)), padding=True, return_tensors="pt")
+    inputs = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+    assert not inputs["attention_mask"].all(), "padding, which a mean must leave out"
+    with torch.inference_mode():
+        network = model.model.eval()
+        hidden_PTW = network.base_model(**inputs).last_hidden_state
+        by_hand = {
+            "cls": hidden_PTW[:, 0],
+            "mean": torch.stack(
+                [row[mask.bool()].mean(0) for row, mask in zip(hidden_PTW, inputs["attention_mask"], strict=True)]
+            ),
+        }
+        act = torch.nn.functional.gelu
+        head: Any = network.head if family == "modernbert" else (lambda read: act(network.dense(read)))
+        logits = {name: network.classifier(head(read)).squeeze(-1).numpy() for name, read in by_hand.items()}
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    model.save(saved)
+    scores = Reranker.load(saved, device="cpu", max_length=96).score(PADDED)
+    mode, other = ("mean", "cls") if "pooling_mode" in pooling else ("cls", "mean")
+    assert scores == pytest.approx(logits[mode], abs=1e-6)
+    assert np.abs(scores - logits[other]).max() > 1e-4, "which of the two it is shows"
+    assert told_of_head(find_model(str(base)), model.model.config.to_dict() | {"architectures": []}) == (
+        f", which reads the tokens as the encoder is read ({mode})"
+    )
+
+
+def test_a_pooling_that_the_head_has_not_is_said_and_the_head_stays(tiny: Tiny, groups: Path, tmp_path: Path) -> None:
+    base = pooled(encoder_of(tiny("modernbert"), tmp_path / "encoder"), pooling_mode_lasttoken=True)
+    folder = find_model(str(base))
+    assert told_of_head(folder, check_base(folder)) == (
+        ", which cannot read the tokens as the encoder is read (lasttoken): it takes what config.json says"
+    )
+    assert trained(base, groups).model.config.classifier_pooling == "mean", "as the tiny model's config.json says"
+
+
+def test_a_head_that_the_base_brings_reads_as_it_was_trained(tiny: Tiny, groups: Path, tmp_path: Path) -> None:
+    base = pooled(Path(shutil.copytree(tiny("modernbert"), tmp_path / "base")), pooling_mode_cls_token=True)
+    assert trained(base, groups).model.config.classifier_pooling == "mean"
+
+
+def test_a_run_that_began_with_a_head_that_reads_otherwise_goes_on_with_it(
+    tiny: Tiny, groups: Path, tmp_path: Path
+) -> None:
+    base = encoder_of(tiny("modernbert"), tmp_path / "encoder")
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    trained(base, groups).save(checkpoint)  # by its config.json, as an earlier version began: the mean
+    model = trained(pooled(base, pooling_mode_cls_token=True), groups)
+    assert model.model.config.classifier_pooling == "cls"
+    model.restore(checkpoint, None)
+    assert model.model.config.classifier_pooling == "mean"
 
 
 # what the loss cannot move

@@ -20,7 +20,8 @@ from crossrank.records import Reason, Reject, Rejected
 BATCH_ROWS = 512
 READ_BUFFER_BYTES = 1 << 20
 """Column chunks are streamed through a buffer of this size, so a huge row group is never in memory as a whole."""
-
+LISTS = (pa.ListType, pa.LargeListType, pa.FixedSizeListType, pa.ListViewType, pa.LargeListViewType)
+"""Arrow's types that hold a list of values in each row."""
 
 Wanted = Mapping[str, Collection[str] | None]
 """Columns to read; of a column of objects, or of lists of objects, the fields to read, or None for all of it."""
@@ -36,7 +37,7 @@ def parquet_schema(uri: str) -> pa.Schema:
 
 def holds_objects(kind: pa.DataType) -> bool:
     """Whether a column is of objects, or of lists of objects."""
-    return bool(pa.types.is_struct(kind.value_type if _is_list(kind) else kind))
+    return bool(pa.types.is_struct(kind.value_type if is_list(kind) else kind))
 
 
 def parquet_rows(uri: str, reject: Reject, wanted: Wanted | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -85,7 +86,7 @@ def _wanted_leaves(opened: Any, wanted: Wanted) -> list[str]:
 
 def _leaves_of(kind: pa.DataType, paths: list[str], fields: Collection[str] | None) -> list[str]:
     """Those of a column's paths that belong to one of its fields; all where it has no such field to tell them by."""
-    objects = kind.value_type if _is_list(kind) else kind
+    objects = kind.value_type if is_list(kind) else kind
     if fields is None or not pa.types.is_struct(objects):
         return paths
     chosen: list[str] = []
@@ -103,15 +104,16 @@ def _num_leaves(kind: pa.DataType) -> int:
         return _num_leaves(kind.storage_type)
     if pa.types.is_map(kind):
         return _num_leaves(kind.key_type) + _num_leaves(kind.item_type)
-    if _is_list(kind):
+    if is_list(kind):
         return _num_leaves(kind.value_type)
     if pa.types.is_struct(kind):
         return sum(_num_leaves(field.type) for field in kind)
     return 1
 
 
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a column holds a list of values in each row."""
+    return isinstance(kind, LISTS)
 
 
 _NOT_TEXT = object()

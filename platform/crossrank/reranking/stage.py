@@ -11,6 +11,7 @@ import pyarrow.types as is_type
 
 from crossrank.corpus.ids import UNKNOWN
 from crossrank.errors import InputError, listed, quoted
+from crossrank.formats.parquet import is_list
 from crossrank.records import Reason
 from crossrank.reranking.block import Keep, rerank_block
 from crossrank.reranking.layout import PREPARED_SCHEMA, part_schema
@@ -49,7 +50,7 @@ def check_types(schema: pa.Schema, query_column: str, documents_column: str) -> 
     type_ = schema.field(documents_column).type
     if is_type.is_null(type_) or _is_open(type_):
         return
-    if not isinstance(type_, pa.ListType | pa.LargeListType | pa.FixedSizeListType | pa.ListViewType):
+    if not is_list(type_):
         raise InputError(
             f"the column {documents_column} holds {type_}, and each row has a list of documents; "
             f"make it a list of texts, or name another with documents_column"

@@ -20,7 +20,7 @@ from crossrank import storage
 from crossrank.batching import cut
 from crossrank.errors import JobFailed, ModelRefused, SettingsError, in_short
 from crossrank.scoring.loading import ModelFolder, check_base, find_model, has_head, load_tokenizer
-from crossrank.scoring.pooling import read_beside
+from crossrank.scoring.pooling import modules_of, pooling_of, read_beside
 
 Pooling = Literal["mean", "cls"]
 
@@ -192,22 +192,20 @@ class _Told:
 
 
 def _told(folder: ModelFolder) -> _Told:
-    modules = read_beside(folder, "modules.json")
-    if modules is None:
+    if read_beside(folder, "modules.json") is None:
         return _Told()
-    kinds = {str(module.get("type", "")).rsplit(".", 1)[-1]: str(module.get("path", "")) for module in modules}
+    kinds = modules_of(folder)
     strange = [kind for kind in kinds if kind not in MODULES]
     if strange:
         raise ModelRefused(
             f"{folder.name} has the layer {strange[0]} in modules.json, and here only {', '.join(MODULES)} are known; "
             f"use another encoder"
         )
-    pooling = read_beside(folder, f"{kinds['Pooling']}/config.json") if "Pooling" in kinds else None
     more = read_beside(folder, "config_sentence_transformers.json") or {}
     prompts = more.get("prompts") or {}
     length = (read_beside(folder, "sentence_bert_config.json") or {}).get("max_seq_length")
     return _Told(
-        _pooling(folder, pooling or {}),
+        _pooling(folder) if "Pooling" in kinds else "mean",
         "Normalize" in kinds or more.get("similarity_fn_name") != "dot",
         length,
         prompts.get("query") or "",
@@ -215,12 +213,9 @@ def _told(folder: ModelFolder) -> _Told:
     )
 
 
-def _pooling(folder: ModelFolder, config: dict[str, Any]) -> Pooling:
-    """The one mode that is on: by one key, or by a key for each mode in older files."""
-    old = [name for name, on in config.items() if name.startswith("pooling_mode_") and on is True]
-    modes = config.get("pooling_mode") or [name.removeprefix("pooling_mode_").split("_")[0] for name in old] or "mean"
-    mode = modes if isinstance(modes, str) else "+".join(modes)
-    if mode == "mean" and "mean_sqrt" not in " ".join(old):
+def _pooling(folder: ModelFolder) -> Pooling:
+    mode = pooling_of(folder) or "mean"
+    if mode == "mean":
         return "mean"
     if mode == "cls":
         return "cls"

@@ -275,15 +275,18 @@ def load_weights(folder: ModelFolder, config: dict[str, Any], dtype: Any, device
     return model.to(device).eval()
 
 
-def load_base(folder: ModelFolder, config: dict[str, Any], seed: int) -> tuple[Any, list[str]]:
+def load_base(folder: ModelFolder, config: dict[str, Any], seed: int, **changed: str) -> tuple[Any, list[str]]:
     """The model in float32 on the CPU, ready to train, and the names of its weights that were made afresh.
 
     Only the weights of a head, its pooler among them, may be made: those drawn are the same for the same seed.
+
+    Args:
+        changed: settings that its configuration gets, as of a fresh head.
     """
     import torch
 
     torch.manual_seed(seed)
-    model, missing = _read_weights(folder)
+    model, missing = _read_weights(folder, **changed)
     refuse_lacking(folder, config, model, missing, trains=True)
     return model.train(), missing
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 from crossrank import storage
@@ -12,6 +13,9 @@ from crossrank.scoring.loading import ModelFolder, has_head
 
 POOLING = "1_Pooling/config.json"
 """Where the configuration of the pooling lies unless ``modules.json`` says otherwise."""
+OF_HEADS = {"modernbert": {"mean": "mean", "cls": "cls"}, "eurobert": {"mean": "mean", "cls": "bos"}}
+"""Values of ``classifier_pooling`` by the pooling of an encoder, for each `model_type` whose head goes by it. Heads of
+others read one token, whatever the encoder is read by."""
 
 
 def read_beside(folder: ModelFolder, name: str) -> Any:
@@ -37,9 +41,66 @@ def reads_tokens(folder: ModelFolder) -> bool:
     the last: it is laid over the last hidden layer. A BERT's pooler, or the head that a masked language model had, may
     still be in the files. It was not trained with the encoder, and often is random.
     """
+    return "Pooling" in modules_of(folder) or read_beside(folder, POOLING) is not None
+
+
+def modules_of(folder: ModelFolder) -> dict[str, str]:
+    """Folders of the layers that sentence-transformers lays over each other, by their kind, such as ``Pooling``."""
     modules = read_beside(folder, "modules.json") or []
-    kinds = {str(module.get("type", "")).rsplit(".", 1)[-1] for module in modules if isinstance(module, dict)}
-    return "Pooling" in kinds or read_beside(folder, POOLING) is not None
+    return {
+        str(module.get("type", "")).rsplit(".", 1)[-1]: str(module.get("path", ""))
+        for module in modules
+        if isinstance(module, dict)
+    }
+
+
+def pooling_of(folder: ModelFolder) -> str | None:
+    """How an encoder's tokens become one vector: ``mean``, ``cls``, ``max`` and the like, several joined by ``+``.
+
+    Older files have a key for each, newer ones one key. None where no file says it.
+    """
+    place = modules_of(folder).get("Pooling")
+    config = read_beside(folder, f"{place}/config.json" if place else POOLING) or {}
+    prefix = "pooling_mode_"
+    old = [name.removeprefix(prefix) for name, on in config.items() if name.startswith(prefix) and on is True]
+    modes = config.get("pooling_mode") or old
+    return "+".join(map(_short, [modes] if isinstance(modes, str) else modes)) or None
+
+
+def _short(mode: str) -> str:
+    return mode.removesuffix("_tokens").removesuffix("_token")
+
+
+def head_reads(folder: ModelFolder, config: dict[str, Any]) -> dict[str, str]:
+    """Settings of a fresh head that reads the tokens as the encoder is read; none where it cannot be told, or need not.
+
+    Args:
+        config: of the base.
+    """
+    ways = OF_HEADS.get(config["model_type"], {})
+    mode = pooling_of(folder) if ways and not has_head(config) else None
+    return {"classifier_pooling": ways[mode]} if mode in ways else {}
+
+
+def told_of_head(folder: ModelFolder, config: dict[str, Any]) -> str:
+    """How the fresh head of a base reads the tokens, as an end of a sentence; empty where its family has one way."""
+    if config["model_type"] not in OF_HEADS:
+        return ""
+    mode = pooling_of(folder)
+    if head_reads(folder, config):
+        return f", which reads the tokens as the encoder is read ({mode})"
+    if mode is None:
+        return ""
+    return f", which cannot read the tokens as the encoder is read ({mode}): it takes what config.json says"
+
+
+def read_on_as(model: Any, checkpoint: Path) -> None:
+    """Let the head of a model read as that of a checkpoint does, whose run may have begun under an earlier version."""
+    if hasattr(model.config, "classifier_pooling"):
+        reads = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))["classifier_pooling"]
+        for holder in (model.config, model):  # EuroBERT reads a copy
+            if hasattr(holder, "classifier_pooling"):
+                holder.classifier_pooling = reads
 
 
 def in_head(name: str, prefix: str) -> bool:

@@ -115,6 +115,11 @@ def _best(facts: CardFacts) -> Result | None:
     return next((each for each in (*facts.checkpoints, *facts.baselines) if each.name == facts.best), None)
 
 
+def _is_base(facts: CardFacts) -> bool:
+    """Whether the model is the base as it was."""
+    return any(each.name == facts.best for each in facts.baselines)
+
+
 def _front_matter(facts: CardFacts) -> str:
     # No licence: that of the base and of the data decide it, and neither is known here.
     known: dict[str, Any] = {
@@ -122,7 +127,7 @@ def _front_matter(facts: CardFacts) -> str:
         "pipeline_tag": "text-ranking",
         "tags": ["cross-encoder", "reranker", "crossrank"],
     }
-    if facts.base_on_hub:
+    if facts.base_on_hub and not _is_base(facts):  # the hub has no relation that says "the same"
         known |= {"base_model": facts.base_model, "base_model_relation": "finetune"}
     best = _best(facts)
     if best is not None:
@@ -146,10 +151,16 @@ def _warning_block(sentences: Sequence[str]) -> str:
 
 
 def _origin(facts: CardFacts) -> str:
+    base = f"`{facts.base_model}`, revision `{facts.base_revision}`"
+    made = (
+        f"These are the weights of {base}, as they were: no checkpoint of the training became the model. It ran with "
+        f"seed {facts.seed}, by"
+        if _is_base(facts)
+        else f"Fine-tuned from {base}, with seed {facts.seed}, by"
+    )
     return (
         f"A reranker: it reads a query and a document together and gives one logit, higher where they match better. "
-        f"Fine-tuned from `{facts.base_model}`, revision `{facts.base_revision}`, with seed {facts.seed}, by\n\n"
-        f"{_code(facts.command, 'sh')}"
+        f"{made}\n\n{_code(facts.command, 'sh')}"
     )
 
 

@@ -20,6 +20,7 @@ from crossrank.provenance import provenance
 from crossrank.reranking.manifest import Clock
 from crossrank.scoring.checked import refuse_unloadable
 from crossrank.scoring.loading import ModelFolder, check_base, find_model, has_head
+from crossrank.scoring.pooling import told_of_head
 from crossrank.settings import that_change_rows
 from crossrank.telemetry.doing import doing
 from crossrank.training import result
@@ -27,7 +28,7 @@ from crossrank.training.best import BASE
 from crossrank.training.checkpoint import Checkpoints
 from crossrank.training.hub import check_repo
 from crossrank.training.inputs import Inputs, Read, inputs_of
-from crossrank.training.level import BEGAN_BEFORE, TOO_FEW, Level, why_not
+from crossrank.training.level import BEGAN_BEFORE, TOO_FEW, Level, too_few, why_not
 from crossrank.training.settings import TrainSettings
 from crossrank.training.sizing import Sizes, sizes_of, told_of_few_steps
 from crossrank.training.teachers import scale_warning
@@ -74,7 +75,8 @@ def train(settings: TrainSettings) -> dict[str, Any]:
             return before
         say(f"{output} was finished, and {missing[0]} is gone: making it again from the checkpoints")
     if not has_head(config):
-        say(f"{settings.base} is an encoder without a head: it gets a fresh one of one logit")
+        how = told_of_head(base, config)
+        say(f"{settings.base} is an encoder without a head: it gets a fresh one of one logit{how}")
     manifest = {
         "kind": KIND,
         "state": "running",
@@ -180,9 +182,16 @@ def _apart_for_level(
     bias = level_bias_of(base)
     reason = why_not(settings, bias, inputs.validate is not None, _began_without_level(before))
     if reason is None:
-        inputs = inputs.with_level()
-        reason = TOO_FEW if inputs.level is None else None
+        apart = inputs.with_level()
+        reason = TOO_FEW if apart.level is None else too_few(apart.level.open())
+        if reason is None or _began_with_level(before):
+            inputs = apart
     return inputs, Level(bias, why_not=reason)
+
+
+def _began_with_level(before: Manifest | None) -> bool:
+    """Whether a run keeps groups apart, and so has measured on the others alone; earlier versions did with few too."""
+    return before is not None and "level" in before.get("groups", {})
 
 
 def _began_without_level(before: Manifest | None) -> bool:

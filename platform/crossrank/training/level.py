@@ -9,7 +9,8 @@ import json
 import math
 import shutil
 import struct
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank import storage
-from crossrank.errors import InputError
+from crossrank.errors import InputError, OutputError
 from crossrank.training.groups import GroupSource, GroupStore
 from crossrank.training.settings import TrainSettings
 
 SHARE = 0.2
 """Part of the held-out groups, by their queries, that the bias is fitted on. The figures are of the rest."""
+LEAST = 20
+"""Groups, documents labelled above 0 and documents labelled 0 that the bias is fitted on at least, 20 of each.
+
+Its standard error is at least ``sqrt(1 / positives + 1 / negatives)``, which it is where all scores are equal: 0.32 for
+20 and 20, 0.24 for one positive in each of 20 groups of eight. A sigmoid rises by a quarter of that at most, so a
+probability is then off by 0.08, where a level that no loss trains is off by all of it. Documents of one query rise and
+fall together, so groups count too: from 20 of them the standard error itself is known to a sixth, ``1 / sqrt(2 * 19)``.
+"""
 BEGAN_BEFORE = "the run began under an earlier version, which kept no groups apart for it"
 TOO_FEW = "there are too few held-out groups to keep some apart for it"
 FARTHEST = 1e3
@@ -44,6 +53,8 @@ class Level:
     documents: int = 0
     positives: int = 0
     """Documents of them that are labelled above 0."""
+    standard_error: float | None = None
+    """Of `added`, in logits, between groups where that is more than within."""
 
     def state(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -73,25 +84,43 @@ def parts_of(held_out: GroupSource) -> tuple[GroupSource, GroupSource | None]:
     return parts
 
 
+def too_few(groups: GroupStore) -> str | None:
+    """Why the bias is not fitted on these groups; None where they have `LEAST` of all that it takes."""
+    positives = negatives = 0
+    for group in range(len(groups)):
+        labels_D = groups.documents(group).labels_D
+        positives += int((labels_D > 0).sum())
+        negatives += int((labels_D <= 0).sum())  # unjudged documents, whose label is NaN, are neither
+    if min(len(groups), positives, negatives) >= LEAST:
+        return None
+    return (
+        f"{SHARE:.0%} of the held-out groups, which may be kept apart for it, are {len(groups):,} with {positives:,} "
+        f"documents labelled above 0 and {negatives:,} labelled 0, and it takes {LEAST} of each; hold more out"
+    )
+
+
 def fitted(groups: GroupStore, scores: Iterable[NDArray[np.float32]], bias: str) -> Level:
     """The bias at which the labels of these groups are likeliest; unjudged documents are left out.
 
     Args:
+        groups: `too_few` of them is None.
         scores: logits of the documents of each group.
     """
-    logits, is_positive = [], []
+    logits, is_positive, sizes = [], [], []
     for group, scores_D in enumerate(scores):
         labels_D = groups.documents(group).labels_D
         judged_D = ~np.isnan(labels_D)
         logits.append(scores_D[judged_D])
         is_positive.append(labels_D[judged_D] > 0)
+        sizes.append(int(judged_D.sum()))
     logits_N = np.concatenate(logits).astype(np.float64)
-    positives = int(np.concatenate(is_positive).sum())
+    is_positive_N = np.concatenate(is_positive)
+    positives = int(is_positive_N.sum())
     if not np.isfinite(logits_N).all():
         return Level(bias, why_not="a score of the groups kept apart is no number")
-    if positives in (0, len(logits_N)):
-        return Level(bias, why_not=f"the groups kept apart have no document labelled {'above ' * (not positives)}0")
-    return Level(bias, likeliest(logits_N, positives), None, len(groups), len(logits_N), positives)
+    added = likeliest(logits_N, positives)
+    error = standard_error(logits_N + added, is_positive_N, sizes)
+    return Level(bias, added, None, len(groups), len(logits_N), positives, error)
 
 
 def likeliest(logits_N: NDArray[np.float64], positives: int) -> float:
@@ -102,27 +131,66 @@ def likeliest(logits_N: NDArray[np.float64], positives: int) -> float:
     low, high = -FARTHEST - float(logits_N.max()), FARTHEST - float(logits_N.min())
     for _ in range(200):
         middle = (low + high) / 2
-        expected = (0.5 * (1 + np.tanh((logits_N + middle) / 2))).sum()  # the sigmoid, without overflow
+        expected = _sigmoid(logits_N + middle).sum()
         low, high = (middle, high) if expected < positives else (low, middle)
     return (low + high) / 2
 
 
+def standard_error(logits_N: NDArray[np.float64], is_positive_N: NDArray[np.bool_], sizes: Sequence[int]) -> float:
+    """Standard error of a fitted bias, in logits: that of the likelihood, or of groups drawn anew if it is more.
+
+    The first is ``1 / sqrt(sum p (1 - p))``. The second lets documents of a group depend on each other: the square root
+    of ``sum over groups (sum (y - p))^2 G / (G - 1)`` over ``sum p (1 - p)``, the cluster-robust variance of Liang and
+    Zeger (1986).
+
+    Args:
+        logits_N: with the bias.
+        sizes: documents of each group, one group after another; at least two groups.
+    """
+    probability_N = _sigmoid(logits_N)
+    information = float((probability_N * (1 - probability_N)).sum())
+    residuals = [part.sum() for part in np.split(is_positive_N - probability_N, np.cumsum(sizes)[:-1])]
+    between = math.sqrt(float(np.square(residuals).sum()) * len(sizes) / (len(sizes) - 1))
+    return max(math.sqrt(information), between) / max(information, sys.float_info.min)
+
+
+def _sigmoid(logits_N: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(0.5 * (1 + np.tanh(logits_N / 2)))  # without overflow
+
+
+def in_files(level: Level, folder: Path) -> Level:
+    """The level as the weights in a folder can take it: left as it is, with the reason, where no file has the bias."""
+    if level.why_not is not None or any(_place(file, level.bias) for file in folder.glob("*.safetensors")):
+        return level
+    return Level(level.bias, why_not=f"no file of the weights holds {level.bias}")
+
+
 def copy_with_level(source: Path, target: str, level: Level) -> None:
-    """Copy a file of weights, the bias raised where it is in this one.
+    """Copy a file of weights, the bias raised where it is in this one, and read it again.
 
     Raises:
         ValueError: the bias is no single 32-bit float.
+        OutputError: what was written is not the bias that was fitted.
     """
+    place = _place(source, level.bias) if level.why_not is None else None
     with open(source, "rb") as file, storage.writing(target) as copy:
-        place = _place(source, level.bias) if level.added and level.bias else None
         if place is not None:
             _copy(file, copy, place)
-            [value] = struct.unpack("<f", file.read(4))
-            copy.write(struct.pack("<f", value + level.added))
+            [before] = struct.unpack("<f", file.read(4))
+            raised = struct.pack("<f", before + level.added)
+            copy.write(raised)
         shutil.copyfileobj(file, copy, 1 << 22)
+    if place is not None and _four_bytes(target, place) != raised:
+        raise OutputError(f"{target} was written with another {level.bias} than was fitted; run the same command again")
 
 
-def _place(file: Path, name: str) -> int | None:
+def _four_bytes(uri: str, place: int) -> bytes:
+    with storage.open_seekable(uri) as file:
+        file.seek(place)
+        return file.read(4)
+
+
+def _place(file: Path, name: str | None) -> int | None:
     """Where a bias begins in a safetensors file: https://github.com/huggingface/safetensors#format."""
     with open(file, "rb") as opened:
         length = int.from_bytes(opened.read(8), "little")
@@ -148,10 +216,11 @@ def sentence(level: Level) -> str:
         return f"The bias of the head was left as it is: {level.why_not}."
     share = level.positives / level.documents
     odds = math.log(share / (1 - share))
+    error = "" if level.standard_error is None else f", standard error {level.standard_error:.2f}"
     return (
         f"The bias of the head was fitted by maximum likelihood on {level.groups:,} held-out groups, apart from those "
-        f"that the figures are of ({level.added:+.4f}). Of their {level.documents:,} judged documents {share:.1%} "
-        f"match, so at that share `sigmoid(logit)` is the probability that a document matches. Where another share p "
-        f"matches, add ln(p / (1 - p)) {'+' if odds < 0 else '-'} {abs(odds):.2f} to the logit. The order is the same "
-        f"whatever it is."
+        f"that the figures are of ({level.added:+.4f}{error}). Of their {level.documents:,} judged documents "
+        f"{share:.1%} match, so at that share `sigmoid(logit)` is the probability that a document matches. Where "
+        f"another share p matches, add ln(p / (1 - p)) {'+' if odds < 0 else '-'} {abs(odds):.2f} to the logit. The "
+        f"order is the same whatever it is."
     )

@@ -24,7 +24,7 @@ from crossrank.scoring.loading import (
     load_base,
     load_tokenizer,
 )
-from crossrank.scoring.pooling import renew_unread_head
+from crossrank.scoring.pooling import head_reads, read_on_as, renew_unread_head
 from crossrank.scoring.precision import head_modules, keep_head_in_float32
 from crossrank.scoring.truncation import remember_truncation
 from crossrank.training import earlier, losses
@@ -41,7 +41,7 @@ class TrainedModel:
     def __init__(self, settings: TrainSettings, folder: ModelFolder, device: torch.device) -> None:
         config = check_base(folder)
         self.tokenizer = load_tokenizer(folder)
-        self.model, self._made = load_base(folder, config, settings.seed)
+        self.model, self._made = load_base(folder, config, settings.seed, **head_reads(folder, config))
         unread = renew_unread_head(folder, config, self.model, self._made, settings.seed)
         self.fresh = sorted({*self._made, *unread})
         """Names of the weights that begin from nothing: the base has no head, or one that it was never read by."""
@@ -105,6 +105,7 @@ class TrainedModel:
 
     def restore(self, folder: Path, adapter: dict[str, Any] | None) -> None:
         """Take the weights of a checkpoint."""
+        read_on_as(self.model, folder)
         if self._adapted is not None:
             assert adapter is not None, "a run with adapters keeps their state"
             lacking, unknown = self.model.load_state_dict(earlier.own_names(adapter), strict=False)

@@ -20,7 +20,7 @@ from crossrank.training.checkpoint import COMPLETE, FOLDER, Checkpoints
 from crossrank.training.curves import EVENTS, PICTURE, write_curves
 from crossrank.training.hub import push_to_hub
 from crossrank.training.inputs import REJECTED, Read
-from crossrank.training.level import Level, copy_with_level, sentence
+from crossrank.training.level import Level, copy_with_level, in_files, sentence
 from crossrank.training.settings import TrainSettings
 from crossrank.training.teachers import scale_warning
 from crossrank.training.validation import Measured, guessing
@@ -52,14 +52,17 @@ def finish(
 
     Raises:
         JobFailed: the output was taken over meanwhile.
+        OutputError: the bias in the model is another than was fitted.
     """
     checkpoints = Checkpoints(task.output, settings.save_total_limit)
     steps = sorted({row["step"] for row in ended.history if "validation" in row})
     measured = {step: _noted(checkpoints, step) for step in steps}
+    checkpoint = checkpoints.fetch(ended.chosen)
+    level = in_files(level, checkpoint)
     facts = _facts(settings, task, read, ended, baselines, measured, level, manifest)
     warnings = [*worse_than_before(facts), *facts.warnings]
     lines = {name: found.means() for name, found in baselines.items()} | guessing(read.validate)
-    files = _write(task.output, checkpoints.fetch(ended.chosen), facts, ended, lines, level)
+    files = _write(task.output, checkpoint, facts, ended, lines, level)
     training = [row for row in ended.history if "validation" not in row]
     manifest = manifest | {
         "state": "finished",

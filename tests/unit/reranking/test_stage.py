@@ -74,6 +74,8 @@ def objects(*values: Any) -> pa.Array:
         pa.large_list(pa.large_string()),
         pa.list_(pa.string(), 3),
         pa.list_(pa.dictionary(pa.int32(), pa.string())),
+        pa.list_view(pa.string()),
+        pa.large_list_view(pa.string()),
     ],
     ids=str,
 )

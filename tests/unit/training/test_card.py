@@ -115,6 +115,14 @@ def test_where_the_base_stays_its_line_is_this_model_and_no_checkpoint_was_chose
     assert "every checkpoint ties" in card
 
 
+def test_where_the_base_stays_the_card_calls_it_fine_tuned_nowhere() -> None:
+    card = model_card(replace(FACTS, best="base model", differences={}))
+    assert not {"base_model", "base_model_relation"} & front_matter_of(card).keys(), "the hub would show a fine-tune"
+    assert "Fine-tuned" not in card
+    assert "These are the weights of `BAAI/bge-reranker-large`, revision `55611d7bca2a`, as they were" in card
+    assert "no checkpoint of the training became the model. It ran with seed 77, by" in card
+
+
 def test_a_base_that_is_a_folder_is_no_link_on_the_hub() -> None:
     card = model_card(replace(FACTS, base_model="/models/base", base_on_hub=False))
     assert "base_model" not in front_matter_of(card)

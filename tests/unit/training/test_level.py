@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
 
-from crossrank.training.level import Level, copy_with_level, fitted, likeliest, parts_of, sentence, why_not
+from crossrank import storage
+from crossrank.errors import OutputError
+from crossrank.training.level import (
+    LEAST,
+    Level,
+    copy_with_level,
+    fitted,
+    in_files,
+    likeliest,
+    parts_of,
+    sentence,
+    standard_error,
+    too_few,
+    why_not,
+)
 from tests.unit.training.conftest import Source, doc, good, group, train_settings
 
 BIAS = "classifier.bias"
@@ -72,10 +92,57 @@ def test_a_score_that_is_no_number_leaves_the_bias_as_it_is(source: Source, wron
     assert (level.added, level.why_not) == (0.0, "a score of the groups kept apart is no number")
 
 
-def test_where_no_document_is_labelled_0_there_is_nothing_to_fit(source: Source) -> None:
-    store = source(group("a", doc("1", 1), doc("2", None)), "validate").open()
-    level = fitted(store, [np.array([1.0, 2.0], dtype=np.float32)], BIAS)
-    assert (level.added, level.why_not) == (0.0, "the groups kept apart have no document labelled 0")
+# how sure
+
+
+def test_scores_that_are_all_equal_leave_the_error_of_the_log_odds() -> None:
+    # sqrt(1 / positives + 1 / negatives), as of any share that is counted; here 20 and 20, which LEAST allows.
+    is_positive = np.arange(40) % 2 == 0
+    assert standard_error(np.zeros(40), is_positive, [2] * 20) == pytest.approx(math.sqrt(1 / 20 + 1 / 20))
+    # A quarter matches: p (1 - p) is 3/16 each.
+    quarter = np.arange(160) % 8 < 2
+    error = standard_error(np.full(160, math.log(1 / 3)), quarter, [8] * 20)
+    assert error == pytest.approx(math.sqrt(1 / 40 + 1 / 120))
+
+
+def test_groups_whose_documents_go_together_count_as_groups() -> None:
+    # Every other group matches whole: residuals of 4 x 1/2 each, so sqrt(20 x 4 x 20/19) over 80/4.
+    is_positive = np.repeat(np.arange(20) % 2 == 0, 4)
+    error = standard_error(np.zeros(80), is_positive, [4] * 20)
+    assert error == pytest.approx(math.sqrt(20 * 4 * 20 / 19) / 20)
+    assert error > 2 * math.sqrt(1 / 40 + 1 / 40), "as if the 80 documents knew nothing of each other"
+
+
+def test_the_error_is_how_far_the_number_moves_where_groups_are_drawn_anew() -> None:
+    draw = np.random.default_rng(2)
+    found, said = [], []
+    for _ in range(300):
+        logits = draw.normal(0, 2, 200) + np.repeat(draw.normal(0, 1, 25), 8)
+        is_positive = draw.random(200) < sigmoid(logits - 1.0)
+        found.append(likeliest(logits, int(is_positive.sum())))
+        said.append(standard_error(logits + found[-1], is_positive, [8] * 25))
+    assert np.mean(said) == pytest.approx(np.std(found), rel=0.15)
+
+
+def groups_of(source: Source, groups: int, positives: int, negatives: int) -> str | None:
+    """What `too_few` says of groups with so many documents of each kind in all."""
+    docs: list[list[dict[str, Any]]] = [[doc("p", 1), doc("u", None)] for _ in range(groups)]
+    for number in range(positives - groups):
+        docs[number % groups].append(doc(f"p{number}", 1))
+    for number in range(negatives):
+        docs[number % groups].append(doc(f"n{number}", 0))
+    return too_few(source("".join(group(f"g{number}", *each) for number, each in enumerate(docs)), "validate").open())
+
+
+def test_the_bias_is_fitted_on_no_fewer_than_it_takes(source: Source) -> None:
+    assert groups_of(source, LEAST, LEAST, LEAST) is None
+    assert groups_of(source, LEAST - 1, LEAST, 100) == (
+        "20% of the held-out groups, which may be kept apart for it, are 19 with 20 documents labelled above 0 and 100 "
+        "labelled 0, and it takes 20 of each; hold more out"
+    )
+    said = groups_of(source, LEAST, LEAST, LEAST - 1)
+    assert said is not None
+    assert "20 documents labelled above 0 and 19 labelled 0" in said, "unjudged documents are none of either"
 
 
 # the groups
@@ -138,8 +205,8 @@ def test_where_it_is_left_as_it_is_the_reason_is_said(
 
 
 def test_the_card_says_at_which_share_a_sigmoid_is_a_probability() -> None:
-    said = sentence(Level(BIAS, -1.25, None, groups=40, documents=320, positives=40))
-    assert "on 40 held-out groups, apart from those that the figures are of (-1.2500)" in said
+    said = sentence(Level(BIAS, -1.25, None, groups=40, documents=320, positives=40, standard_error=0.234))
+    assert "on 40 held-out groups, apart from those that the figures are of (-1.2500, standard error 0.23)" in said
     assert "Of their 320 judged documents 12.5% match" in said
     assert "add ln(p / (1 - p)) + 1.95 to the logit" in said, "ln(0.125 / 0.875) is -1.95"
 
@@ -177,6 +244,30 @@ def test_a_file_without_it_and_a_level_that_was_left_are_copied_as_they_are(tmp_
     path = safetensors(tmp_path, a_weight=[1.0, 2.0], classifier_bias=[0.5])
     copy_with_level(path, str(tmp_path / "copy"), level)
     assert (tmp_path / "copy").read_bytes() == path.read_bytes()
+
+
+def test_weights_that_lack_the_bias_are_not_called_fitted(tmp_path: Path) -> None:
+    safetensors(tmp_path, a_weight=[1.0, 2.0], classifier_bias=[0.5])
+    fit = Level(BIAS, -2.25, None, groups=40, documents=320, positives=40)
+    assert in_files(fit, tmp_path) == fit
+    left = in_files(replace(fit, bias="score.bias"), tmp_path)
+    assert (left.added, left.groups) == (0.0, 0)
+    assert sentence(left) == "The bias of the head was left as it is: no file of the weights holds score.bias."
+
+
+def test_a_disk_that_kept_another_bias_than_the_fitted_one_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = safetensors(tmp_path, classifier_bias=[0.5])
+
+    @contextmanager
+    def keeps_what_was_there(uri: str) -> Iterator[BinaryIO]:
+        yield io.BytesIO()
+        shutil.copy(path, uri)
+
+    monkeypatch.setattr(storage, "writing", keeps_what_was_there)
+    with pytest.raises(OutputError, match=r"copy was written with another classifier\.bias than was fitted"):
+        copy_with_level(path, str(tmp_path / "copy"), Level(BIAS, 1.0))
 
 
 def test_a_bias_of_several_numbers_is_no_level(tmp_path: Path) -> None:

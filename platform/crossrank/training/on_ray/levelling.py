@@ -20,7 +20,7 @@ def level_on(validation: Validation, checkpoints: Checkpoints, step: int, level:
         validation: its groups are those kept apart for this.
         level: what is to be fitted.
     """
-    note = f"level-{step}"
+    note = f"bias-{step}"
     kept = checkpoints.read_note(note)
     if kept is None:
         assert level.bias is not None, "a head without one is left as it is"
