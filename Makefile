@@ -91,14 +91,12 @@ test-install: tools
 	$(BIN)/python -m pytest tests/install
 
 # What we write, as transformers 4 and what is built on it read it, in an environment of its own.
-test-transformers-4: tools .venv-transformers-4/ready
+test-transformers-4: tools .venv-transformers-4/ready .venv-infinity/ready
 	$(BIN)/python tests/transformers_4/run.py
 
-.venv-transformers-4/ready: tests/transformers_4/requirements.txt tests/transformers_4/requirements-oldest.txt
+.venv-transformers-4/ready: tests/transformers_4/requirements.txt
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
-	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(@D)/oldest \
-	  --requirement tests/transformers_4/requirements-oldest.txt
 	touch $@
 
 check: tools
@@ -115,7 +113,7 @@ bench: tools
 	$(BIN)/python benchmarks/score_throughput.py
 	$(BIN)/python benchmarks/rerank_job.py
 
-# Our server against infinity, which needs older packages than ours and so an environment of its own.
+# Our server against infinity, in the environment that test-transformers-4 has too: it needs older packages than ours.
 bench-serve: tools .venv-infinity/ready
 	$(BIN)/python benchmarks/serve_overhead.py
 	$(BIN)/python benchmarks/serve_vs_infinity.py

@@ -31,9 +31,8 @@ from tests.model.tiny_models import TEXTS  # noqa: E402
 from tests.transformers_4 import families  # noqa: E402
 from tests.transformers_4.handed_over import FOLDER, MAX_LENGTH, Model, write  # noqa: E402
 
-ENVIRONMENT = ROOT / ".venv-transformers-4"
-OLDEST = ENVIRONMENT / "oldest"
-"""Packages that stand before those of the environment: the first version that has ModernBERT, which infinity pins."""
+ENVIRONMENTS = (ROOT / ".venv-transformers-4", ROOT / ".venv-infinity")
+"""The last transformers 4, and infinity with the version that it pins, the first that has ModernBERT."""
 PAIRS = [
     (TEXTS[0], TEXTS[1]),
     (TEXTS[8], TEXTS[9]),
@@ -47,15 +46,15 @@ LORA = {"bert": 4, "qwen3": 4}
 
 def main(arguments: list[str]) -> int:
     """Write, then score with both versions; 0 where both pass."""
-    if not (ENVIRONMENT / "ready").exists():
-        print("no environment with transformers 4; run make test-transformers-4, which makes it", file=sys.stderr)
+    if not all((environment / "ready").exists() for environment in ENVIRONMENTS):
+        print("no environments with transformers 4; run make test-transformers-4, which makes them", file=sys.stderr)
         return 1
     torch.set_num_threads(1)
     tiny_models.FAMILIES.update(families.FAMILIES)
     with TemporaryDirectory(prefix="crossrank-portable-") as made:
         folder = Path(made)
         write([model for family in families.FAMILIES for model in _models(family, folder)], folder)
-        statuses = [_read(folder, first, arguments) for first in ([], [str(OLDEST)])]
+        statuses = [_read(folder, environment, arguments) for environment in ENVIRONMENTS]
     return max(statuses)
 
 
@@ -85,13 +84,14 @@ def _logits(folder: Path) -> list[float]:
     return found
 
 
-def _read(folder: Path, first: list[str], arguments: list[str]) -> int:
-    """Run the tests with the packages of the environment, those in the folders `first` before them."""
+def _read(folder: Path, environment: Path, arguments: list[str]) -> int:
+    """Run the tests with the packages of an environment."""
     tests = str(Path("tests", "transformers_4", "read"))
-    told = {FOLDER: str(folder), "PYTHONPATH": os.pathsep.join(first), "PYTHONDONTWRITEBYTECODE": "1"}
+    told = {FOLDER: str(folder), "PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": "1", "HF_HUB_OFFLINE": "1"}
+    told |= {"DO_NOT_TRACK": "1", "INFINITY_ANONYMOUS_USAGE_STATS": "0"}
     # What our own tests share needs what our own environment has.
     confined = ["--confcutdir", str(ROOT / "tests" / "transformers_4"), "-p", "no:cacheprovider"]
-    command = [str(ENVIRONMENT / "bin" / "python"), "-m", "pytest", *confined, tests, *arguments]
+    command = [str(environment / "bin" / "python"), "-m", "pytest", *confined, tests, *arguments]
     return subprocess.run(command, cwd=ROOT, env=os.environ | told).returncode
 
 
