@@ -13,7 +13,7 @@ import click
 from crossrank import __version__, storage
 from crossrank.cluster.submission.commands import jobs, submit
 from crossrank.demo.run import DemoSettings, demo
-from crossrank.errors import CrossrankError, UserError, printable
+from crossrank.errors import CrossrankError, exit_status, printable, unwritten
 from crossrank.evaluation.job import evaluate
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.formats import FORMATS
@@ -152,7 +152,7 @@ def run(verb: click.Command, arguments: list[str] | None = None) -> None:
         sys.exit(EXIT_FAILED)
     except CrossrankError as error:
         _tell(str(error))
-        sys.exit(EXIT_USER_ERROR if isinstance(error, UserError) else EXIT_FAILED)
+        sys.exit(exit_status(error))
     except ModuleNotFoundError as error:
         package = (error.name or "crossrank").partition(".")[0]
         if package == "crossrank":
@@ -165,7 +165,7 @@ def run(verb: click.Command, arguments: list[str] | None = None) -> None:
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         where = error.filename or f"standard output or the cache {storage.cache_folder()}"
-        _tell(f"{error.strerror or error}, while using {where}")
+        _tell(f"{unwritten(error)}, while using {where}")
         sys.exit(EXIT_FAILED)
 
 

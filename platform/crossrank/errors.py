@@ -5,7 +5,7 @@
     │   ├── SettingsError     a flag, a configuration file, or two that do not go together
     │   ├── InputError        a file that cannot be read as what it was said to be
     │   ├── StorageError      a URI that cannot be reached: bucket, credentials, permissions
-    │   ├── OutputError       an output that cannot be written, or holds something else
+    │   ├── OutputError       an output that cannot be written, or holds something else (1 where a disk is full)
     │   ├── BackendRefused    a translation service that does not serve: credentials, permission, languages
     │   ├── ModelRefused      a model that cannot be scored with, and what to use instead
     │   ├── CorpusTooLarge    the corpus does not fit where it has to
@@ -17,11 +17,16 @@ A message says what, its value, the limit and the way out, in one sentence. Erro
 are translated where they arise, with ``from error``.
 """
 
+import errno
+import os
 import re
 import reprlib
 from collections.abc import Iterable
 from typing import Any
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where a disk, a quota or a limit of files is full. A write that failed so names no file."""
+CUT_SHORT = re.compile(r"\d+ requested and \d+ written")
 USER_OF_URL = re.compile(r"//[^/\s@]*@")
 """An endpoint or a proxy may be given with a password, and a sentence goes to a log."""
 WORD_OF_NAME = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -76,6 +81,24 @@ def beginning(text: str, most: int) -> str:
         return text
     words = text[: most + 1].rpartition(" ")[0]
     return f"{words if 2 * len(words) >= most else text[:most]} ..."
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether there was no room to write. numpy says how much it wrote, and not why it was not all."""
+    return isinstance(error, OSError) and (error.errno in NO_ROOM or CUT_SHORT.fullmatch(str(error)) is not None)
+
+
+def unwritten(error: Exception) -> str:
+    """Why something could not be written, as the system says it and not as a library on its way up repeats it."""
+    if is_full(error):
+        assert isinstance(error, OSError)
+        return os.strerror(error.errno or errno.ENOSPC)
+    return getattr(error, "strerror", None) or str(error)
+
+
+def exit_status(error: "CrossrankError") -> int:
+    """2 where the input or the flags are wrong; 1 where the work failed, as it does on a disk that is full."""
+    return 2 if isinstance(error, UserError) and not is_full(error.__cause__) else 1
 
 
 def kind_of(error: BaseException) -> str:

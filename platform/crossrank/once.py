@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from crossrank.errors import OutputError
+from crossrank.errors import OutputError, is_full, unwritten
 
 
 def made_once(folder: Path, make: Callable[[Path], None]) -> None:
@@ -40,10 +40,6 @@ def made_once(folder: Path, make: Callable[[Path], None]) -> None:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-"""A write that failed so names no file."""
-
-
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     with writable_cache(folder.parent):
@@ -65,10 +61,10 @@ def filling(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         is_named = error.filename is not None and str(error.filename).startswith(str(folder))
-        if not is_named and (error.filename is not None or error.errno not in NO_ROOM):
+        if not is_named and (error.filename is not None or not (is_full(error) or error.errno == errno.EROFS)):
             raise
         raise OutputError(
-            f"the cache {folder} cannot be written ({error.strerror or error}); make room there, or set "
+            f"the cache {folder} cannot be written ({unwritten(error)}); make room there, or set "
             f"CROSSRANK_CACHE to a folder that has some"
         ) from error
 

@@ -5,7 +5,7 @@ The text is all that Arrow gives: which error of an object store it was has to b
 
 from __future__ import annotations
 
-from crossrank.errors import InputError, OutputError, StorageError, in_short
+from crossrank.errors import InputError, OutputError, StorageError, in_short, unwritten
 
 DENIED = (
     "ACCESS_DENIED",
@@ -41,7 +41,7 @@ def storage_error(
     if not uri.startswith("s3://"):
         if isinstance(error, PermissionError):
             return error_class(f"cannot {doing} {uri}: permission denied; ask its owner, or name another")
-        return error_class(f"cannot {doing} {uri}: {getattr(error, 'strerror', None) or text}")
+        return error_class(f"cannot {doing} {uri}: {unwritten(error)}")
     if "NO_SUCH_BUCKET" in text or "NoSuchBucket" in text or "bucket does not exist" in text:
         return no_bucket(uri)
     if any(sign in text for sign in DENIED):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -11,13 +12,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from ray.core.generated import common_pb2, gcs_pb2
 
 from crossrank.cluster.on_ray import deaths
 from crossrank.errors import JobFailed
-from tests.ray.driver import ROOT
-from tests.ray.inputs import Inputs
+from crossrank.reranking.on_ray.tries import AFTER_DEATH
+from tests.ray.driver import ROOT, Driver, kill, wait_for
+from tests.ray.inputs import Inputs, read_output
 
 TOLD = """\
 1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 192.0.2.2, ID: 85e577) was \
@@ -144,3 +147,84 @@ def test_a_machine_short_of_memory_is_named_at_once_and_the_last_sentence_is_who
         "cut in the middle of nothing"
     )
     assert time.monotonic() - began < 240
+
+
+class Terminal:
+    """A command as a process of its own, and what its user sees."""
+
+    def __init__(self, command: list[str], folder: Path, drivers: list[Driver]) -> None:
+        self.driver = Driver(command, folder / f"terminal-{len(drivers)}.log")
+        drivers.append(self.driver)
+
+    def ended(self) -> tuple[int, list[str]]:
+        """The exit status, and the lines of standard output and standard error together."""
+        return self.driver.wait(STARTS_S), self.driver.said.splitlines()
+
+    def kill_one(self, after_s: float = 0.0) -> bool:
+        """SIGKILL for a worker that is in the middle of a block, if there is one.
+
+        Args:
+            after_s: seconds that it is left from when it is seen.
+        """
+        for worker in self.driver.workers():
+            if IN_A_BLOCK in " ".join(_command_of(worker)):
+                time.sleep(after_s)
+                kill(worker)
+                return True
+        return False
+
+
+def _command_of(process: psutil.Process) -> list[str]:
+    with contextlib.suppress(psutil.Error):
+        return process.cmdline()
+    return []
+
+
+STARTS_S = 300.0
+IN_A_BLOCK = ").submit"
+"""In the title that Ray gives a worker, while it has something to do."""
+DIED = re.compile(
+    r"\[.*\] WARNING: a worker on [\d.]+ died: it ended without a word, as what the system kills for want of memory "
+    r"does; it is started again"
+)
+
+
+def test_a_worker_that_is_killed_in_the_middle_is_named_and_the_job_goes_on_to_the_same_output(
+    tiny_model: str, tmp_path: Path, drivers: list[Driver]
+) -> None:
+    command = [sys.executable, "-m", "crossrank", "rerank", "--model", tiny_model]
+    for name, value in Inputs.made(num_queries=600, depth=40).write(str(tmp_path)).items():
+        command += [f"--{name}", value]
+    disturbed, undisturbed = tmp_path / "disturbed", tmp_path / "undisturbed"
+    terminal = Terminal([*command, "--output", str(disturbed)], tmp_path, drivers)
+    wait_for(lambda: any(disturbed.glob("part-*.parquet")), STARTS_S, lambda: terminal.driver.said)
+    wait_for(terminal.kill_one, STARTS_S, lambda: terminal.driver.said)
+    status, lines = terminal.ended()
+    assert status == 0, lines
+    assert len([line for line in lines if DIED.fullmatch(line)]) == 1, "named once, with its reason"
+    assert all(line.startswith("[") for line in lines), "and nothing of Ray's"
+    status, lines = Terminal([*command, "--output", str(undisturbed)], tmp_path, drivers).ended()
+    assert status == 0, lines
+    assert not any(map(DIED.fullmatch, lines))
+    assert read_output(str(disturbed)).equals(read_output(str(undisturbed)))
+
+
+def test_a_block_that_every_worker_dies_with_ends_in_one_whole_sentence(
+    tiny_model: str, tmp_path: Path, drivers: list[Driver]
+) -> None:
+    command = [sys.executable, "-m", "crossrank", "rerank", "--model", tiny_model, "--output", str(tmp_path / "out")]
+    for name, value in Inputs.made(num_queries=1, depth=8).write(str(tmp_path)).items():
+        command += [f"--{name}", value]
+    terminal = Terminal(command, tmp_path, drivers)
+    while terminal.driver.running:
+        terminal.kill_one(after_s=0.5)  # it has begun the block by then, and still loads the model
+        time.sleep(0.02)
+    status, lines = terminal.ended()
+    assert status == 1, lines
+    *log, sentence = lines
+    assert sentence == (
+        f"crossrank: block 0 was given up after {AFTER_DEATH + 1} workers had died with it, perhaps for want of "
+        f"memory; finished blocks are kept, so mend the cause and run the same command again"
+    )
+    assert len([line for line in log if DIED.fullmatch(line)]) >= AFTER_DEATH + 1, "each is named"
+    assert all(line.startswith("[") for line in log), "and nothing of Ray's"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from crossrank.errors import OutputError
+from crossrank.errors import OutputError, exit_status
 from crossrank.once import made_once
 
 
@@ -34,3 +34,23 @@ def test_a_file_of_the_user_that_cannot_be_read_is_not_called_the_cache(tmp_path
 
     with pytest.raises(FileNotFoundError, match=r"nowhere\.txt"):
         made_once(tmp_path / "corpora" / "abc", reads)
+
+
+@pytest.mark.parametrize(
+    "full",
+    [
+        OSError(errno.ENOSPC, "Error writing bytes to file. Detail: [errno 28]"),
+        OSError("101967 requested and 98272 written"),
+    ],
+    ids=["as Arrow says it", "as numpy says it"],
+)
+def test_a_full_disk_is_called_full_whichever_library_met_it_and_the_work_has_failed(
+    full: OSError, tmp_path: Path
+) -> None:
+    def fills(_: Path) -> None:
+        raise full
+
+    with pytest.raises(OutputError, match=r"abc cannot be written \(No space left on device\); make room") as refused:
+        made_once(tmp_path / "abc" / "def", fills)
+    assert exit_status(refused.value) == 1, "nothing that was typed is wrong"
+    assert exit_status(OutputError("holds a job with other settings")) == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from crossrank.errors import UserError
+from crossrank.errors import CrossrankError, exit_status
 from crossrank.telemetry.here import set_verb, verb
 from crossrank.telemetry.job_metrics import RUNS
 
@@ -25,8 +25,8 @@ def doing(name: str) -> Iterator[None]:
     try:
         yield
         outcome = "done"
-    except UserError:
-        outcome = "refused"
+    except CrossrankError as error:
+        outcome = "refused" if exit_status(error) == 2 else outcome
         raise
     finally:
         RUNS.add(outcome=outcome)
