@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import signal
 import sys
@@ -20,6 +19,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from crossrank import storage
 from crossrank.cluster.on_ray.answers import answer_of
+from crossrank.cluster.on_ray.named_cluster import join, without_secrets
 from crossrank.cluster.pool import Node, Pool, Wanted, cpus_beside_others, pool_of
 from crossrank.errors import JobFailed, SettingsError, in_short
 from crossrank.outputs import manifest_of
@@ -33,8 +33,6 @@ LEAST_LOGICAL_CPUS = 6
 """Logical CPUs are for scheduling alone. A local Ray with as many as the machine has cores can leave none for
 Ray Data's own tasks beside the actors, and then waits for ever."""
 
-VERSIONS = re.compile(r"Version mismatch:.*?Ray: (\S+)\s+Python: (\S+).*?Ray: (\S+)\s+Python: (\S+)", re.DOTALL)
-"""How Ray refuses a driver: its versions and those of the cluster have to be the same to the last digit."""
 KIND = "accelerator_type:"
 """How Ray's resources name the kind of a node's GPUs."""
 
@@ -53,13 +51,13 @@ def _connect() -> None:
     _quieten()
     # Ray's C++ part writes to this terminal what Ray Data itself recovers from.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    if os.environ.get("RAY_ADDRESS"):
-        joining = f"joining the Ray cluster at {os.environ['RAY_ADDRESS']}"
-        try:
-            with without_native_output() as terminal, Waiting(joining, terminal):
-                ray.init(log_to_driver=False, logging_level="ERROR")
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise _not_joined(os.environ["RAY_ADDRESS"], str(error)) from error
+    address = os.environ.get("RAY_ADDRESS")
+    if address:
+        with (
+            without_native_output() as terminal,
+            Waiting(f"joining the Ray cluster at {without_secrets(address)}", terminal),
+        ):
+            join(address)
         return
     cores = os.cpu_count() or 1
     if not _has_token():  # Ray would make one and write it into the user's home, which a container may not let it
@@ -78,7 +76,7 @@ def _connect() -> None:
                 log_to_driver=False,
                 logging_level="ERROR",
             )
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise JobFailed(
             f"a local Ray cannot be started: {in_short(error, 1000)}; mend the cause and try again"
         ) from error
@@ -92,20 +90,6 @@ def _quieten() -> None:
 def _has_token() -> bool:
     given = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
     return bool(given) or os.path.exists(os.path.expanduser("~/.ray/auth_token"))
-
-
-def _not_joined(address: str, told: str) -> SettingsError:
-    versions = VERSIONS.search(told)
-    if versions is not None:
-        ray_there, python_there, ray_here, python_here = versions.groups()
-        return SettingsError(
-            f"the cluster at {address} runs Ray {ray_there} on Python {python_there}, and here is Ray {ray_here} on "
-            f"Python {python_here}; install the same on both"
-        )
-    return SettingsError(
-        f"RAY_ADDRESS is {address}, and no cluster can be joined there ({in_short(told)}); start one, or "
-        f"unset it for a local Ray"
-    )
 
 
 def refuse_private_disks(places: Mapping[str, str | None]) -> None:
