@@ -124,6 +124,14 @@ class _Beginning(reprlib.Repr):
 class CrossrankError(Exception):
     """Anything that crossrank raises on purpose."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Keep that a disk is full, which decides the exit status: pickle drops causes, and a worker may meet it.
+
+        Causes of other kinds may not pickle, and decide nothing.
+        """
+        cause = {"__cause__": self.__cause__} if is_full(self.__cause__) else {}
+        return type(self), self.args, self.__dict__ | cause
+
 
 class UserError(CrossrankError):
     """The input or the flags are wrong; the message says how to put them right."""

@@ -24,6 +24,7 @@ from crossrank.training.checkpoint import Checkpoints
 from crossrank.training.groups import GroupStore
 from crossrank.training.guards import Stop
 from crossrank.training.inputs import inputs_of
+from crossrank.training.job import _apart_for_level
 from crossrank.training.level import Level
 from crossrank.training.model import TrainedModel
 from crossrank.training.result import finish
@@ -371,6 +372,21 @@ def test_where_the_base_stays_the_output_and_its_card_say_so(
     assert "**base model, this model**" in card
     assert "The bias of the head was left as it is: the base stays as it was." in card
     assert (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_a_run_that_keeps_few_groups_apart_goes_on_with_the_same_figures_and_leaves_the_bias(
+    tiny: Tiny, groups: Path, tmp_path: Path
+) -> None:
+    settings = settings_of(tiny("bert"), groups, tmp_path / "out", eval_fraction=0.5)
+    base, whole = find_model(settings.base), inputs_of(settings)
+    begun = {"sizes": {}, "level": Level("classifier.bias").state(), "groups": {"level": {"groups": 2}}}
+    fresh, left = _apart_for_level(settings, base, whole, None)
+    assert (fresh.validate, fresh.level) == (whole.validate, None), "all held-out groups are in the figures"
+    going_on, left_too = _apart_for_level(settings, base, whole, begun)
+    assert going_on.level is not None, "an earlier version kept them apart, and has measured on the others"
+    assert left == left_too
+    assert left.why_not is not None
+    assert left.why_not.endswith("labelled 0, and it takes 20 of each; hold more out")
 
 
 def test_where_all_checkpoints_tie_and_the_base_has_no_head_nothing_is_the_result(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 from pathlib import Path
 
 import pytest
@@ -53,4 +54,6 @@ def test_a_full_disk_is_called_full_whichever_library_met_it_and_the_work_has_fa
     with pytest.raises(OutputError, match=r"abc cannot be written \(No space left on device\); make room") as refused:
         made_once(tmp_path / "abc" / "def", fills)
     assert exit_status(refused.value) == 1, "nothing that was typed is wrong"
+    told = pickle.loads(pickle.dumps(refused.value))
+    assert (str(told), exit_status(told)) == (str(refused.value), 1), "as a worker tells it"
     assert exit_status(OutputError("holds a job with other settings")) == 2
