@@ -28,9 +28,8 @@ from crossrank.evaluation.inputs import corpus_of, fingerprints
 from crossrank.evaluation.lists import Lists, Rankings
 from crossrank.evaluation.question_csv import beir_of
 from crossrank.evaluation.report import write_report
-from crossrank.evaluation.rows import Row, first_stage_row, folder_of, forget_unanswered, model_row, rerank_with
+from crossrank.evaluation.rows import Row, first_stage_row, folder_of, model_row, rerank_with
 from crossrank.evaluation.runs import write_runs
-from crossrank.evaluation.server import ServerSpec
 from crossrank.evaluation.settings import NO_RERANKER, EvaluateSettings
 from crossrank.evaluation.table import results_of
 from crossrank.evaluation.timing import Query, percentiles_ms
@@ -128,8 +127,6 @@ def _run(
     manifests = {}
     for name, spec in specs.items():
         hold.check()
-        if isinstance(spec, ServerSpec):
-            forget_unanswered(folder_of(output, name))
         manifests[name] = rerank_with(settings, name, spec, written, output)
     hold.check()
     reporting = Clock()  # the jobs in between have told their own stages

@@ -19,10 +19,9 @@ from crossrank.evaluation.candidates import Written
 from crossrank.evaluation.compared import Scale, scale_of
 from crossrank.evaluation.lists import Lists, Rankings
 from crossrank.evaluation.measures import Judged, measure
+from crossrank.evaluation.server import ServerSpec
 from crossrank.evaluation.settings import EvaluateSettings
-from crossrank.records import Reason
 from crossrank.reranking.job import reranked
-from crossrank.reranking.layout import Layout, read_table
 from crossrank.reranking.settings import RerankSettings
 from crossrank.scoring.spec import ScorerSpec
 
@@ -71,7 +70,10 @@ class Row:
 def rerank_with(
     settings: EvaluateSettings, name: str, spec: ScorerSpec, written: Written, output: str
 ) -> dict[str, Any]:
-    """Score all candidates with one model, or go on with it; returns the job's manifest."""
+    """Score all candidates with one model, or go on with it; returns the job's manifest.
+
+    A server is asked again for what it left without scores.
+    """
     given = RerankSettings(
         model=settings.named_models()[name],
         groups=written.groups,
@@ -91,16 +93,7 @@ def rerank_with(
         dry_run=settings.dry_run,
         overwrite=settings.overwrite,
     )
-    return reranked(given, spec)
-
-
-def forget_unanswered(folder: str) -> None:
-    """Remove the parts in which a server left queries without scores, so that it is asked for them again."""
-    layout = Layout(folder)
-    for number in layout.finished_parts():
-        reasons = read_table(layout.part(number), ["reason"])["reason"].to_pylist()
-        if Reason.SCORE_NOT_FINITE in reasons:
-            storage.delete(layout.part(number))
+    return reranked(given, spec, asks_again=isinstance(spec, ServerSpec))
 
 
 def folder_of(output: str, name: str) -> str:

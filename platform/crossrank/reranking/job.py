@@ -22,6 +22,7 @@ from crossrank.reranking import derive
 from crossrank.reranking.block import Keep
 from crossrank.reranking.identity import identify
 from crossrank.reranking.layout import Layout
+from crossrank.reranking.left import Left
 from crossrank.reranking.manifest import Clock, Manifest, Scoring, finished, new_manifest
 from crossrank.reranking.plan import Cut, Plan, prepare, read_plan
 from crossrank.reranking.prepare import Sources, read_work, refuse_unusable
@@ -56,8 +57,13 @@ def rerank(settings: RerankSettings, spec: ScorerSpec | None = None) -> dict[str
     return manifest
 
 
-def reranked(settings: RerankSettings, spec: ScorerSpec | None = None) -> dict[str, Any]:
-    """`rerank`, where an output in which no query could be ranked is an answer, too: for those who compare models."""
+def reranked(settings: RerankSettings, spec: ScorerSpec | None = None, *, asks_again: bool = False) -> dict[str, Any]:
+    """`rerank`, where an output in which no query could be ranked is an answer, too: for those who compare models.
+
+    Args:
+        asks_again: whether queries of an earlier run whose scores were no finite numbers are scored again: a server may
+            answer now.
+    """
     started = time.time()
     say(str(provenance()))
     output = storage.absolute(settings.output)
@@ -74,10 +80,10 @@ def reranked(settings: RerankSettings, spec: ScorerSpec | None = None) -> dict[s
     layout.refuse_foreign_tables((earlier.manifest or {}).get("blocks"))
     before = earlier.kept
     if before is not None and earlier.is_finished:
-        lacking = layout.lacking_parts(before["blocks"], _rows_of_blocks(layout, before))
-        if not lacking:
+        left = Left.of(layout, before["blocks"], _rows_of_blocks(layout, before), asks_again)
+        if not left.blocks:
             return _nothing_to_do(settings, layout, before)
-        say(f"{layout.output} was finished, and {len(lacking)} of its parts are gone or damaged: making them again")
+        _say_left(layout, left)
     if settings.run is not None:
         storage.check_writable(settings.run)
     if not storage.exists(layout.plan) or earlier.is_replaced:
@@ -85,7 +91,7 @@ def reranked(settings: RerankSettings, spec: ScorerSpec | None = None) -> dict[s
             refuse_unusable(settings, sources)
     manifest = new_manifest(settings, spec, identity, started)
     with working(earlier, manifest) as hold:
-        return _run(settings, spec, sources, layout, earlier, manifest, hold)
+        return _run(settings, spec, sources, layout, earlier, manifest, hold, asks_again)
 
 
 def _rows_of_blocks(layout: Layout, before: Manifest) -> list[int] | None:
@@ -158,6 +164,7 @@ def _run(
     earlier: Earlier,
     manifest: Manifest,
     hold: Hold,
+    asks_again: bool,
 ) -> Manifest:
     from crossrank.reranking import on_ray
 
@@ -177,7 +184,9 @@ def _run(
     if isinstance(spec, RerankerSpec):
         spec = replace(spec, precision=plan.precision)
     keep = Keep(settings.top_n, settings.normalize, settings.with_text)
-    scoring = _score(on_ray.task_of(layout, spec, sources.corpus, keep), plan, pool, hold)
+    left = Left.of(layout, len(plan.rows_of_blocks), plan.rows_of_blocks, asks_again)
+    task = on_ray.task_of(layout, spec, sources.corpus, keep, frozenset(left.unanswered))
+    scoring = _score(task, left, plan, pool, hold)
     clock.lap("score")
     hold.check()
     num_blocks = len(plan.rows_of_blocks)
@@ -195,25 +204,35 @@ def _run(
     return manifest
 
 
-def _score(task: Task, plan: Plan, pool: Pool, hold: Hold) -> Scoring:
-    """Score the blocks that have no part yet."""
+def _score(task: Task, left: Left, plan: Plan, pool: Pool, hold: Hold) -> Scoring:
+    """Score what is left."""
     from crossrank.reranking import on_ray
 
-    missing = sorted(task.layout.lacking_parts(len(plan.rows_of_blocks), plan.rows_of_blocks))
     num_queries = sum(plan.rows_of_blocks)
-    done_before = num_queries - sum(plan.rows_of_blocks[number] for number in missing)
+    done_before = num_queries - left.num_queries(plan.rows_of_blocks)
     if done_before:
         say(f"{done_before:,} of {num_queries:,} queries were done before")
         ROWS_RESUMED.add(done_before)
     scoring = Scoring()
     with Progress("queries", num_queries, done_before) as progress:
-        progress.advance(0, "workers are starting" if missing else "")
-        for figures in on_ray.run_blocks(task, missing, pool) if missing else ():
+        progress.advance(0, "workers are starting" if left.blocks else "")
+        for figures in on_ray.run_blocks(task, left.blocks, pool) if left.blocks else ():
             hold.check()
             scoring.add(figures)
             rate = scoring.steady_pairs_per_second
             progress.advance(figures["queries"], f"{rate:,.0f} pairs/s" if rate else "")
     return scoring
+
+
+def _say_left(layout: Layout, left: Left) -> None:
+    """Say why a finished job is not finished."""
+    if left.lacking:
+        say(
+            f"{layout.output} was finished, and {len(left.lacking)} of its parts are gone or damaged: making them again"
+        )
+    if left.unanswered:
+        queries = f"{sum(left.unanswered.values()):,} of its queries have no scores"
+        say(f"{layout.output} was finished, and {queries}: asking for them again")
 
 
 def _say_finished(layout: Layout, manifest: Manifest) -> None:

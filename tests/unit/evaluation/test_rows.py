@@ -14,7 +14,7 @@ from crossrank.evaluation.candidates import Written
 from crossrank.evaluation.examples import examples_of
 from crossrank.evaluation.facts import FACTS
 from crossrank.evaluation.lists import Lists, Rankings
-from crossrank.evaluation.rows import first_stage_row, folder_of, forget_unanswered, model_row
+from crossrank.evaluation.rows import first_stage_row, folder_of, model_row
 from crossrank.formats import groups_parquet
 from crossrank.records import Candidate, Group, Reason
 from crossrank.reranking.layout import Layout, part_schema, write_table
@@ -120,16 +120,6 @@ def test_a_query_that_a_server_left_without_scores_counts_0_and_is_counted(writt
     assert row.values["retrieved"]["mrr@10"].tolist() == [1 / 2, 0, 0, 0]
     assert (row.ranks_Q.tolist(), row.tops_Q.tolist()) == ([2, 0, 0, 0], [2, -1, 0, -1])
     assert len(row.scores.scores_P) == 6
-
-
-def test_only_the_parts_in_which_a_server_left_queries_without_scores_are_asked_for_again(
-    written: Written, tmp_path: Path
-) -> None:
-    scored(tmp_path, GOOD | {"q1": None})
-    layout = Layout(folder_of(str(tmp_path), "m"))
-    forget_unanswered(layout.output)
-    assert layout.finished_parts() == {1}, "the second part has a query without candidates, which nobody can answer"
-    forget_unanswered(str(tmp_path / "nothing there"))
 
 
 def test_results_of_other_queries_are_refused(written: Written, tmp_path: Path) -> None:

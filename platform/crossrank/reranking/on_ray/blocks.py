@@ -32,6 +32,7 @@ from crossrank.corpus.tokens import open_tokens
 from crossrank.errors import JobFailed, OutputError, StorageError
 from crossrank.reranking.block import Corpus, Keep, figures_of, rerank_block
 from crossrank.reranking.layout import Layout, read_table, write_table
+from crossrank.reranking.left import made
 from crossrank.reranking.on_ray import tries
 from crossrank.scoring.scored import Scorer
 from crossrank.scoring.spec import ScorerSpec
@@ -56,6 +57,8 @@ class Task:
     keep: Keep
     environment: dict[str, str]
     """Settings of the driver's environment that workers need: where S3 is, where the cache is."""
+    again: frozenset[int] = frozenset()
+    """Numbers of the blocks that have a part, of which the queries without scores alone are scored."""
 
 
 class BlockWorker:
@@ -92,11 +95,12 @@ class BlockWorker:
         started = time.time()
         layout = self._task.layout
         block = patiently(lambda: read_table(layout.block(number)))
-        part = rerank_block(block, self._scorer, self._corpus, self._task.keep)
+        before = patiently(lambda: read_table(layout.part(number))) if number in self._task.again else None
+        part, new = made(block, before, lambda rows: rerank_block(rows, self._scorer, self._corpus, self._task.keep))
         patiently(lambda: write_table(layout.part(number), part))
         return {
             "block": number,
-            **figures_of(part),
+            **figures_of(new),
             "worker": f"{socket.gethostname()}:{os.getpid()}",
             "threads": self._pool.threads(),
             "started": started,
@@ -186,6 +190,8 @@ def run_blocks(
         counted.forget()
 
 
-def task_of(layout: Layout, spec: ScorerSpec, corpus: CorpusSource | None, keep: Keep) -> Task:
+def task_of(
+    layout: Layout, spec: ScorerSpec, corpus: CorpusSource | None, keep: Keep, again: frozenset[int] = frozenset()
+) -> Task:
     """The task for workers, with what they need of this process's environment."""
-    return Task(layout, spec, corpus, keep, environment())
+    return Task(layout, spec, corpus, keep, environment(), again)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -14,6 +15,7 @@ import pytest
 from crossrank.cluster.pool import Pool, Wanted
 from crossrank.reranking.block import Corpus, figures_of, rerank_block
 from crossrank.reranking.layout import Layout, read_table, write_table
+from crossrank.reranking.left import made
 from crossrank.reranking.settings import RerankSettings
 from tests.unit.stand_ins import OverlapScorer, OverlapSpec
 
@@ -86,8 +88,8 @@ class InProcess:
     def probed(self, found: dict[str, Any]) -> dict[str, Any]:
         return found
 
-    def task_of(self, layout: Layout, spec: OverlapSpec, corpus: Any, keep: Any) -> Any:
-        return SimpleNamespace(layout=layout, scorer=spec.load(1), corpus=corpus, keep=keep)
+    def task_of(self, layout: Layout, spec: Any, corpus: Any, keep: Any, again: frozenset[int]) -> Any:
+        return SimpleNamespace(layout=layout, scorer=spec.load(1), corpus=corpus, keep=keep, again=again)
 
     def run_blocks(self, task: Any, numbers: list[int], pool: Any) -> Iterator[dict[str, Any]]:
         corpus = Corpus(task.corpus.open(), None) if task.corpus else None
@@ -95,11 +97,13 @@ class InProcess:
             if len(self.scored) == self.kill_after:
                 raise Killed
             self.scored.append(number)
-            part = rerank_block(read_table(task.layout.block(number)), task.scorer, corpus, task.keep)
+            before = read_table(task.layout.part(number)) if number in task.again else None
+            score = partial(rerank_block, scorer=task.scorer, corpus=corpus, keep=task.keep)
+            part, new = made(read_table(task.layout.block(number)), before, score)
             if number != self.leave_out:
                 write_table(task.layout.part(number), part)
             told = {"worker": "here:7", "threads": 3, "started": time.time(), "seconds": 0.0}
-            yield {"block": number, **figures_of(part), **told}
+            yield {"block": number, **figures_of(new), **told}
 
 
 class NoRay:
