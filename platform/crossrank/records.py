@@ -93,6 +93,11 @@ class Candidate:
     """Reason codes of filters; a flagged document stays in the group."""
     meta: Json = field(default_factory=dict)
 
+    @property
+    def own_text(self) -> str | None:
+        """What the model reads of a document that brings its text; None where the corpus has it."""
+        return None if self.text is None else document_text(self.title, self.text)
+
 
 @dataclass(frozen=True, slots=True)
 class Group:

@@ -6,14 +6,14 @@ import os
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import ModelRefused
-from crossrank.scoring.scored import EncodedText, Scored
+from crossrank.scoring.scored import EncodedText, Scored, Tokens
 from tests.unit.stand_ins import OverlapScorer
 
 
@@ -158,3 +158,35 @@ class DeadlySpec:
 
     def load(self, threads: int | None) -> OverlapScorer:
         return _DeadlyScorer()
+
+
+class _AbsentScorer(OverlapScorer):
+    def __init__(self, back: str) -> None:
+        super().__init__()
+        self._back = back
+
+    def score_encoded(
+        self,
+        queries: Sequence[EncodedText],
+        documents: Sequence[EncodedText],
+        query_P: NDArray[np.integer],
+        document_P: NDArray[np.integer],
+    ) -> Scored:
+        found = super().score_encoded(queries, documents, query_P, document_P)
+        is_even_Q = np.array([query.ids.sum() % 2 == 0 for query in queries if isinstance(query, Tokens)])
+        is_answered_P = is_even_Q[query_P] != os.path.exists(self._back)
+        return replace(found, logits_P=np.where(is_answered_P, found.logits_P, np.float32("nan")))
+
+
+@dataclass(frozen=True, slots=True)
+class AbsentSpec:
+    """A server that answers half of the queries, and when a file is there, the other half."""
+
+    back: str
+
+    @property
+    def revision(self) -> str:
+        return "absent"
+
+    def load(self, threads: int | None) -> OverlapScorer:
+        return _AbsentScorer(self.back)

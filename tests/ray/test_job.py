@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from crossrank.errors import JobFailed, ModelRefused
-from crossrank.reranking.job import rerank
+from crossrank.reranking.job import rerank, reranked
 from crossrank.reranking.settings import RerankSettings
 from crossrank.scoring.spec import ScorerSpec
 from tests.ray.driver import Driver
 from tests.ray.inputs import Inputs, part_files, ranked_of, read_output, settings_of
-from tests.ray.stand_ins import FailingSpec, LoggedSpec, RefusingSpec
+from tests.ray.stand_ins import AbsentSpec, FailingSpec, LoggedSpec, RefusingSpec
 from tests.unit.stand_ins import OverlapSpec
 
 pytestmark = pytest.mark.usefixtures("cluster")
@@ -188,6 +188,20 @@ def test_a_lost_part_alone_is_scored_again(inputs: Inputs, tmp_path: Path) -> No
 
     assert run(settings)["rows"]["resumed"] == 39
     assert part_files(str(tmp_path / "out")) == before
+
+
+def test_queries_that_a_server_left_unanswered_are_asked_again_and_the_others_keep_their_answers(
+    inputs: Inputs, tmp_path: Path
+) -> None:
+    settings = RerankSettings(**settings_of(inputs.write(str(tmp_path)), tmp_path / "out", top_n=5))
+    spec = AbsentSpec(str(tmp_path / "back"))
+    unanswered = reranked(settings, spec, asks_again=True)["rows"]["rejected"]["score_not_finite"]
+    assert 5 < unanswered < 35
+    (tmp_path / "back").touch()
+    manifest = reranked(settings, spec, asks_again=True)  # by now it answers the first half no more
+    assert manifest["rows"]["rejected"] == {}
+    assert manifest["rows"]["resumed"] == 40 - unanswered
+    assert ranked_of(read_output(str(tmp_path / "out"))) == inputs.ranked(top_n=5)
 
 
 def test_what_a_worker_refuses_reaches_the_caller_as_it_was_raised(

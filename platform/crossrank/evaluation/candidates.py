@@ -7,17 +7,15 @@ without them, a row says what a user would get; with them, what the model can te
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from crossrank.errors import InputError
-from crossrank.evaluation.facts import Facts
 from crossrank.evaluation.group_candidates import GroupCandidates
 from crossrank.evaluation.inputs import corpus_of
 from crossrank.evaluation.query_candidates import QueryCandidates
 from crossrank.evaluation.settings import STAGES, EvaluateSettings
 from crossrank.formats import groups_parquet
-from crossrank.records import Group, Reject, Rejected
+from crossrank.records import Reject
 from crossrank.retrieval.encoder import EncoderSpec
 from crossrank.set_aside import SetAside
 
@@ -30,7 +28,7 @@ class Written:
     corpus: str | None
     queries: int
     has_order: bool
-    """Whether the documents stand in the order of a first stage; else in one by a hash."""
+    """Whether every document says its initial rank, so that there is a first stage to measure."""
     first_stage: str
     """In words, for the report."""
     set_aside: dict[str, int]
@@ -79,13 +77,3 @@ def write_candidates(
         True,
         made.dropped,
     )
-
-
-def read_candidates(written: Written) -> Iterator[tuple[Group, Facts]]:
-    """The groups again, in their order."""
-    for _, group in groups_parquet.read_groups(written.groups, _no_reject):
-        yield group, Facts.of(group)
-
-
-def _no_reject(row: Rejected) -> None:
-    raise AssertionError(f"our own groups have a bad row: {row}")

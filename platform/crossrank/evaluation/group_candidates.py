@@ -14,8 +14,9 @@ from crossrank.evaluation.facts import INJECTED, text_of, with_facts
 from crossrank.evaluation.relevance import is_relevant
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.formats.group_files import read_group_files
-from crossrank.order import by_hash, has_ranks, is_ranked
-from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text
+from crossrank.formats.repeated import each_once, highest_labels
+from crossrank.order import initial_order, is_ranked
+from crossrank.records import Candidate, Group, Reason, Reject, Rejected
 from crossrank.retrieval.query_documents import AskedQuery
 
 
@@ -58,16 +59,10 @@ class GroupCandidates:
             yield with_facts(group, [*retrieved, *injected], len(retrieved), lost, self._text)
 
     def _divided(self, query_id: str, docs: list[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
-        """The documents down to the depth, and the judged ones behind it, in an order that knows no label."""
-
-        def hashed(some: list[Candidate]) -> list[Candidate]:
-            return by_hash(query_id, some, lambda doc: (self._text(doc) or "", doc.doc_id))
-
-        ordered = docs if has_ranks(docs) else hashed(docs)
-        retrieved = ordered[: self._depth]
+        """The documents down to the depth, and the judged ones behind it."""
+        ordered = [docs[place] for place in initial_order(query_id, docs, lambda place: self._text(docs[place]))]
         injected = [replace(doc, source=INJECTED) for doc in ordered[self._depth :] if doc.label is not None]
-        are_some_ranked = has_ranks(docs) and not is_ranked(docs)
-        return (hashed(retrieved), hashed(injected)) if are_some_ranked else (retrieved, injected)
+        return ordered[: self._depth], injected
 
     def _without_query(self, group: Group, docs: list[Candidate]) -> list[Candidate]:
         if self._keeps:
@@ -79,22 +74,15 @@ class GroupCandidates:
 
     def _usable(self, file: str, line: int, group: Group) -> tuple[list[Candidate], dict[str, float]]:
         """The documents that every model can score, without those that are flagged; and labels of the others."""
-        kept: dict[str, Candidate] = {}
-        lost: dict[str, float] = {}
-        known = self._corpus.rows([doc.doc_id for doc in group.docs]).tolist() if self._corpus else None
-        for place, doc in enumerate(group.docs):
-            if doc.flags:
-                continue
-            fault = self._fault_of(doc, UNKNOWN if known is None else known[place])
-            if doc.doc_id in kept:
-                fault = Reason.DUPLICATE_ID, f"document {doc.doc_id} stands twice in the group; the first is kept"
-            elif fault is not None and doc.label is not None:
-                lost[doc.doc_id] = doc.label
-            if fault is not None:
-                self._reject(Rejected(file, line, group.query_id, *fault))
-            else:
-                kept[doc.doc_id] = doc
-                lost.pop(doc.doc_id, None)  # an earlier place had no text: its label would count beside this one
+        docs = [doc for doc in group.docs if not doc.flags]
+        rows = self._corpus.rows([doc.doc_id for doc in docs]).tolist() if self._corpus else [UNKNOWN] * len(docs)
+        faults = [self._fault_of(doc, row) for doc, row in zip(docs, rows, strict=True)]
+        once = each_once(docs, [place for place, fault in enumerate(faults) if fault is None])
+        for reason, detail in [*filter(None, faults), *((Reason.DUPLICATE_ID, each) for each in once.repeated)]:
+            self._reject(Rejected(file, line, group.query_id, reason, detail))
+        kept = {each.doc.doc_id: each.doc for each in once.kept}
+        labels = highest_labels(docs).items()
+        lost = {doc_id: label for doc_id, label in labels if label is not None and doc_id not in kept}
         return list(kept.values()), lost
 
     def _fault_of(self, doc: Candidate, row: int) -> tuple[Reason, str] | None:
@@ -102,7 +90,7 @@ class GroupCandidates:
             where = "the corpus does not have it" if self._corpus else "there is no --corpus to look it up in"
             return Reason.UNKNOWN_DOCUMENT, f"document {doc.doc_id} has no text, and {where}"
         if doc.text is not None:
-            is_empty = not document_text(doc.title, doc.text)
+            is_empty = not doc.own_text
         else:
             assert self._corpus is not None, "a row of a corpus"
             is_empty = self._corpus.usable(np.array([row]))[0] == Usable.EMPTY
@@ -127,5 +115,5 @@ class GroupCandidates:
 
     def _text(self, doc: Candidate) -> str | None:
         if doc.text is not None:
-            return document_text(doc.title, doc.text)
+            return doc.own_text
         return text_of(self._corpus, doc.doc_id) if self._corpus else None

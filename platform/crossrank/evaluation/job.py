@@ -286,7 +286,7 @@ def _texts(docs: Any, corpus: TextStore | None) -> list[str]:
     if corpus is None:
         return [document_text(doc.title, doc.text) for doc in docs]
     rows = corpus.rows([doc.doc_id for doc in docs]).tolist()
-    own = [document_text(doc.title, doc.text) if doc.text is not None else None for doc in docs]
+    own = [doc.own_text for doc in docs]
     return [text if text is not None else corpus.texts([row])[0] for text, row in zip(own, rows, strict=True)]
 
 

@@ -20,7 +20,7 @@ from crossrank.evaluation.inputs import queries_of
 from crossrank.evaluation.judgements import file_of, read_judgements
 from crossrank.evaluation.relevance import is_relevant
 from crossrank.evaluation.settings import EvaluateSettings
-from crossrank.order import by_hash
+from crossrank.order import initial_order
 from crossrank.records import Candidate, Group, Reason, Reject, Rejected
 from crossrank.retrieval.encoder import EncoderSpec
 from crossrank.retrieval.query_documents import AskedQuery
@@ -124,7 +124,8 @@ class QueryCandidates:
             return text_of(self._corpus, doc.doc_id)
 
         # Judgements often have the relevant documents first.
-        injected = by_hash(query_id, injected, lambda doc: (text(doc) or "", doc.doc_id))
+        order = initial_order(query_id, injected, lambda place: text(injected[place]))
+        injected = [injected[place] for place in order]
         return with_facts(Group(query_id, query), [*found, *injected], len(retrieved), elsewhere, text)
 
     def _set_aside(self, query_id: str, reason: Reason, detail: str) -> None:

@@ -17,6 +17,7 @@ from crossrank.errors import InputError, OutputError, quoted
 from crossrank.formats.fields import RowRefused, accepted, plain_number
 from crossrank.formats.foreign import row_line, written_keys
 from crossrank.formats.lines import read_lines, writing_lines
+from crossrank.formats.repeated import each_once, say_repeated
 from crossrank.formats.sources import TSV, file_name, has_extension
 from crossrank.formats.tables import BEIR_CORPUS, BEIR_QUERIES, Query, read_documents, read_queries, table_files
 from crossrank.formats.trec import Qrel, number_of
@@ -86,7 +87,8 @@ def read_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
 def write_groups(uri: str, groups: Iterable[Group], reject: Reject) -> int:
     """Write a BEIR folder; returns the number of groups in it. What it has to hold is a hash for each id.
 
-    A document of several groups is written once. Unjudged documents are in the corpus and in no judgement.
+    A document of several groups is written once, and one that stands in a group again is judged once, with its highest
+    label. Unjudged documents are in the corpus and in no judgement.
     Groups without a split go to ``qrels.tsv``.
 
     Rejected: groups without a judged document, a second group of a query in a split, a query or document that had
@@ -105,6 +107,7 @@ def write_groups(uri: str, groups: Iterable[Group], reject: Reject) -> int:
                 reject(refused.rejected(uri, None, group.query_id))
             else:
                 written += 1
+    say_repeated(uri, output.repeated)
     return written
 
 
@@ -119,6 +122,8 @@ class _Output:
         self._judgements: dict[str | None, Callable[[str], None]] = {}
         self._seen: dict[tuple[str, str], bytes] = {}
         self._groups: set[tuple[str, str | None]] = set()
+        self.repeated = 0
+        """Documents that stood in their group again."""
 
     def add(self, group: Group) -> None:
         """Write one group, or refuse it before any of its lines is written."""
@@ -126,7 +131,8 @@ class _Output:
             raise RowRefused(f"a group of this query and the split {group.split} came before", Reason.DUPLICATE_ID)
         if group.split is not None and not _SPLIT_NAME.fullmatch(group.split):
             raise RowRefused(f"the split {quoted(group.split)} cannot be the name of a file")
-        judgements = [_judgement(group, doc) for doc in group.docs if doc.label is not None]
+        once = each_once(group.docs)
+        judgements = [_judgement(group, each.doc) for each in once.kept if each.doc.label is not None]
         if not judgements:
             raise RowRefused("has no judged document", Reason.NO_CANDIDATES)
         new: dict[tuple[str, str], bytes] = {}
@@ -134,6 +140,7 @@ class _Output:
         documents = [self._unless_there("document", doc.doc_id, _document_row(doc), new) for doc in group.docs]
         self._seen |= new
         self._groups.add((group.query_id, group.split))
+        self.repeated += len(once.repeated)
         for row, write in ((query, self._queries), *((document, self._corpus) for document in documents)):
             if row is not None:
                 write(row)

@@ -132,15 +132,20 @@ def optional_number(row: Json, key: str, prefix: str = "") -> float | None:
 
 
 def optional_rank(row: Json, key: str, prefix: str = "") -> int | None:
-    """A whole number that fits a rank, or None where there is none."""
+    """A whole number that fits a rank, or None where there is none.
+
+    ``1.0`` is one: pandas makes floats of a column that has nulls. NaN is none, as in every other column.
+    """
     value = row.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise RowRefused(f"{prefix}{key} is {json_kind(value)}, and a whole number is wanted")
+    if isinstance(value, float) and not value.is_integer():
+        raise RowRefused(f"{prefix}{key} is {value}, and a whole number or null is wanted")
     if abs(value) > RANK_LIMIT:
         raise RowRefused(f"{prefix}{key} is {value}, beyond {RANK_LIMIT}")
-    return value
+    return int(value)
 
 
 def plain_number(value: float) -> int | float:

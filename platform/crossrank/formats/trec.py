@@ -18,10 +18,11 @@ from crossrank.errors import quoted
 from crossrank.formats.fields import RANK_LIMIT, RowRefused, accepted, plain_number
 from crossrank.formats.foreign import write_groups_as
 from crossrank.formats.lines import read_lines
+from crossrank.formats.repeated import each_document_once
 from crossrank.formats.run_lines import OUR_TAG, run_lines
 from crossrank.formats.sources import files_of
 from crossrank.formats.words import id_of, word_of
-from crossrank.order import is_ranked
+from crossrank.order import has_ranks, initial_order, is_ranked
 from crossrank.progress import say_once
 from crossrank.records import Candidate, Group, Reason, Reject
 
@@ -115,24 +116,27 @@ def read_qrels_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
 
 
 def write_run(uri: str, groups: Iterable[Group], reject: Reject) -> int:
-    """Write the documents of each group in their order; returns the number of groups.
+    """Write the documents of each group, each once; returns the number of groups.
 
-    The ranks of the documents stand where they rise, else those of their order do. A score that does not fall is
-    changed, see `run_lines`. The tag is the one it was read with, or ``crossrank``. Left out: texts, labels and all
-    else.
+    They stand by their ranks. Where there are none, they stand by score, and equal scores as `order.initial_order` has
+    it. The ranks stand where every document has one, else they are the places. A score that does not fall is changed,
+    see `run_lines`. The tag is the one it was read with, or ``crossrank``. Left out: texts, labels and all else.
 
     Rejected: groups without documents, documents with neither a score nor a rank, scores that are not finite, tags that
     are no text.
     """
-    return write_groups_as(uri, groups, reject, _run_lines)
+    ranked = (replace(group, docs=_ranking(group)) for group in groups)
+    return write_groups_as(uri, each_document_once(ranked, uri), reject, _run_lines)
 
 
 def write_qrels(uri: str, groups: Iterable[Group], reject: Reject) -> int:
-    """Write the judged documents of each group; returns the number of groups. To leave one out says: unjudged.
+    """Write the judged documents of each group, each once with its highest label; returns the number of groups.
+
+    To leave one out says: unjudged.
 
     Rejected: groups without a judged document, iterations that are no text.
     """
-    return write_groups_as(uri, groups, reject, _qrels_lines)
+    return write_groups_as(uri, each_document_once(groups, uri), reject, _qrels_lines)
 
 
 def say_contradicted(uri: str, contradicted: int, read: int) -> None:
@@ -181,9 +185,13 @@ def _first_column(content: str) -> str | None:
 
 
 def _by_score(in_file: list[RunRow]) -> tuple[list[RunRow], bool]:
-    """The lines of a query, best first, and whether their ranks contradicted that."""
+    """The lines of a query, best first, and whether their ranks contradicted that.
+
+    Of a document that is named again, its best line alone is a statement.
+    """
     rows = sorted(in_file, key=lambda row: (-row.score, row.rank))
-    ranks = [row.rank for row in rows]
+    first = {row.doc_id: row for row in reversed(rows)}
+    ranks = [row.rank for row in rows if first[row.doc_id] is row]
     if ranks == sorted(ranks):
         return rows, False
     return [row._replace(rank=place) for place, row in enumerate(rows, start=1)], True
@@ -192,6 +200,16 @@ def _by_score(in_file: list[RunRow]) -> tuple[list[RunRow], bool]:
 def _judged(row: Qrel) -> Candidate:
     candidate = Candidate(row.doc_id, label=row.relevance)
     return candidate if row.iteration == "0" else replace(candidate, meta={ITERATION: row.iteration})
+
+
+def _ranking(group: Group) -> tuple[Candidate, ...]:
+    """The documents, best first."""
+    docs = group.docs
+    ordered = [docs[place] for place in initial_order(group.query_id, docs, lambda place: docs[place].own_text)]
+    scores = [doc.score for doc in ordered]
+    if not has_ranks(docs) and None not in scores:
+        ordered.sort(key=lambda doc: -(doc.score or 0))
+    return tuple(ordered)
 
 
 def _run_lines(group: Group) -> list[str]:
@@ -210,9 +228,8 @@ def _run_lines(group: Group) -> list[str]:
             raise RowRefused(f"document {doc.doc_id} has the score {doc.score}", Reason.SCORE_NOT_FINITE)
         tags.append(_text(doc.meta.get(RUN_TAG, own_tag), "run tag"))
     ranks = [doc.rank for doc in group.docs if doc.rank is not None]
-    has_ranks = len(ranks) == len(group.docs) and ranks == sorted(ranks)
     doc_ids, scores = [doc.doc_id for doc in group.docs], [doc.score for doc in group.docs]
-    return run_lines(group.query_id, doc_ids, scores, ranks if has_ranks else None, tags)
+    return run_lines(group.query_id, doc_ids, scores, ranks if len(ranks) == len(group.docs) else None, tags)
 
 
 def _qrels_lines(group: Group) -> list[str]:

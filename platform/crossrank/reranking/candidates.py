@@ -121,10 +121,11 @@ class RunCandidates:
                 [query_id], [doc_id] = queries.ids([record["query"]]), corpus.ids([record["document"]])
                 detail = f"the run names {doc_id} twice for this query; the better place is kept"
                 reject(Rejected(uri, int(record["line"]), query_id, Reason.DUPLICATE_ID, detail))
+            records = records[~repeated]
             read, contradicted = _contradicted(records)
             num_read += read
             num_contradicted += contradicted
-            records = _first_ones(records[~repeated], depth)
+            records = _first_ones(records, depth)
             with filling(Path(folder.name)):
                 records.tofile(path)
             num_pairs += len(records)
@@ -183,7 +184,11 @@ def _repeated(records: NDArray[np.void]) -> NDArray[np.bool_]:
 
 
 def _contradicted(records: NDArray[np.void]) -> tuple[int, int]:
-    """Queries, and those of which a rank is lower than one before it. `records` are sorted by query and score."""
+    """Queries, and those of which a rank is lower than one before it.
+
+    Args:
+        records: sorted by query and score, each document of a query once.
+    """
     is_same_query = records["query"][1:] == records["query"][:-1]
     is_lower = records["rank"][1:] < records["rank"][:-1]
     return len(np.unique(records["query"])), len(np.unique(records["query"][1:][is_same_query & is_lower]))

@@ -20,8 +20,9 @@ from crossrank.corpus.source import CorpusSource, QuerySource
 from crossrank.corpus.store import TextStore, Usable, refuse_empty
 from crossrank.formats.group_files import read_group_files
 from crossrank.formats.group_order import glancing
-from crossrank.order import by_hash, has_ranks
-from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text
+from crossrank.formats.repeated import Kept, each_once
+from crossrank.order import has_ranks, initial_order
+from crossrank.records import Candidate, Group, Reason, Reject, Rejected
 from crossrank.reranking.candidates import (
     Bm25Candidates,
     FirstStage,
@@ -240,24 +241,17 @@ class GroupWork:
         return islice(read_group_files(self._uri, reject), self._limit)
 
     def _row(self, row_number: int, file: str, line: int, group: Group, reject: Reject) -> PreparedRow:
-        kept: list[tuple[int, int, Candidate, str | None]] = []
-        seen: set[str] = set()
-        if group.query.strip():
-            corpus_rows = self._corpus.rows([doc.doc_id for doc in group.docs]) if self._corpus else None
-            for place, doc in enumerate(group.docs):
-                corpus_row = UNKNOWN if doc.text is not None or corpus_rows is None else int(corpus_rows[place])
-                fault = self._fault(doc, corpus_row, seen)
-                if fault is not None:
-                    reason, detail = fault
-                    reject(Rejected(file, line, group.query_id, reason, detail))
-                    continue
-                seen.add(doc.doc_id)
-                text = document_text(doc.title, doc.text) if doc.text is not None else None
-                kept.append((place + 1, corpus_row, doc, text))
-        is_ordered = has_ranks(group.docs)
-        if not is_ordered and any(doc.label is not None for _, _, doc, _ in kept):
-            # Positives may stand first, and that must neither break ties between scores nor decide the cut.
-            kept = by_hash(group.query_id, kept, lambda each: (self._text(each[2]) or "", each[2].doc_id))
+        docs = group.docs if group.query.strip() else ()
+        corpus_rows = self._corpus.rows([doc.doc_id for doc in docs]) if self._corpus and docs else None
+        rows_of_docs = [
+            UNKNOWN if doc.text is not None or corpus_rows is None else int(corpus_rows[place])
+            for place, doc in enumerate(docs)
+        ]
+        faults = [self._fault(doc, corpus_row) for doc, corpus_row in zip(docs, rows_of_docs, strict=True)]
+        once = each_once(docs, [place for place, fault in enumerate(faults) if fault is None])
+        for reason, detail in [*filter(None, faults), *((Reason.DUPLICATE_ID, each) for each in once.repeated)]:
+            reject(Rejected(file, line, group.query_id, reason, detail))
+        kept = self._ordered(group.query_id, once.kept)
         kept = kept[: self._depth]  # counted as in a run: what is set aside takes no place
         reason_of_query = None if kept else Reason.NO_CANDIDATES
         return {
@@ -267,29 +261,40 @@ class GroupWork:
             "query_id": group.query_id,
             "query": group.query,
             "reason": reason_of_query if group.query.strip() else Reason.EMPTY_QUERY,
-            "corpus_rows": [corpus_row for _, corpus_row, _, _ in kept],
-            "doc_ids": [doc.doc_id for _, _, doc, _ in kept],
-            "texts": [text for _, _, _, text in kept],
-            "initial_ranks": [doc.rank if is_ordered else place for place, _, doc, _ in kept],
-            "initial_scores": [doc.score for _, _, doc, _ in kept],
-            "labels": [doc.label for _, _, doc, _ in kept],
+            "corpus_rows": [rows_of_docs[each.content] for _, each in kept],
+            "doc_ids": [each.doc.doc_id for _, each in kept],
+            "texts": [each.doc.own_text for _, each in kept],
+            "initial_ranks": [rank for rank, _ in kept],
+            "initial_scores": [each.doc.score for _, each in kept],
+            "labels": [each.doc.label for _, each in kept],
         }
+
+    def _ordered(self, query_id: str, once: list[Kept]) -> list[tuple[int | None, Kept]]:
+        """The documents in their initial order, each with its initial rank.
+
+        Where the group gives none, it is the place in the list or, of labelled documents, that in the order by a hash.
+        """
+        docs = [each.doc for each in once]
+        kept = [once[place] for place in initial_order(query_id, docs, lambda place: self._text(docs[place]))]
+        if has_ranks(docs):
+            return [(each.doc.rank, each) for each in kept]
+        if any(doc.label is not None for doc in docs):
+            return list(enumerate(kept, start=1))
+        return [(each.place + 1, each) for each in kept]
 
     def _text(self, doc: Candidate) -> str | None:
         if doc.text is not None or self._corpus is None:
-            return document_text(doc.title, doc.text)
+            return doc.own_text
         [row] = self._corpus.rows([doc.doc_id])
         return self._corpus.texts([int(row)])[0] if row != UNKNOWN else None
 
-    def _fault(self, doc: Candidate, corpus_row: int, seen: set[str]) -> tuple[Reason, str] | None:
+    def _fault(self, doc: Candidate, corpus_row: int) -> tuple[Reason, str] | None:
         """Why a document is set aside, alone; None when it is good."""
-        if doc.doc_id in seen:
-            return Reason.DUPLICATE_ID, f"document {doc.doc_id} stands twice in the group; the first is kept"
         if doc.text is None and corpus_row == UNKNOWN:
             where = "the corpus does not have it" if self._corpus else "there is no --corpus to look it up in"
             return Reason.UNKNOWN_DOCUMENT, f"document {doc.doc_id} has no text, and {where}"
         is_empty = (
-            not document_text(doc.title, doc.text)
+            not doc.own_text
             if doc.text is not None
             else self._corpus is not None and self._corpus.usable(np.array([corpus_row]))[0] == Usable.EMPTY
         )

@@ -7,7 +7,8 @@ import numpy as np
 from crossrank.corpus.ids import UNKNOWN
 from crossrank.corpus.store import TextStore, Usable
 from crossrank.errors import InputError
-from crossrank.order import by_hash
+from crossrank.formats.repeated import each_once
+from crossrank.order import initial_order
 from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text
 from crossrank.training.labelled_twice import Positives
 
@@ -29,6 +30,20 @@ def text_of(doc: Candidate, corpus_row: int, corpus: TextStore | None) -> str:
         return document_text(doc.title, doc.text)
     assert corpus is not None, "a row was found in it"
     return corpus.texts([corpus_row])[0]
+
+
+def fault_of(doc: Candidate, corpus_row: int, corpus: TextStore | None) -> tuple[Reason, str] | None:
+    """Why a document has no text to be read, with the reason; None where it has one.
+
+    Args:
+        corpus_row: its row of the corpus, for one that comes without its text.
+    """
+    if doc.text is not None:
+        return None if doc.own_text else (Reason.EMPTY_DOCUMENT, f"document {doc.doc_id} has no text")
+    if corpus is None or corpus_row == UNKNOWN:
+        return Reason.UNKNOWN_DOCUMENT, f"document {doc.doc_id} has no text, and the corpus lacks it"
+    is_empty = corpus.usable(np.array([corpus_row]))[0] == Usable.EMPTY
+    return (Reason.EMPTY_DOCUMENT, f"document {doc.doc_id} has no text in the corpus") if is_empty else None
 
 
 class Reading:
@@ -62,38 +77,37 @@ class Reading:
         """Fills `kept`; sets the group aside, with its reason, where it cannot be used."""
         if not self._group.query.strip():
             return self._set_aside(Reason.EMPTY_QUERY, "the query is empty or white space")
-        wanted = self._each_once([doc for doc in self._group.docs if not doc.flags and self._is_judged(doc)])
-        corpus_rows = self._corpus.rows([doc.doc_id for doc in wanted]).tolist() if self._corpus else []
+        wanted = [doc for doc in self._group.docs if not doc.flags and self._is_judged(doc)]
+        known = self._corpus.rows([doc.doc_id for doc in wanted]).tolist() if self._corpus else None
+        usable = []
         for place, doc in enumerate(wanted):
-            if doc.text is None and self._corpus is None:
+            if doc.text is None and known is None:
                 raise InputError(
                     f"{self._place[0]} line {self._place[1]} names document {doc.doc_id} without its text; "
                     f"give the --corpus that has it"
                 )
-            corpus_row = corpus_rows[place] if doc.text is None else UNKNOWN
-            if not self._is_missing(doc, corpus_row):
-                self.kept.append((doc, corpus_row))
+            fault = fault_of(doc, UNKNOWN if known is None else known[place], self._corpus)
+            if fault is None:
+                usable.append(place)
+            else:
+                self._set_aside(*fault)
+        once = each_once(wanted, usable)
+        for detail in once.repeated:
+            self._set_aside(Reason.DUPLICATE_ID, detail)
+        self.kept = [
+            (each.doc, UNKNOWN if known is None or each.doc.text is not None else known[each.content])
+            for each in once.kept
+        ]
         if self._positives is not None:
             self._drop_what_is_positive_too(self._positives)
         return self._makes_a_group()
 
-    def by_hash(self) -> list[tuple[Candidate, int]]:
-        """What is kept, in an order that no label made; see `crossrank.order`."""
+    def in_initial_order(self) -> list[tuple[Candidate, int]]:
+        """What is kept, in the order that breaks ties where it is measured; see `crossrank.order`."""
         _, _, query_id = self._place
-        return by_hash(query_id, self.kept, lambda each: (text_of(*each, self._corpus), each[0].doc_id))
-
-    def _each_once(self, docs: list[Candidate]) -> list[Candidate]:
-        """Of documents that stand twice the first positive, else the first: it would be its own negative."""
-        kept: dict[str, Candidate] = {}
-        for doc in docs:
-            before = kept.setdefault(doc.doc_id, doc)
-            if before is not doc:
-                wins = is_positive(doc) and not is_positive(before)
-                kept[doc.doc_id] = doc if wins else before
-                which = "the one labelled above 0" if is_positive(doc) != is_positive(before) else "the first"
-                detail = f"document {doc.doc_id} stands twice in the group; {which} is kept"
-                self._set_aside(Reason.DUPLICATE_ID, detail)
-        return list(kept.values())
+        docs = [doc for doc, _ in self.kept]
+        order = initial_order(query_id, docs, lambda place: text_of(*self.kept[place], self._corpus))
+        return [self.kept[place] for place in order]
 
     def _drop_what_is_positive_too(self, positives: Positives) -> None:
         """Leave out negatives whose text is a positive of this query, in this group or in another."""
@@ -108,20 +122,6 @@ class Reading:
 
     def _is_judged(self, doc: Candidate) -> bool:
         return self._positives is None or doc.label is not None
-
-    def _is_missing(self, doc: Candidate, corpus_row: int) -> bool:
-        if doc.text is not None:
-            if document_text(doc.title, doc.text):
-                return False
-            self._set_aside(Reason.EMPTY_DOCUMENT, f"document {doc.doc_id} has no text")
-        elif corpus_row == UNKNOWN:
-            self._set_aside(Reason.UNKNOWN_DOCUMENT, f"document {doc.doc_id} has no text, and the corpus lacks it")
-        else:
-            assert self._corpus is not None, "a row was found in it"
-            if self._corpus.usable(np.array([corpus_row]))[0] != Usable.EMPTY:
-                return False
-            self._set_aside(Reason.EMPTY_DOCUMENT, f"document {doc.doc_id} has no text in the corpus")
-        return True
 
     def _makes_a_group(self) -> bool:
         labels = [doc.label for doc, _ in self.kept]

@@ -27,11 +27,12 @@ from crossrank.corpus.source import CorpusSource
 from crossrank.corpus.store import SourceRow, TextStore, Usable, open_store
 from crossrank.errors import InputError
 from crossrank.formats.group_files import fingerprint_of_groups, read_group_files, read_group_queries
+from crossrank.formats.repeated import each_once
 from crossrank.once import made_once
 from crossrank.order import is_ranked
 from crossrank.records import Reason, Reject, Rejected, document_text
 from crossrank.set_aside import SetAside
-from crossrank.training.group_reading import Reading, is_positive, text_of
+from crossrank.training.group_reading import Reading, fault_of, is_positive, text_of
 from crossrank.training.labelled_twice import Positives, key_of_text
 
 LAYOUT = "7"
@@ -101,8 +102,7 @@ class GroupSource:
 
 
 class Documents(NamedTuple):
-    """The documents of one group. Where they are measured, their order breaks ties: it is that of their initial ranks,
-    or, where not every document has one, an order by a hash."""
+    """The documents of one group. Where they are measured, their order breaks ties: see `crossrank.order`."""
 
     rows_D: NDArray[np.int64]
     """Row of the corpus; below 0, ``~row`` of the store's own texts."""
@@ -262,9 +262,8 @@ def _texts(source: GroupSource, corpus: TextStore | None, arrays: _Arrays, rejec
         if not read.is_usable():
             continue
         arrays.queries.append(row)
-        is_ordered = is_ranked([doc for doc, _ in read.kept])
-        arrays.ranked.append(is_ordered)
-        kept = read.kept if is_ordered or source.use == "train" else read.by_hash()
+        arrays.ranked.append(is_ranked([doc for doc, _ in read.kept]))
+        kept = read.kept if source.use == "train" else read.in_initial_order()
         yield SourceRow(file, line, group.query_id, group.query)
         row += 1
         for place, (doc, corpus_row) in enumerate(kept):
@@ -285,8 +284,10 @@ def _positives(source: GroupSource, corpus: TextStore | None) -> Positives:
     found = Positives()
     for _, _, group in islice(read_group_files(source.uri, lambda _: None), source.limit):
         if source.takes(group.query):
-            docs = [doc for doc in group.docs if is_positive(doc) and not doc.flags]
+            positive = {doc.doc_id for doc in group.docs if is_positive(doc) and not doc.flags}
+            docs = [doc for doc in group.docs if doc.doc_id in positive and doc.label is not None and not doc.flags]
             rows = corpus.rows([doc.doc_id for doc in docs]).tolist() if corpus else [UNKNOWN] * len(docs)
-            known = [each for each in zip(docs, rows, strict=True) if each[0].text is not None or each[1] != UNKNOWN]
-            found.add(group.query, [text_of(doc, row, corpus) for doc, row in known])
+            usable = [place for place, doc in enumerate(docs) if fault_of(doc, rows[place], corpus) is None]
+            kept = each_once(docs, usable).kept
+            found.add(group.query, [text_of(each.doc, rows[each.content], corpus) for each in kept])
     return found

@@ -11,7 +11,6 @@ Shape letters: P positives of all groups.
 
 from __future__ import annotations
 
-import unicodedata
 from array import array
 from collections.abc import Sequence
 
@@ -19,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.corpus.ids import hash_id
+from crossrank.retrieval.query_documents import folded
 
 
 def key_of_text(text: str) -> int:
     """64 bits that are equal for texts that differ in case, white space or Unicode's way of writing them alone."""
-    return hash_id(" ".join(unicodedata.normalize("NFKC", text).casefold().split()))
+    return hash_id(folded(text))
 
 
 class Positives:

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from crossrank.errors import InputError
-from crossrank.evaluation.candidates import Written, read_candidates, write_candidates
+from crossrank.evaluation.candidates import Written, write_candidates
 from crossrank.evaluation.facts import INJECTED, Facts
 from crossrank.evaluation.lists import Lists
 from crossrank.evaluation.question_csv import beir_of
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.records import Group, Reason, Rejected
+from tests.unit.evaluation.test_wiring import read_candidates
 
 CORPUS = {
     "cats": "the cat sat on the mat",

@@ -22,6 +22,7 @@ from crossrank.evaluation.rows import Row, first_stage_row, folder_of, model_row
 from crossrank.evaluation.runs import run_of, write_runs
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.formats.trec import read_run
+from crossrank.records import Reason, Reject, Rejected
 from crossrank.reranking.block import Keep, rerank_block
 from crossrank.reranking.layout import Layout, write_table
 from crossrank.reranking.prepare import GroupWork, blocks
@@ -36,14 +37,16 @@ MEASURES = ["mrr@10", "map"]
 class Evaluated:
     """Groups evaluated with a model for which a document's text is its score, as `evaluate` does without workers."""
 
-    def __init__(self, folder: Path, groups: dict[str, list[dict[str, Any]]], depth: int = 100) -> None:
+    def __init__(
+        self, folder: Path, groups: dict[str, list[dict[str, Any]]], depth: int = 100, reject: Reject = refuse
+    ) -> None:
         lines = [{"query_id": query_id, "query": "q", "docs": docs} for query_id, docs in groups.items()]
         (folder / "g.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         settings = EvaluateSettings(
             models=("m=model",), groups=str(folder / "g.jsonl"), output=str(folder / "out"), depth=depth, contexts=1
         )
         self.output = str(folder)
-        self.written = write_candidates(settings, str(folder / "groups.parquet"), refuse)
+        self.written = write_candidates(settings, str(folder / "groups.parquet"), reject)
         layout = Layout(folder_of(self.output, "m"))
         work = GroupWork(self.written.groups, None, 1000, None)
         for number, block in enumerate(blocks(work.rows(refuse), 500)):
@@ -89,16 +92,49 @@ def test_a_model_that_gives_every_document_one_score_is_worth_a_guess_though_pos
     assert not found.written.has_order, "so there is no row without a reranker"
 
 
-def test_groups_that_were_mined_for_have_ranks_for_their_negatives_alone_and_are_worth_a_guess_too(
-    tmp_path: Path,
-) -> None:
-    groups = {f"q{number}": one_in_eight(number) for number in range(2000)}
+def test_where_some_documents_have_ranks_those_decide_and_the_others_follow_as_they_are_listed(tmp_path: Path) -> None:
+    """Groups that were mined for have ranks for their negatives alone: what cannot tell them apart finds the positive
+    last, 1/8, and nothing is said of a first stage. A positive that is listed first of those without a rank stands
+    before them, but behind every rank."""
+    groups = {f"mined{number}": one_in_eight(number) for number in range(20)}
     for docs in groups.values():
         for rank, doc in enumerate(docs[1:], start=1):
             doc["rank"] = rank
+    groups |= {f"first{number}": one_in_eight(number) for number in range(20)}
+    for number in range(20):
+        groups[f"first{number}"][7]["rank"] = 1
     found = Evaluated(tmp_path, groups)
-    assert found.row().values["retrieved"]["mrr@10"].mean() == pytest.approx(GUESS, abs=0.02)
+    for table in ("retrieved", "injected"):
+        assert found.row().values[table]["mrr@10"].tolist() == pytest.approx([1 / 8] * 20 + [1 / 2] * 20)
     assert not found.written.has_order
+    run = found.runs()["m"]
+    assert found.by_trec_eval(run, RR @ 10) == pytest.approx(
+        dict(zip(groups, [1 / 8] * 20 + [1 / 2] * 20, strict=True))
+    )
+
+
+def test_a_rank_that_all_documents_share_says_no_order_and_is_worth_a_guess(tmp_path: Path) -> None:
+    groups = {f"q{number}": one_in_eight(number) for number in range(2000)}
+    for docs in groups.values():
+        for doc in docs:
+            doc["rank"] = 0
+    found = Evaluated(tmp_path, groups)
+    assert found.row().values["retrieved"]["mrr@10"].mean() == pytest.approx(GUESS, abs=0.02), "1.0 by the list"
+    assert not found.written.has_order
+
+
+@pytest.mark.parametrize("copy", [{"label": 0}, {"label": None}, {"label": 0, "text": "0"}], ids=str)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_document_that_is_labelled_twice_is_a_positive_wherever_its_copy_stands(
+    tmp_path: Path, copy: dict[str, Any], is_first: bool
+) -> None:
+    p, n = {"doc_id": "p", "text": "9", "label": 1}, {"doc_id": "n", "text": "5", "label": 0}
+    docs = [{**p, **copy}, n, p] if is_first else [p, n, {**p, **copy}]
+    aside: list[Rejected] = []
+    found = Evaluated(tmp_path, {"q1": docs}, reject=aside.append)
+    assert found.row().values["retrieved"]["mrr@10"].tolist() == [1], "p of label 0 would leave no positive"
+    assert len(found.lists.doc_ids_P) == 2
+    assert [row.reason for row in aside] == [Reason.DUPLICATE_ID]
 
 
 def test_a_depth_cuts_a_list_without_ranks_where_no_label_decides(tmp_path: Path) -> None:

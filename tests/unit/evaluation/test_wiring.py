@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from crossrank.evaluation.candidates import Written, read_candidates, write_candidates
-from crossrank.evaluation.facts import INJECTED
+from crossrank.evaluation.candidates import Written, write_candidates
+from crossrank.evaluation.facts import INJECTED, Facts
 from crossrank.evaluation.lists import Lists
 from crossrank.evaluation.rows import Row, first_stage_row, folder_of, model_row
 from crossrank.evaluation.server import AsTheyAre
 from crossrank.evaluation.settings import EvaluateSettings
-from crossrank.records import Rejected
+from crossrank.formats import groups_parquet
+from crossrank.records import Group, Rejected
 from crossrank.reranking.block import Keep, rerank_block
 from crossrank.reranking.layout import Layout, write_table
 from crossrank.reranking.prepare import GroupWork, blocks
@@ -124,6 +125,12 @@ class Drawn:
 
 def refuse(row: Rejected) -> None:
     raise AssertionError(row)
+
+
+def read_candidates(written: Written) -> Iterator[tuple[Group, Facts]]:
+    """The groups that were written, with their facts."""
+    for _, group in groups_parquet.read_groups(written.groups, refuse):
+        yield group, Facts.of(group)
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["tie-free", "tied"])

@@ -136,10 +136,10 @@ def test_parquet_rows_that_are_no_groups_are_rejected_alone(tmp_path: Path, reje
             "docs[0].score is 9007199254740993, which a float cannot hold exactly",
         ),
         ({"docs": [{"doc_id": "d", "score": 10**400}]}, "docs[0].score is beyond what a float can hold"),
-        (
-            {"docs": [{"doc_id": "d", "rank": 1.0}]},
-            "docs[0].rank is a number with a point, and a whole number is wanted",
-        ),
+        ({"docs": [{"doc_id": "d", "rank": 1.5}]}, "docs[0].rank is 1.5, and a whole number or null is wanted"),
+        ({"docs": [{"doc_id": "d", "rank": 1e300}]}, "docs[0].rank is 1e+300, beyond 2147483647"),
+        ({"docs": [{"doc_id": "d", "rank": True}]}, "docs[0].rank is true or false, and a whole number is wanted"),
+        ({"docs": [{"doc_id": "d", "rank": "1"}]}, "docs[0].rank is a string, and a whole number is wanted"),
         ({"docs": [{"doc_id": "d", "rank": 2**31}]}, "docs[0].rank is 2147483648, beyond 2147483647"),
         ({"docs": [{"doc_id": "d", "flags": [1]}]}, "docs[0].flags[0] is a whole number, and a string is wanted"),
         ({"docs": [{"doc_id": "d", "lable": 1}]}, "has the key lable, which a group does not have; put it into meta"),
@@ -155,6 +155,22 @@ def test_a_json_group_with_anything_wrong_is_rejected_as_a_whole(
     assert [line for line, _ in groups_jsonl.read_groups(uri, rejected.append)] == [1, 3]
     record_id = None if "query_id" in change else "q"
     assert rejected == [Rejected(uri, 2, record_id, Reason.MALFORMED, detail)]
+
+
+def test_ranks_that_pandas_made_floats_of_are_whole_numbers_and_nan_is_refused_as_in_a_label(
+    tmp_path: Path, write: WriteFile, rejected: list[Rejected]
+) -> None:
+    docs = [{"doc_id": "b", "rank": 2.0}, {"doc_id": "c", "rank": None}, {"doc_id": "a", "rank": 1.0}]
+    in_parquet = str(tmp_path / "floats.parquet")
+    rows = [{"query_id": "q", "query": "x", "docs": docs}, {"query_id": "n", "query": "x", "docs": [docs[0]]}]
+    rows[1]["docs"] = [{"doc_id": "b", "rank": math.nan}]
+    pq.write_table(pa.Table.from_pylist(rows), in_parquet)
+    in_json = write("floats.jsonl", json.dumps(rows[0]))
+    for read, uri in ((groups_parquet.read_groups, in_parquet), (groups_jsonl.read_groups, in_json)):
+        [(_, group)] = read(uri, rejected.append)
+        assert [(doc.doc_id, doc.rank) for doc in group.docs] == [("a", 1), ("b", 2), ("c", None)]
+        assert {type(doc.rank) for doc in group.docs} == {int, type(None)}
+    assert [row.detail for row in rejected] == ["docs[0].rank is nan, and a whole number or null is wanted"]
 
 
 def test_json_has_no_nan_so_a_group_with_one_is_rejected(tmp_path: Path, rejected: list[Rejected]) -> None:

@@ -210,7 +210,10 @@ def test_question_rows_come_back(cells: list[tuple[str, ...]]) -> None:
 
 
 @sometimes
-@given(st.lists(st.tuples(odd_ids, odd_ids, st.integers(-9, 10**6), odd_ids), max_size=8), fallen)
+@given(
+    st.lists(st.tuples(odd_ids, odd_ids, st.integers(-9, 10**6), odd_ids), max_size=8, unique_by=lambda row: row[:2]),
+    fallen,
+)
 def test_run_lines_come_back(cells: list[tuple[str, str, int, str]], scores: list[float]) -> None:
     ranks = sorted(rank for _, _, rank, _ in cells)
     rows = [
@@ -229,7 +232,13 @@ def test_run_lines_come_back(cells: list[tuple[str, str, int, str]], scores: lis
 
 
 @sometimes
-@given(st.lists(st.tuples(odd_ids, st.sampled_from(["0", "Q0", "7"]), odd_ids, floats), max_size=8))
+@given(
+    st.lists(
+        st.tuples(odd_ids, st.sampled_from(["0", "Q0", "7"]), odd_ids, floats),
+        max_size=8,
+        unique_by=lambda row: (row[0], row[2]),
+    )
+)
 def test_judgements_come_back(rows: list[tuple[str, str, str, float]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in.qrels"), Path(folder, "out.qrels")
@@ -266,7 +275,7 @@ def beir_parts(
     )
     splits = st.dictionaries(
         st.sampled_from(["qrels.tsv", "qrels/dev.tsv", "qrels/시험.tsv"]),
-        st.lists(judgement, min_size=1, max_size=5),
+        st.lists(judgement, min_size=1, max_size=5, unique_by=lambda row: row[:2]),
         min_size=1,
     )
     return corpus, queries, draw(splits)

@@ -1,6 +1,8 @@
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -99,6 +101,28 @@ def test_groups_without_ranks_are_ranked_by_their_order(tmp_path: Path, rejected
     assert uri.read_text() == "q1 Q0 b 1 5.0 crossrank\nq1 Q0 a 2 0.30000000000000004 crossrank\n"
 
 
+def test_groups_without_ranks_are_ranked_by_score_and_ties_by_a_hash_that_knows_no_label(
+    tmp_path: Path, rejected: list[Rejected]
+) -> None:
+    uri = tmp_path / "out.trec"
+    tied = [Candidate(f"d{n}", "x", label=float(n == 0), score=1.0) for n in range(8)]
+    groups = [Group(f"q{n}", "x", (*tied, Candidate("best", "x", label=0.0, score=2.0))) for n in range(400)]
+    assert trec.write_run(str(uri), groups, rejected.append) == 400
+    lines = [line.split() for line in uri.read_text().splitlines()]
+    assert [line[2:5] for line in lines[::9]] == [["best", "1", "2.0"]] * 400, "2.0 was put below 1.0 by its place"
+    firsts = [line[2] for line in lines[1::9]]
+    assert 400 / 8 - 30 < firsts.count("d0") < 400 / 8 + 30, "the positive, which is listed first"
+
+
+def test_a_document_that_a_run_names_again_contradicts_nothing(
+    write: WriteFile, rejected: list[Rejected], capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri = write("in.trec", "q1 Q0 a 1 9 t\nq1 Q0 b 2 8 t\nq1 Q0 a 1 7 t\n")
+    [(_, group)] = trec.read_run_groups(uri, rejected.append)
+    assert [(doc.doc_id, doc.rank) for doc in group.docs] == [("a", 1), ("b", 2), ("a", 1)]
+    assert "contradict" not in capsys.readouterr().err
+
+
 def test_a_ranking_without_scores_falls_by_its_places(tmp_path: Path, rejected: list[Rejected]) -> None:
     docs = Candidate("b", rank=0), Candidate("a", rank=4), Candidate("c", rank=5, score=-7.5)
     uri = tmp_path / "out.trec"
@@ -156,3 +180,28 @@ def test_judgements_keep_their_iteration_and_leave_unjudged_documents_out(
     assert trec.write_qrels(str(uri), [*groups, Group("q3", "", (Candidate("d"),))], rejected.append) == 2
     assert uri.read_text() == content
     assert [(row.record_id, row.reason) for row in rejected] == [("q3", Reason.NO_CANDIDATES)]
+
+
+def test_twice_the_documents_of_a_group_take_twice_the_work_to_be_written(
+    tmp_path: Path, rejected: list[Rejected]
+) -> None:
+    """Work is counted as calls of Python, which know no time: a look at the whole group for each document would be four
+    times as many."""
+
+    def calls_of(num_docs: int) -> int:
+        group = Group("q", "x", tuple(Candidate(f"d{n}", "x", rank=n) for n in range(num_docs)))
+        num_calls = 0
+
+        def count(frame: FrameType, event: str, argument: object) -> None:
+            nonlocal num_calls
+            num_calls += event in ("call", "c_call")
+
+        sys.setprofile(count)
+        try:
+            assert trec.write_run(str(tmp_path / "out.trec"), [group], rejected.append) == 1
+        finally:
+            sys.setprofile(None)
+        return num_calls
+
+    calls_of(10)  # imports and caches
+    assert calls_of(2000) / calls_of(1000) < 2.2

@@ -199,3 +199,38 @@ def test_labelled_documents_without_ranks_break_ties_in_an_order_that_no_label_m
     assert {docs[0] for docs in prepare(groups=lines(None), corpus=None).docs.values()} == {"p"}, "a list as it is"
     cut = prepare(groups=lines(1), corpus=None, depth=2).docs.values()
     assert 400 / 4 - 35 < sum("p" in docs for docs in cut) < 400 / 4 + 35, "nor does the depth keep what stands first"
+
+
+def test_where_some_documents_have_ranks_those_decide_and_the_others_follow_as_they_are_listed(
+    prepare: Prepare,
+) -> None:
+    docs = [{"doc_id": f"d{n}", "text": "x", "label": int(n == 0), "rank": 1 if n == 3 else None} for n in range(5)]
+    [row] = prepare(groups=group("g1", "q", *docs), corpus=None).rows
+    assert row["doc_ids"] == ["d3", "d0", "d1", "d2", "d4"]
+    assert row["initial_ranks"] == [1, None, None, None, None]
+
+
+def test_labelled_documents_without_ranks_have_as_initial_rank_their_place_in_the_order_that_breaks_ties(
+    prepare: Prepare,
+) -> None:
+    """Whoever measures the output against its initial ranks would find a first stage that is right each time."""
+    docs = [{"doc_id": f"d{n}", "text": "x", "label": int(n == 0)} for n in range(9)]
+    prepared = prepare(groups="".join(group(f"g{n}", "q", *docs) for n in range(20)), corpus=None)
+    assert {tuple(row["initial_ranks"]) for row in prepared.rows} == {tuple(range(1, 10))}
+    assert len({row["doc_ids"][0] for row in prepared.rows}) > 4
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_of_a_document_that_is_labelled_both_ways_the_positive_is_scored(prepare: Prepare, is_first: bool) -> None:
+    docs = [
+        {"doc_id": "a", "text": "no", "label": 0, "rank": 1, "score": 9.0},
+        {"doc_id": "b", "text": "other", "label": 0, "rank": 2},
+        {"doc_id": "a", "text": "yes", "label": 1, "rank": 3},
+    ]
+    prepared = prepare(groups=group("g1", "q", *(docs if is_first else docs[::-1])), corpus=None)
+    [row] = prepared.rows
+    assert (row["doc_ids"], row["texts"], row["labels"]) == (["a", "b"], ["yes", "other"], [1.0, 0.0])
+    assert (row["initial_ranks"], row["initial_scores"]) == ([1, 2], [9.0, None])
+    [aside] = prepared.rejected
+    assert aside.reason == Reason.DUPLICATE_ID
+    assert aside.detail == "document a stands twice in the group; the one labelled above 0 is kept"

@@ -106,6 +106,15 @@ def test_an_empty_document_is_set_aside_alone(prepare: Prepare) -> None:
     ]
 
 
+def test_a_document_that_a_run_names_again_contradicts_nothing(
+    prepare: Prepare, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepared = prepare(run="q1 Q0 d1 1 9 x\nq1 Q0 d2 2 8 x\nq1 Q0 d1 1 7 x\nq2 Q0 d1 1 9 x\n")
+    assert prepared.docs["q1"] == ["d1", "d2"]
+    assert [row.reason for row in prepared.rejected] == [Reason.DUPLICATE_ID]
+    assert "contradict" not in capsys.readouterr().err
+
+
 def test_a_document_that_stands_twice_is_the_first_of_them(prepare: Prepare) -> None:
     prepared = prepare(corpus=CORPUS + '{"_id": "d1", "text": "another"}\n', run="q1 Q0 d1 1 2 x\n")
     assert list(prepared.rows[0]["corpus_rows"]) == [0]

@@ -37,25 +37,31 @@ def test_a_model_that_gives_every_document_one_score_is_worth_a_guess_though_pos
     assert found.tie_rate == 1
 
 
-def test_documents_that_the_corpus_has_and_those_of_mined_groups_tie_by_the_same_hash(
+def test_documents_that_the_corpus_has_tie_by_the_same_hash_as_those_that_bring_their_text(
     source: Source, tmp_path: Path
 ) -> None:
-    """Their negatives have ranks, of the search that found them, and their positives have none."""
     rows = [{"_id": f"d{place}", "text": text} for place, text in enumerate(["the positive", *TEXTS])]
     (tmp_path / "c.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     uri = str(tmp_path / "c.jsonl")
     corpus = CorpusSource(uri, CorpusSource.fingerprint_of(uri))
-    mined = [doc(f"d{place}", 0, None, rank=place) for place in range(1, 8)]
-    by_id = "".join(group(f"q{n}", doc("d0", 1, None), *mined) for n in range(2000))
-    with_text = "".join(
-        group(
-            f"q{n}", doc("d0", 1, "the positive"), *(doc(f"d{place}", 0, text) for place, text in enumerate(TEXTS, 1))
-        )
-        for n in range(2000)
-    )
-    named = measure(source(by_id, "validate", corpus=corpus).open(), constant)
-    assert named.means()["mrr@10"] == pytest.approx(GUESS, abs=0.02), "0.125 by rank, with the positive last"
-    assert named.values == measure(source(with_text, "validate").open(), constant).values
+
+    def lines(*texts: str | None) -> str:
+        docs = [doc(f"d{place}", int(place == 0), text) for place, text in enumerate(texts)]
+        return "".join(group(f"q{n}", *docs) for n in range(2000))
+
+    named = measure(source(lines(*[None] * 8), "validate", corpus=corpus).open(), constant)
+    assert named.means()["mrr@10"] == pytest.approx(GUESS, abs=0.02)
+    assert named.values == measure(source(lines("the positive", *TEXTS), "validate").open(), constant).values
+
+
+def test_mined_groups_tie_by_the_ranks_of_their_negatives_so_that_a_constant_model_finds_the_positive_last(
+    source: Source,
+) -> None:
+    """The search that found the negatives ranks them, and the positives have no rank."""
+    mined = [doc(f"d{place}", 0, text, rank=place) for place, text in enumerate(TEXTS, 1)]
+    store = source("".join(group(f"q{n}", doc("d0", 1, "x"), *mined) for n in range(20)), "validate").open()
+    assert measure(store, constant).means()["mrr@10"] == pytest.approx(1 / 8), "1.0 by the list"
+    assert not store.all_ranked, "so that no row without a reranker is shown"
 
 
 def test_with_ranks_ties_keep_them_and_the_row_without_a_reranker_is_by_rank_and_not_by_the_list(
