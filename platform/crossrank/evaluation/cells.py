@@ -113,7 +113,7 @@ def notes_of(results: Json) -> list[str]:
 def _ties(has_order: bool) -> str:
     if has_order:
         return "keep the order of the first stage"
-    return "are ordered by a hash of query and document, since not every group has initial ranks"
+    return "keep the initial ranks of a group that has any, and are ordered by a hash of query and document in others"
 
 
 def mean_cells(results: Json, table: str) -> Cells:

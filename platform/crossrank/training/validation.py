@@ -1,7 +1,7 @@
 """Held-out groups scored and measured: is it better than no reranker, better than the base, better than before?
 
 Every group counts. Documents are ordered by their logits in float32, equal ones as the store has them: by their initial
-rank, or by a hash, so that a model that cannot tell them apart is worth a guess.
+rank, or by a hash where there is none, so that a model that cannot tell them apart is worth a guess.
 
 Shape letters: Q groups (queries), D documents of one.
 """
