@@ -16,7 +16,7 @@ from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.formats.group_files import read_group_files
 from crossrank.formats.repeated import each_once, highest_labels
 from crossrank.order import initial_order, is_ranked
-from crossrank.records import Candidate, Group, Reason, Reject, Rejected
+from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text
 from crossrank.retrieval.query_documents import AskedQuery
 
 
