@@ -175,7 +175,7 @@ def refuse_run_without_candidates(uri: str, queries: TextStore, corpus: TextStor
 
 
 def _repeated(records: NDArray[np.void]) -> NDArray[np.bool_]:
-    """Where a query names a document again. `records` are sorted by query and rank."""
+    """Where a query names a document again. `records` are sorted by query, the best first."""
     pair_keys = records["query"].astype(np.int64) << 32 | records["document"]
     _, first_places = np.unique(pair_keys, return_index=True)
     repeated = np.ones(len(records), dtype=bool)
@@ -195,7 +195,7 @@ def _contradicted(records: NDArray[np.void]) -> tuple[int, int]:
 
 
 def _first_ones(records: NDArray[np.void], depth: int) -> NDArray[np.void]:
-    """The first `depth` records of each query. `records` are sorted by query and rank."""
+    """The first `depth` records of each query. `records` are sorted by query, the best first."""
     place_in_query = np.arange(len(records)) - np.searchsorted(records["query"], records["query"])
     return records[place_in_query < depth]
 

@@ -54,7 +54,7 @@ def read_plan(layout: Layout) -> Plan | None:
 
 
 def read_groups(settings: MineSettings, corpus: TextStore) -> GroupsToMine:
-    """Read the groups once, and refuse a corpus that is too small for the window."""
+    """Read the groups once. Refuses a corpus without a document, and what holds no group."""
     return GroupsToMine.read(
         storage.absolute(settings.groups), corpus, storage.absolute(settings.corpus), settings.limit
     )

@@ -86,7 +86,6 @@ class GroupsToMine:
             num_groups += 1
             fault = self._fault(place, group)
             if fault is None:
-                self.counted = Counted()
                 return
             set_aside(Rejected(file, line, group.query_id, *fault))
         raise set_aside.nothing_usable(self.uri, "group", self._way_out() if num_groups else "check the file")

@@ -158,6 +158,7 @@ GOOD: dict[str, list[tuple[str, ...]]] = {
         ("run it with -1", "1을 붙여 실행하라"),
         ("Sales changed by -12%.", "매출이 12% 감소했다."),
         ("Call 555 -1234.", "555 1234로 전화하세요."),
+        ("Keep it at 10 -20 °C.", "10~20 °C에서 보관하세요."),
         ("- 5 apples", "사과 5개"),
         ("The net loss was ($300).", "순손실은 300달러였다."),
         ("It is -5 °C outside.", "Draußen sind es 5 °C unter null.", "de"),
@@ -165,6 +166,7 @@ GOOD: dict[str, list[tuple[str, ...]]] = {
     "hidden_characters": [
         ("family 👨\u200d👩\u200d👧 day", "가족 👨\u200d👩\u200d👧의 날"),
         ("a woman ❤\ufe0f\u200d🔥", "여자 ❤\ufe0f\u200d🔥"),
+        ("What a day!", "정말 멋진 하루! 👨\u200d👩\u200d👧"),
         ("the sun\u200b is hot", "태양은\u200b 뜨겁다"),
         ("I want a book", "من کتاب می\u200cخواهم", "fa"),
         ("the sun is hot", "พระอาทิตย์\u200bร้อน", "th"),
