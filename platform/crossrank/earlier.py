@@ -99,6 +99,8 @@ def earlier_run(output: str, kind: str) -> Manifest | None:
     if not storage.exists(manifest_of(output)):
         # A job that was killed while it started afresh may have left its lock.
         foreign = [file.uri for file in storage.list_files(output) if not file.uri.endswith(f"/{LOCK}")]
+        if foreign == [output]:
+            raise OutputError(f"{output} is a file, and the output of {kind} is a folder; name another --output")
         if foreign:
             raise OutputError(
                 f"{output} holds files that no {kind} job wrote, such as {foreign[0]}; name an empty folder"

@@ -102,6 +102,15 @@ def test_files_of_somebody_else_are_not_written_among(output: str) -> None:
     )
 
 
+def test_a_file_is_no_output(tmp_path: Path) -> None:
+    file = str(tmp_path / "ranked.jsonl")
+    Path(file).write_text("somebody's\n")
+    with pytest.raises(OutputError) as refused:
+        earlier_run(file, "rerank")
+    assert str(refused.value) == f"{file} is a file, and the output of rerank is a folder; name another --output"
+    assert Path(file).read_text() == "somebody's\n"
+
+
 def test_what_a_kill_leaves_before_the_manifest_is_nobodys(output: str) -> None:
     # Killed while starting afresh, when the old manifest is gone; or while its first one was half written.
     os.mkdir(output)
