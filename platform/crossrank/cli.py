@@ -134,6 +134,7 @@ def run(verb: click.Command, arguments: list[str] | None = None) -> None:
     """Run one command as a program. What the user did wrong is one sentence on standard error, never a traceback."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what is claimed is let go
+    _open_streams()
     typed = sys.argv[1:] if arguments is None else arguments
     try:
         lines.check_kind()
@@ -167,6 +168,15 @@ def run(verb: click.Command, arguments: list[str] | None = None) -> None:
         where = error.filename or f"standard output or the cache {storage.cache_folder()}"
         _tell(f"{unwritten(error)}, while using {where}")
         sys.exit(EXIT_FAILED)
+
+
+def _open_streams() -> None:
+    """Open what was closed (``2>&-``), or the next file to be opened would get its number and what is said with it."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def _tell(what: str) -> None:

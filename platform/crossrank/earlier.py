@@ -110,6 +110,11 @@ def earlier_run(output: str, kind: str) -> Manifest | None:
     # What says no kind is of `crossrank rerank`.
     if "identity" not in manifest or manifest.get("kind", "rerank") != kind:
         raise OutputError(f"{output} holds the result of another kind of job; name another --output")
+    if not isinstance(manifest["identity"], dict) or not isinstance(manifest.get("state"), str):
+        raise OutputError(
+            f"{manifest_of(output)} is damaged: it lacks what a job goes on by; remove the folder it is in, or name "
+            f"another"
+        )
     return manifest
 
 

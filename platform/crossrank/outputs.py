@@ -63,7 +63,7 @@ def read_json(uri: str) -> dict[str, Any]:
     try:
         content = json.loads(storage.read_bytes(uri))
     except ValueError as error:
-        raise InputError(f"{uri} is not JSON ({error}); remove the folder it is in, or name another") from error
+        raise InputError(f"{uri} is damaged, and is no JSON; remove the folder it is in, or name another") from error
     if not isinstance(content, dict):
         raise InputError(f"{uri} holds no JSON object; remove the folder it is in, or name another")
     return content

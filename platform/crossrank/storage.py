@@ -186,11 +186,22 @@ def is_folder(uri: str) -> bool:
 
 def _info(uri: str) -> arrow_fs.FileInfo:
     filesystem_, path = filesystem(uri)
-    with _translated(uri, "look at", InputError):
+    with _named(uri), _translated(uri, "look at", InputError):
         found = filesystem_.get_file_info(path.rstrip("/") or "/")
     if found.type == arrow_fs.FileType.NotFound:
         _refuse_missing_bucket(uri)
     return found
+
+
+@contextmanager
+def _named(uri: str) -> Iterator[None]:
+    """Refuse names that Arrow cannot read: it takes all for UTF-8, which those of a disk need not be."""
+    try:
+        yield
+    except UnicodeError as error:
+        raise InputError(
+            f"{uri} is, or holds, a name that is no UTF-8; rename it, or set PYTHONUTF8=1 if only the locale is another"
+        ) from error
 
 
 def list_files(uri: str, *, suffix: str = "", recursive: bool = False) -> list[StoredFile]:
@@ -206,16 +217,15 @@ def list_files(uri: str, *, suffix: str = "", recursive: bool = False) -> list[S
     filesystem_, path = filesystem(uri)
     # A folder of an object store is gone with its last key, which may be between these two lines.
     below = arrow_fs.FileSelector(path.rstrip("/") or "/", recursive=recursive, allow_not_found=True)
-    with _translated(uri, "list", InputError):
-        found = filesystem_.get_file_info(below)
     scheme = "s3://" if is_s3(uri) else ""
-    files = [
-        StoredFile(scheme + info.path, info.size, _modified(info))
-        for info in found
-        if info.type == arrow_fs.FileType.File
-        and info.path.endswith(suffix)
-        and not LEFTOVER.fullmatch(info.path.rsplit("/", 1)[-1])
-    ]
+    with _named(uri), _translated(uri, "list", InputError):
+        files = [
+            StoredFile(scheme + info.path, info.size, _modified(info))
+            for info in filesystem_.get_file_info(below)
+            if info.type == arrow_fs.FileType.File
+            and info.path.endswith(suffix)
+            and not LEFTOVER.fullmatch(info.path.rsplit("/", 1)[-1])
+        ]
     return sorted(files, key=lambda file: file.uri)
 
 

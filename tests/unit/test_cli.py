@@ -1,5 +1,8 @@
 """The command line as a program: exit status and what stands on standard error."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -135,3 +138,22 @@ def test_asking_is_no_mistake(capsys: pytest.CaptureFixture[str], arguments: lis
     assert error == ""
     if arguments == ["--version"]:
         assert out == f"crossrank, version {__version__}\n"
+
+
+def test_a_program_without_standard_streams_does_its_work_and_writes_nothing_of_it_into_a_file(tmp_path: Path) -> None:
+    """As under a supervisor that closes them: the next file that is opened would be number 2."""
+    triplets = [{"anchor": f"query {n}", "positive": "yes", "negative": "no"} for n in range(3)]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in triplets))
+    convert = [sys.executable, "-m", "crossrank", "convert", "--from", "st-triplets", "--to", "st-triplets"]
+    command = [
+        "sh",
+        "-c",
+        'exec "$@" <&- >&- 2>&-',
+        "sh",
+        *convert,
+        str(tmp_path / "t.jsonl"),
+        str(tmp_path / "o.jsonl"),
+    ]
+    assert subprocess.run(command, check=False).returncode == 0
+    written = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    assert [row["anchor"] for row in written] == ["query 0", "query 1", "query 2"]

@@ -134,6 +134,12 @@ def test_a_manifest_that_says_no_kind_is_of_a_rerank_job(output: str) -> None:
         earlier_run(output, "train")
 
 
+@pytest.mark.parametrize("wrong", [{"state": None}, {"identity": None}, {"identity": "x"}, {"state": 1}])
+def test_a_manifest_that_lacks_what_a_job_goes_on_by_is_damaged(output: str, wrong: dict[str, Any]) -> None:
+    write_manifest(output, **wrong)
+    assert "_manifest.json is damaged: it lacks what a job goes on by; remove the folder" in refusal(output, IDENTITY)
+
+
 def test_a_manifest_without_an_identity_is_of_another_kind(output: str) -> None:
     write_json(manifest_of(output), {"kind": "train"})
     with pytest.raises(OutputError, match="holds the result of another kind of job"):

@@ -20,7 +20,7 @@ def output(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("{", "is not JSON (Expecting property name"), ("", "is not JSON ("), ("[1]", "holds no JSON object; ")],
+    [("{", "is damaged, and is no JSON; "), ("", "is damaged, and is no JSON; "), ("[1]", "holds no JSON object; ")],
 )
 def test_a_manifest_that_cannot_be_read_is_one_sentence(output: str, content: str, message: str) -> None:
     os.mkdir(output)

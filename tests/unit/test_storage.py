@@ -380,3 +380,11 @@ def test_an_argument_that_would_be_overwritten_is_not_called_a_flag(tmp_path: Pa
         storage.refuse_overwriting("OUT", "a", IN="a")
     with pytest.raises(OutputError, match=r"--output a would overwrite --input a; name another file"):
         storage.refuse_overwriting("--output", "a", input="a")
+
+
+def test_a_name_that_is_no_utf_8_is_one_sentence_alone_and_in_a_folder(tmp_path: Path) -> None:
+    name = os.fsdecode(b"a\xff.jsonl")
+    (tmp_path / name).write_text("")
+    for look in (lambda: storage.read_bytes(str(tmp_path / name)), lambda: storage.list_files(str(tmp_path))):
+        with pytest.raises(InputError, match=r"is, or holds, a name that is no UTF-8; rename it"):
+            look()
