@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Literal
 
 from crossrank import storage
@@ -104,13 +104,15 @@ def import_memory(settings: ImportSettings) -> int:
     """Read translations from TSV into a translation memory; those of the same text and back-end are replaced."""
     aside = SetAside(telling())
     kept = 0
+    entries = _entries(settings, aside)
+    first = list(islice(entries, 1))  # before a memory is made for nothing
+    aside.refuse_if_all(len(first), settings.input, "translation", WANTED)
+    entries = chain(first, entries)
     with Memory.writing(settings.memory) as memory, Progress("translations", None) as progress:
-        entries = _entries(settings, aside)
         while block := list(islice(entries, BLOCK)):
             memory.add(block)
             kept += len(block)
             progress.advance(len(block))
-    aside.refuse_if_all(kept, settings.input, "translation", WANTED)
     left_out = f", {aside.total:,} lines left out" if aside.total else ""
     say(f"{kept:,} translations read{left_out}; {settings.memory}")
     return kept

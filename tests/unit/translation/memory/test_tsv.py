@@ -97,6 +97,7 @@ def test_a_file_that_is_no_memory_is_refused(tmp_path: Path, content: str, messa
     settings = ImportSettings(memory=str(tmp_path / "m"), input=str(tmp_path / "m.tsv"), source="en", target="ko")
     with pytest.raises(InputError, match=message):
         import_memory(settings)
+    assert not (tmp_path / "m").exists(), "no memory is made for nothing, not even its lock"
 
 
 def test_whose_they_are_has_to_be_said(tmp_path: Path) -> None:
