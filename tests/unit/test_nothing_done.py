@@ -186,3 +186,9 @@ def test_a_file_of_which_no_row_can_be_converted_says_the_first_reason_in_the_er
     Path("in.jsonl").write_text('{"query_id": "1", "query": "q", "docs": 7}\n')
     told = refused(capsys, "convert", "--from", "groups", "--to", "trec-qrels", "in.jsonl", "out.qrels")
     assert "none could be written as trec-qrels (1 malformed; the first, in.jsonl line 1" in told
+
+
+def test_a_memory_that_is_no_text_is_not_called_empty(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("in.tsv").write_bytes(b"PAR1\xff\xfe\xff")
+    told = refused(capsys, "memory", "import", "--memory", "m", "--input", "in.tsv", "--source", "en", "--target", "ko")
+    assert told.startswith("in.tsv holds no translation that can be used (1 invalid_utf8; the first, in.tsv line 1: ")

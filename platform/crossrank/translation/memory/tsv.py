@@ -20,7 +20,7 @@ from crossrank.errors import InputError, SettingsError, listed
 from crossrank.formats.lines import read_lines, writing_lines
 from crossrank.formats.sources import TSV, refuse_other_extension
 from crossrank.progress import Progress, say
-from crossrank.records import Reason, Reject, Rejected
+from crossrank.records import Reason, Rejected
 from crossrank.set_aside import SetAside, telling
 from crossrank.settings import option
 from crossrank.translation.keys import Keys, normalised
@@ -118,14 +118,16 @@ def import_memory(settings: ImportSettings) -> int:
     return kept
 
 
-def _entries(settings: ImportSettings, reject: Reject) -> Iterator[Entry]:
+def _entries(settings: ImportSettings, aside: SetAside) -> Iterator[Entry]:
     """The translations of the file; a line that is none is told and counted."""
 
     def leave_out(line: int | None, detail: str) -> None:
-        reject(Rejected(settings.input, line, None, Reason.MALFORMED, detail))
+        aside(Rejected(settings.input, line, None, Reason.MALFORMED, detail))
 
-    lines = read_lines(settings.input, reject)
+    lines = read_lines(settings.input, aside)
     _, header = next(lines, (0, ""))
+    if not header and aside.total:
+        raise aside.nothing_usable(settings.input, "translation", WANTED)
     columns = header.split("\t")
     unknown = sorted(set(columns) - set(COLUMNS))
     if "source" not in columns or "translation" not in columns or unknown:
