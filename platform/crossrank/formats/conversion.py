@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -43,6 +43,10 @@ def convert(source_format: str, target_format: str, source: str, target: str, re
         InputError: `source` is not there, or is not of its format as a whole.
         OutputError: `target` cannot be written. Then nothing is there of it.
     """
+    return _converted(source_format, target_format, source, target, _Passage(source, reject))
+
+
+def _converted(source_format: str, target_format: str, source: str, target: str, passage: _Passage) -> ConversionCounts:
     read = _format(source_format, "--from", [name for name, form in FORMATS.items() if form.reads_groups]).read
     form = _format(target_format, "--to", [name for name, form in FORMATS.items() if form.writes_groups])
     write = form.write
@@ -50,7 +54,6 @@ def convert(source_format: str, target_format: str, source: str, target: str, re
     packs = bool(form.extensions) and not has_extension(target, PARQUET)
     refuse_other_extension("OUT", target, f"files of {target_format}", form.extensions, packs=packs)
     storage.refuse_overwriting("OUT", target, IN=source)
-    passage = _Passage(source, reject)
     written = write(target, passage.groups(read(source, passage.reject_row)), passage.reject_group)
     return ConversionCounts(passage.read, written, passage.rejected)
 
@@ -60,21 +63,28 @@ def convert_telling(source_format: str, target_format: str, source: str, target:
     """`convert`, telling what is rejected and what came of it.
 
     Raises:
-        InputError: as `convert`; and where there are rows and none could be written, which then leaves nothing behind.
+        InputError: as `convert`; and where no row could be written, which leaves `target` as it was.
     """
     aside = SetAside(telling())
-    counts = convert(source_format, target_format, source, target, aside)
-    if aside.total > TOLD:
-        say(f"in all {counted(aside.counts)}")
-    if not counts.read:
-        storage.delete(target)
-        raise InputError(f"{source} is empty: there is nothing to write as {target_format}; check the path")
-    if not counts.written:
-        storage.delete(target)
-        raise InputError(
-            f"of {counts.read:,} rows of {source} none could be written as {target_format} ({aside.in_words()}); "
-            f"check whether it is {source_format}{_instead(source, source_format)}"
-        )
+
+    def refuse_nothing(read: int, written: int) -> None:
+        if aside.total > TOLD:
+            say(f"in all {counted(aside.counts)}")
+        if not read:
+            raise InputError(f"{source} is empty: there is nothing to write as {target_format}; check the path")
+        if not written:
+            raise InputError(
+                f"of {read:,} rows of {source} none could be written as {target_format} ({aside.in_words()}); "
+                f"check whether it is {source_format}{_instead(source, source_format)}"
+            )
+
+    was_there = storage.exists(target)
+    try:
+        counts = _converted(source_format, target_format, source, target, _Passage(source, aside, refuse_nothing))
+    except InputError:
+        if not was_there:
+            storage.delete(target)  # a folder, whose files were not written
+        raise
     say(f"{counts.read:,} read, {counts.written:,} written, {counts.rejected:,} rejected; {target}")
     return counts
 
@@ -89,19 +99,27 @@ def _instead(source: str, source_format: str) -> str:
 
 
 class _Passage:
-    """The groups on their way. Writers take one at a time, so the one that is refused is the one read last."""
+    """The groups on their way. Writers take one at a time, so the one that is refused is the one read last.
 
-    def __init__(self, source: str, reject: Reject) -> None:
+    Args:
+        ended: called behind the last group, before anything is at its place, with how many were read and written. What
+            it raises leaves the target as it was.
+    """
+
+    def __init__(self, source: str, reject: Reject, ended: Callable[[int, int], None] | None = None) -> None:
         self.read = 0
         self.rejected = 0
         self._source = source
         self._line: int | None = None
         self._reject = reject
+        self._ended = ended
 
     def groups(self, located: Iterator[tuple[int, Group]]) -> Iterator[Group]:
         for self._line, group in located:
             self.read += 1
             yield group
+        if self._ended is not None:
+            self._ended(self.read, self.read - self.rejected)
 
     def reject_row(self, rejected: Rejected) -> None:
         self.read += 1

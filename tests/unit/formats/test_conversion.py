@@ -212,3 +212,30 @@ def test_what_is_said_to_be_another_format_is_told_by_its_keys(tmp_path: Path, w
     source = write("in.jsonl", json.dumps({"anchor": "q", "positive": "p"}))
     with pytest.raises(InputError, match="whether it is flagembedding: its keys are those of --from st-triplets"):
         convert_telling("flagembedding", "groups", source, str(tmp_path / "out.parquet"))
+
+
+@pytest.mark.parametrize("target_format", [name for name in WRITTEN if name != "beir"])
+@pytest.mark.parametrize("content", ["", '{"query": 7, "pos": []}\n'], ids=["of nothing", "of no good row"])
+def test_a_conversion_that_writes_no_row_leaves_the_file_of_an_earlier_one(
+    tmp_path: Path, write: WriteFile, target_format: str, content: str
+) -> None:
+    target = tmp_path / f"out{next(iter(FORMATS[target_format].extensions))}"
+    target.write_bytes(b"what was written before")
+    with pytest.raises(InputError, match=r"none could be written|is empty"):
+        convert_telling("flagembedding", target_format, write("in.jsonl", content), str(target))
+    assert target.read_bytes() == b"what was written before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", target.name]
+
+
+def test_a_conversion_that_writes_no_row_makes_no_folder_and_keeps_one_that_was_there(
+    tmp_path: Path, write: WriteFile
+) -> None:
+    source = write("in.jsonl", '{"query": 7, "pos": []}\n')
+    for folder in (tmp_path / "new", tmp_path / "mine"):
+        was_there = folder.name == "mine"
+        if was_there:
+            folder.mkdir()
+        with pytest.raises(InputError, match="none could be written"):
+            convert_telling("flagembedding", "beir", source, str(folder))
+        assert folder.exists() == was_there
+        assert not was_there or not list(folder.iterdir())
