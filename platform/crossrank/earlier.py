@@ -15,7 +15,7 @@ from crossrank import storage
 from crossrank.claim import LOCK, Hold
 from crossrank.differences import AFRESH, Named, in_words
 from crossrank.errors import OutputError, UserError
-from crossrank.outputs import Manifest, alone, manifest_of, read_json, write_json
+from crossrank.outputs import Manifest, alone, manifest_of, read_json, remove, write_json
 from crossrank.parts import Parts
 from crossrank.settings import JobSettings
 
@@ -56,27 +56,35 @@ class Earlier:
         """
         if not self.is_replaced or self.manifest is None:
             return
-        # Cut off anywhere, this leaves a job that is not finished and goes on with the parts that are left.
+        # Cut off anywhere, this leaves a job that is not finished and goes on with the parts that are left: they go
+        # first, since what belongs to a part is written before it.
         write_json(manifest_of(self.output), self.manifest | {"state": "running"})
-        for uri in uris:
-            storage.delete(uri)
         if parts is not None:
             parts.delete_parts()
+        for uri in uris:
+            remove(uri)
         write_json(manifest_of(self.output), manifest)
 
 
-def look_at(output: str, kind: str, identity: dict[str, Any], settings: JobSettings) -> Earlier:
+def look_at(
+    output: str, kind: str, identity: dict[str, Any], settings: JobSettings, num_parts: str | None = None
+) -> Earlier:
     """What an earlier run left in an output, judged by the settings of the job that wants to write there.
 
     Args:
         kind: the verb, such as ``rerank``.
         identity: what has to be the same for the job to go on.
+        num_parts: key under which the manifest of a finished job has how many parts there are; None for a job whose
+            result is no table, in whose output none has a place.
 
     Raises:
-        OutputError: the folder holds what no job of this kind wrote, or one with other settings or inputs that has
-            done some of its work.
+        OutputError: the folder holds what no job of this kind wrote, a table beside its parts, or a job with other
+            settings or inputs that has done some of its work.
     """
     before = earlier_run(output, kind)
+    if not settings.dry_run:
+        known = (before or {}).get(num_parts) if num_parts is not None else 0
+        Parts(output).refuse_foreign_tables(known)
     if before is None or settings.overwrite:
         return Earlier(output, before, before is not None)
     differences = in_words(before, identity, Named(asdict(settings), {each.name: each for each in fields(settings)}))
@@ -155,5 +163,5 @@ def working(earlier: Earlier, manifest: Manifest) -> Iterator[Hold]:
             is_new = before is None or earlier.is_replaced
             if is_new and not hold.is_lost and nothing_is_done(output):
                 for name in (*PREPARATIONS, "_manifest.json"):
-                    storage.delete(storage.join(output, name.rstrip("/")))
+                    remove(storage.join(output, name.rstrip("/")))
             raise

@@ -20,6 +20,9 @@ from crossrank.errors import InputError, OutputError
 
 Manifest = dict[str, Any]
 
+MARKS = {"plan.json", "written.json", "COMPLETE"}
+"""Names of files that say of a folder that it is whole. They are written last."""
+
 
 def manifest_of(output: str) -> str:
     """Where the manifest lies."""
@@ -51,6 +54,20 @@ def alone(folder: str, flag: str = "--output") -> Iterator[Hold]:
         yield Hold()
     finally:
         lock.release()
+
+
+def remove(uri: str) -> None:
+    """Remove a file or a folder of a job in an order that may be cut off anywhere.
+
+    What marks a folder as whole goes first, so that none looks whole that is not; the manifest of a job inside goes
+    last, so that its other files are never taken for somebody else's.
+    """
+    files = [file.uri for file in storage.list_files(uri, recursive=True)]
+    manifests = {file for file in files if file == manifest_of(file.rpartition("/")[0])}
+    marks = [file for file in files if file.rpartition("/")[2] in MARKS]
+    for file in [*marks, *(file for file in files if manifests and file not in manifests)]:
+        storage.delete(file)
+    storage.delete(uri)
 
 
 def write_json(uri: str, content: dict[str, Any]) -> None:

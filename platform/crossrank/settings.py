@@ -98,12 +98,14 @@ class JobSettings:
     overwrite: bool = option(False, help="Throw away what the output holds and start afresh.", changes_rows=False)
 
     def wanted(self) -> Wanted:
-        """The workers that these flags ask for.
+        """The workers that these flags ask for. Every job's settings call it when they are made, to have it refused.
 
         Raises:
-            SettingsError: a kind of GPU for workers without any.
+            SettingsError: a number of workers or of GPUs that there cannot be, a kind of GPU for workers without any.
         """
         gpus = self.gpus_per_worker
+        if gpus is not None and not 0 <= gpus < math.inf:
+            raise SettingsError(f"--gpus-per-worker is {gpus:g}; use 0 for CPU, or a positive number")
         if self.accelerator is not None:
             gpus = 1.0 if gpus is None else gpus
             if not gpus:
@@ -111,6 +113,10 @@ class JobSettings:
                     f"--accelerator is {self.accelerator}, and --gpus-per-worker is 0; leave one of them out"
                 )
         return Wanted(self.worker_range(), gpus, self.accelerator)
+
+    def of_every_job(self) -> dict[str, Any]:
+        """The values of the flags that every job has, for a job that is done inside this one."""
+        return {each.name: getattr(self, each.name) for each in fields(JobSettings)}
 
     def worker_range(self) -> tuple[int, int] | None:
         """The least and the most workers; None where they were not given."""

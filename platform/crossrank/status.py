@@ -48,8 +48,9 @@ def _told(output: str, manifest: Manifest, now: float) -> dict[str, Any]:
     files = storage.list_files(output, recursive=True)
     written = [file.modified for file in files if not file.uri.endswith(f"/{LOCK}")]
     code = manifest.get("crossrank") or {}
-    ended = manifest.get("finished")
-    at_work = _at_work(output, files, now) if ended is None else None
+    is_finished = manifest.get("state") == "finished"
+    ended = manifest.get("finished") if is_finished else None  # lost parts may be made again since
+    at_work = None if is_finished else _at_work(output, files, now)
     told: dict[str, Any] = {
         "job": manifest.get("kind", "rerank"),
         # A manifest is not told that its job was stopped.
@@ -58,10 +59,10 @@ def _told(output: str, manifest: Manifest, now: float) -> dict[str, Any]:
         "crossrank": f"{code.get('version')}, commit {code.get('commit') or 'unknown'}",
         "started": _clock(manifest.get("started")),
         "finished": _clock(ended),
-        "last_written": f"{now - max(written):.0f} s ago" if ended is None and written else None,
+        "last_written": None if is_finished or not written else f"{now - max(written):.0f} s ago",
         **_progress(output, manifest, [file.uri for file in files]),
-        "rows": manifest.get("rows"),
-        "seconds": manifest.get("seconds"),
+        "rows": manifest.get("rows") if is_finished else None,
+        "seconds": manifest.get("seconds") if is_finished else None,
     }
     return {name: value for name, value in told.items() if value is not None}
 

@@ -54,7 +54,7 @@ def begin(output: str, *names: str) -> None:
 
 
 def looked(output: str, identity: dict[str, Any] = IDENTITY, **settings: Any) -> Earlier:
-    return look_at(output, "train", identity, Settings(output=output, **settings))
+    return look_at(output, "train", identity, Settings(output=output, **settings), num_parts="blocks")
 
 
 def changed(**values: Any) -> dict[str, Any]:

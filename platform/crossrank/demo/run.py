@@ -10,7 +10,7 @@ from crossrank import storage
 from crossrank.demo.encoder import encoder_folder
 from crossrank.demo.sample import FOLDER, Sample, read_sample
 from crossrank.errors import beginning
-from crossrank.evaluation.job import RESULTS
+from crossrank.evaluation.finished import RESULTS
 from crossrank.evaluation.runs import run_of
 from crossrank.evaluation.settings import NO_RERANKER
 from crossrank.formats.trec import read_run

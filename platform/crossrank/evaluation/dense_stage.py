@@ -122,7 +122,12 @@ class DenseCandidates:
         store = corpus.open()
         vectors = _vectors(store, encoder, folder)
         missing = vectors.missing()
-        vectors.refuse_too_large(len(missing))
+        vectors.refuse_too_large(
+            len(missing),
+            "name an --output on a larger disk"
+            if vectors.folder.startswith(folder)
+            else "set CROSSRANK_CACHE to a folder on a larger disk",
+        )
         if missing:
             storage.check_writable(vectors.uri(0))
         say(
@@ -130,6 +135,7 @@ class DenseCandidates:
             f"{vectors.num_shards - len(missing):,} of {vectors.num_shards:,} files are there"
         )
         cluster.connect()
+        cluster.refuse_private_disks(settings.places())
         pool = cluster.pool(settings.wanted(), encoder.process_bytes)
         say(f"workers: {pool.workers}")
         task = DenseTask(

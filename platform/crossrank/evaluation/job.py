@@ -1,7 +1,7 @@
 """`crossrank evaluate`, from settings to a report.
 
 Each stage is gone on with: the candidates are written once, each model is a rerank job of its own, and measuring what
-they gave takes seconds.
+they gave takes seconds. A report that lacks nothing is left as it is.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from crossrank import storage
 from crossrank.claim import Hold
+from crossrank.cluster.joining import join_if_named
 from crossrank.corpus.store import TextStore
 from crossrank.earlier import look_at, working
 from crossrank.errors import InputError
@@ -24,6 +25,7 @@ from crossrank.evaluation.candidates import Written, write_candidates
 from crossrank.evaluation.compared import spec_of
 from crossrank.evaluation.cosine import CosineSpec
 from crossrank.evaluation.dry_run import dry_run
+from crossrank.evaluation.finished import RESULTS, lacks_nothing
 from crossrank.evaluation.inputs import corpus_of, fingerprints
 from crossrank.evaluation.lists import Lists, Rankings
 from crossrank.evaluation.question_csv import beir_of
@@ -51,7 +53,6 @@ from crossrank.telemetry.doing import doing
 KIND = "evaluate"
 FORMAT = 1
 CANDIDATES = "_candidates"
-RESULTS = "results.json"
 WRITTEN = (CANDIDATES, "_rows", "_timing", "_rejected", "runs")
 """Folders that a job fills, and that are removed where it starts afresh."""
 
@@ -61,7 +62,7 @@ def evaluate(settings: EvaluateSettings, encoder: EncoderSpec | None = None) -> 
     """Compare rerankers, and what there is without one, on judged queries.
 
     Writes report.html, report.md, results.json and a TREC run of every row. Run the same command again after a kill
-    and it goes on; give more --models and only those are scored.
+    and it goes on; a finished job does nothing and says so. Give more --models and only those are scored.
     """
     started = time.time()
     say(str(provenance()))
@@ -79,6 +80,11 @@ def evaluate(settings: EvaluateSettings, encoder: EncoderSpec | None = None) -> 
             "inputs": fingerprints(settings),
         }
     earlier = look_at(output, KIND, identity, settings)
+    before = earlier.kept
+    if before is not None and earlier.is_finished and not settings.dry_run:
+        if lacks_nothing(settings, specs, before, output):
+            return _nothing_to_do(before, output)
+        say(f"{output} was finished, and not all of this is in it: doing what is missing, and measuring again")
     if not _has_candidates(output) or earlier.is_replaced:
         with Waiting("looking into the inputs"), glancing():
             refuse_unusable(settings)
@@ -97,6 +103,15 @@ def evaluate(settings: EvaluateSettings, encoder: EncoderSpec | None = None) -> 
         return _run(settings, specs, encoder, output, manifest, hold)
 
 
+def _nothing_to_do(before: dict[str, Any], output: str) -> dict[str, Any]:
+    queries = counted(before["candidates"]["queries"], "judged query", "judged queries")
+    models = counted(len(before["settings"]["models"]), "model", "models")
+    say(f"{output} is finished: {queries}, {models}; nothing to do")
+    results = read_json(storage.join(output, RESULTS))
+    _say(results, output)
+    return results
+
+
 def _that_decide(settings: EvaluateSettings) -> dict[str, Any]:
     """What has to be the same when a report is gone on with. Models may be added, and files may have moved."""
     by_content = {"groups", "queries", "corpus", "qrels", "candidates", "eval_csv", "encoder"}
@@ -113,6 +128,7 @@ def _run(
     hold: Hold,
 ) -> dict[str, Any]:
     finding = Clock()
+    join_if_named(settings.places())
     of_report = about(settings, time.time())
     written, settings = _candidates(settings, encoder, output)
     finding.lap("candidates")

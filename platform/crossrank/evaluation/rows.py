@@ -21,7 +21,9 @@ from crossrank.evaluation.lists import Lists, Rankings
 from crossrank.evaluation.measures import Judged, measure
 from crossrank.evaluation.server import ServerSpec
 from crossrank.evaluation.settings import EvaluateSettings
-from crossrank.reranking.job import reranked
+from crossrank.outputs import read_json
+from crossrank.reranking.job import left_of, reranked
+from crossrank.reranking.layout import Layout
 from crossrank.reranking.settings import RerankSettings
 from crossrank.scoring.spec import ScorerSpec
 
@@ -86,14 +88,21 @@ def rerank_with(
         max_length=settings.max_length,
         precision=settings.precision,
         instruction=settings.instruction,
-        output=folder_of(output, name),
-        workers=settings.workers,
-        gpus_per_worker=settings.gpus_per_worker,
-        accelerator=settings.accelerator,
-        dry_run=settings.dry_run,
-        overwrite=settings.overwrite,
+        # The candidates are limited already.
+        **settings.of_every_job() | {"output": folder_of(output, name), "limit": None},
     )
-    return reranked(given, spec, asks_again=isinstance(spec, ServerSpec))
+    return reranked(given, spec, asks_again=isinstance(spec, ServerSpec), places=settings.places())
+
+
+def is_whole(spec: ScorerSpec, folder: str) -> bool:
+    """Whether the rerank job of a row has every part, by this very model, and a server's every answer."""
+    layout = Layout(folder)
+    if not storage.exists(layout.manifest):
+        return False
+    manifest = read_json(layout.manifest)
+    if manifest["state"] != "finished" or manifest["identity"]["model_revision"] != spec.revision:
+        return False
+    return not left_of(layout, manifest, asks_again=isinstance(spec, ServerSpec)).blocks
 
 
 def folder_of(output: str, name: str) -> str:

@@ -109,7 +109,7 @@ class EvaluateSettings(JobSettings):
             groups=self.groups,
             eval_csv=self.eval_csv,
         )
-        self.worker_range()
+        self.wanted()
 
     def named_models(self) -> dict[str, str]:
         """The models by the names of their rows, in their order.
@@ -131,6 +131,12 @@ class EvaluateSettings(JobSettings):
                 )
             found[name] = model
         return found
+
+    def places(self) -> dict[str, str | None]:
+        """What workers read and write, by the flag that names it: all nodes have to share it."""
+        models = {f"--models {name}": model for name, model in self.named_models().items()}
+        encoded = {"--encoder": self.encoder, "--queries": self.queries} if self.is_dense else {}
+        return {**models, **encoded, "--corpus": self.corpus, "--output": self.output}
 
     @property
     def is_dense(self) -> bool:

@@ -6,6 +6,7 @@ Wrong input is named, and a job that is finished already ends, before Ray is sta
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ from crossrank.reranking.plan import Cut, Plan, prepare, read_plan
 from crossrank.reranking.prepare import Sources, read_work, refuse_unusable
 from crossrank.reranking.settings import RerankSettings
 from crossrank.scoring.checked import checked_spec
-from crossrank.scoring.spec import RerankerSpec, ScorerSpec
+from crossrank.scoring.spec import RerankerSpec, ScorerSpec, process_bytes_of
 from crossrank.set_aside import SetAside
 from crossrank.telemetry.doing import doing
 from crossrank.telemetry.job_metrics import ROWS_RESUMED
@@ -57,13 +58,22 @@ def rerank(settings: RerankSettings, spec: ScorerSpec | None = None) -> dict[str
     return manifest
 
 
-def reranked(settings: RerankSettings, spec: ScorerSpec | None = None, *, asks_again: bool = False) -> dict[str, Any]:
+def reranked(
+    settings: RerankSettings,
+    spec: ScorerSpec | None = None,
+    *,
+    asks_again: bool = False,
+    places: Mapping[str, str | None] | None = None,
+) -> dict[str, Any]:
     """`rerank`, where an output in which no query could be ranked is an answer, too: for those who compare models.
 
     Args:
         asks_again: whether queries of an earlier run whose scores were no finite numbers are scored again: a server may
             answer now.
+        places: files that all nodes have to share, by the flags of who calls; None names this job's own.
     """
+    if places is None:
+        places = {"--model": settings.model, "--corpus": settings.corpus, "--output": settings.output}
     started = time.time()
     say(str(provenance()))
     output = storage.absolute(settings.output)
@@ -72,15 +82,14 @@ def reranked(settings: RerankSettings, spec: ScorerSpec | None = None, *, asks_a
         if spec is None:
             spec = checked_spec(settings.model, settings.max_length, settings.precision, settings.instruction)
         sources, identity = identify(settings, spec)
-    earlier = look_at(output, KIND, identity, settings)
+    earlier = look_at(output, KIND, identity, settings, num_parts="blocks")
     if settings.dry_run:
         with glancing():
             refuse_unusable(settings, sources)
-        return _dry_run(settings, sources, spec)
-    layout.refuse_foreign_tables((earlier.manifest or {}).get("blocks"))
+        return _dry_run(settings, sources, spec, places)
     before = earlier.kept
     if before is not None and earlier.is_finished:
-        left = Left.of(layout, before["blocks"], _rows_of_blocks(layout, before), asks_again)
+        left = left_of(layout, before, asks_again)
         if not left.blocks:
             return _nothing_to_do(settings, layout, before)
         _say_left(layout, left)
@@ -91,23 +100,23 @@ def reranked(settings: RerankSettings, spec: ScorerSpec | None = None, *, asks_a
             refuse_unusable(settings, sources)
     manifest = new_manifest(settings, spec, identity, started)
     with working(earlier, manifest) as hold:
-        return _run(settings, spec, sources, layout, earlier, manifest, hold, asks_again)
+        return _run(settings, spec, sources, layout, earlier, manifest, hold, asks_again, places)
 
 
-def _rows_of_blocks(layout: Layout, before: Manifest) -> list[int] | None:
-    """Of a finished job, whose plan may have been removed."""
+def left_of(layout: Layout, before: Manifest, asks_again: bool) -> Left:
+    """What a finished job has to do again: its parts may be gone or damaged since, and its plan removed."""
     plan = read_plan(layout)
-    return plan.rows_of_blocks if plan else layout.sizes_of_parts(before["rows"]["out"], before["blocks"])
+    sizes = plan.rows_of_blocks if plan else layout.sizes_of_parts(before["rows"]["out"], before["blocks"])
+    return Left.of(layout, before["blocks"], sizes, asks_again)
 
 
-def _pool(settings: RerankSettings, spec: ScorerSpec) -> Pool:
+def _pool(settings: RerankSettings, spec: ScorerSpec, places: Mapping[str, str | None]) -> Pool:
     """Join or start a cluster, and say how many workers it holds."""
     from crossrank.cluster import on_ray as cluster
 
     cluster.connect()
-    cluster.refuse_private_disks({"--model": settings.model, "--corpus": settings.corpus, "--output": settings.output})
-    worker_bytes = getattr(spec, "process_bytes", 0)  # stand-ins and servers take none
-    pool = cluster.pool(settings.wanted(), worker_bytes)
+    cluster.refuse_private_disks(places)
+    pool = cluster.pool(settings.wanted(), process_bytes_of(spec))
     say(f"workers: {pool.workers}")
     return pool
 
@@ -132,13 +141,15 @@ def _nothing_to_do(settings: RerankSettings, layout: Layout, manifest: dict[str,
     return manifest
 
 
-def _dry_run(settings: RerankSettings, sources: Sources, spec: ScorerSpec) -> dict[str, Any]:
+def _dry_run(
+    settings: RerankSettings, sources: Sources, spec: ScorerSpec, places: Mapping[str, str | None]
+) -> dict[str, Any]:
     from crossrank.reranking import on_ray
 
     aside = SetAside()
     with Waiting("reading the inputs"):
         work = read_work(settings, sources, aside)
-    pool = _pool(settings, spec)
+    pool = _pool(settings, spec, places)
     with Waiting("loading and measuring the model"):
         measured = on_ray.probed(on_ray.probe(_placed(spec, pool), work.sample(), pool))
     hours = work.num_pairs / measured["pairs_per_second"] / pool.most / 3600
@@ -165,11 +176,12 @@ def _run(
     manifest: Manifest,
     hold: Hold,
     asks_again: bool,
+    places: Mapping[str, str | None],
 ) -> Manifest:
     from crossrank.reranking import on_ray
 
     clock = Clock()
-    pool = _pool(settings, spec)
+    pool = _pool(settings, spec, places)
     clock.lap("start_ray")
     spec = _placed(spec, pool)
     plan = None if earlier.is_replaced else read_plan(layout)

@@ -14,7 +14,7 @@ from crossrank.chosen import Chosen
 from crossrank.corpus.ids import UNKNOWN
 from crossrank.corpus.store import TextStore
 from crossrank.fingerprints import hash_bytes
-from crossrank.outputs import read_json, write_json
+from crossrank.outputs import read_json, remove, write_json
 from crossrank.progress import Progress, Waiting, say
 from crossrank.records import Reject
 from crossrank.reranking.layout import Layout, rejected_file, write_table
@@ -83,7 +83,7 @@ def prepare(
     """
     from crossrank.reranking import on_ray
 
-    storage.delete(layout.prepared)
+    remove(layout.prepared)
     with rejected_file(layout.prepared_rejected) as reject:
         with Waiting("reading the inputs"):
             work = read_work(settings, sources, reject)

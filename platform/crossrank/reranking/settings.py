@@ -73,9 +73,7 @@ class RerankSettings(JobSettings):
                 raise SettingsError(f"--{name.replace('_', '-')} is {value}; use at least {least}")
         if not self.output:
             raise SettingsError("--output is empty; name a folder")
-        if self.gpus_per_worker is not None and not self.gpus_per_worker >= 0:
-            raise SettingsError(f"--gpus-per-worker is {self.gpus_per_worker}; use 0 for CPU, or a positive number")
-        self.worker_range()
+        self.wanted()
 
     def _refuse_idle_columns(self) -> None:
         """Refuse the name of a column in a file that is not read."""

@@ -56,8 +56,12 @@ class VectorStore:
         there = {file.uri.rsplit("/", 1)[-1] for file in storage.list_files(self.folder, suffix=".npy")}
         return [number for number in range(self.num_shards) if self.uri(number).rsplit("/", 1)[-1] not in there]
 
-    def refuse_too_large(self, num_missing: int) -> None:
-        """Refuse vectors that the disk does not hold, before the first is made."""
+    def refuse_too_large(self, num_missing: int, way_out: str) -> None:
+        """Refuse vectors that the disk does not hold, before the first is made.
+
+        Args:
+            way_out: what to do then, by the flags of the verb that asks.
+        """
         if storage.is_s3(self.folder):
             return
         folder = next(each for each in (Path(self.folder), *Path(self.folder).parents) if each.exists())
@@ -66,7 +70,7 @@ class VectorStore:
         if need > free:
             raise CorpusTooLarge(
                 f"the vectors of {self.num_rows:,} passages take {need / 1e9:,.1f} GB and {self.folder} has "
-                f"{free / 1e9:,.1f} GB left; use --set embedding_dtype=float16, or --embeddings on a larger disk"
+                f"{free / 1e9:,.1f} GB left; {way_out}"
             )
 
     def make(self, number: int, corpus: TextStore, encoder: Encoder) -> int:

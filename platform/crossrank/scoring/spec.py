@@ -24,6 +24,12 @@ class ScorerSpec(Protocol):
         """
 
 
+def process_bytes_of(spec: ScorerSpec | None) -> int:
+    """About what a process takes that scores with it on a CPU; 0 for a server, and where it is not known."""
+    found: int = getattr(spec, "process_bytes", 0)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class RerankerSpec:
     """A `PairScorer` to be loaded."""

@@ -101,9 +101,9 @@ class TrainSettings(JobSettings):
             corpus=self.corpus,
             **{"eval-groups": self.eval_groups, "held-out": self.held_out},
         )
-        for name, least in (("max_length", 8), ("limit", 1), ("gpus_per_worker", 0)):
+        for name, least in (("max_length", 8), ("limit", 1)):
             self._at_least(f"--{name.replace('_', '-')}", getattr(self, name), least)
-        self.worker_range()
+        self.wanted()
 
     def _check_knobs(self) -> None:
         floors: dict[str, float] = {

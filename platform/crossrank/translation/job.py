@@ -61,12 +61,11 @@ def translate(settings: TranslateSettings) -> dict[str, Any]:
         if backend is not None and settings.is_paid:
             backend.check()
         identity = _identity(settings, backend)
-    earlier = look_at(output, KIND, identity, settings)
+    earlier = look_at(output, KIND, identity, settings, num_parts="parts")
     if settings.dry_run:
         with glancing():
             refuse_unusable(settings)
         return dry_run(settings, backend, lambda memory: lookup_of(settings, backend, memory), output)
-    layout.refuse_foreign_tables((earlier.manifest or {}).get("parts"))
     before = earlier.kept
     if before is not None and earlier.is_finished:
         lacking = layout.lacking_parts(before["parts"], parts.sizes_of(before["rows"]["out"], settings.groups_per_part))
@@ -132,7 +131,7 @@ def _run(
     hold: Hold,
 ) -> Manifest:
     clock = Clock()
-    join_if_named()
+    join_if_named({"--model": settings.model})
     with _memory(settings, backend) as memory:
         lookup = lookup_of(settings, backend, memory)
         spending = spending_of(settings, layout.output, afresh=earlier.is_replaced)

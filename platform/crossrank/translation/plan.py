@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from crossrank import storage
 from crossrank.once import writable_cache
-from crossrank.outputs import read_json, write_json
+from crossrank.outputs import read_json, remove, write_json
 from crossrank.progress import Progress
 from crossrank.records import Reject, Rejected
 from crossrank.reranking.layout import Layout, rejected_file
@@ -101,7 +101,7 @@ def prepare(
         first_missing: called with one text that is missing, as early as one is found.
         begin: called when all is judged, to write the manifest and remove what an earlier run left.
     """
-    storage.delete(layout.prepared)
+    remove(layout.prepared)
     with rejected_file(layout.prepared_rejected) as reject, storage.writing(missing_file(layout)) as stream:
         plan = Plan(memory)
         with pq.ParquetWriter(stream, MISSING_SCHEMA, compression="zstd") as writer:

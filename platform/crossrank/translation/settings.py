@@ -88,7 +88,7 @@ class TranslateSettings(JobSettings):
             raise SettingsError(f"--source and --target are both {self.source}; name two languages")
 
     def _check_numbers(self) -> None:
-        for name, least in (("limit", 1), ("concurrency", 1), ("gpus_per_worker", 0)):
+        for name, least in (("limit", 1), ("concurrency", 1)):
             value = getattr(self, name)
             if value is not None and not value >= least:
                 raise SettingsError(f"--{name.replace('_', '-')} is {value}; use at least {least}")
@@ -108,7 +108,7 @@ class TranslateSettings(JobSettings):
             value = getattr(self, name)
             if not 0 < value < float("inf"):
                 raise SettingsError(f"{name} is {value:g}; use a number above 0")
-        self.worker_range()
+        self.wanted()
 
     def _check_backend(self) -> None:
         if self.backend == "seq2seq" and self.model is None:

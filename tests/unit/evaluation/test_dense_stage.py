@@ -40,6 +40,8 @@ class InProcess:
 
     def connect(self) -> None: ...
 
+    def refuse_private_disks(self, places: dict[str, str | None]) -> None: ...
+
     def environment(self) -> dict[str, str]:
         return {}
 

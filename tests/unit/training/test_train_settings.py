@@ -28,7 +28,7 @@ NUMBERS_ABOVE_0 = ("learning_rate", "head_learning_rate", "max_grad_norm", "temp
         ({"output": ""}, "--output is empty; name a folder"),
         ({"max_length": 7}, "--max-length is 7; use at least 8"),
         ({"limit": 0}, "--limit is 0; use at least 1"),
-        ({"gpus_per_worker": -0.5}, "--gpus-per-worker is -0.5; use at least 0"),
+        ({"gpus_per_worker": -0.5}, "--gpus-per-worker is -0.5; use 0 for CPU, or a positive number"),
         ({"workers": "2:1"}, "--workers is '2:1'; use a number from 1, or MIN:MAX such as 1:8"),
         *(
             ({name: 0}, f"{name} is 0; use at least 1")

@@ -98,17 +98,6 @@ def test_each_row_is_there_once_in_order_and_what_the_memory_lacks_is_flagged_an
     assert pq.read_table(tmp_path / "out").num_rows == 10
 
 
-def test_a_finished_job_does_nothing_and_says_so(
-    tmp_path: Path, groups: str, memory: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    first = translate(settings(tmp_path, groups, memory))
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("part-*")}
-    capsys.readouterr()
-    assert translate(settings(tmp_path, groups, memory)) == first
-    assert "is finished: 10 groups; nothing to do" in capsys.readouterr().err
-    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("part-*")}
-
-
 def test_killed_between_two_parts_it_goes_on_with_the_next(
     tmp_path: Path, groups: str, memory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

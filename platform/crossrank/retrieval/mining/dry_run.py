@@ -11,7 +11,7 @@ from crossrank.progress import Waiting, show_plan
 from crossrank.retrieval.first_stage import language_of
 from crossrank.retrieval.mining.inputs import Inputs
 from crossrank.retrieval.mining.measure import Sample
-from crossrank.retrieval.mining.plan import read_groups
+from crossrank.retrieval.mining.plan import LARGER_DISK, read_groups
 
 SAMPLE = 32
 """Groups and passages that the speed is measured with."""
@@ -39,7 +39,7 @@ def dry_run(inputs: Inputs) -> dict[str, Any]:
     plan: dict[str, Any] = {"groups": work.num_groups, "passages": len(corpus), "language": str(language)}
     if vectors is not None:
         missing = vectors.missing()
-        vectors.refuse_too_large(len(missing))
+        vectors.refuse_too_large(len(missing), LARGER_DISK)
         to_encode = len(corpus) * len(missing) // max(vectors.num_shards, 1)
         seconds |= {
             "encode": to_encode / speed["passages"],

@@ -19,7 +19,7 @@ from crossrank.retrieval.mining.settings import MineSettings
 from crossrank.retrieval.mining.work import Task
 from crossrank.retrieval.vectors import VectorStore
 from crossrank.scoring.checked import checked_spec
-from crossrank.scoring.spec import RerankerSpec, ScorerSpec
+from crossrank.scoring.spec import RerankerSpec, ScorerSpec, process_bytes_of
 from crossrank.settings import that_change_rows
 
 if TYPE_CHECKING:
@@ -110,12 +110,11 @@ class Inputs:
         places = {"--corpus": self.settings.corpus, "--output": self.settings.output}
         cluster.refuse_private_disks(models | places | {"--embeddings": self.settings.embeddings})
         encoder, teacher = self.encoder if with_encoder else None, self.teacher if with_teacher else None
-        taught = teacher.process_bytes if isinstance(teacher, RerankerSpec) else 0
         encoded = encoder.process_bytes if encoder else 0
         wanted = self.settings.wanted()
         if wanted.gpus is None and encoder is None and teacher is None:
             wanted = replace(wanted, gpus=0.0)
-        pool = cluster.pool(wanted, max(encoded, taught))
+        pool = cluster.pool(wanted, max(encoded, process_bytes_of(teacher)))
         say(f"workers: {pool.workers}")
         return pool
 

@@ -13,7 +13,7 @@ from crossrank import storage
 from crossrank.claim import Hold
 from crossrank.earlier import Earlier, look_at, working
 from crossrank.formats.group_order import glancing
-from crossrank.outputs import Manifest, write_json
+from crossrank.outputs import Manifest, remove, write_json
 from crossrank.progress import Progress, Waiting, say
 from crossrank.provenance import provenance
 from crossrank.reranking.manifest import Clock
@@ -61,10 +61,9 @@ def mine(
     with Waiting("looking at the models and the inputs"):
         inputs = Inputs.of(settings, layout, encoder, teacher)
         identity = inputs.identity()
-    earlier = look_at(output, KIND, identity, settings)
+    earlier = look_at(output, KIND, identity, settings, num_parts="blocks")
     if settings.dry_run:
         return dry_run(inputs)
-    layout.refuse_foreign_tables((earlier.manifest or {}).get("blocks"))
     before = earlier.kept
     if before is not None and earlier.is_finished:
         plan = read_plan(layout)
@@ -98,7 +97,7 @@ def _run(inputs: Inputs, layout: Layout, earlier: Earlier, manifest: Manifest, h
         storage.check_writable(vectors.uri(0))
     plan = None if earlier.is_replaced else read_plan(layout)
     if plan is None:
-        storage.delete(layout.prepared)
+        remove(layout.prepared)
 
         def begin() -> None:
             earlier.give_way(manifest, layout, [layout.dropped_folder, layout.report])

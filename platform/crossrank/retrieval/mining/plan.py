@@ -32,6 +32,8 @@ SLICE_SHARE = 0.5
 """Part of the free memory that a slice of the vectors may take, so that it is read from disk once and not for every
 block of queries."""
 
+LARGER_DISK = "use --set embedding_dtype=float16, or --embeddings on a larger disk"
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -95,7 +97,7 @@ def prepare(
     slices = []
     if vectors is not None:
         missing = vectors.missing()
-        vectors.refuse_too_large(len(missing))
+        vectors.refuse_too_large(len(missing), LARGER_DISK)
         slices = _slices(vectors)
         say(
             f"vectors of {len(corpus):,} passages take {vectors.num_bytes / 1e6:,.0f} MB in {vectors.folder}, "

@@ -94,9 +94,7 @@ class MineSettings(JobSettings):
             if not 0 < getattr(self, name) <= 1:
                 raise SettingsError(f"{_flag(name)} is {getattr(self, name)}; use a share above 0 and up to 1")
         self._refuse_idle()
-        if self.gpus_per_worker is not None and not self.gpus_per_worker >= 0:
-            raise SettingsError(f"--gpus-per-worker is {self.gpus_per_worker}; use 0 for CPU, or a positive number")
-        self.worker_range()
+        self.wanted()
 
     def _check_embeddings(self) -> None:
         """Refuse files that are no groups among the groups."""

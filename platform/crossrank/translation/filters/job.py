@@ -73,10 +73,9 @@ def filter(settings: FilterSettings, teacher: ScorerSpec | None = None) -> dict[
         with glancing():
             _refuse_untranslated(settings)
         identity = _identity(settings, teacher)
-    earlier = look_at(layout.output, KIND, identity, settings)
+    earlier = look_at(layout.output, KIND, identity, settings, num_parts="blocks")
     if settings.dry_run:
         return _dry_run(settings, teacher)
-    layout.refuse_foreign_tables((earlier.manifest or {}).get("blocks"))
     before = earlier.kept
     if before is not None and earlier.is_finished:
         lacking = set(range(before["blocks"])) - _finished(layout, before.get("plan") or {})

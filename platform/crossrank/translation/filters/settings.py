@@ -78,9 +78,7 @@ class FilterSettings(JobSettings):
             value = getattr(self, each.name)
             if not each.metadata["flag"] and value is not None and not 0 <= value < float("inf"):
                 raise SettingsError(f"{each.name} is {value}; use a number from 0")
-        if self.gpus_per_worker is not None and not self.gpus_per_worker >= 0:
-            raise SettingsError(f"--gpus-per-worker is {self.gpus_per_worker}; use 0 for CPU, or a positive number")
-        self.worker_range()
+        self.wanted()
 
     def judge(self) -> Judge:
         """Who judges by these settings.

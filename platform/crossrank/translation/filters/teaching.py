@@ -13,7 +13,7 @@ from crossrank.errors import InputError
 from crossrank.progress import Progress, Waiting, say
 from crossrank.records import Json, Rejected
 from crossrank.reranking.sizing import queries_per_block
-from crossrank.scoring.spec import RerankerSpec, ScorerSpec
+from crossrank.scoring.spec import RerankerSpec, ScorerSpec, process_bytes_of
 from crossrank.telemetry.job_metrics import PAIRS, ROWS_DONE
 from crossrank.translation.filters.blocks import BLOCK_GROUPS, Task, groups_of
 from crossrank.translation.filters.settings import FilterSettings
@@ -32,8 +32,7 @@ def start(settings: FilterSettings, teacher: ScorerSpec) -> Pool:
 
     on_ray.connect()
     on_ray.refuse_private_disks({"--teacher": settings.teacher, "--output": settings.output})
-    worker_bytes = teacher.process_bytes if isinstance(teacher, RerankerSpec) else 0
-    pool = on_ray.pool(settings.wanted(), worker_bytes)
+    pool = on_ray.pool(settings.wanted(), process_bytes_of(teacher))
     say(f"workers: {pool.workers}")
     return pool
 

@@ -91,19 +91,6 @@ def test_an_output_inside_the_folder_of_the_corpus_does_not_change_the_corpus(
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_folder_of_other_files_is_refused_and_left_as_it_is(
-    settings: RerankSettings, use_ray: UseRay, overwrite: bool
-) -> None:
-    use_ray(NoRay())
-    thesis = Path(settings.output, "part-00000.parquet")
-    thesis.parent.mkdir()
-    thesis.write_text("years of work")
-    with pytest.raises(OutputError, match=r"holds files that no rerank job wrote, such as .*part-00000\.parquet"):
-        rerank(replace(settings, overwrite=overwrite), SPEC)
-    assert [path.read_text() for path in Path(settings.output).iterdir()] == ["years of work"]
-
-
-@pytest.mark.parametrize("overwrite", [False, True])
 def test_the_output_of_another_kind_of_job_is_refused(
     settings: RerankSettings, use_ray: UseRay, overwrite: bool
 ) -> None:

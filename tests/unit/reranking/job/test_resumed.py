@@ -122,15 +122,6 @@ def test_overwrite_starts_afresh(settings: RerankSettings, use_ray: UseRay) -> N
     assert pq.read_table(settings.output)["query_id"].to_pylist() == ["q1", "q2"]
 
 
-def test_overwrite_removes_only_what_the_job_wrote(settings: RerankSettings, use_ray: UseRay) -> None:
-    use_ray(InProcess())
-    rerank(settings, SPEC)
-    notes = Path(settings.output, "notes.txt")
-    notes.write_text("mine")
-    rerank(replace(settings, overwrite=True), SPEC)
-    assert notes.read_text() == "mine"
-
-
 def test_a_block_without_its_part_fails_the_job_and_is_scored_the_next_time(
     settings: RerankSettings, use_ray: UseRay
 ) -> None:

@@ -104,20 +104,6 @@ def test_a_resumed_job_tells_the_language_that_the_first_run_chose(settings: Rer
     assert rerank(bm25, SPEC)["chosen"]["language"].startswith("en (auto")
 
 
-def test_a_finished_job_does_nothing_and_says_so(
-    settings: RerankSettings, use_ray: UseRay, capsys: pytest.CaptureFixture[str]
-) -> None:
-    use_ray(InProcess())
-    first = rerank(settings, SPEC)
-    before = {path: path.stat().st_mtime_ns for path in Path(settings.output).rglob("*")}
-    use_ray(NoRay())
-    capsys.readouterr()
-    assert rerank(settings, SPEC) == first
-    assert {path: path.stat().st_mtime_ns for path in Path(settings.output).rglob("*")} == before
-    [_, said] = capsys.readouterr().err.splitlines()
-    assert said.endswith(f"{settings.output} is finished: 5 queries; nothing to do")
-
-
 def test_a_run_that_is_asked_for_later_is_written_without_ray(settings: RerankSettings, use_ray: UseRay) -> None:
     use_ray(InProcess())
     run = Path(settings.run or "")

@@ -118,18 +118,6 @@ def test_each_group_is_there_once_and_in_its_order(settings: MineSettings, use_r
     assert sorted(dropped(settings)) == ["q0", "q1", "q2", "q3", "q4"]
 
 
-def test_a_finished_job_does_nothing_and_says_so(
-    settings: MineSettings, use_ray: UseRay, capsys: pytest.CaptureFixture[str]
-) -> None:
-    use_ray(InProcess())
-    finished = mine(settings, SPEC, TEACHER)
-    before = parts(settings)
-    use_ray(NoRay())
-    assert mine(settings, SPEC, TEACHER) == finished
-    assert parts(settings) == before
-    assert "nothing to do" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("bytes_left", [None, 100])
 def test_a_part_that_is_gone_or_cut_off_is_made_again_and_the_others_are_left(
     settings: MineSettings, use_ray: UseRay, undisturbed: dict[str, bytes], bytes_left: int | None
@@ -231,14 +219,6 @@ def test_other_workers_or_another_place_of_the_vectors_are_no_other_configuratio
     use_ray(InProcess())
     mine(replace(settings, workers="2", embeddings=str(tmp_path / "elsewhere")), SPEC, TEACHER)
     assert parts(settings) == undisturbed
-
-
-def test_a_foreign_table_among_the_parts_is_refused(settings: MineSettings, use_ray: UseRay) -> None:
-    use_ray(InProcess())
-    mine(settings, SPEC, TEACHER)
-    (Path(settings.output) / "part-00000.parquet").rename(Path(settings.output) / "mine.parquet")
-    with pytest.raises(OutputError, match=r"mine.parquet is no part of this job"):
-        mine(settings, SPEC, TEACHER)
 
 
 def test_a_dry_run_tells_pairs_and_hours_and_writes_nothing(

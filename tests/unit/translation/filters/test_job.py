@@ -108,16 +108,6 @@ def test_a_row_that_is_no_group_is_set_aside_and_counted(settings: FilterSetting
     assert report_of(settings)["rejected"] == {"malformed": 2}
 
 
-def test_a_finished_job_does_nothing_and_says_so(
-    settings: FilterSettings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = run_filter(settings)
-    monkeypatch.setattr(job, "do_blocks", None)
-
-    assert run_filter(settings) == first
-    assert "is finished: 10 groups; nothing to do" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("bytes_left", [None, 100])
 def test_a_part_that_is_gone_or_cut_off_is_made_again_and_no_other(
     settings: FilterSettings, bytes_left: int | None
