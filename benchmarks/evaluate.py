@@ -125,7 +125,8 @@ def write_million(output: Path) -> None:
 
     from crossrank.evaluation.rows import folder_of
     from crossrank.formats.groups_parquet import DOCUMENT_TYPE, GROUP_SCHEMA
-    from crossrank.reranking.layout import RANKED_TYPE, Layout, part_schema, write_table
+    from crossrank.reranking.layout import RANKED_TYPE, part_schema
+    from crossrank.resumable.layout import Layout, write_table
 
     draw = np.random.default_rng(1)
     pairs = NUM_QUERIES * DEPTH

@@ -33,15 +33,15 @@ from numpy.typing import NDArray
 
 from crossrank.demo.encoder import encoder_folder
 from crossrank.formats.groups_parquet import read_groups
+from crossrank.mining.job import mine
+from crossrank.mining.near_duplicates import Fingerprint, containment, jaccard, text_hash
+from crossrank.mining.settings import MineSettings
 from crossrank.records import document_text
 from crossrank.retrieval.analysis import analyser
 from crossrank.retrieval.bm25 import Bm25Index
 from crossrank.retrieval.dense import DenseIndex, Shard, search
 from crossrank.retrieval.encoder import find_encoder
 from crossrank.retrieval.fusion import reciprocal_ranks
-from crossrank.retrieval.mining.job import mine
-from crossrank.retrieval.mining.settings import MineSettings
-from crossrank.retrieval.near_duplicates import Fingerprint, containment, jaccard, text_hash
 
 PARTS = ("korquad", "recall", "dense")
 FIRST = 10

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from stand_in import StandIn, StandInSpec
 from texts import english
 
-from crossrank.scoring.scored import EncodedText, Scored
+from crossrank.scoring.interfaces import EncodedText, Scored
 
 HERE = Path(__file__).parent
 DEPTH = 50

@@ -35,10 +35,10 @@ from score_throughput import pairs_of
 from servers import crossrank_server
 
 from crossrank import Reranker
-from crossrank.progress import say
-from crossrank.serving.ask import Ask
 from crossrank.serving.encode import EncodedAsk, encode
 from crossrank.serving.load import percentile
+from crossrank.serving.request import Ask
+from crossrank.telemetry.progress import say
 
 REQUESTS = 50
 """Different requests, each sent once in a round."""

@@ -30,8 +30,8 @@ from machine import WORK, machine
 from models import minilm
 from servers import crossrank_server
 
-from crossrank.progress import say
 from crossrank.serving.load import LoadSettings, kind, summary
+from crossrank.telemetry.progress import say
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # serve/ is never installed

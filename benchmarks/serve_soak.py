@@ -36,7 +36,7 @@ from serve_overload import load as load_and_wait
 from servers import crossrank_server
 
 from crossrank import Reranker
-from crossrank.progress import say
+from crossrank.telemetry.progress import say
 
 REPLICAS = 2
 EVENT_S = 15.0

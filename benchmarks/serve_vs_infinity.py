@@ -30,8 +30,8 @@ from models import minilm
 from score_throughput import pairs_of
 from servers import MODEL_NAME, crossrank_server, infinity_server
 
-from crossrank.progress import say
 from crossrank.serving.load import percentile
+from crossrank.telemetry.progress import say
 
 OURS = "crossrank"
 CONTENDERS: Mapping[str, Callable[[Path], AbstractContextManager[str]]] = {

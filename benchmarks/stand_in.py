@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.scoring.scored import EncodedText, Scored, Scorer, Tokens
+from crossrank.scoring.interfaces import EncodedText, Scored, Scorer, Tokens
 
 MAX_LENGTH = 512
 

@@ -40,14 +40,14 @@ from crossrank.retrieval.analysis import analyser
 from crossrank.retrieval.bm25 import Bm25Index
 from crossrank.retrieval.encoder import find_encoder
 from crossrank.scoring.loading import check_base, find_model
+from crossrank.training.distributed import World
 from crossrank.training.inputs import inputs_of
 from crossrank.training.model import TrainedModel
 from crossrank.training.optimizer import FRESH_HEAD_RATE
-from crossrank.training.run import Task, loop_of
+from crossrank.training.rank_run import Task, loop_of
 from crossrank.training.sampler import Sampler, documents_of
 from crossrank.training.settings import TrainSettings
 from crossrank.training.sizing import sizes_of
-from crossrank.training.world import World
 
 NUM_FOLDS = 5
 GROUP_SIZE = 8

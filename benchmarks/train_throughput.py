@@ -136,6 +136,7 @@ def train_crossrank(case: Case, model: Path, groups: Path, tick: Tick) -> None:
     import torch
 
     from crossrank.scoring.loading import check_base, find_model
+    from crossrank.training.distributed import World
     from crossrank.training.inputs import inputs_of
     from crossrank.training.loop import Loop
     from crossrank.training.model import TrainedModel
@@ -144,7 +145,6 @@ def train_crossrank(case: Case, model: Path, groups: Path, tick: Tick) -> None:
     from crossrank.training.settings import TrainSettings
     from crossrank.training.sizing import sizes_of
     from crossrank.training.steps import Batcher
-    from crossrank.training.world import World
 
     class InOrder(Sampler):
         def groups(self, step: int) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -22,7 +22,7 @@ from typing import Any
 
 from machine import machine
 
-from crossrank.progress import say
+from crossrank.telemetry.progress import say
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # tests/ is never installed

@@ -10,10 +10,10 @@ Run the same command again after a kill: it goes on where it was; with more --mo
 be the URL of a running server. Every flag: --help. The same as `crossrank evaluate`.
 """
 
-from crossrank.cli import run
+from crossrank.cli.main import run
+from crossrank.cli.options import command
 from crossrank.evaluation.job import evaluate
 from crossrank.evaluation.settings import EvaluateSettings
-from crossrank.settings import command
 
 if __name__ == "__main__":
     run(command(EvaluateSettings, evaluate))

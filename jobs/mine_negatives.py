@@ -10,10 +10,10 @@
 Run the same command again after a kill: it goes on where it was. Every flag: --help. The same as `crossrank mine`.
 """
 
-from crossrank.cli import run
-from crossrank.retrieval.mining.job import mine
-from crossrank.retrieval.mining.settings import MineSettings
-from crossrank.settings import command
+from crossrank.cli.main import run
+from crossrank.cli.options import command
+from crossrank.mining.job import mine
+from crossrank.mining.settings import MineSettings
 
 if __name__ == "__main__":
     run(command(MineSettings, mine))

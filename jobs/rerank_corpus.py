@@ -9,10 +9,10 @@
 Run the same command again after a kill: it goes on where it was. Every flag: --help. The same as `crossrank rerank`.
 """
 
-from crossrank.cli import run
+from crossrank.cli.main import run
+from crossrank.cli.options import command
 from crossrank.reranking.job import rerank
 from crossrank.reranking.settings import RerankSettings
-from crossrank.settings import command
 
 if __name__ == "__main__":
     run(command(RerankSettings, rerank))

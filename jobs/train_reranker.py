@@ -11,8 +11,8 @@ Run the same command again after a kill, with any --workers: it goes on at the e
 Every flag and every key of a recipe: --help. The same as `crossrank train`.
 """
 
-from crossrank.cli import run
-from crossrank.settings import command
+from crossrank.cli.main import run
+from crossrank.cli.options import command
 from crossrank.training.job import train
 from crossrank.training.settings import TrainSettings
 

@@ -11,8 +11,8 @@ Run the same command again after a kill, or with a larger budget: it goes on whe
 and time. Every flag: --help. The same as `crossrank translate`.
 """
 
-from crossrank.cli import run
-from crossrank.settings import command
+from crossrank.cli.main import run
+from crossrank.cli.options import command
 from crossrank.translation.job import translate
 from crossrank.translation.settings import TranslateSettings
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import aiohttp
 
-from crossrank.cli import run
-from crossrank.progress import say
+from crossrank.cli.main import run
+from crossrank.cli.options import command
 from crossrank.serving.load import GRACE_S, LoadSettings, Outcome, Reply, Shot, body, find_capacity, fire, summary
-from crossrank.settings import command
+from crossrank.telemetry.progress import say
 
 
 def load(settings: LoadSettings) -> None:

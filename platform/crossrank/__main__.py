@@ -1,5 +1,5 @@
 """``python -m crossrank``."""
 
-from crossrank.cli import main
+from crossrank.cli.main import main
 
 main()

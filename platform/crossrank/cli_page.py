@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from crossrank import cli
+from crossrank.cli import main
 from crossrank.formats import FORMATS
 
 TOP = """\
@@ -30,7 +30,7 @@ LATER = re.compile(r"\s*\[(required|default: (?P<default>.*))\]$")
 
 def page() -> str:
     """The page as Markdown."""
-    verbs = dict(_verbs(cli.crossrank, "crossrank"))
+    verbs = dict(_verbs(main.crossrank, "crossrank"))
     return "\n".join([TOP, _contents(verbs), *(_section(path, verb) for path, verb in verbs.items()), _formats()])
 
 

@@ -101,7 +101,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A query with its documents, by initial rank where they have one; see `crossrank.order`."""
+    """A query with its documents, by initial rank where they have one; see `crossrank.formats.document_order`."""
 
     query_id: str
     query: str

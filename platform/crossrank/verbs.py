@@ -10,24 +10,24 @@ from os import PathLike, fspath
 from typing import Any
 
 from crossrank import storage
+from crossrank.config.keywords import keywords_of
 from crossrank.evaluation import job as evaluation
 from crossrank.evaluation.settings import EvaluateSettings
+from crossrank.filtering import job as filtering
+from crossrank.filtering.settings import FilterSettings
 from crossrank.formats.conversion import ConversionCounts, convert_telling
-from crossrank.keywords import keywords_of
-from crossrank.outputs import manifest_of, read_json
+from crossrank.mining import job as mining
+from crossrank.mining.settings import MineSettings
 from crossrank.reranking import job as reranking
 from crossrank.reranking.settings import RerankSettings
-from crossrank.retrieval.mining import job as mining
-from crossrank.retrieval.mining.settings import MineSettings
-from crossrank.scoring import files
-from crossrank.scoring.files import ScoreSettings
+from crossrank.resumable.output import manifest_of, read_json
+from crossrank.scoring import score_file
+from crossrank.scoring.score_file import ScoreSettings
 from crossrank.training import job as training
 from crossrank.training import merge as merging
 from crossrank.training.merge import MergeSettings
 from crossrank.training.settings import TrainSettings
 from crossrank.translation import job as translation
-from crossrank.translation.filters import job as filtering
-from crossrank.translation.filters.settings import FilterSettings
 from crossrank.translation.settings import TranslateSettings
 
 
@@ -54,7 +54,7 @@ def score(settings: ScoreSettings) -> dict[str, Any]:
     Returns:
         Lines by what became of them: ``scored``, and how many were set aside for each reason or cut.
     """
-    return files.score(settings)
+    return score_file.score(settings)
 
 
 @keywords_of(TranslateSettings)

@@ -48,7 +48,11 @@ def test_what_the_image_is_built_of_installs_and_runs(tmp_path: Path) -> None:
         assert done.returncode == 0, (command, done.stdout[-2000:], done.stderr[-2000:])
     assert done.stdout.startswith("crossrank, version ")
     where = subprocess.run(
-        ["python", "-c", "import crossrank.shipped_recipes as its; print(its.configuration_file('small_machine'))"],
+        [
+            "python",
+            "-c",
+            "import crossrank.config.shipped_recipes as its; print(its.configuration_file('small_machine'))",
+        ],
         cwd=tmp_path,
         env=env,
         capture_output=True,

@@ -9,7 +9,7 @@ import click
 import yaml
 from ray.serve.schema import ServeDeploySchema
 
-from crossrank.cli import crossrank
+from crossrank.cli.main import crossrank
 from tests.ray.driver import ROOT
 
 RAY = "2.60.0"

@@ -66,8 +66,8 @@ def driver_of(
 
 
 def _main() -> None:
-    from crossrank.translation.filters import job
-    from crossrank.translation.filters.settings import FilterSettings
+    from crossrank.filtering import job
+    from crossrank.filtering.settings import FilterSettings
 
     asked = json.loads(sys.argv[1])
     if asked["block_groups"] is not None:

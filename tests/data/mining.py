@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossrank import storage
-from crossrank.retrieval.mining.settings import MineSettings
-from crossrank.settings import from_mapping
+from crossrank.config.settings import from_mapping
+from crossrank.mining.settings import MineSettings
+from crossrank.storage import files
 from tests.ray.driver import Driver
 from tests.ray.stand_ins import LoggedSpec
-from tests.unit.retrieval.mining.in_process import WordSpec
+from tests.unit.mining.in_process import WordSpec
 
 WORDS = [f"w{number}" for number in range(400)]
 
@@ -56,7 +57,7 @@ def made(keywords: dict[str, Any]) -> MineSettings:
 
 def read_output(output: str) -> pa.Table:
     """The output folder as any Parquet reader takes it, one table, by row."""
-    filesystem, path = storage.filesystem(output)
+    filesystem, path = files.filesystem(output)
     return pq.read_table(path, filesystem=filesystem).sort_by("row")
 
 
@@ -66,7 +67,7 @@ def driver_of(settings: dict[str, Any], encoder: WordSpec, teacher: LoggedSpec, 
 
 
 def _main() -> None:
-    from crossrank.retrieval.mining.job import mine
+    from crossrank.mining.job import mine
 
     job = json.loads(sys.argv[1])
     mine(made(job["settings"]), WordSpec(**job["encoder"]), LoggedSpec(**job["teacher"]))

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.evaluation.about import about
-from crossrank.evaluation.compared import Scale
 from crossrank.evaluation.examples import Example
 from crossrank.evaluation.facts import Facts
 from crossrank.evaluation.page import page_of
 from crossrank.evaluation.rows import Row, Scores
 from crossrank.evaluation.settings import EvaluateSettings
+from crossrank.evaluation.systems import Scale
 from crossrank.evaluation.table import results_of
 
 MEASURES = ["success@3", "mrr@10", "ndcg@10", "recall@10", "map"]

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crossrank.cli import main
+from crossrank.cli.main import main
 from crossrank.demo.encoder import encoder_folder
 from crossrank.evaluation.job import evaluate
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.retrieval.encoder import find_encoder
-from tests.unit.evaluation.test_server import Served, tei
+from tests.unit.evaluation.test_server_system import Served, tei
 
 NUM_QUERIES = 12
 WORDS = ["charge", "battery", "filter", "brush", "water", "lamp", "noise", "dock", "wheel", "cover", "tank", "map"]

@@ -10,7 +10,7 @@ import pytest
 
 from crossrank.errors import InputError
 from crossrank.evaluation.job import evaluate
-from crossrank.evaluation.server import ServerSpec
+from crossrank.evaluation.server_system import ServerSpec
 from tests.data.test_evaluate import folder, settings_of
 from tests.serving.server import Server
 

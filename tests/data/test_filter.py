@@ -9,10 +9,10 @@ import pytest
 
 from crossrank import Reranker
 from crossrank.errors import ModelRefused
-from crossrank.outputs import read_json
-from crossrank.translation.filters.job import filter as run_filter
-from crossrank.translation.filters.settings import FilterSettings
-from crossrank.translation.filters.teacher import pairs_of
+from crossrank.filtering.job import filter as run_filter
+from crossrank.filtering.settings import FilterSettings
+from crossrank.filtering.teacher_rules import pairs_of
+from crossrank.resumable.output import read_json
 from tests.data.filtering import EXPECTED, SCORED, driver_of, group, read, settings_of, written
 from tests.model.reference import assert_same_scores
 from tests.ray.driver import Driver, wait_for

@@ -10,16 +10,16 @@ import boto3
 import psutil
 import pytest
 
+from crossrank.filtering import job
+from crossrank.filtering.job import filter as run_filter
+from crossrank.filtering.settings import FilterSettings
 from crossrank.formats.groups_parquet import read_groups, write_groups
-from crossrank.outputs import read_json
 from crossrank.records import Group, Rejected
-from crossrank.translation.filters import job
-from crossrank.translation.filters.job import filter as run_filter
-from crossrank.translation.filters.settings import FilterSettings
+from crossrank.resumable.output import read_json
 from tests.data.filtering import driver_of
 from tests.ray.driver import Driver, kill, wait_for
 from tests.ray.s3_server import s3_server
-from tests.unit.translation.filters.made import NEGATIVE, POSITIVE, doc, group
+from tests.unit.filtering.made import NEGATIVE, POSITIVE, doc, group
 
 GROUPS, BLOCK_GROUPS = 1000, 25
 """Forty blocks."""

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import boto3
 import pytest
 
-from crossrank import claim, storage, whereabouts
-from crossrank.claim import LOCK
+from crossrank import storage
 from crossrank.errors import JobFailed, OutputError, StorageError
+from crossrank.storage import lease, process_identity
+from crossrank.storage.lease import LOCK
 from crossrank.translation.memory.blocks import Entry
 from crossrank.translation.memory.store import Memory
 from tests.ray.driver import wait_for
@@ -30,9 +31,9 @@ def endpoint() -> Iterator[str]:
 def _lake(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty bucket, and a claim that is renewed often."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    monkeypatch.setattr(claim, "RENEW_S", 0.2)
-    monkeypatch.setattr(claim, "LOOK_S", 0.1)
-    monkeypatch.setattr(claim, "SILENT_S", 60.0)
+    monkeypatch.setattr(lease, "RENEW_S", 0.2)
+    monkeypatch.setattr(lease, "LOOK_S", 0.1)
+    monkeypatch.setattr(lease, "SILENT_S", 60.0)
     boto3.client("s3").create_bucket(Bucket="lake")
     storage.delete(FOLDER)
 
@@ -62,7 +63,7 @@ def test_one_writer_after_another_is_not_held_up() -> None:
     for number in range(2):
         with Memory.writing(FOLDER) as memory:
             memory.add([entry(number)])
-    assert time.monotonic() - started < claim.SILENT_S
+    assert time.monotonic() - started < lease.SILENT_S
     assert not storage.exists(storage.join(FOLDER, LOCK))
     assert texts() == {"text 0", "text 1"}
 
@@ -70,8 +71,8 @@ def test_one_writer_after_another_is_not_held_up() -> None:
 def test_a_claim_of_a_job_that_was_killed_is_taken_over_and_that_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(whereabouts, "has_ended", lambda process: False)  # as of a machine that nobody knows
-    monkeypatch.setattr(claim, "SILENT_S", 2.0)
+    monkeypatch.setattr(process_identity, "has_ended", lambda process: False)  # as of a machine that nobody knows
+    monkeypatch.setattr(lease, "SILENT_S", 2.0)
     pid = os.fork()
     if pid == 0:
         with Memory.writing(FOLDER) as memory:
@@ -101,9 +102,9 @@ def test_a_store_that_knows_no_conditions_is_written_all_the_same_and_that_is_sa
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise claim._Unknown
+        raise lease._Unknown
 
-    monkeypatch.setattr(claim.Claim, "_put", refuse)
+    monkeypatch.setattr(lease.Claim, "_put", refuse)
     with Memory.writing(FOLDER) as memory:
         memory.add([entry(1)])
     assert "nothing keeps a second job from writing there" in capsys.readouterr().err

@@ -14,13 +14,13 @@ import pytest
 from crossrank import storage
 from crossrank.errors import JobFailed
 from crossrank.formats.groups_parquet import read_groups
-from crossrank.retrieval.mining.job import mine
+from crossrank.mining.job import mine
 from tests.data.mining import driver_of, made, read_output, settings_of, write
 from tests.ray.driver import Driver, wait_for
 from tests.ray.inputs import part_files
 from tests.ray.s3_server import s3_server
 from tests.ray.stand_ins import DeadlySpec, LoggedSpec, RefusingSpec
-from tests.unit.retrieval.mining.in_process import WordSpec
+from tests.unit.mining.in_process import WordSpec
 
 GROUPS, PASSAGES, SHARDS = 200, 9000, 3
 """100 blocks of 2 groups, and three shards of 4,096 rows at most."""
@@ -140,7 +140,7 @@ def test_what_a_worker_refuses_reaches_the_user_as_its_sentence(undisturbed: Und
 def test_a_block_that_kills_every_worker_ends_the_job_with_a_sentence(
     undisturbed: Undisturbed, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("crossrank.reranking.on_ray.tries.AFTER_DEATH", 1)  # a worker takes seconds to start
+    monkeypatch.setattr("crossrank.resumable.on_ray.attempts.AFTER_DEATH", 1)  # a worker takes seconds to start
     settings = settings_of(undisturbed.uris, tmp_path / "out", limit=1, encoder=None)
     with pytest.raises(
         JobFailed, match=r"^block 0 was given up after 2 workers had died with it, .*; finished blocks are kept"

@@ -123,7 +123,7 @@ print(json.dumps([crossrank.__file__, importlib.metadata.version("crossrank"), t
 
 
 def test_the_recipes_are_those_of_the_checkout(installed: Installed) -> None:
-    code = "import json; from crossrank.shipped_recipes import *\n"
+    code = "import json; from crossrank.config.shipped_recipes import *\n"
     code += "print(json.dumps({name: open(configuration_file(name)).read() for name in recipe_names()}))"
     found = json.loads(installed.run("-c", code).stdout)
     assert found == {name: (ROOT / "jobs" / "recipes" / f"{name}.yaml").read_text() for name in RECIPES}

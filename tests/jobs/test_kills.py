@@ -201,7 +201,7 @@ def test_what_a_kill_left_half_written_is_seen_by_nobody_and_removed(
 def test_a_block_that_kills_every_worker_ends_the_job_with_a_sentence(
     cluster: None, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("crossrank.reranking.on_ray.tries.AFTER_DEATH", 2)  # a worker takes seconds to start
+    monkeypatch.setattr("crossrank.resumable.on_ray.attempts.AFTER_DEATH", 2)  # a worker takes seconds to start
     inputs = Inputs.made(num_queries=2, depth=4)
     settings = RerankSettings(**settings_of(inputs.write(str(tmp_path)), tmp_path / "out"))
     with pytest.raises(JobFailed, match=r"^block \d was given up after 3 workers had died with it, .* blocks are kept"):

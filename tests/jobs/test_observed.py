@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from crossrank.outputs import manifest_of, read_json
+from crossrank.resumable.output import manifest_of, read_json
 from tests.data.filtering import written
 from tests.jobs.head import Head, crossrank, rerank_flags
 from tests.ray.driver import ROOT, Driver, wait_for

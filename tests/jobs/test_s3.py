@@ -16,12 +16,12 @@ import boto3
 import pytest
 
 from crossrank import storage
-from crossrank.claim import LOCK, RENEW_S
 from crossrank.errors import InputError, StorageError
-from crossrank.fingerprints import fingerprint
-from crossrank.outputs import read_json
 from crossrank.reranking.job import rerank
 from crossrank.reranking.settings import RerankSettings
+from crossrank.resumable.output import read_json
+from crossrank.storage.content_hash import fingerprint
+from crossrank.storage.lease import LOCK, RENEW_S
 from tests.ray.driver import Driver, wait_for
 from tests.ray.inputs import Inputs, part_files, ranked_of, read_output, settings_of
 from tests.ray.s3_server import s3_server

@@ -25,7 +25,7 @@ from tests.model import runs
 from tests.ray.driver import ROOT
 from tests.ray.inputs import Inputs, settings_of
 from tests.ray.s3_server import s3_server
-from tests.unit.evaluation.test_server import Served
+from tests.unit.evaluation.test_server_system import Served
 
 pytestmark = pytest.mark.timeout(1500)  # the first test waits for all that is searched
 BUCKET = "vault"

@@ -17,14 +17,14 @@ from crossrank import storage
 from crossrank.errors import CrossrankError
 from crossrank.evaluation.job import evaluate
 from crossrank.evaluation.settings import EvaluateSettings
+from crossrank.filtering.job import filter as filter_groups
+from crossrank.filtering.settings import FilterSettings
 from crossrank.formats.groups_parquet import write_groups
+from crossrank.mining.job import mine
 from crossrank.reranking.job import rerank
 from crossrank.reranking.settings import RerankSettings
-from crossrank.retrieval.mining.job import mine
 from crossrank.training.job import train
 from crossrank.training.settings import TrainSettings
-from crossrank.translation.filters.job import filter as filter_groups
-from crossrank.translation.filters.settings import FilterSettings
 from crossrank.translation.job import translate
 from crossrank.translation.settings import TranslateSettings
 from tests.data import corpora, mining
@@ -35,7 +35,7 @@ from tests.ray.inputs import Inputs, part_files, ranked_of, read_output, setting
 from tests.ray.s3_server import s3_server
 from tests.ray.stand_ins import LoggedSpec
 from tests.training.trained import assert_same_weights, given
-from tests.unit.retrieval.mining.in_process import WordSpec
+from tests.unit.mining.in_process import WordSpec
 from tests.unit.stand_ins import OverlapSpec
 
 BUCKET = "faulty"

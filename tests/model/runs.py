@@ -11,15 +11,15 @@ from typing import Any
 
 import torch
 
-from crossrank.chosen import Chosen
+from crossrank.derived import Chosen
 from crossrank.scoring.loading import find_model
+from crossrank.training.distributed import World
 from crossrank.training.inputs import inputs_of
 from crossrank.training.model import TrainedModel
-from crossrank.training.run import Ended, Row, Task, loop_of, run
+from crossrank.training.rank_run import Ended, Row, Task, loop_of, run
 from crossrank.training.settings import TrainSettings
 from crossrank.training.sizing import sizes_of
 from crossrank.training.validation import Measured
-from crossrank.training.world import World
 from tests.model.tiny_models import TEXTS
 
 CPU = torch.device("cpu")

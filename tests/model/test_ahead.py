@@ -14,8 +14,8 @@ from crossrank import Reranker
 from crossrank.errors import InputError
 from crossrank.scoring import pair_scorer
 from crossrank.scoring import reranker as reranker_module
+from crossrank.scoring.interfaces import Window
 from crossrank.scoring.pair_scorer import PairScorer
-from crossrank.scoring.scored import Window
 from tests.model.reference import assert_same_scores
 from tests.model.tiny_models import TEXTS
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from crossrank.errors import ModelRefused
-from crossrank.evaluation.compared import scale_of, spec_of
-from crossrank.evaluation.cosine import CosineSpec
+from crossrank.evaluation.bi_encoder_system import CosineSpec
 from crossrank.evaluation.settings import EvaluateSettings
+from crossrank.evaluation.systems import scale_of, spec_of
 from crossrank.scoring.spec import RerankerSpec, ScorerSpec
 
 Tiny = Callable[[str], Path]

@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
+from crossrank.config.settings import from_mapping
 from crossrank.errors import JobFailed, ModelRefused, SettingsError
+from crossrank.mining.job import mine
+from crossrank.mining.settings import MineSettings
 from crossrank.retrieval.encoder import find_encoder
-from crossrank.retrieval.mining.job import mine
-from crossrank.retrieval.mining.settings import MineSettings
-from crossrank.settings import from_mapping
 from tests.model.tiny_models import TEXTS
 
 Tiny = Callable[[str], Path]

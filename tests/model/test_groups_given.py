@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from crossrank.cli import main
+from crossrank.cli.main import main
 from crossrank.training.inputs import inputs_of
 from tests.model.runs import settings_of
 

@@ -10,7 +10,8 @@ from typing import Any
 import click
 import pytest
 
-from crossrank import Reranker, cli
+from crossrank import Reranker
+from crossrank.cli import main
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 EXAMPLE, SECOND, *_ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -46,10 +47,10 @@ def test_the_second_python_example_goes_on_from_the_first(
 def test_every_flag_of_the_readme_is_a_flag() -> None:
     shell = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)).replace("\\\n", " ")
     commands = [shlex.split(line, comments=True) for line in shell.splitlines() if line.startswith("crossrank ")]
-    assert {words[1] for words in commands} == set(cli.crossrank.commands) - {"demo"}
+    assert {words[1] for words in commands} == set(main.crossrank.commands) - {"demo"}
     submitted = [["crossrank", words[2], *words[words.index("--") + 1 :]] for words in commands if "--" in words]
     for words in [*submitted, *(words[: words.index("--")] if "--" in words else words for words in commands)]:
-        command = cli.crossrank.commands[words[1]]
+        command = main.crossrank.commands[words[1]]
         if isinstance(command, click.Group):
             command = command.commands[words[2]]
         known = {name for option in command.params for name in option.opts}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from crossrank.cli import main
+from crossrank.cli.main import main
 
 QUERIES = '{"_id": "q1", "text": "red cat"}\n'
 CORPUS = '{"_id": "d1", "text": "a red cat"}\n{"_id": "d2", "text": "one dog"}\n'

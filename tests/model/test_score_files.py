@@ -14,9 +14,9 @@ import pytest
 
 from crossrank import Reranker, storage
 from crossrank.errors import InputError, OutputError
-from crossrank.scoring import files
-from crossrank.scoring.files import ScoreSettings, score
+from crossrank.scoring import score_file
 from crossrank.scoring.pair_scorer import PairScorer
+from crossrank.scoring.score_file import ScoreSettings, score
 from tests.model.reference import assert_same_scores
 from tests.model.tiny_models import TEXTS
 from tests.ray.s3_server import s3_server
@@ -65,7 +65,7 @@ def pairs(*documents: str, query: str = "q") -> list[dict[str, Any]]:
 def test_each_line_comes_out_in_its_place_with_a_score_and_all_that_it_had(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs_ahead: bool
 ) -> None:
-    monkeypatch.setattr(files, "CHUNK_PAIRS", 3)
+    monkeypatch.setattr(score_file, "CHUNK_PAIRS", 3)
     monkeypatch.setattr(PairScorer, "runs_ahead", runs_ahead)
     rows: list[dict[str, Any]] = [
         {"id": n, "query": f"{QUERY} {n // 2}", "document": text, "more": {"é": [n]}} for n, text in enumerate(TEXTS)
@@ -83,7 +83,7 @@ def test_each_line_comes_out_in_its_place_with_a_score_and_all_that_it_had(
 def test_a_line_that_holds_no_pair_is_set_aside_with_its_number_and_reason(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "CHUNK_PAIRS", 2)
+    monkeypatch.setattr(score_file, "CHUNK_PAIRS", 2)
     good = lines_of(pairs("battery"))
     content = [
         good,
@@ -123,7 +123,7 @@ def test_a_line_that_holds_no_pair_is_set_aside_with_its_number_and_reason(
 def test_softmax_runs_over_consecutive_lines_of_the_same_query(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "CHUNK_PAIRS", 2)  # a chunk ends where the query changes, and not before
+    monkeypatch.setattr(score_file, "CHUNK_PAIRS", 2)  # a chunk ends where the query changes, and not before
     rows: list[dict[str, Any]] = [
         *pairs("zero", "ln 2", "ln 5", query="a"),  # 1 : 2 : 5 of 8
         *pairs("ln 5", query="b"),
@@ -192,7 +192,7 @@ def test_without_an_output_lines_go_to_standard_output_and_all_else_to_standard_
 def test_what_is_set_aside_is_written_while_the_job_runs_and_a_job_that_fails_leaves_no_file(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "CHUNK_PAIRS", 1)
+    monkeypatch.setattr(score_file, "CHUNK_PAIRS", 1)
     rows = [*pairs("first", query="a"), *pairs("second", query="b")]
     (tmp_path / "in.jsonl").write_bytes(b"oops\n" + lines_of(rows))
     seen: list[list[str]] = []

@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
 
-from crossrank.chosen import Chosen
+from crossrank.derived import Chosen
 from crossrank.errors import JobFailed
 from crossrank.translation.backend import Outcome
 from crossrank.translation.backends.seq2seq import Greedy, Seq2SeqBackend

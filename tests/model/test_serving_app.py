@@ -16,10 +16,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from crossrank import Reranker
-from crossrank.serving.ask import Ask
 from crossrank.serving.dialects import Limits
 from crossrank.serving.keys import Keys
 from crossrank.serving.quotas import Quotas
+from crossrank.serving.request import Ask
 from crossrank.serving.service import Deadlines, Service
 from tests.model.served import DOCUMENTS, KEY, QUERY, served
 

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from crossrank import Reranker
 from crossrank.scoring.encoding import EncodedPairs
 from crossrank.scoring.pair_scorer import PairScorer
-from crossrank.serving.ask import Ask, Cutting
 from crossrank.serving.encode import EncodedAsk, encode, query_limit
-from crossrank.serving.faults import Invalid
+from crossrank.serving.errors import Invalid
+from crossrank.serving.request import Ask, Cutting
 from tests.model.reference import assert_same_scores
 from tests.model.tiny_models import FAMILIES, TEXTS
 

@@ -21,14 +21,14 @@ from fastapi.testclient import TestClient
 
 from crossrank import Reranker
 from crossrank.scoring.pair_scorer import PairScorer
+from crossrank.serving import incremental, tokens
 from crossrank.serving import service as service_module
-from crossrank.serving import steps, tokens
 from crossrank.serving.app import Site, build_app, metrics_text
-from crossrank.serving.ask import Answer, Ask
-from crossrank.serving.faults import Expired
+from crossrank.serving.errors import Expired
 from crossrank.serving.keys import Keys
 from crossrank.serving.metrics import Metrics
 from crossrank.serving.quotas import Quotas
+from crossrank.serving.request import Answer, Ask
 from crossrank.serving.service import Service
 from tests.model.served import DOCUMENTS, KEY, QUERY, served, service_of
 from tests.unit.serving.scraped import scraped
@@ -274,7 +274,7 @@ def test_a_large_request_lets_others_come_between_while_it_is_tokenised(
 
 def test_a_request_is_not_tokenised_beyond_its_deadline(reranker: Reranker, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[float] = []
-    one_of = steps.one_of
+    one_of = incremental.one_of
 
     def slowly(work: Any) -> Any:
         begun.append(time.monotonic())

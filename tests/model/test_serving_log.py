@@ -18,7 +18,7 @@ from fastapi.testclient import TestClient
 from crossrank import Reranker
 from crossrank.serving import service as service_module
 from crossrank.serving.keys import Keys
-from crossrank.telemetry.lines import JsonFormatter
+from crossrank.telemetry.log_format import JsonFormatter
 from tests.model.served import DOCUMENTS, KEY, QUERY, served
 
 GOOD = {"query": QUERY, "documents": DOCUMENTS}

@@ -15,24 +15,24 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from crossrank import Reranker
-from crossrank.claim import Hold
 from crossrank.errors import JobFailed, OutputError
 from crossrank.scoring.forward import TransformersForward
 from crossrank.scoring.loading import find_model
 from crossrank.scoring.packed import PackedForward
+from crossrank.storage.lease import Hold
 from crossrank.training.checkpoint import Checkpoints
+from crossrank.training.distributed import World
 from crossrank.training.groups import GroupStore
 from crossrank.training.guards import Stop
 from crossrank.training.inputs import inputs_of
 from crossrank.training.job import _apart_for_level
 from crossrank.training.level import Level
 from crossrank.training.model import TrainedModel
+from crossrank.training.rank_run import Ended, loop_of, run
 from crossrank.training.result import finish
-from crossrank.training.run import Ended, loop_of, run
 from crossrank.training.sampler import Sampler, documents_of
 from crossrank.training.schedule import factor
 from crossrank.training.validation import Measured
-from crossrank.training.world import World
 from tests.model import runs
 from tests.model.runs import CPU, Killed, Listener, SaidValidator, settings_of, task_of
 from tests.model.tiny_models import TEXTS

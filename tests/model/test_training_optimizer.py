@@ -29,12 +29,12 @@ from crossrank import Reranker
 from crossrank.scoring.loading import check_base, find_model
 from crossrank.scoring.pooling import told_of_head
 from crossrank.training import losses
+from crossrank.training.distributed import World
 from crossrank.training.losses import Weights
 from crossrank.training.model import TrainedModel
 from crossrank.training.optimizer import FRESH_HEAD_RATE, optimizer_of, rates_of, restore
-from crossrank.training.run import loop_of
+from crossrank.training.rank_run import loop_of
 from crossrank.training.unmoved import level_bias, unmoved
-from crossrank.training.world import World
 from tests.model import runs
 from tests.model.runs import CPU, settings_of, task_of
 from tests.model.tiny_models import FAMILIES, shape_of

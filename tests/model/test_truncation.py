@@ -25,9 +25,9 @@ from crossrank.errors import ModelRefused, SettingsError
 from crossrank.scoring.encoding import EncodedPairs, PromptEncoder, SpliceEncoder, Tokenizer, Truncation
 from crossrank.scoring.prompts import QWEN3
 from crossrank.scoring.truncation import remember_truncation, saved_truncation
-from crossrank.serving.ask import Ask, Cutting
 from crossrank.serving.encode import EncodedAsk, encode, query_limit
-from crossrank.serving.faults import Invalid
+from crossrank.serving.errors import Invalid
+from crossrank.serving.request import Ask, Cutting
 from tests.model.reference import Pair, assert_same_scores, one_at_a_time, plain
 from tests.model.tiny_models import TEXTS, bert_tokenizer, qwen3_tokenizer, xlm_roberta_tokenizer
 

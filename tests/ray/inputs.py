@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossrank import storage
+from crossrank.storage import files
 
 WORDS = [f"w{number}" for number in range(60)]
 
@@ -75,7 +76,7 @@ class Inputs:
 
 def read_output(uri: str) -> pa.Table:
     """The output folder as any Parquet reader takes it, one table, by row."""
-    filesystem, path = storage.filesystem(uri)
+    filesystem, path = files.filesystem(uri)
     return pq.read_table(path, filesystem=filesystem).sort_by("row")
 
 

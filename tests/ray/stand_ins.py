@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import ModelRefused
-from crossrank.scoring.scored import EncodedText, Scored, Tokens
+from crossrank.scoring.interfaces import EncodedText, Scored, Tokens
 from tests.unit.stand_ins import OverlapScorer
 
 

@@ -13,14 +13,14 @@ import pytest
 
 from crossrank.evaluation.job import evaluate
 from crossrank.evaluation.settings import EvaluateSettings
+from crossrank.filtering.job import filter as filter_groups
+from crossrank.filtering.settings import FilterSettings
+from crossrank.mining.job import mine
+from crossrank.mining.settings import MineSettings
 from crossrank.reranking.job import rerank
 from crossrank.reranking.settings import RerankSettings
-from crossrank.retrieval.mining.job import mine
-from crossrank.retrieval.mining.settings import MineSettings
 from crossrank.training.job import train
 from crossrank.training.settings import TrainSettings
-from crossrank.translation.filters.job import filter as filter_groups
-from crossrank.translation.filters.settings import FilterSettings
 from crossrank.translation.job import translate
 from crossrank.translation.settings import TranslateSettings
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from crossrank import progress
 from crossrank.errors import SettingsError
+from crossrank.telemetry import progress
 from tests.jobs import head
 
 ray = pytest.importorskip("ray")
@@ -143,7 +143,7 @@ def joined(address: str, starts_s: float = 2.0, **env: str) -> subprocess.Comple
     """A verb that does no more than to join."""
     program = (
         "import click\n"
-        "from crossrank.cli import run\n"
+        "from crossrank.cli.main import run\n"
         "from crossrank.cluster.on_ray import connect, named_cluster\n"
         f"named_cluster.STARTS_S = {starts_s}\n"
         "run(click.command()(connect), [])"

@@ -18,7 +18,7 @@ from ray.core.generated import common_pb2, gcs_pb2
 
 from crossrank.cluster.on_ray import deaths
 from crossrank.errors import JobFailed
-from crossrank.reranking.on_ray.tries import AFTER_DEATH
+from crossrank.resumable.on_ray.attempts import AFTER_DEATH
 from tests.ray.driver import ROOT, Driver, kill, wait_for
 from tests.ray.inputs import Inputs, read_output
 

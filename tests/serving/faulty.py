@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from crossrank.config.settings import from_mapping
 from crossrank.scoring.pair_scorer import PairScorer
 from crossrank.serving.settings import ReplicaSettings
-from crossrank.settings import from_mapping
 
 
 def fault_file(model: str) -> Path:

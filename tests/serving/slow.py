@@ -6,10 +6,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from crossrank.config.settings import from_mapping
 from crossrank.scoring.pair_scorer import PairScorer
 from crossrank.serving.on_ray.start import application
 from crossrank.serving.settings import ReplicaSettings
-from crossrank.settings import from_mapping
 
 BUDGET = 1024
 """Token slots of a batch."""

@@ -14,8 +14,8 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from crossrank import Reranker
+from crossrank.config.settings import from_mapping
 from crossrank.serving.settings import ReplicaSettings
-from crossrank.settings import from_mapping
 from tests.model.tiny_models import build
 from tests.serving.asking import Asking, scores_of
 from tests.serving.head import Head, write

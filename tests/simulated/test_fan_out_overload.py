@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from crossrank.serving.admission import Admission
-from crossrank.serving.ask import Answer, Ask, Timing
+from crossrank.serving.errors import Abandoned, Expired, Overloaded
 from crossrank.serving.fair_queue import Queue, Ticket
 from crossrank.serving.fan_out import FanOut
-from crossrank.serving.faults import Abandoned, Expired, Overloaded
 from crossrank.serving.metrics import Metrics
+from crossrank.serving.request import Answer, Ask, Timing
 from crossrank.serving.service import Deadlines
 
 SPEED = 10_000.0

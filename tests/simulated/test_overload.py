@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from crossrank.serving.admission import Admission
+from crossrank.serving.errors import Overloaded
 from crossrank.serving.fair_queue import Ticket
-from crossrank.serving.faults import Overloaded
 from tests.unit.serving.desk import Desk, own_logits
 
 SPEED = 10_000.0

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from crossrank import Reranker
-from crossrank.cli import main
+from crossrank.cli.main import main
 from crossrank.errors import InputError, OutputError
 from crossrank.formats.group_files import fingerprint_of_groups
 from crossrank.training.groups import GroupSource

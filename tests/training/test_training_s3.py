@@ -10,8 +10,9 @@ from pathlib import Path
 import boto3
 import pytest
 
-from crossrank import Reranker, claim, storage
+from crossrank import Reranker, storage
 from crossrank.errors import JobFailed
+from crossrank.storage import lease
 from crossrank.training.job import train
 from crossrank.training.settings import TrainSettings
 from tests.model import runs
@@ -60,12 +61,12 @@ def test_from_s3_to_s3_it_gives_what_it_gives_locally_and_leaves_nothing_on_the_
 def test_a_run_whose_output_was_taken_over_stops_at_its_next_steps_and_can_be_gone_on_with(
     cluster: None, endpoint: str, tiny_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claim, "RENEW_S", 0.1)
+    monkeypatch.setattr(lease, "RENEW_S", 0.1)
     groups = runs.write_groups(tmp_path / "groups.jsonl", num_groups=24)
     output = f"s3://{BUCKET}/taken"
     settings = given(tiny_model, groups, tmp_path, num_train_epochs=200, save_steps=2)
     settings["output"] = output
-    lock = f"{output}/{claim.LOCK}"
+    lock = f"{output}/{lease.LOCK}"
 
     def take_over() -> None:
         wait_for(lambda: bool(storage.list_files(f"{output}/_checkpoint", recursive=True)), 200, lambda: "no step")

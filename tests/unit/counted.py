@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from crossrank.telemetry.counting import Kept, send_to
+from crossrank.telemetry.metrics import Kept, send_to
 
 
 @contextmanager

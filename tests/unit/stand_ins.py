@@ -12,7 +12,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.scoring.scored import EncodedText, PlainText, Scored, Scorer, Tokens
+from crossrank.scoring.interfaces import EncodedText, PlainText, Scored, Scorer, Tokens
 
 
 class OverlapEncoder:

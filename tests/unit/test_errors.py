@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crossrank import cli
+from crossrank.cli import main
 from crossrank.errors import InputError, beginning, in_short, listed, printable, quoted
 from crossrank.formats.columns import check_columns
 from crossrank.formats.fields import RowRefused
 from crossrank.formats.parquet import parquet_schema
 from crossrank.formats.trec import number_of
-from crossrank.progress import say, show, show_plan
 from crossrank.scoring.inputs import query_of
+from crossrank.telemetry.progress import say, show, show_plan
 
 SENTENCE = "how long does it clean on a full charge of its battery"
 CLEARS_THE_SCREEN = "\x1b[2J\x1b]0;title\x07"
@@ -72,7 +72,7 @@ def test_nothing_that_is_said_or_shown_moves_the_cursor(capsys: pytest.CaptureFi
     show(f"a table of{CLEARS_THE_SCREEN}\ntwo lines")
     show_plan({"source": CLEARS_THE_SCREEN})
     with pytest.raises(SystemExit):
-        cli.main(["convert", "--from", "beir", "--to", "groups", f"no{CLEARS_THE_SCREEN}where", "out.parquet"])
+        main.main(["convert", "--from", "beir", "--to", "groups", f"no{CLEARS_THE_SCREEN}where", "out.parquet"])
     told = capsys.readouterr()
     assert not {"\x1b", "\x07"} & {*told.out, *told.err}
     assert "a table of\\x1b[2J\\x1b]0;title\\x07\ntwo lines\n" in told.out

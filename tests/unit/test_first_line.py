@@ -18,8 +18,8 @@ class Heavy:
             raise SystemExit(7)
 
 sys.meta_path.insert(0, Heavy())
-from crossrank import cli
-cli.main(sys.argv[1:])
+from crossrank.cli import main
+main.main(sys.argv[1:])
 """
 
 

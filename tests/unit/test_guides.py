@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from crossrank import cli
+from crossrank.cli import main
 
 ROOT = Path(__file__).parents[2]
 GUIDES = {name: (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("guide.md", "guide.ko.md")}
@@ -96,7 +96,7 @@ def test_every_flag_of_the_guide_is_a_flag() -> None:
     lines = [line for line in shell.splitlines() if line.startswith("crossrank ")]
     assert len(lines) > 15
     for words in map(shlex.split, lines):
-        verb = cli.crossrank.commands[words[1]]
+        verb = main.crossrank.commands[words[1]]
         if isinstance(verb, click.Group):
             verb = verb.commands[words[2]]
         known = {name for option in verb.params for name in option.opts}

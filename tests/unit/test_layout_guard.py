@@ -69,7 +69,7 @@ import crossrank
 assert crossrank.__version__
 before = set(sys.modules)
 assert not before & {"ray", "torch", "transformers", "pyarrow"}, "crossrank alone"
-import crossrank.cli
+import crossrank.cli.main
 assert not set(sys.modules) & {"ray", "torch", "transformers"}, "its command line"
 from crossrank import convert, evaluate, filter, merge, mine, rerank, score, train, translate
 assert train.__doc__

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from crossrank import cli
+from crossrank.cli import main
 from crossrank.errors import InputError, kind_of
-from crossrank.figures import counted, in_words
 from crossrank.formats import groups_jsonl
-from crossrank.progress import show_plan
+from crossrank.formats.set_aside import SetAside
 from crossrank.records import Candidate, Group, Reason, Rejected
-from crossrank.set_aside import SetAside
+from crossrank.telemetry.figures import counted, in_words
+from crossrank.telemetry.progress import show_plan
 from crossrank.translation.memory.tsv import ImportSettings, import_memory
 
 EMPTY, MALFORMED = "", '{"query_id": "1", "docs": []}\nnot json\n'
@@ -29,7 +29,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     with pytest.raises(SystemExit) as stopped:
-        cli.main(list(arguments))
+        main.main(list(arguments))
     assert stopped.value.code == 2
     return capsys.readouterr().err.splitlines()[-1].removeprefix("crossrank: ")
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from crossrank.config.settings import from_mapping
 from crossrank.errors import SettingsError
 from crossrank.evaluation.settings import EvaluateSettings
+from crossrank.mining.settings import MineSettings
 from crossrank.reranking.settings import RerankSettings
-from crossrank.retrieval.mining.settings import MineSettings
-from crossrank.settings import from_mapping
 from crossrank.training.settings import TrainSettings
 
 GIVEN: dict[type, dict[str, Any]] = {

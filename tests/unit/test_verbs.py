@@ -16,15 +16,15 @@ import pytest
 
 import crossrank
 from crossrank import verbs
+from crossrank.config.keywords import keywords_of
 from crossrank.errors import InputError, SettingsError
 from crossrank.evaluation.settings import EvaluateSettings
-from crossrank.keywords import keywords_of
+from crossrank.filtering.settings import FilterSettings
+from crossrank.mining.settings import MineSettings
 from crossrank.reranking.settings import RerankSettings
-from crossrank.retrieval.mining.settings import MineSettings
-from crossrank.scoring.files import ScoreSettings
+from crossrank.scoring.score_file import ScoreSettings
 from crossrank.training.merge import MergeSettings
 from crossrank.training.settings import TrainSettings
-from crossrank.translation.filters.settings import FilterSettings
 from crossrank.translation.settings import TranslateSettings
 
 SETTINGS: dict[str, Any] = {

@@ -82,7 +82,7 @@ def _status_of(kind: str, block: str) -> int:
 
 
 def _crossrank(arguments: list[str]) -> int:
-    from crossrank.cli import main
+    from crossrank.cli.main import main
 
     try:
         main(arguments)

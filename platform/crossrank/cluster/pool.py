@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crossrank.chosen import Chosen
+from crossrank.derived import Chosen
 
 MEMORY_SHARE = 0.7
 """Part of a node's free memory that the workers of a CPU may take: the corpus, the blocks and others need the rest."""

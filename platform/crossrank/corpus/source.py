@@ -10,9 +10,9 @@ from dataclasses import astuple, dataclass
 from crossrank import storage
 from crossrank.corpus.store import SourceRow, TextStore, open_store
 from crossrank.errors import InputError
-from crossrank.fingerprints import fingerprint_of
 from crossrank.formats.tables import BEIR_CORPUS, BEIR_QUERIES, read_documents, read_queries, table_files
 from crossrank.records import Reason, Reject, document_text, title_length
+from crossrank.storage.content_hash import fingerprint_of
 
 LAYOUT = "4"
 """Changes when the files of a store change, or what is read into them: an old cache is then not read as a new one."""

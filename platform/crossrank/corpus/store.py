@@ -22,9 +22,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from crossrank.corpus.ids import IdIndex, hash_id
-from crossrank.once import made_once
+from crossrank.formats.set_aside import SetAside
 from crossrank.records import Reason, Reject, Rejected
-from crossrank.set_aside import SetAside
+from crossrank.storage.node_cache import made_once
 
 BATCH_ROWS = 1 << 14
 """Rows of one Arrow batch; row r lies in batch r >> 14."""

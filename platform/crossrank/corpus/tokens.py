@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.corpus.store import TextStore
-from crossrank.once import made_once
-from crossrank.scoring.scored import PairEncoder, Tokens
+from crossrank.scoring.interfaces import PairEncoder, Tokens
+from crossrank.storage.node_cache import made_once
 
 CHUNK_ROWS = 4096
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from crossrank import storage
+from crossrank.config.settings import SEED_MOST, option
 from crossrank.demo.encoder import encoder_folder
 from crossrank.demo.sample import FOLDER, Sample, read_sample
 from crossrank.errors import beginning
@@ -14,12 +15,11 @@ from crossrank.evaluation.finished import RESULTS
 from crossrank.evaluation.runs import run_of
 from crossrank.evaluation.settings import NO_RERANKER
 from crossrank.formats.trec import read_run
-from crossrank.outputs import read_json
 from crossrank.recipe.chain import FOLDERS, TUNED
 from crossrank.recipe.run import recipe
 from crossrank.records import Rejected
-from crossrank.settings import SEED_MOST, option
-from crossrank.telemetry.doing import doing
+from crossrank.resumable.output import read_json
+from crossrank.telemetry.verb_scope import doing
 
 RECIPE = Path(__file__).with_name("recipe.yaml")
 ENCODER = "encoder"

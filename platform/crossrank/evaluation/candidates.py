@@ -15,9 +15,9 @@ from crossrank.evaluation.inputs import corpus_of
 from crossrank.evaluation.query_candidates import QueryCandidates
 from crossrank.evaluation.settings import STAGES, EvaluateSettings
 from crossrank.formats import groups_parquet
+from crossrank.formats.set_aside import SetAside
 from crossrank.records import Reject
 from crossrank.retrieval.encoder import EncoderSpec
-from crossrank.set_aside import SetAside
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,13 +19,13 @@ from crossrank import storage
 from crossrank.corpus.source import CorpusSource, QuerySource
 from crossrank.corpus.store import TextStore
 from crossrank.evaluation.settings import EvaluateSettings
-from crossrank.progress import Progress, say
 from crossrank.reranking.candidates import Bm25Candidates, Found
-from crossrank.reranking.layout import read_table, write_table
+from crossrank.resumable.layout import read_table, write_table
 from crossrank.retrieval.dense import DenseIndex
 from crossrank.retrieval.encoder import Encoder, EncoderSpec
 from crossrank.retrieval.fusion import reciprocal_ranks
 from crossrank.retrieval.vectors import VectorStore
+from crossrank.telemetry.progress import Progress, say
 
 CHUNK_QUERIES = 512
 """Judged queries that are searched for together."""

@@ -12,10 +12,10 @@ from crossrank.evaluation.candidates import write_candidates
 from crossrank.evaluation.question_csv import beir_of
 from crossrank.evaluation.rows import rerank_with
 from crossrank.evaluation.settings import EvaluateSettings
-from crossrank.once import writable_cache
-from crossrank.progress import say
 from crossrank.records import Rejected
 from crossrank.scoring.spec import ScorerSpec
+from crossrank.storage.node_cache import writable_cache
+from crossrank.telemetry.progress import say
 
 
 def dry_run(settings: EvaluateSettings, specs: dict[str, ScorerSpec]) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from crossrank.corpus.store import TextStore, Usable
 from crossrank.evaluation.facts import INJECTED, text_of, with_facts
 from crossrank.evaluation.relevance import is_relevant
 from crossrank.evaluation.settings import EvaluateSettings
+from crossrank.formats.document_order import initial_order, is_ranked
 from crossrank.formats.group_files import read_group_files
 from crossrank.formats.repeated import each_once, highest_labels
-from crossrank.order import initial_order, is_ranked
 from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text
 from crossrank.retrieval.query_documents import AskedQuery
 

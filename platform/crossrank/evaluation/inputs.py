@@ -6,8 +6,8 @@ from crossrank import storage
 from crossrank.corpus.source import CorpusSource, QuerySource
 from crossrank.evaluation.judgements import file_of
 from crossrank.evaluation.settings import STAGES, EvaluateSettings
-from crossrank.fingerprints import fingerprint
 from crossrank.formats.group_files import fingerprint_of_groups
+from crossrank.storage.content_hash import fingerprint
 
 
 def fingerprints(settings: EvaluateSettings) -> dict[str, str]:

@@ -15,15 +15,12 @@ from typing import Any
 import numpy as np
 
 from crossrank import storage
-from crossrank.claim import Hold
 from crossrank.cluster.joining import join_if_named
 from crossrank.corpus.store import TextStore
-from crossrank.earlier import look_at, working
 from crossrank.errors import InputError
 from crossrank.evaluation.about import about
+from crossrank.evaluation.bi_encoder_system import CosineSpec
 from crossrank.evaluation.candidates import Written, write_candidates
-from crossrank.evaluation.compared import spec_of
-from crossrank.evaluation.cosine import CosineSpec
 from crossrank.evaluation.dry_run import dry_run
 from crossrank.evaluation.finished import RESULTS, lacks_nothing
 from crossrank.evaluation.inputs import corpus_of, fingerprints
@@ -33,22 +30,25 @@ from crossrank.evaluation.report import write_report
 from crossrank.evaluation.rows import Row, first_stage_row, folder_of, model_row, rerank_with
 from crossrank.evaluation.runs import write_runs
 from crossrank.evaluation.settings import NO_RERANKER, EvaluateSettings
+from crossrank.evaluation.systems import spec_of
 from crossrank.evaluation.table import results_of
 from crossrank.evaluation.timing import Query, percentiles_ms
 from crossrank.evaluation.usable import refuse_unusable
 from crossrank.evaluation.wording import counted
-from crossrank.fingerprints import hash_bytes
 from crossrank.formats.group_order import glancing
-from crossrank.outputs import manifest_of, read_json, write_json
-from crossrank.progress import Waiting, say, show
 from crossrank.provenance import provenance
 from crossrank.records import document_text
-from crossrank.reranking.layout import rejected_file
-from crossrank.reranking.manifest import Clock
+from crossrank.resumable.clock import Clock
+from crossrank.resumable.earlier import look_at, working
+from crossrank.resumable.output import manifest_of, read_json, write_json
+from crossrank.resumable.rejects import rejected_file
+from crossrank.resumable.settings import that_change_rows
 from crossrank.retrieval.encoder import EncoderSpec, find_encoder
 from crossrank.scoring.spec import ScorerSpec
-from crossrank.settings import that_change_rows
-from crossrank.telemetry.doing import doing
+from crossrank.storage.content_hash import hash_bytes
+from crossrank.storage.lease import Hold
+from crossrank.telemetry.progress import Waiting, say, show
+from crossrank.telemetry.verb_scope import doing
 
 KIND = "evaluate"
 FORMAT = 1

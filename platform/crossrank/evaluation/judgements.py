@@ -11,10 +11,10 @@ from crossrank.errors import InputError
 from crossrank.formats import beir, trec
 from crossrank.formats.beir import QRELS_FILE, QRELS_FOLDER
 from crossrank.formats.lines import read_lines
+from crossrank.formats.set_aside import SetAside
 from crossrank.formats.sources import TSV, file_name, has_extension
 from crossrank.formats.trec import Qrel
 from crossrank.records import Reject
-from crossrank.set_aside import SetAside
 
 PROBED_LINES = 100
 TREC_LINE = re.compile(r"\S+\s+\S+\s+\S+\s+[+-]?\d\S*")

@@ -23,7 +23,7 @@ from crossrank.evaluation.facts import FACTS, Facts
 from crossrank.evaluation.relevance import are_relevant, is_relevant
 from crossrank.formats.group_rows import group_of
 from crossrank.records import Group
-from crossrank.reranking.layout import Layout
+from crossrank.resumable.layout import Layout
 
 DOCUMENT_COLUMNS = ("doc_id", "label", "score")
 

@@ -13,12 +13,12 @@ from crossrank.cluster.on_ray import connect, environment, options, pool
 from crossrank.cluster.on_ray.answers import answer_of
 from crossrank.cluster.on_ray.deaths import watching
 from crossrank.cluster.pool import Pool
-from crossrank.evaluation.compared import placed
 from crossrank.evaluation.dense_stage import DenseTask, DenseWorker
+from crossrank.evaluation.systems import placed
 from crossrank.evaluation.timing import Query, seconds_of
 from crossrank.reranking.on_ray import BlockWorker, Tries, patiently, run_blocks
+from crossrank.resumable.settings import JobSettings
 from crossrank.scoring.spec import ScorerSpec
-from crossrank.settings import JobSettings
 from crossrank.telemetry import on_ray as telemetry
 
 

@@ -20,7 +20,7 @@ from crossrank.evaluation.inputs import queries_of
 from crossrank.evaluation.judgements import file_of, read_judgements
 from crossrank.evaluation.relevance import is_relevant
 from crossrank.evaluation.settings import EvaluateSettings
-from crossrank.order import initial_order
+from crossrank.formats.document_order import initial_order
 from crossrank.records import Candidate, Group, Reason, Reject, Rejected
 from crossrank.retrieval.encoder import EncoderSpec
 from crossrank.retrieval.query_documents import AskedQuery

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from crossrank import storage
 from crossrank.evaluation.candidates import Written
-from crossrank.evaluation.compared import Scale, scale_of
 from crossrank.evaluation.lists import Lists, Rankings
 from crossrank.evaluation.measures import Judged, measure
-from crossrank.evaluation.server import ServerSpec
+from crossrank.evaluation.server_system import ServerSpec
 from crossrank.evaluation.settings import EvaluateSettings
-from crossrank.outputs import read_json
+from crossrank.evaluation.systems import Scale, scale_of
 from crossrank.reranking.job import left_of, reranked
-from crossrank.reranking.layout import Layout
 from crossrank.reranking.settings import RerankSettings
+from crossrank.resumable.layout import Layout
+from crossrank.resumable.output import read_json
 from crossrank.scoring.spec import ScorerSpec
 
 TABLES = ("retrieved", "injected")

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from crossrank import storage
+from crossrank.config.settings import SEED_MOST, knob, option
 from crossrank.errors import USER_OF_URL, SettingsError
-from crossrank.settings import SEED_MOST, JobSettings, knob, option
+from crossrank.resumable.settings import JobSettings
 
 STAGES = ("bm25", "dense", "bm25+dense")
 """First stages that are no file."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.scoring.scored import Scorer
+from crossrank.scoring.interfaces import Scorer
 
 Query = tuple[str, list[str]]
 """A query with the texts of its candidates."""

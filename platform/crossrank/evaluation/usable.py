@@ -10,10 +10,10 @@ from crossrank.evaluation.judgements import read_judgements
 from crossrank.evaluation.question_csv import is_usable
 from crossrank.evaluation.settings import STAGES, EvaluateSettings
 from crossrank.formats import qa_csv
+from crossrank.formats.set_aside import SetAside
 from crossrank.reranking.candidates import refuse_run_without_candidates
 from crossrank.retrieval.analysis import analyser
 from crossrank.retrieval.first_stage import language_of
-from crossrank.set_aside import SetAside
 
 
 def refuse_unusable(settings: EvaluateSettings) -> None:

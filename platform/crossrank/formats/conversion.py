@@ -7,16 +7,16 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from crossrank import storage
+from crossrank.config.nearest import in_place_of
 from crossrank.errors import InputError, SettingsError, UserError
-from crossrank.figures import counted
 from crossrank.formats import FORMATS, Format
 from crossrank.formats.group_files import name_of_form
+from crossrank.formats.set_aside import TOLD, SetAside, telling
 from crossrank.formats.sources import PARQUET, has_extension, refuse_other_extension
-from crossrank.nearest import in_place_of
-from crossrank.progress import say
 from crossrank.records import Group, Reject, Rejected
-from crossrank.set_aside import TOLD, SetAside, telling
-from crossrank.telemetry.doing import doing
+from crossrank.telemetry.figures import counted
+from crossrank.telemetry.progress import say
+from crossrank.telemetry.verb_scope import doing
 
 
 class ConversionCounts(NamedTuple):

@@ -17,8 +17,8 @@ from crossrank.formats.dataset_place import Place, place_of, reader_of
 from crossrank.formats.dataset_rows import classes_of, group_of, merged
 from crossrank.formats.fields import accepted
 from crossrank.formats.sources import TSV, has_extension
-from crossrank.progress import say
 from crossrank.records import Group, Json, Reject
+from crossrank.telemetry.progress import say
 
 VECTOR_NUMBERS = 64
 """So many numbers in a list are no scores but an embedding."""

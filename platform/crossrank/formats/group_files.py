@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from crossrank import storage
 from crossrank.errors import InputError
-from crossrank.fingerprints import fingerprint_of
 from crossrank.formats.fields import accepted, known_id
 from crossrank.formats.file_contents import Contents, contents_of
 from crossrank.formats.group_forms import OURS, GroupForm, command, form_of, refusal
@@ -22,6 +21,7 @@ from crossrank.formats.parquet import holds_objects, parquet_rows, parquet_schem
 from crossrank.formats.sources import JSON_LINES, PARQUET, file_name, files_of, folder_files, has_extension
 from crossrank.formats.tables import BEIR_CORPUS, BEIR_QUERIES
 from crossrank.records import Group, Json, Reject, Rejected
+from crossrank.storage.content_hash import fingerprint_of
 
 GROUP_FILES = (*PARQUET, *JSON_LINES)
 JSON_FILES = (".json",)

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 
-from crossrank.order import by_rank, contradicts_ranks
-from crossrank.progress import say_once
+from crossrank.formats.document_order import by_rank, contradicts_ranks
 from crossrank.records import Group
+from crossrank.telemetry.progress import say_once
 
 _GLANCES: ContextVar[bool] = ContextVar("glances", default=False)
 

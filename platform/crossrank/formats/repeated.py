@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from crossrank.progress import say
 from crossrank.records import Candidate, Group
+from crossrank.telemetry.progress import say
 
 
 class Kept(NamedTuple):

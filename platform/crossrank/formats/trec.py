@@ -15,6 +15,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from crossrank.errors import quoted
+from crossrank.formats.document_order import has_ranks, initial_order, is_ranked
 from crossrank.formats.fields import RANK_LIMIT, RowRefused, accepted, plain_number
 from crossrank.formats.foreign import write_groups_as
 from crossrank.formats.lines import read_lines
@@ -22,9 +23,8 @@ from crossrank.formats.repeated import each_document_once
 from crossrank.formats.run_lines import OUR_TAG, run_lines
 from crossrank.formats.sources import files_of
 from crossrank.formats.words import id_of, word_of
-from crossrank.order import has_ranks, initial_order, is_ranked
-from crossrank.progress import say_once
 from crossrank.records import Candidate, Group, Reason, Reject
+from crossrank.telemetry.progress import say_once
 
 RUN_TAG = "run_tag"
 """Key of `Group.meta`, and of the `Candidate.meta` of documents that have another one than the first of their group."""

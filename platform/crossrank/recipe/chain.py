@@ -15,14 +15,19 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from crossrank import storage
-from crossrank.command_line import command_of
+from crossrank.config.command_line import command_of
+from crossrank.config.nearest import in_place_of
+from crossrank.config.settings import from_mapping, option
 from crossrank.errors import SettingsError, UserError
 from crossrank.evaluation.job import evaluate
 from crossrank.evaluation.settings import EvaluateSettings
+from crossrank.filtering.job import filter as filter_translations
+from crossrank.filtering.settings import FilterSettings
 from crossrank.formats import FORMATS
 from crossrank.formats.conversion import convert_telling
 from crossrank.formats.sources import JSON_LINES, has_extension
-from crossrank.nearest import in_place_of
+from crossrank.mining.job import mine
+from crossrank.mining.settings import MineSettings
 from crossrank.recipe.measured import Measured
 from crossrank.recipe.reading import Recipe
 from crossrank.recipe.stage import Job, Noted, Stage
@@ -30,14 +35,9 @@ from crossrank.records import Json
 from crossrank.reranking.job import rerank
 from crossrank.reranking.settings import RerankSettings
 from crossrank.retrieval.analysis import LANGUAGES
-from crossrank.retrieval.mining.job import mine
-from crossrank.retrieval.mining.settings import MineSettings
-from crossrank.settings import from_mapping, option
 from crossrank.training.job import train
 from crossrank.training.merge import MergeSettings, merge
 from crossrank.training.settings import TrainSettings
-from crossrank.translation.filters.job import filter as filter_translations
-from crossrank.translation.filters.settings import FilterSettings
 from crossrank.translation.job import translate
 from crossrank.translation.memory.tsv import ImportSettings, import_memory
 from crossrank.translation.settings import TranslateSettings

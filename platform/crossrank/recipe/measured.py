@@ -13,8 +13,8 @@ from crossrank.formats import qa_csv
 from crossrank.formats.group_files import read_group_queries
 from crossrank.formats.lines import json_line
 from crossrank.formats.tables import read_queries
-from crossrank.progress import say
 from crossrank.records import Rejected
+from crossrank.telemetry.progress import say
 
 
 @dataclass(frozen=True, slots=True)

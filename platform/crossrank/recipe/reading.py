@@ -15,17 +15,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from crossrank.config.files import assignments, config_values, filled, read_assigned, read_config, replace_texts
+from crossrank.config.nearest import in_place_of, nearest, ours
+from crossrank.config.yaml_text import shown
 from crossrank.errors import SettingsError
 from crossrank.evaluation.settings import EvaluateSettings
-from crossrank.nearest import in_place_of, nearest, ours
+from crossrank.filtering.settings import FilterSettings
+from crossrank.mining.settings import MineSettings
 from crossrank.reranking.settings import RerankSettings
-from crossrank.retrieval.mining.settings import MineSettings
-from crossrank.settings import assignments, config_values, filled, read_assigned, read_config, replace_texts
 from crossrank.training.merge import MergeSettings
 from crossrank.training.settings import TrainSettings
-from crossrank.translation.filters.settings import FilterSettings
 from crossrank.translation.settings import TranslateSettings
-from crossrank.yaml_text import shown
 
 ORDER = ("import", "memory", "translate", "filter", "mine", "train", "merge", "evaluate", "rerank")
 """Every stage, in the order of the chain."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
-from crossrank.claim import Hold
+from crossrank.config.nearest import in_place_of
 from crossrank.errors import CrossrankError, SettingsError
-from crossrank.nearest import in_place_of
-from crossrank.outputs import alone
-from crossrank.progress import say
 from crossrank.recipe.chain import stages_of
 from crossrank.recipe.reading import ORDER, read_recipe
 from crossrank.recipe.stage import Stage
-from crossrank.telemetry.doing import doing
+from crossrank.resumable.output import alone
+from crossrank.storage.lease import Hold
+from crossrank.telemetry.progress import say
+from crossrank.telemetry.verb_scope import doing
 
 
 @doing("recipe")

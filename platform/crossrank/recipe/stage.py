@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from crossrank import storage
-from crossrank.command_line import command_of
-from crossrank.differences import Named, in_words
+from crossrank.config.command_line import command_of
 from crossrank.errors import OutputError
-from crossrank.fingerprints import fingerprint
 from crossrank.formats.group_files import fingerprint_of_groups
-from crossrank.outputs import manifest_of, read_json, write_json
-from crossrank.progress import say
 from crossrank.records import Json
-from crossrank.settings import JobSettings
+from crossrank.resumable.differences import Named, in_words
+from crossrank.resumable.output import manifest_of, read_json, write_json
+from crossrank.resumable.settings import JobSettings
+from crossrank.storage import files
+from crossrank.storage.content_hash import fingerprint
+from crossrank.telemetry.progress import say
 
 
 class Stage(Protocol):
@@ -125,7 +126,7 @@ class Noted:
 
 
 def _is_on_hub(uri: str) -> bool:
-    return storage.SCHEME.match(uri) is not None and not storage.is_s3(uri)
+    return files.SCHEME.match(uri) is not None and not storage.is_s3(uri)
 
 
 def _fingerprint(uri: str) -> str:

@@ -20,8 +20,8 @@ from crossrank.corpus.ids import UNKNOWN
 from crossrank.corpus.store import TextStore
 from crossrank.records import Reason
 from crossrank.reranking.layout import part_schema
+from crossrank.scoring.interfaces import EncodedText, Scored, Scorer, Tokens, Window
 from crossrank.scoring.normalize import Normalize, normalize
-from crossrank.scoring.scored import EncodedText, Scored, Scorer, Tokens, Window
 
 WINDOW_PAIRS = 2048
 """Pairs whose texts are made ready together, at least: a GPU begins with the first of them, and the CPU goes on."""

@@ -19,12 +19,12 @@ from crossrank import storage
 from crossrank.corpus.ids import UNKNOWN
 from crossrank.corpus.store import TextStore, Usable
 from crossrank.formats.run_columns import RunColumns, read_run_columns
+from crossrank.formats.set_aside import SetAside
 from crossrank.formats.trec import say_contradicted
-from crossrank.once import filling, writable_cache
 from crossrank.records import Reason, Reject, Rejected
 from crossrank.retrieval.bm25 import Bm25Index
 from crossrank.retrieval.first_stage import language_of, open_bm25
-from crossrank.set_aside import SetAside
+from crossrank.storage.node_cache import filling, writable_cache
 
 SPILL_QUERIES = 4096
 """Queries whose candidates share a spill file: what is sorted in memory at once."""

@@ -18,9 +18,11 @@ from crossrank import storage
 from crossrank.errors import JobFailed
 from crossrank.formats.lines import writing_lines
 from crossrank.formats.run_lines import run_lines
-from crossrank.parts import read_ahead, read_part
 from crossrank.records import Reason
-from crossrank.reranking.layout import REJECTED_SCHEMA, STATS_TYPE, Layout, read_table
+from crossrank.reranking.layout import STATS_TYPE
+from crossrank.resumable.layout import Layout, read_table
+from crossrank.resumable.parts import read_ahead, read_part
+from crossrank.resumable.rejects import REJECTED_SCHEMA
 
 NOT_RANKED: dict[str, str] = {
     Reason.EMPTY_QUERY: "the text is empty or white space",

@@ -6,12 +6,12 @@ from typing import Any
 
 from crossrank import storage
 from crossrank.corpus.source import CorpusSource, QuerySource
-from crossrank.fingerprints import fingerprint
 from crossrank.formats.group_files import fingerprint_of_groups
 from crossrank.reranking.prepare import Sources
 from crossrank.reranking.settings import RerankSettings
+from crossrank.resumable.settings import that_change_rows
 from crossrank.scoring.spec import ScorerSpec
-from crossrank.settings import that_change_rows
+from crossrank.storage.content_hash import fingerprint
 
 FORMAT = 2
 """Of plans, blocks and parts. Raise it when a change makes an output that was begun before impossible to go on with."""

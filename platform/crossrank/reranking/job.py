@@ -11,28 +11,29 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from crossrank import storage
-from crossrank.claim import Hold
-from crossrank.earlier import Earlier, look_at, working
 from crossrank.errors import InputError
-from crossrank.figures import counted
 from crossrank.formats.group_order import glancing
-from crossrank.outputs import write_json
-from crossrank.progress import Progress, Waiting, say, show_plan
+from crossrank.formats.set_aside import SetAside
 from crossrank.provenance import provenance
 from crossrank.reranking import derive
 from crossrank.reranking.block import Keep
 from crossrank.reranking.identity import identify
-from crossrank.reranking.layout import Layout
 from crossrank.reranking.left import Left
-from crossrank.reranking.manifest import Clock, Manifest, Scoring, finished, new_manifest
+from crossrank.reranking.manifest import Manifest, Scoring, finished, new_manifest
 from crossrank.reranking.plan import Cut, Plan, prepare, read_plan
 from crossrank.reranking.prepare import Sources, read_work, refuse_unusable
 from crossrank.reranking.settings import RerankSettings
+from crossrank.resumable.clock import Clock
+from crossrank.resumable.earlier import Earlier, look_at, working
+from crossrank.resumable.layout import Layout
+from crossrank.resumable.output import write_json
 from crossrank.scoring.checked import checked_spec
 from crossrank.scoring.spec import RerankerSpec, ScorerSpec, process_bytes_of
-from crossrank.set_aside import SetAside
-from crossrank.telemetry.doing import doing
+from crossrank.storage.lease import Hold
+from crossrank.telemetry.figures import counted
 from crossrank.telemetry.job_metrics import ROWS_RESUMED
+from crossrank.telemetry.progress import Progress, Waiting, say, show_plan
+from crossrank.telemetry.verb_scope import doing
 
 if TYPE_CHECKING:
     from crossrank.cluster.pool import Pool

@@ -10,20 +10,7 @@ All that is not a result begins with an underscore, so any Parquet reader takes 
 
 from __future__ import annotations
 
-import io
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any
-
 import pyarrow as pa
-import pyarrow.parquet as pq
-
-from crossrank import storage
-from crossrank.parts import Parts
-from crossrank.records import Reject, Rejected
-from crossrank.telemetry.job_metrics import ROWS_REJECTED
 
 PREPARED_SCHEMA = pa.schema(
     [
@@ -82,85 +69,3 @@ def part_schema(with_text: bool) -> pa.Schema:
             pa.field("stats", STATS_TYPE),
         ]
     )
-
-
-REJECTED_SCHEMA = pa.schema(
-    [
-        pa.field("source", pa.string()),
-        pa.field("line", pa.int64()),
-        pa.field("record_id", pa.string()),
-        pa.field("reason", pa.string()),
-        pa.field("detail", pa.string()),
-    ]
-)
-
-
-REJECTED_ROWS = 4096
-"""Rejected rows that are held in memory before they are written."""
-
-
-@contextmanager
-def rejected_file(uri: str) -> Iterator[Reject]:
-    """A function that sets rows aside in a Parquet file of `REJECTED_SCHEMA`, in memory that does not grow."""
-    rows: list[dict[str, Any]] = []
-    with storage.writing(uri) as stream, pq.ParquetWriter(stream, REJECTED_SCHEMA, compression="zstd") as writer:
-
-        def flush() -> None:
-            for reason, count in Counter(str(row["reason"]) for row in rows).items():
-                ROWS_REJECTED.add(count, reason=reason)
-            if rows:
-                writer.write_table(pa.Table.from_pylist(rows, schema=REJECTED_SCHEMA))
-                rows.clear()
-
-        def reject(row: Rejected) -> None:
-            rows.append(asdict(row))
-            if len(rows) >= REJECTED_ROWS:
-                flush()
-
-        yield reject
-        flush()
-
-
-@dataclass(frozen=True, slots=True)
-class Layout(Parts):
-    """Names of the files of one output folder."""
-
-    @property
-    def manifest(self) -> str:
-        return storage.join(self.output, "_manifest.json")
-
-    @property
-    def prepared(self) -> str:
-        return storage.join(self.output, "_prepared")
-
-    @property
-    def rejected(self) -> str:
-        return storage.join(self.output, "_rejected")
-
-    @property
-    def plan(self) -> str:
-        return storage.join(self.prepared, "plan.json")
-
-    @property
-    def wanted(self) -> str:
-        """Which rows of the corpus any candidate names, a bit a row, and a key for that set."""
-        return storage.join(self.prepared, "wanted.parquet")
-
-    @property
-    def prepared_rejected(self) -> str:
-        return storage.join(self.prepared, "rejected.parquet")
-
-    def block(self, number: int) -> str:
-        return storage.join(self.prepared, f"block-{number:05}.parquet")
-
-
-def write_table(uri: str, table: pa.Table) -> None:
-    """Write a small table as one Parquet file, atomically."""
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    storage.write_bytes(uri, buffer.getvalue())
-
-
-def read_table(uri: str, columns: list[str] | None = None) -> pa.Table:
-    """Read one Parquet file whole."""
-    return pq.read_table(pa.BufferReader(storage.read_bytes(uri)), columns=columns)

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from crossrank.parts import read_ahead, read_part
 from crossrank.records import Reason
-from crossrank.reranking.layout import Layout
+from crossrank.resumable.layout import Layout
+from crossrank.resumable.parts import read_ahead, read_part
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,16 +13,9 @@ from crossrank.provenance import provenance
 from crossrank.reranking.derive import Totals
 from crossrank.reranking.plan import Plan
 from crossrank.reranking.settings import RerankSettings
+from crossrank.resumable.clock import Clock
 from crossrank.scoring.spec import ScorerSpec
-from crossrank.telemetry.job_metrics import (
-    PADDING,
-    PAIRS,
-    ROWS_DONE,
-    ROWS_REJECTED,
-    STAGE_SECONDS,
-    TOKENS,
-    TRUNCATED,
-)
+from crossrank.telemetry.job_metrics import PADDING, PAIRS, ROWS_DONE, ROWS_REJECTED, TOKENS, TRUNCATED
 
 Manifest = dict[str, Any]
 RAMP = 0.1
@@ -40,21 +33,6 @@ def new_manifest(settings: RerankSettings, spec: ScorerSpec, identity: dict[str,
         "model": {"name": settings.model, "revision": spec.revision},
         "started": started,
     }
-
-
-class Clock:
-    """Seconds of each stage."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._since = time.monotonic()
-
-    def lap(self, name: str) -> None:
-        """The stage that now ends."""
-        now = time.monotonic()
-        self.laps[name] = round(now - self._since, 3)
-        STAGE_SECONDS.add(now - self._since, stage=name)
-        self._since = now
 
 
 @dataclass(slots=True)

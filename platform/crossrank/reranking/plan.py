@@ -10,19 +10,20 @@ import numpy as np
 import pyarrow as pa
 
 from crossrank import storage
-from crossrank.chosen import Chosen
 from crossrank.corpus.ids import UNKNOWN
 from crossrank.corpus.store import TextStore
-from crossrank.fingerprints import hash_bytes
-from crossrank.outputs import read_json, remove, write_json
-from crossrank.progress import Progress, Waiting, say
+from crossrank.derived import Chosen
 from crossrank.records import Reject
-from crossrank.reranking.layout import Layout, rejected_file, write_table
 from crossrank.reranking.prepare import Sources, Work, blocks, read_work
 from crossrank.reranking.settings import RerankSettings
-from crossrank.reranking.sizing import queries_per_block
+from crossrank.resumable.block_size import queries_per_block
+from crossrank.resumable.layout import Layout, write_table
+from crossrank.resumable.output import read_json, remove, write_json
+from crossrank.resumable.rejects import rejected_file
 from crossrank.scoring.spec import ScorerSpec
+from crossrank.storage.content_hash import hash_bytes
 from crossrank.telemetry.job_metrics import ROWS_READ
+from crossrank.telemetry.progress import Progress, Waiting, say
 
 if TYPE_CHECKING:
     from crossrank.cluster.pool import Pool

@@ -18,22 +18,17 @@ import pyarrow as pa
 from crossrank.corpus.ids import UNKNOWN, IdIndex, hash_id
 from crossrank.corpus.source import CorpusSource, QuerySource
 from crossrank.corpus.store import TextStore, Usable, refuse_empty
+from crossrank.formats.document_order import has_ranks, initial_order
 from crossrank.formats.group_files import read_group_files
 from crossrank.formats.group_order import glancing
 from crossrank.formats.repeated import Kept, each_once
-from crossrank.order import has_ranks, initial_order
+from crossrank.formats.set_aside import SetAside
 from crossrank.records import Candidate, Group, Reason, Reject, Rejected
-from crossrank.reranking.candidates import (
-    Bm25Candidates,
-    FirstStage,
-    RunCandidates,
-    refuse_run_without_candidates,
-)
+from crossrank.reranking.candidates import Bm25Candidates, FirstStage, RunCandidates, refuse_run_without_candidates
 from crossrank.reranking.layout import PREPARED_SCHEMA
 from crossrank.reranking.settings import RerankSettings
 from crossrank.retrieval.analysis import analyser
 from crossrank.retrieval.first_stage import language_of
-from crossrank.set_aside import SetAside
 
 CHUNK_QUERIES = 512
 """Queries whose candidates are fetched together."""

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from crossrank import storage
+from crossrank.config.settings import option
 from crossrank.errors import SettingsError
 from crossrank.formats.sources import refuse_other_extension
 from crossrank.formats.trec import RUN_EXTENSIONS
-from crossrank.settings import JobSettings, option
+from crossrank.resumable.settings import JobSettings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

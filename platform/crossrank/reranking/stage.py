@@ -16,7 +16,7 @@ from crossrank.records import Reason
 from crossrank.reranking.block import Keep, rerank_block
 from crossrank.reranking.layout import PREPARED_SCHEMA, part_schema
 from crossrank.scoring.inputs import LIST_OF_TEXTS, document_of, in_order, is_missing, query_of
-from crossrank.scoring.scored import Scorer
+from crossrank.scoring.interfaces import Scorer
 from crossrank.scoring.spec import ScorerSpec
 
 RANKING_TYPE = pa.list_(

@@ -27,7 +27,7 @@ from typing import Any, Protocol, TypeVar
 import Stemmer
 from bm25s import stopwords
 
-from crossrank.chosen import Chosen
+from crossrank.derived import Chosen
 from crossrank.errors import MissingExtra, SettingsError
 
 T = TypeVar("T")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from crossrank import storage
-from crossrank.chosen import Chosen
 from crossrank.corpus.store import TextStore, Usable
-from crossrank.once import made_once
-from crossrank.progress import say
+from crossrank.derived import Chosen
 from crossrank.retrieval.analysis import analyser, choose_language
 from crossrank.retrieval.bm25 import Bm25Index, estimate_bytes
+from crossrank.storage.node_cache import made_once
+from crossrank.telemetry.progress import say
 
 SAMPLE_PASSAGES = 1000
 

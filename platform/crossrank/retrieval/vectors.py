@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from crossrank import storage
 from crossrank.corpus.store import TextStore, Usable
 from crossrank.errors import CorpusTooLarge, JobFailed
-from crossrank.once import made_once
 from crossrank.retrieval.dense import Shard
 from crossrank.retrieval.encoder import Encoder
+from crossrank.storage.node_cache import made_once
 
 SHARD_ROWS = 4096
 """About half a minute of a small encoder on one core. Fixed: what is encoded together decides the last bit."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
+from crossrank.config.nearest import NAMES_OF_PEERS, nearest, ours, unneeded
 from crossrank.errors import SettingsError
-from crossrank.nearest import NAMES_OF_PEERS, nearest, ours, unneeded
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -53,8 +53,8 @@ def refuse_unloadable(
     Args:
         trains: it is a base, whose head may still be missing.
     """
-    from crossrank.scoring.choosing import encoder_of
     from crossrank.scoring.encoding import Tokenizer
+    from crossrank.scoring.model_families import encoder_of
     from crossrank.scoring.truncation import saved_truncation
 
     tokenizer = load_tokenizer(folder)

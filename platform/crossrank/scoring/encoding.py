@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import ModelRefused, SettingsError
+from crossrank.scoring.interfaces import EncodedText, PlainText, Tokens
 from crossrank.scoring.prompts import Prompt
-from crossrank.scoring.scored import EncodedText, PlainText, Tokens
 
 Truncation = Literal["only_second", "longest_first"]
 """What is cut where a pair is over the window. ``only_second``: the document, and beforehand a query over half the

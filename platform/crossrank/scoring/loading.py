@@ -12,8 +12,8 @@ from typing import Any
 
 from crossrank import storage
 from crossrank.errors import InputError, ModelRefused, SettingsError, StorageError, in_short, quoted
-from crossrank.fingerprints import fingerprint_of
-from crossrank.once import made_once
+from crossrank.storage.content_hash import fingerprint_of
+from crossrank.storage.node_cache import made_once
 
 HUB_ID = re.compile(r"[\w][\w.-]*/[\w.-]+")
 MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.spm", "*.txt"]

@@ -14,14 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from crossrank.batching import Cost, cut
-from crossrank.chosen import Chosen
+from crossrank.derived import Chosen
 from crossrank.errors import SettingsError
-from crossrank.scoring.ahead import ahead
-from crossrank.scoring.budget import token_budget
-from crossrank.scoring.choosing import encoder_of, forward_of
 from crossrank.scoring.encoding import EncodedPairs, PromptEncoder, SpliceEncoder, Tokenizer
 from crossrank.scoring.forward import Forward
-from crossrank.scoring.heap import Heap
+from crossrank.scoring.interfaces import EncodedText, Scored, Window
 from crossrank.scoring.loading import (
     check_model,
     check_vocabulary,
@@ -30,8 +27,11 @@ from crossrank.scoring.loading import (
     load_tokenizer,
     load_weights,
 )
+from crossrank.scoring.malloc_trim import Heap
+from crossrank.scoring.model_families import encoder_of, forward_of
 from crossrank.scoring.precision import choose_dtype
-from crossrank.scoring.scored import EncodedText, Scored, Window
+from crossrank.scoring.prefetch import ahead
+from crossrank.scoring.token_budget import token_budget
 from crossrank.scoring.truncation import saved_truncation
 
 logger = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from crossrank.scoring.inputs import InputDocument
+from crossrank.scoring.interfaces import Scored
 from crossrank.scoring.normalize import Normalize, normalize
-from crossrank.scoring.scored import Scored
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,10 +31,10 @@ from crossrank.scoring.inputs import (
     queries_of,
     query_of,
 )
+from crossrank.scoring.interfaces import Scored, Window
 from crossrank.scoring.loading import model_name
 from crossrank.scoring.normalize import Normalize
 from crossrank.scoring.ranking import RankedDocument, ranking
-from crossrank.scoring.scored import Scored, Window
 
 if TYPE_CHECKING:
     import torch

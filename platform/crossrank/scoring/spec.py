@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from crossrank.errors import JobFailed
-from crossrank.scoring.scored import Scorer
+from crossrank.scoring.interfaces import Scorer
 
 
 class ScorerSpec(Protocol):

@@ -17,7 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
-from crossrank.serving.faults import Invalid, Overloaded
+from crossrank.serving.errors import Invalid, Overloaded
 
 QUEUE_S = 20.0
 """Seconds of measured work that may wait."""

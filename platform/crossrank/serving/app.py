@@ -20,11 +20,9 @@ from starlette.types import Message
 import crossrank
 from crossrank.errors import in_short, kind_of, quoted
 from crossrank.serving import dialects
-from crossrank.serving.about import About
-from crossrank.serving.ask import Answer, Ask
+from crossrank.serving.deduplication import score_once
 from crossrank.serving.dialects import Limits, Served, Wanted
-from crossrank.serving.exposition import CONTENT_TYPE, AllReplicas
-from crossrank.serving.faults import (
+from crossrank.serving.errors import (
     Abandoned,
     Broken,
     Fault,
@@ -36,15 +34,17 @@ from crossrank.serving.faults import (
     UnknownModel,
     Unparsable,
 )
+from crossrank.serving.exposition import CONTENT_TYPE, AllReplicas
 from crossrank.serving.headers import answer_headers, fault_headers
+from crossrank.serving.info import About
 from crossrank.serving.keys import Keys
 from crossrank.serving.metrics import UNREAD, Metrics
 from crossrank.serving.openapi import describe
 from crossrank.serving.quotas import Quotas
-from crossrank.serving.repeats import score_once
+from crossrank.serving.request import Answer, Ask
 from crossrank.serving.service import Service
 from crossrank.serving.tokens import read_texts
-from crossrank.telemetry.lines import REQUEST_ID
+from crossrank.telemetry.log_format import REQUEST_ID
 
 logger = logging.getLogger(__name__)
 

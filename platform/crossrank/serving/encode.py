@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from crossrank.errors import SettingsError
 from crossrank.scoring.encoding import EncodedPairs, PromptEncoder, SpliceEncoder
-from crossrank.scoring.scored import EncodedText, PlainText, Tokens
-from crossrank.serving.ask import Ask, Cutting
-from crossrank.serving.faults import Invalid
-from crossrank.serving.steps import STEP_CHARACTERS, Span, Steps, all_of, in_steps, tokenised
+from crossrank.scoring.interfaces import EncodedText, PlainText, Tokens
+from crossrank.serving.errors import Invalid
+from crossrank.serving.incremental import STEP_CHARACTERS, Span, Steps, all_of, in_steps, tokenised
+from crossrank.serving.request import Ask, Cutting
 
 MAX_QUERY_TOKENS = 512
 """A query's limit where half the window is more."""

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from crossrank.batching import Cost
 from crossrank.errors import kind_of
+from crossrank.serving.errors import Broken, NotReady
 from crossrank.serving.fair_queue import Batch, Queue
-from crossrank.serving.faults import Broken, NotReady
 
 logger = logging.getLogger(__name__)
 

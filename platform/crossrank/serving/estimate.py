@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.serving.ask import Ask
 from crossrank.serving.encode import Encoder, encode, query_limit
+from crossrank.serving.request import Ask
 
 
 @dataclass(frozen=True, slots=True)

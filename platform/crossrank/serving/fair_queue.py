@@ -27,8 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.batching import Cost, cut
-from crossrank.serving.faults import Expired, Fault
-from crossrank.serving.trust import Trust
+from crossrank.serving.errors import Expired, Fault
+from crossrank.serving.speed_margin import Trust
 
 logger = logging.getLogger(__name__)
 

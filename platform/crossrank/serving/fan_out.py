@@ -19,9 +19,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.serving.ask import Answer, Ask
-from crossrank.serving.faults import Expired, Fault, Invalid, NotReady, Overloaded
+from crossrank.serving.errors import Expired, Fault, Invalid, NotReady, Overloaded
 from crossrank.serving.metrics import Metrics
+from crossrank.serving.request import Answer, Ask
 from crossrank.serving.service import LATE, Deadlines, Service
 
 SLICE_S = 0.5

@@ -7,8 +7,8 @@ from itertools import islice
 
 import numpy as np
 
-from crossrank.serving.ask import Answer
-from crossrank.serving.faults import Fault, NotReady, Overloaded, Unauthorized
+from crossrank.serving.errors import Fault, NotReady, Overloaded, Unauthorized
+from crossrank.serving.request import Answer
 
 MOST_NAMED = 100
 """Cut documents that a header names; a proxy refuses headers of more than a few kilobytes."""

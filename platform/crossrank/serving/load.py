@@ -16,8 +16,8 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from crossrank.config.settings import SEED_MOST, option
 from crossrank.errors import SettingsError
-from crossrank.settings import SEED_MOST, option
 
 Dialect = Literal["tei", "cohere"]
 PATHS: Mapping[Dialect, str] = {"tei": "/rerank", "cohere": "/v2/rerank"}

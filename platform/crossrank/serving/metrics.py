@@ -17,10 +17,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 
 from crossrank.batching import Cost
-from crossrank.serving.ask import Answer
+from crossrank.serving.errors import Abandoned, Expired, Fault, Overloaded
 from crossrank.serving.exposition import Family, families_of
 from crossrank.serving.fair_queue import Batch
-from crossrank.serving.faults import Abandoned, Expired, Fault, Overloaded
+from crossrank.serving.request import Answer
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
 TOKENS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 65536)

@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
 from crossrank.serving.dialects import SPOKEN, TIMEOUT_HEADER, Dialect
-from crossrank.serving.dialects.answers import FaultObject, TeiFault
+from crossrank.serving.dialects.response_types import FaultObject, TeiFault
 from crossrank.serving.exposition import CONTENT_TYPE
 from crossrank.serving.headers import OF_TRUNCATION
 from crossrank.serving.tokens import ShownTokens, TokenizeRequest

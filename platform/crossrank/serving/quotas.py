@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from crossrank.serving.faults import Overloaded
+from crossrank.serving.errors import Overloaded
 
 BURST_S = 10.0
 """Seconds of its rate that a key may save up."""

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.serving.admission import QUEUE_S, Admission, Permit
-from crossrank.serving.ask import Answer, Ask, Timing
 from crossrank.serving.encode import EncodedAsk, Encoder, encode, encoding, query_limit
 from crossrank.serving.engine import Engine, Model
+from crossrank.serving.errors import Abandoned, Expired, NotReady
 from crossrank.serving.estimate import Window, estimated_tokens_C
 from crossrank.serving.fair_queue import Ticket
-from crossrank.serving.faults import Abandoned, Expired, NotReady
-from crossrank.serving.steps import one_of
+from crossrank.serving.incremental import one_of
+from crossrank.serving.request import Answer, Ask, Timing
 from crossrank.serving.tokens import shown_tokens
 
 Result = TypeVar("Result")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from crossrank.config.settings import option
 from crossrank.errors import SettingsError
-from crossrank.settings import option
 
 EVERYWHERE = "0.0.0.0"
 HOSTS = ("127.0.0.1", "localhost", EVERYWHERE)

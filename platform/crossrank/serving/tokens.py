@@ -7,7 +7,7 @@ from typing import Any, NotRequired
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
-from crossrank.serving.faults import Empty, Invalid
+from crossrank.serving.errors import Empty, Invalid
 
 MAX_CHARACTERS = 200_000
 """Of all texts together: what is shown of a token is a hundred times what it stands for."""

@@ -7,7 +7,7 @@ had.
 
 from __future__ import annotations
 
-from crossrank.telemetry.counting import Series
+from crossrank.telemetry.metrics import Series
 
 
 def _counter(name: str, unit: str, meaning: str, *labels: str) -> Series:

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 import ray
 from ray.util.metrics import Counter, Gauge
 
-from crossrank.telemetry import here, lines
-from crossrank.telemetry.counting import Series, send_to
+from crossrank.telemetry import job_context, log_format
 from crossrank.telemetry.job_metrics import RESTARTS
+from crossrank.telemetry.metrics import Series, send_to
 
 
 class RaySink:
@@ -41,9 +41,9 @@ class RaySink:
 
 def export() -> None:
     """Give all figures of this process to the Ray that it has joined."""
-    here.set_job(ray.get_runtime_context().get_job_id())
-    send_to(RaySink(here.job() or ""))
-    lines.set_up()  # Ray has brought loggers of its own
+    job_context.set_job(ray.get_runtime_context().get_job_id())
+    send_to(RaySink(job_context.job() or ""))
+    log_format.set_up()  # Ray has brought loggers of its own
 
 
 def work_for(environment: Mapping[str, str]) -> bool:
@@ -52,9 +52,9 @@ def work_for(environment: Mapping[str, str]) -> bool:
     Returns:
         Whether this is an actor whose process before died.
     """
-    here.work_for(environment)
-    lines.set_up(is_driver=False)
-    send_to(RaySink(here.job() or ""))
+    job_context.work_for(environment)
+    log_format.set_up(is_driver=False)
+    send_to(RaySink(job_context.job() or ""))
     restarted = _is_restarted()
     RESTARTS.add(int(restarted))
     return restarted

@@ -24,9 +24,9 @@ from safetensors import SafetensorError
 
 from crossrank import storage
 from crossrank.errors import InputError, OutputError, StorageError, in_short
-from crossrank.fingerprints import hash_bytes
-from crossrank.once import made_once
-from crossrank.progress import say
+from crossrank.storage.content_hash import hash_bytes
+from crossrank.storage.node_cache import made_once
+from crossrank.telemetry.progress import say
 
 FOLDER = "_checkpoint"
 COMPLETE = "complete.json"

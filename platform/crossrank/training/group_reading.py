@@ -7,8 +7,8 @@ import numpy as np
 from crossrank.corpus.ids import UNKNOWN
 from crossrank.corpus.store import TextStore, Usable
 from crossrank.errors import InputError
+from crossrank.formats.document_order import initial_order
 from crossrank.formats.repeated import each_once
-from crossrank.order import initial_order
 from crossrank.records import Candidate, Group, Reason, Reject, Rejected, document_text
 from crossrank.training.labelled_twice import Positives
 
@@ -103,7 +103,7 @@ class Reading:
         return self._makes_a_group()
 
     def in_initial_order(self) -> list[tuple[Candidate, int]]:
-        """What is kept, in the order that breaks ties where it is measured; see `crossrank.order`."""
+        """What is kept, in the order that breaks ties where it is measured; see `crossrank.formats.document_order`."""
         _, _, query_id = self._place
         docs = [doc for doc, _ in self.kept]
         order = initial_order(query_id, docs, lambda place: text_of(*self.kept[place], self._corpus))

@@ -26,12 +26,12 @@ from crossrank.corpus.ids import UNKNOWN, hash_id
 from crossrank.corpus.source import CorpusSource
 from crossrank.corpus.store import SourceRow, TextStore, Usable, open_store
 from crossrank.errors import InputError
+from crossrank.formats.document_order import is_ranked
 from crossrank.formats.group_files import fingerprint_of_groups, read_group_files, read_group_queries
 from crossrank.formats.repeated import each_once
-from crossrank.once import made_once
-from crossrank.order import is_ranked
+from crossrank.formats.set_aside import SetAside
 from crossrank.records import Reason, Reject, Rejected, document_text
-from crossrank.set_aside import SetAside
+from crossrank.storage.node_cache import made_once
 from crossrank.training.group_reading import Reading, fault_of, is_positive, text_of
 from crossrank.training.labelled_twice import Positives, key_of_text
 
@@ -102,7 +102,7 @@ class GroupSource:
 
 
 class Documents(NamedTuple):
-    """The documents of one group. Where they are measured, their order breaks ties: see `crossrank.order`."""
+    """The documents of one group. Where they are measured, their order breaks ties: see `crossrank.formats.document_order`."""
 
     rows_D: NDArray[np.int64]
     """Row of the corpus; below 0, ``~row`` of the store's own texts."""

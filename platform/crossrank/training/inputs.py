@@ -9,7 +9,7 @@ from crossrank import storage
 from crossrank.corpus.source import CorpusSource
 from crossrank.errors import InputError, SettingsError
 from crossrank.formats.group_files import fingerprint_of_groups, group_files
-from crossrank.reranking.layout import rejected_file
+from crossrank.resumable.rejects import rejected_file
 from crossrank.training.groups import GroupSource, GroupStore, Queries
 from crossrank.training.level import parts_of
 from crossrank.training.settings import TrainSettings

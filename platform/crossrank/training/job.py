@@ -10,34 +10,34 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from crossrank import storage
-from crossrank.chosen import Chosen
-from crossrank.claim import Hold
-from crossrank.command_line import command_of
-from crossrank.earlier import Earlier, look_at, working
-from crossrank.outputs import Manifest, manifest_of, write_json
-from crossrank.progress import Waiting, say, show_plan
+from crossrank.config.command_line import command_of
+from crossrank.derived import Chosen
 from crossrank.provenance import provenance
-from crossrank.reranking.manifest import Clock
+from crossrank.resumable.clock import Clock
+from crossrank.resumable.earlier import Earlier, look_at, working
+from crossrank.resumable.output import Manifest, manifest_of, write_json
+from crossrank.resumable.settings import that_change_rows
 from crossrank.scoring.checked import refuse_unloadable
 from crossrank.scoring.loading import ModelFolder, check_base, find_model, has_head
 from crossrank.scoring.pooling import told_of_head
-from crossrank.settings import that_change_rows
-from crossrank.telemetry.doing import doing
+from crossrank.storage.lease import Hold
+from crossrank.telemetry.progress import Waiting, say, show_plan
+from crossrank.telemetry.verb_scope import doing
 from crossrank.training import result
-from crossrank.training.best import BASE
+from crossrank.training.best_checkpoint import BASE
 from crossrank.training.checkpoint import Checkpoints
 from crossrank.training.hub import check_repo
 from crossrank.training.inputs import Inputs, Read, inputs_of
 from crossrank.training.level import BEGAN_BEFORE, TOO_FEW, Level, too_few, why_not
+from crossrank.training.progress_report import Telling
 from crossrank.training.settings import TrainSettings
 from crossrank.training.sizing import Sizes, sizes_of, told_of_few_steps
 from crossrank.training.teachers import scale_warning
-from crossrank.training.telling import Telling
 
 if TYPE_CHECKING:
     from crossrank.cluster.pool import Pool
     from crossrank.training.on_ray.validating import RayValidator
-    from crossrank.training.run import Task
+    from crossrank.training.rank_run import Task
 
 KIND = "train"
 FORMAT = 2
@@ -117,7 +117,7 @@ def _run(
     hold: Hold,
 ) -> Manifest:
     from crossrank.cluster import on_ray as cluster
-    from crossrank.training.on_ray.levelling import level_on
+    from crossrank.training.on_ray.bias_fit import level_on
     from crossrank.training.on_ray.ranks import train_on
     from crossrank.training.on_ray.validating import RayValidator
 
@@ -224,7 +224,7 @@ def _warn(sentence: str | None) -> None:
 
 
 def _task(settings: TrainSettings, base: ModelFolder, inputs: Inputs, sizes: Sizes, output: str) -> Task:
-    from crossrank.training.run import Task
+    from crossrank.training.rank_run import Task
 
     where = storage.absolute(settings.base) if base.is_local else settings.base  # workers have a directory of their own
     return Task(replace(settings, output=output), where, base.revision, inputs.train, sizes, output)
@@ -257,7 +257,7 @@ def _dry_run(
     settings: TrainSettings, base: ModelFolder, config: dict[str, Any], inputs: Inputs, read: Read
 ) -> dict[str, Any]:
     from crossrank.cluster import on_ray as cluster
-    from crossrank.training.on_ray import probing
+    from crossrank.training.on_ray import throughput
 
     _warn(scale_warning(settings, read.train))
     cluster.connect()
@@ -266,7 +266,7 @@ def _dry_run(
     task = _task(settings, base, inputs, sizes, storage.absolute(settings.output))
     _warn(told_of_few_steps(settings, sizes.num_groups, sizes.num_steps))
     with Waiting("loading and measuring the model"):
-        measured = probing.measured(task, pool)
+        measured = throughput.measured(task, pool)
     num_groups = sizes.num_groups * settings.num_train_epochs
     plan = {
         "groups": sizes.num_groups,

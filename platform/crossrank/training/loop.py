@@ -21,14 +21,14 @@ import torch
 from crossrank.scoring.forward import Forward
 from crossrank.scoring.precision import refuse_without_bf16
 from crossrank.training import losses
-from crossrank.training.dealing import deal
+from crossrank.training.distributed import Gradients, World
 from crossrank.training.guards import Seen, Stop
+from crossrank.training.microbatch_assignment import deal
 from crossrank.training.optimizer import set_rate
 from crossrank.training.sampler import seed_of
 from crossrank.training.schedule import factor
 from crossrank.training.settings import TrainSettings
 from crossrank.training.steps import Batcher, MicroBatch
-from crossrank.training.world import Gradients, World
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

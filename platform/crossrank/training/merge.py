@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from crossrank import storage
+from crossrank.config.settings import option
 from crossrank.errors import ModelRefused, OutputError, SettingsError, in_short
-from crossrank.progress import Progress, Waiting, say
 from crossrank.provenance import provenance
 from crossrank.scoring.loading import (
     MODEL_FILES,
@@ -25,15 +25,10 @@ from crossrank.scoring.loading import (
     load_tokenizer,
 )
 from crossrank.scoring.pooling import in_head, reads_tokens
-from crossrank.settings import option
-from crossrank.telemetry.doing import doing
+from crossrank.telemetry.progress import Progress, Waiting, say
+from crossrank.telemetry.verb_scope import doing
 from crossrank.training.merge_output import CONFIG, MANIFEST, earlier_merge, in_the_way, new_folder
-from crossrank.training.portable import (
-    TOKENIZER,
-    TOKENIZER_CONFIG,
-    portable_config,
-    portable_tokenizer_config,
-)
+from crossrank.training.portable import TOKENIZER, TOKENIZER_CONFIG, portable_config, portable_tokenizer_config
 from crossrank.training.tensors import INDEX, WEIGHTS, Kind, Tensors, opened, write_tensors
 
 FLOATS = {"F64", "F32", "F16", "BF16"}

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from crossrank import storage
-from crossrank.claim import LOCK, Hold
 from crossrank.errors import OutputError
-from crossrank.outputs import alone, write_json
+from crossrank.resumable.output import alone, write_json
+from crossrank.storage.lease import LOCK, Hold
 
 MANIFEST = "_manifest.json"
 CONFIG = "config.json"

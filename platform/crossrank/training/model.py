@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from crossrank.errors import MissingExtra
-from crossrank.scoring.choosing import encoder_of, forward_of
 from crossrank.scoring.encoding import PromptEncoder, SpliceEncoder, Tokenizer
 from crossrank.scoring.forward import Forward
 from crossrank.scoring.loading import (
@@ -24,6 +23,7 @@ from crossrank.scoring.loading import (
     load_base,
     load_tokenizer,
 )
+from crossrank.scoring.model_families import encoder_of, forward_of
 from crossrank.scoring.pooling import head_reads, read_on_as, renew_unread_head
 from crossrank.scoring.precision import head_modules, keep_head_in_float32
 from crossrank.scoring.truncation import remember_truncation

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crossrank import __version__, storage
-from crossrank.claim import Hold
 from crossrank.evaluation.intervals import Mean, mean_of, paired_difference
-from crossrank.outputs import Manifest, manifest_of, write_json
-from crossrank.progress import say
-from crossrank.training.best import BASE, NONE_RANKS
+from crossrank.resumable.output import Manifest, manifest_of, write_json
+from crossrank.storage.lease import Hold
+from crossrank.telemetry.progress import say
+from crossrank.training.best_checkpoint import BASE, NONE_RANKS
 from crossrank.training.card import CardFacts, DataFacts, Result, model_card, worse_than_before
 from crossrank.training.checkpoint import COMPLETE, FOLDER, Checkpoints
 from crossrank.training.curves import EVENTS, PICTURE, write_curves
@@ -26,7 +26,7 @@ from crossrank.training.teachers import scale_warning
 from crossrank.training.validation import Measured, guessing
 
 if TYPE_CHECKING:
-    from crossrank.training.run import Ended, Task
+    from crossrank.training.rank_run import Ended, Task
 
 BASE_ROW = "base model"
 """Name of the base among the baselines."""

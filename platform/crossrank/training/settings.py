@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from crossrank import storage
+from crossrank.config.settings import SEED_MOST, knob, option
 from crossrank.errors import SettingsError
-from crossrank.settings import SEED_MOST, JobSettings, knob, option
+from crossrank.resumable.settings import JobSettings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from crossrank.chosen import Chosen
+from crossrank.derived import Chosen
 from crossrank.training.settings import TrainSettings
 
 CPU_TOKENS = 2048

@@ -18,7 +18,7 @@ from crossrank.corpus.store import TextStore
 from crossrank.corpus.tokens import TokenStore, open_tokens
 from crossrank.errors import UnitOverBudget
 from crossrank.scoring.encoding import EncodedPairs, PromptEncoder, SpliceEncoder
-from crossrank.scoring.scored import EncodedText
+from crossrank.scoring.interfaces import EncodedText
 from crossrank.training.groups import GroupStore
 from crossrank.training.sampler import Sampler, documents_of
 

@@ -20,7 +20,7 @@ from crossrank.evaluation import measures
 from crossrank.evaluation.guessing import expected
 from crossrank.evaluation.measures import Judged, tie_rate
 from crossrank.retrieval.encoder import Encoder
-from crossrank.scoring.scored import Scorer
+from crossrank.scoring.interfaces import Scorer
 from crossrank.training.groups import Documents, GroupStore
 
 MEASURES = ("mrr@10", "ndcg@10", "success@3")

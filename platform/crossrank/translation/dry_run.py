@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, cast
 
-from crossrank.progress import Waiting, show_plan
+from crossrank.telemetry.progress import Waiting, show_plan
 from crossrank.translation.backend import Backend
-from crossrank.translation.backends.choosing import on_workers
+from crossrank.translation.backends.registry import on_workers
+from crossrank.translation.budget import cost_usd
+from crossrank.translation.execution import spending_of
 from crossrank.translation.lookup import Lookup
 from crossrank.translation.memory.store import Memory
 from crossrank.translation.plan import Plan, find_missing
 from crossrank.translation.service import PaidBackend
 from crossrank.translation.settings import TranslateSettings
-from crossrank.translation.spending import cost_usd
-from crossrank.translation.translating import spending_of
 
 SAMPLE_TEXTS = 64
 """With which a model is measured."""

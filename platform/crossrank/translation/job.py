@@ -13,30 +13,30 @@ from dataclasses import asdict, replace
 from typing import Any, cast
 
 from crossrank import storage
-from crossrank.claim import Hold
 from crossrank.cluster.joining import join_if_named
-from crossrank.earlier import Earlier, look_at, working
 from crossrank.errors import InputError
-from crossrank.figures import counted
 from crossrank.formats.group_files import fingerprint_of_groups
 from crossrank.formats.group_order import glancing
-from crossrank.outputs import Manifest, write_json
-from crossrank.progress import Waiting, say
 from crossrank.provenance import provenance
-from crossrank.reranking.layout import Layout
-from crossrank.reranking.manifest import Clock
-from crossrank.settings import that_change_rows
-from crossrank.telemetry.doing import doing
+from crossrank.resumable.clock import Clock
+from crossrank.resumable.earlier import Earlier, look_at, working
+from crossrank.resumable.layout import Layout
+from crossrank.resumable.output import Manifest, write_json
+from crossrank.resumable.settings import that_change_rows
+from crossrank.storage.lease import Hold
+from crossrank.telemetry.figures import counted
+from crossrank.telemetry.progress import Waiting, say
+from crossrank.telemetry.verb_scope import doing
 from crossrank.translation import parts
 from crossrank.translation.backend import Backend
-from crossrank.translation.backends.choosing import backend_of, on_workers
+from crossrank.translation.backends.registry import backend_of, on_workers
 from crossrank.translation.dry_run import dry_run
+from crossrank.translation.execution import Work, spending_of, spent_file
 from crossrank.translation.lookup import Lookup
 from crossrank.translation.memory.store import Memory
 from crossrank.translation.plan import Plan, prepare, read_plan, refuse_unusable, still_missing
 from crossrank.translation.service import PaidBackend
 from crossrank.translation.settings import TranslateSettings
-from crossrank.translation.translating import Work, spending_of, spent_file
 
 KIND = "translate"
 FORMAT = 1

@@ -13,12 +13,12 @@ from crossrank import storage
 from crossrank.errors import JobFailed
 from crossrank.formats.group_rows import group_of
 from crossrank.formats.groups_parquet import write_groups
-from crossrank.outputs import read_json, write_json
-from crossrank.parts import read_part
-from crossrank.progress import Progress
 from crossrank.records import Group
-from crossrank.reranking.layout import Layout
+from crossrank.resumable.layout import Layout
+from crossrank.resumable.output import read_json, write_json
+from crossrank.resumable.parts import read_part
 from crossrank.telemetry.job_metrics import ROWS_DONE, ROWS_RESUMED
+from crossrank.telemetry.progress import Progress
 from crossrank.translation.apply import Figures, texts_of, translated
 from crossrank.translation.lookup import NOT_IN_MEMORY, Lookup
 from crossrank.translation.settings import TranslateSettings

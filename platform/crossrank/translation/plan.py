@@ -17,13 +17,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crossrank import storage
-from crossrank.once import writable_cache
-from crossrank.outputs import read_json, remove, write_json
-from crossrank.progress import Progress
+from crossrank.formats.set_aside import SetAside
 from crossrank.records import Reject, Rejected
-from crossrank.reranking.layout import Layout, rejected_file
-from crossrank.set_aside import SetAside
+from crossrank.resumable.layout import Layout
+from crossrank.resumable.output import read_json, remove, write_json
+from crossrank.resumable.rejects import rejected_file
+from crossrank.storage.node_cache import writable_cache
 from crossrank.telemetry.job_metrics import ROWS_READ
+from crossrank.telemetry.progress import Progress
 from crossrank.translation.apply import texts_of
 from crossrank.translation.lookup import Lookup, Unit
 from crossrank.translation.settings import TranslateSettings

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from crossrank import storage
+from crossrank.config.settings import knob, option
 from crossrank.errors import SettingsError
-from crossrank.settings import JobSettings, knob, option
+from crossrank.resumable.settings import JobSettings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from crossrank.once import filling
+from crossrank.storage.node_cache import filling
 from crossrank.translation.lookup import Unit
 
 SHARDS = 256

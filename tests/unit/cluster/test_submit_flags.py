@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crossrank.cli import main
+from crossrank.cli.main import main
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -14,14 +14,14 @@ import pytest
 
 import crossrank.cluster
 import crossrank.evaluation
+import crossrank.filtering
+import crossrank.mining
 import crossrank.reranking
-import crossrank.retrieval.mining
-import crossrank.translation.filters
 from crossrank.cluster.pool import Node, Pool, Wanted, pool_of
 from crossrank.training.checkpoint import Checkpoints
 from tests.unit.evaluation.test_dense_stage import InProcess as DenseInProcess
+from tests.unit.mining.in_process import InProcess as MineInProcess
 from tests.unit.reranking.job.in_process import InProcess as RerankInProcess
-from tests.unit.retrieval.mining.in_process import InProcess as MineInProcess
 
 LARGE_NODE = Node(cores=16, gpus=0, memory_bytes=32e9)
 """More cores than its memory holds models of a few gigabytes."""
@@ -135,8 +135,8 @@ def put_in_place(stand_in: OneProcess, patch: pytest.MonkeyPatch) -> None:
     for package in (
         crossrank.cluster,
         crossrank.reranking,
-        crossrank.retrieval.mining,
-        crossrank.translation.filters,
+        crossrank.mining,
+        crossrank.filtering,
         crossrank.evaluation,
     ):
         patch.setattr(package, "on_ray", stand_in, raising=False)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from crossrank.errors import OutputError
-from crossrank.outputs import manifest_of, read_json, write_json
+from crossrank.resumable.output import manifest_of, read_json, write_json
 from tests.unit.contract.conftest import Finished
 from tests.unit.contract.cut import killed_at
 from tests.unit.contract.verbs import Verb, at, killed_by, result_of

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from crossrank.cli.status import status
 from crossrank.recipe.stage import Job
-from crossrank.status import status
 from tests.unit.contract.conftest import Finished
 from tests.unit.contract.cut import each_change
 from tests.unit.contract.one_process import Killed

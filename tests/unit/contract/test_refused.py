@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from crossrank.errors import OutputError, SettingsError, UserError
-from crossrank.outputs import alone
-from crossrank.settings import JobSettings
+from crossrank.resumable.output import alone
+from crossrank.resumable.settings import JobSettings
 from tests.unit.contract.conftest import Finished
 from tests.unit.contract.one_process import OneProcess
 from tests.unit.contract.verbs import Verb, files_of

@@ -13,10 +13,10 @@ import pytest
 from crossrank.cluster.pool import Wanted
 from crossrank.evaluation import job as evaluating
 from crossrank.evaluation import rows
+from crossrank.filtering import job as filtering
 from crossrank.reranking.settings import RerankSettings
-from crossrank.settings import JobSettings
+from crossrank.resumable.settings import JobSettings
 from crossrank.translation import job as translating
-from crossrank.translation.filters import job as filtering
 from tests.unit.contract.one_process import LARGE_NODE, Killed, OneProcess
 from tests.unit.contract.verbs import ENCODER, GIGABYTES, SPEC, VERBS, Verb, for_evaluate, killed_by
 

@@ -13,25 +13,25 @@ import pytest
 
 from crossrank.evaluation import job as evaluating
 from crossrank.evaluation.settings import EvaluateSettings
+from crossrank.filtering import job as filtering
+from crossrank.filtering.settings import FilterSettings
 from crossrank.formats import groups_jsonl
+from crossrank.mining import job as mining
+from crossrank.mining import plan as plan_of_mining
+from crossrank.mining.settings import MineSettings
 from crossrank.records import Candidate, Group
 from crossrank.reranking import job as reranking
 from crossrank.reranking.settings import RerankSettings
-from crossrank.retrieval.mining import job as mining
-from crossrank.retrieval.mining import plan as plan_of_mining
-from crossrank.retrieval.mining.settings import MineSettings
 from crossrank.training import job as training
 from crossrank.training.settings import TrainSettings
 from crossrank.translation import job as translating
-from crossrank.translation.filters import job as filtering
-from crossrank.translation.filters.settings import FilterSettings
 from crossrank.translation.memory.tsv import ImportSettings, import_memory
 from crossrank.translation.settings import TranslateSettings
 from tests.unit.contract.one_process import Killed
-from tests.unit.retrieval.mining.in_process import WordSpec
+from tests.unit.filtering import made
+from tests.unit.mining.in_process import WordSpec
 from tests.unit.stand_ins import OverlapSpec
 from tests.unit.training.conftest import good
-from tests.unit.translation.filters import made
 
 WORDS = ["red", "green", "blue", "grey", "cat", "dog", "bird", "fish"]
 GIGABYTES = 4.4

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from crossrank.corpus.source import CorpusSource, QuerySource
-from crossrank.fingerprints import fingerprint
 from crossrank.records import Reason
+from crossrank.storage.content_hash import fingerprint
 
 
 def corpus_of(path: Path, content: str, **columns: str) -> CorpusSource:

@@ -20,7 +20,7 @@ from crossrank.evaluation.dense_stage import DenseTask, DenseWorker
 from crossrank.evaluation.inputs import fingerprints
 from crossrank.evaluation.lists import Lists
 from crossrank.evaluation.settings import EvaluateSettings
-from tests.unit.retrieval.mining.in_process import WordEncoder, WordSpec
+from tests.unit.mining.in_process import WordEncoder, WordSpec
 
 PASSAGES = {
     "p0": "apple pear plum",

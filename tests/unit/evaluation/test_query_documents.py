@@ -10,7 +10,7 @@ import pytest
 
 from crossrank.evaluation.job import evaluate
 from crossrank.evaluation.settings import EvaluateSettings
-from crossrank.outputs import read_json, write_json
+from crossrank.resumable.output import read_json, write_json
 
 TEXTS = {
     "a1": "schools should ban homework because it tires children",

@@ -17,7 +17,8 @@ from crossrank.evaluation.lists import Lists, Rankings
 from crossrank.evaluation.rows import first_stage_row, folder_of, model_row
 from crossrank.formats import groups_parquet
 from crossrank.records import Candidate, Group, Reason
-from crossrank.reranking.layout import Layout, part_schema, write_table
+from crossrank.reranking.layout import part_schema
+from crossrank.resumable.layout import Layout, write_table
 from tests.unit.stand_ins import OverlapSpec
 
 MEASURES = ["success@1", "mrr@10", "map"]

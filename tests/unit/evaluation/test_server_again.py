@@ -15,11 +15,11 @@ import crossrank.reranking
 from crossrank.evaluation.candidates import write_candidates
 from crossrank.evaluation.lists import Lists, Rankings
 from crossrank.evaluation.rows import folder_of, rerank_with
-from crossrank.evaluation.server import ServerSpec
+from crossrank.evaluation.server_system import ServerSpec
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.formats import groups_jsonl
 from crossrank.records import Candidate, Group
-from tests.unit.evaluation.test_server import Serve, serve, tei
+from tests.unit.evaluation.test_server_system import Serve, serve, tei
 from tests.unit.evaluation.test_wiring import refuse
 from tests.unit.reranking.job.in_process import InProcess
 

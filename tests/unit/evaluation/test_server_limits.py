@@ -13,10 +13,10 @@ import pytest
 
 from crossrank.errors import InputError
 from crossrank.evaluation import server_requests
-from crossrank.evaluation.server import FAILURES_IN_A_ROW, ServerSpec
 from crossrank.evaluation.server_fit import is_blank
-from crossrank.scoring.scored import Scored
-from tests.unit.evaluation.test_server import Answer, Serve, Served, cohere, tei
+from crossrank.evaluation.server_system import FAILURES_IN_A_ROW, ServerSpec
+from crossrank.scoring.interfaces import Scored
+from tests.unit.evaluation.test_server_system import Answer, Serve, Served, cohere, tei
 
 LONGEST = 200
 """Characters of a text that the servers here take."""

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crossrank.evaluation.compared import Scale
 from crossrank.evaluation.facts import Facts
 from crossrank.evaluation.rows import TABLES, Row, Scores
+from crossrank.evaluation.systems import Scale
 from crossrank.evaluation.table import results_of
 
 MEASURES = ["success@3", "mrr@10"]

@@ -24,8 +24,8 @@ from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.formats.trec import read_run
 from crossrank.records import Reason, Reject, Rejected
 from crossrank.reranking.block import Keep, rerank_block
-from crossrank.reranking.layout import Layout, write_table
 from crossrank.reranking.prepare import GroupWork, blocks
+from crossrank.resumable.layout import Layout, write_table
 from tests.unit.evaluation.test_wiring import Says, refuse
 from tests.unit.stand_ins import OverlapSpec
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from crossrank.evaluation import timing
 from crossrank.evaluation.timing import percentiles_ms, seconds_of
-from crossrank.scoring.scored import EncodedText, Scored
+from crossrank.scoring.interfaces import EncodedText, Scored
 from tests.unit.stand_ins import OverlapScorer
 
 

@@ -16,14 +16,14 @@ from crossrank.evaluation.candidates import Written, write_candidates
 from crossrank.evaluation.facts import INJECTED, Facts
 from crossrank.evaluation.lists import Lists
 from crossrank.evaluation.rows import Row, first_stage_row, folder_of, model_row
-from crossrank.evaluation.server import AsTheyAre
+from crossrank.evaluation.server_system import AsTheyAre
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.formats import groups_parquet
 from crossrank.records import Group, Rejected
 from crossrank.reranking.block import Keep, rerank_block
-from crossrank.reranking.layout import Layout, write_table
 from crossrank.reranking.prepare import GroupWork, blocks
-from crossrank.scoring.scored import EncodedText, PlainText, Scored, Scorer
+from crossrank.resumable.layout import Layout, write_table
+from crossrank.scoring.interfaces import EncodedText, PlainText, Scored, Scorer
 from tests.unit.evaluation.test_measures import NAMES, by_hand
 from tests.unit.stand_ins import OverlapSpec
 

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crossrank.formats import FORMATS
+from crossrank.formats.document_order import by_rank
 from crossrank.formats.words import word_of
-from crossrank.order import by_rank
 from crossrank.records import Candidate, Group, Json, Rejected
 
 sometimes = settings(max_examples=25, suppress_health_check=list(HealthCheck))

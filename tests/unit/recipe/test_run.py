@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crossrank import cli
+from crossrank.cli import main
 from crossrank.errors import JobFailed, OutputError, SettingsError
 from crossrank.formats.groups_parquet import read_groups
 from crossrank.recipe import chain
@@ -154,7 +154,7 @@ def test_a_stage_that_the_recipe_does_not_have_is_named_with_those_it_has(
     file: str, flag: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        cli.main(["recipe", file, flag, "train"])
+        main.main(["recipe", file, flag, "train"])
     assert ended.value.code == 2
     assert said(capsys) == (
         f"crossrank: {flag} is train, which r.yaml does not have; its stages are import, memory, translate, filter\n"
@@ -162,7 +162,7 @@ def test_a_stage_that_the_recipe_does_not_have_is_named_with_those_it_has(
 
 
 def test_the_command_takes_variables_and_keys(file: str, capsys: pytest.CaptureFixture[str]) -> None:
-    cli.main(["recipe", file, "--set", "output=elsewhere", "--set", "filter.samples=0", "--until", "import"])
+    main.main(["recipe", file, "--set", "output=elsewhere", "--set", "filter.samples=0", "--until", "import"])
     assert Path("elsewhere/groups/groups.parquet").exists()
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from crossrank.corpus.source import CorpusSource, QuerySource
-from crossrank.fingerprints import fingerprint
 from crossrank.records import Rejected
 from crossrank.reranking.prepare import Sources, Work, read_work
 from crossrank.reranking.settings import RerankSettings
+from crossrank.storage.content_hash import fingerprint
 
 QUERIES = """\
 {"_id": "q1", "text": "red cat"}

@@ -15,8 +15,8 @@ from crossrank.records import Reason, Reject
 from crossrank.reranking import block
 from crossrank.reranking.block import Corpus, Keep, rerank_block
 from crossrank.reranking.layout import PREPARED_SCHEMA, part_schema
-from crossrank.scoring.ahead import ahead
-from crossrank.scoring.scored import EncodedText, Scored, Window
+from crossrank.scoring.interfaces import EncodedText, Scored, Window
+from crossrank.scoring.prefetch import ahead
 from tests.unit.stand_ins import OverlapEncoder, OverlapScorer
 
 TEXTS = ["a red cat", "a blue dog", "red red cat cat sleeps", "one cat", "nothing here"]

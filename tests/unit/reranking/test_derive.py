@@ -12,14 +12,9 @@ from crossrank.errors import JobFailed
 from crossrank.formats.trec import read_run
 from crossrank.records import Reason, Rejected
 from crossrank.reranking.derive import totals, write_rejected, write_run
-from crossrank.reranking.layout import (
-    PREPARED_SCHEMA,
-    Layout,
-    part_schema,
-    read_table,
-    rejected_file,
-    write_table,
-)
+from crossrank.reranking.layout import PREPARED_SCHEMA, part_schema
+from crossrank.resumable.layout import Layout, read_table, write_table
+from crossrank.resumable.rejects import rejected_file
 
 BLOCKS = [2, 1]
 

@@ -9,15 +9,11 @@ import pytest
 
 from crossrank import storage
 from crossrank.errors import InputError
-from crossrank.outputs import read_json, write_json
 from crossrank.records import Reason, Rejected
-from crossrank.reranking.layout import (
-    Layout,
-    part_schema,
-    read_table,
-    rejected_file,
-    write_table,
-)
+from crossrank.reranking.layout import part_schema
+from crossrank.resumable.layout import Layout, read_table, write_table
+from crossrank.resumable.output import read_json, write_json
+from crossrank.resumable.rejects import rejected_file
 
 
 def part(rows: list[int]) -> Any:

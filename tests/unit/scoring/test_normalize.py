@@ -108,7 +108,7 @@ def test_softmax_does_not_change_when_all_logits_move_together(logits: list[floa
 
 def test_what_needs_no_model_loads_neither_torch_nor_ray() -> None:
     modules = ["crossrank", "crossrank.batching"]
-    modules += [f"crossrank.scoring.{name}" for name in ("normalize", "prompts", "scored")]
+    modules += [f"crossrank.scoring.{name}" for name in ("normalize", "prompts", "interfaces")]
     code = f"import sys, {', '.join(modules)}; print(sorted({{'torch', 'ray', 'transformers'}} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert found.stdout.strip() == "[]"

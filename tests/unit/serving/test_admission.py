@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossrank.serving.admission import Admission, Permit
-from crossrank.serving.faults import Invalid, Overloaded
-from crossrank.serving.trust import MOST
+from crossrank.serving.errors import Invalid, Overloaded
+from crossrank.serving.speed_margin import MOST
 
 
 class Door:

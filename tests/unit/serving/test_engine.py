@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from crossrank.batching import Cost
 from crossrank.serving.engine import Engine
+from crossrank.serving.errors import Abandoned, Broken, Expired, NotReady
 from crossrank.serving.fair_queue import Batch, Ticket
-from crossrank.serving.faults import Abandoned, Broken, Expired, NotReady
 from tests.unit.serving.desk import Clock
 
 GUARD_S = 10.0

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from crossrank.serving.ask import Ask, Cutting
 from crossrank.serving.estimate import Window, estimated_tokens_C
 from crossrank.serving.fan_out import estimate
+from crossrank.serving.request import Ask, Cutting
 from crossrank.serving.service import Service
 
 WINDOW = Window(max_length=512, special_tokens=3, max_query_tokens=256)

@@ -7,8 +7,8 @@ ever was.
 
 from __future__ import annotations
 
+from crossrank.serving.errors import Overloaded
 from crossrank.serving.exposition import MOST_AWAY, AllReplicas
-from crossrank.serving.faults import Overloaded
 from crossrank.serving.metrics import Metrics
 from tests.unit.serving.scraped import named, scraped
 

@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from crossrank.serving.ask import Answer, Ask, Cutting, Timing
+from crossrank.serving.errors import Broken, Empty, Expired, Fault, Invalid, NotReady, Overloaded
 from crossrank.serving.fan_out import LEAST_AWAY_S, SLICE_S, FanOut, Lost, merged, split
-from crossrank.serving.faults import Broken, Empty, Expired, Fault, Invalid, NotReady, Overloaded
 from crossrank.serving.metrics import Metrics
+from crossrank.serving.request import Answer, Ask, Cutting, Timing
 from crossrank.serving.service import Deadlines
 from tests.unit.serving.desk import Clock
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from crossrank.batching import Cost
-from crossrank.serving.ask import Answer, Timing
+from crossrank.serving.errors import Abandoned, Expired, Fault, Invalid, Overloaded
 from crossrank.serving.exposition import exposed
 from crossrank.serving.fair_queue import Batch, Ticket
-from crossrank.serving.faults import Abandoned, Expired, Fault, Invalid, Overloaded
 from crossrank.serving.metrics import Metrics
+from crossrank.serving.request import Answer, Timing
 from tests.unit.serving.dialects.asked import answer
 from tests.unit.serving.scraped import named, scraped
 

@@ -21,8 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossrank.batching import Cost
+from crossrank.serving.errors import Abandoned, Broken, Expired, Fault, NotReady
 from crossrank.serving.fair_queue import Batch, Queue, Ticket
-from crossrank.serving.faults import Abandoned, Broken, Expired, Fault, NotReady
 from tests.unit.serving.desk import BUDGET, Clock, Desk, cost_of, own_logits, shares
 
 GUARD_S = 10.0

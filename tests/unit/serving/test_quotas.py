@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crossrank.serving.faults import Overloaded
+from crossrank.serving.errors import Overloaded
 from crossrank.serving.quotas import BURST_S, Quotas
 from tests.unit.serving.desk import Clock
 

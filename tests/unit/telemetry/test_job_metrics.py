@@ -6,7 +6,7 @@ import ast
 import re
 from pathlib import Path
 
-from crossrank.serving.faults import Abandoned, Expired, Invalid, Overloaded
+from crossrank.serving.errors import Abandoned, Expired, Invalid, Overloaded
 from crossrank.serving.metrics import Metrics
 from crossrank.telemetry.job_metrics import all_series
 from tests.unit.serving.dialects.asked import answer

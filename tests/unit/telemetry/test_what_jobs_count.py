@@ -13,15 +13,16 @@ from typing import Any
 import pytest
 
 from crossrank.cluster.pool import Pool
-from crossrank.progress import Progress
 from crossrank.records import Reason, Rejected
-from crossrank.reranking.layout import rejected_file
-from crossrank.reranking.manifest import Clock, Scoring
-from crossrank.training.telling import Telling
+from crossrank.reranking.manifest import Scoring
+from crossrank.resumable.clock import Clock
+from crossrank.resumable.rejects import rejected_file
+from crossrank.telemetry.progress import Progress
+from crossrank.training.progress_report import Telling
+from crossrank.translation.execution import _Told
 from crossrank.translation.service import Answer, Kind
-from crossrank.translation.translating import _Told
 from tests.unit.counted import counting, told
-from tests.unit.translation.test_requests import TEXTS, Job, Service, translated
+from tests.unit.translation.test_paid_requests import TEXTS, Job, Service, translated
 
 
 def test_blocks_of_a_rerank_add_up() -> None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from crossrank.settings import command, from_mapping, read_config
+from crossrank.cli.options import command
+from crossrank.config.files import read_config
+from crossrank.config.settings import from_mapping
 from crossrank.training.job import train
 from crossrank.training.settings import TrainSettings
 

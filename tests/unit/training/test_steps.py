@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from crossrank.corpus.source import CorpusSource
 from crossrank.errors import UnitOverBudget
 from crossrank.scoring.encoding import EncodedPairs
-from crossrank.scoring.scored import EncodedText, PlainText, Tokens
+from crossrank.scoring.interfaces import EncodedText, PlainText, Tokens
 from crossrank.training.groups import GroupStore
 from crossrank.training.sampler import Sampler
 from crossrank.training.steps import Batcher, MicroBatch

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from crossrank.config.settings import from_mapping
 from crossrank.errors import CrossrankError, SettingsError
-from crossrank.settings import from_mapping, that_change_rows
+from crossrank.resumable.settings import that_change_rows
 from crossrank.training.settings import TrainSettings
 from tests.unit.training.conftest import train_settings
 

@@ -225,7 +225,7 @@ def test_a_source_that_shrinks_while_it_is_read_is_told(
 def test_neither_ray_nor_torch_nor_boto3_is_loaded(tmp_path: Path, groups: str, memory: str) -> None:
     flags = f"--groups {groups} --memory {memory} --source en --target ko --backend memory --output {tmp_path / 'out'}"
     command = (
-        "import sys; from crossrank.cli import crossrank; crossrank.main(sys.argv[1:], standalone_mode=False); "
+        "import sys; from crossrank.cli.main import crossrank; crossrank.main(sys.argv[1:], standalone_mode=False); "
         "assert not {'ray', 'torch', 'boto3'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", command, "translate", *flags.split()], capture_output=True, text=True)

@@ -22,11 +22,11 @@ from crossrank.cluster.on_ray.answers import answer_of
 from crossrank.cluster.on_ray.named_cluster import join, without_secrets
 from crossrank.cluster.pool import Node, Pool, Wanted, cpus_beside_others, pool_of
 from crossrank.errors import JobFailed, SettingsError, in_short
-from crossrank.outputs import manifest_of
-from crossrank.progress import Waiting, say
-from crossrank.telemetry import here
+from crossrank.resumable.output import manifest_of
+from crossrank.telemetry import job_context
 from crossrank.telemetry import on_ray as telemetry
 from crossrank.telemetry.job_metrics import WORKERS
+from crossrank.telemetry.progress import Waiting, say
 
 LOGICAL_CPUS_PER_CORE = 3
 LEAST_LOGICAL_CPUS = 6
@@ -258,7 +258,7 @@ def _nodes() -> list[Node]:
 def environment() -> dict[str, str]:
     """What workers on this machine's Ray need of the driver's environment; credentials stay where they are."""
     names = ("CROSSRANK_CACHE", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION")
-    return {name: os.environ[name] for name in names if name in os.environ} | here.variables()
+    return {name: os.environ[name] for name in names if name in os.environ} | job_context.variables()
 
 
 def smallest_gpu_bytes(pool_: Pool) -> int:

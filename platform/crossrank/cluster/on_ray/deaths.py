@@ -21,7 +21,7 @@ from ray.core.generated import common_pb2, gcs_pb2
 
 from crossrank.cluster.failures import WAY_OUT, short_of_memory, why_it_died
 from crossrank.errors import JobFailed
-from crossrank.progress import say
+from crossrank.telemetry.progress import say
 
 logger = logging.getLogger(__name__)
 

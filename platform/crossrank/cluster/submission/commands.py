@@ -8,7 +8,7 @@ from difflib import get_close_matches
 import click
 
 from crossrank.cluster.submission import verbs
-from crossrank.usage import OneOf
+from crossrank.config.usage import OneOf
 
 SUBMITTED = ("rerank", "score", "translate", "filter", "mine", "train", "merge", "evaluate", "recipe", "convert")
 """Verbs that a cluster may run; a server is deployed by `serve deploy`."""

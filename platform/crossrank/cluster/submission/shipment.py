@@ -18,11 +18,11 @@ import yaml
 
 import crossrank
 from crossrank import storage
+from crossrank.config.shipped_recipes import SUFFIXES, configuration_file
+from crossrank.config.yaml_reading import load_yaml
 from crossrank.errors import USER_OF_URL, SettingsError
 from crossrank.provenance import COMMIT, provenance
-from crossrank.shipped_recipes import SUFFIXES, configuration_file
-from crossrank.telemetry.here import LOG
-from crossrank.yaml_reading import load_yaml
+from crossrank.telemetry.job_context import LOG
 
 VALUED_OF_RECIPE = ("--set", "--until", "--overwrite")
 """Flags of `crossrank recipe` behind which a value stands."""

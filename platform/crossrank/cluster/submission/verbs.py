@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from crossrank.cluster.submission.shipment import shipment
 from crossrank.errors import USER_OF_URL, CrossrankError, SettingsError, in_short
-from crossrank.progress import say
+from crossrank.telemetry.progress import say
 
 if TYPE_CHECKING:
     from crossrank.cluster.submission.on_ray import Cluster, JobDetails

@@ -31,10 +31,10 @@ from crossrank.corpus.source import CorpusSource
 from crossrank.corpus.tokens import open_tokens
 from crossrank.errors import JobFailed, OutputError, StorageError
 from crossrank.reranking.block import Corpus, Keep, figures_of, rerank_block
-from crossrank.reranking.layout import Layout, read_table, write_table
 from crossrank.reranking.left import made
-from crossrank.reranking.on_ray import tries
-from crossrank.scoring.scored import Scorer
+from crossrank.resumable.layout import Layout, read_table, write_table
+from crossrank.resumable.on_ray import attempts
+from crossrank.scoring.interfaces import Scorer
 from crossrank.scoring.spec import ScorerSpec
 from crossrank.telemetry import on_ray as telemetry
 from crossrank.telemetry.job_metrics import STORAGE_RETRIES
@@ -68,7 +68,7 @@ class BlockWorker:
     first.
     """
 
-    def __init__(self, task: Any, pool_: Pool, tries_: tries.Tries) -> None:
+    def __init__(self, task: Any, pool_: Pool, tries_: attempts.Tries) -> None:
         self._tries = tries_ if telemetry.work_for(task.environment) else None
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
         self._task = task
@@ -167,7 +167,7 @@ def run_blocks(
     least, most = min(pool_.least, len(numbers)), min(pool_.most, len(numbers))
     # Made here, with what Ray Data wants to know of each: `from_arrow` would ask a task of the cluster for every block.
     blocks = ray.data.from_items([{"block": number} for number in numbers], override_num_blocks=max(1, len(numbers)))
-    counted = tries.Tries(uuid.uuid4().hex, tries.AFTER_DEATH)
+    counted = attempts.Tries(uuid.uuid4().hex, attempts.AFTER_DEATH)
     scored = blocks.map_batches(
         worker or BlockWorker,
         batch_size=1,

@@ -15,7 +15,7 @@ import ray
 from ray.data._internal.execution.execution_callback import ExecutionCallback
 
 from crossrank.errors import SettingsError
-from crossrank.progress import say
+from crossrank.telemetry.progress import say
 
 STALLED_S = 30.0
 """Seconds without any work that could go on, after which it is said. A worker that starts takes some, too."""

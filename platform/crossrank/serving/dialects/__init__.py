@@ -19,10 +19,10 @@ from dataclasses import replace
 from typing import Any
 
 from crossrank.serving.dialects import cohere, infinity, instances, mixedbread, pipeline, tei, vllm_score
-from crossrank.serving.dialects.reading import shown
-from crossrank.serving.dialects.told import told
-from crossrank.serving.dialects.wanted import Dialect, Limits, Served, Wanted
-from crossrank.serving.faults import Fault, Invalid
+from crossrank.serving.dialects.dialect import Dialect, Limits, Served, Wanted
+from crossrank.serving.dialects.error_bodies import told
+from crossrank.serving.dialects.validation import shown
+from crossrank.serving.errors import Fault, Invalid
 
 __all__ = ["SPOKEN", "TIMEOUT_HEADER", "Dialect", "Limits", "Served", "Wanted", "fault_body", "read"]
 

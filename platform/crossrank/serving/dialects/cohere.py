@@ -19,8 +19,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from crossrank.serving.ask import Answer
-from crossrank.serving.dialects.answers import Ranking
+from crossrank.serving.dialects.dialect import Dialect, Limits, Served, Wanted
 from crossrank.serving.dialects.documents import Documents, ids_of, listed, texts_of
 from crossrank.serving.dialects.fields import (
     Count,
@@ -34,8 +33,9 @@ from crossrank.serving.dialects.fields import (
     check_query,
 )
 from crossrank.serving.dialects.ranking import ranked, usage
-from crossrank.serving.dialects.reading import parsed
-from crossrank.serving.dialects.wanted import Dialect, Limits, Served, Wanted
+from crossrank.serving.dialects.response_types import Ranking
+from crossrank.serving.dialects.validation import parsed
+from crossrank.serving.request import Answer
 
 DOCUMENTS_OF_A_SEARCH_UNIT = 100
 """How Cohere bills."""

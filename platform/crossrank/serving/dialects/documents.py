@@ -11,8 +11,8 @@ from typing_extensions import TypedDict
 from crossrank.errors import in_short
 from crossrank.records import document_text
 from crossrank.serving.dialects.fields import Text
-from crossrank.serving.dialects.reading import MAX_ECHO, shown
-from crossrank.serving.faults import Invalid
+from crossrank.serving.dialects.validation import MAX_ECHO, shown
+from crossrank.serving.errors import Invalid
 
 
 class Document(TypedDict, total=False):

@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crossrank.serving.ask import Ask, Cutting
-from crossrank.serving.faults import Empty, Invalid
+from crossrank.serving.errors import Empty, Invalid
+from crossrank.serving.request import Ask, Cutting
 
 MAX_PRIORITY = 1_000_000
 """Either way from 0; the server's own trial pairs go before all."""

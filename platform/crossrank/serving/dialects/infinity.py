@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from crossrank.serving.ask import Answer
-from crossrank.serving.dialects.answers import Ranking
 from crossrank.serving.dialects.cohere import Reading, RerankRequest
-from crossrank.serving.dialects.reading import parsed
-from crossrank.serving.dialects.wanted import Dialect, Limits, Served, Wanted
+from crossrank.serving.dialects.dialect import Dialect, Limits, Served, Wanted
+from crossrank.serving.dialects.response_types import Ranking
+from crossrank.serving.dialects.validation import parsed
+from crossrank.serving.request import Answer
 
 
 class InfinityRequest(RerankRequest):

@@ -14,13 +14,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from crossrank.serving.ask import Answer, Ask
 from crossrank.serving.dialects import pipeline, tei
-from crossrank.serving.dialects.answers import InstancePredictions
+from crossrank.serving.dialects.dialect import Dialect, Limits, Served, Wanted
 from crossrank.serving.dialects.fields import Body, check_count
-from crossrank.serving.dialects.reading import parsed
-from crossrank.serving.dialects.wanted import Dialect, Limits, Served, Wanted
-from crossrank.serving.faults import Empty, Invalid
+from crossrank.serving.dialects.response_types import InstancePredictions
+from crossrank.serving.dialects.validation import parsed
+from crossrank.serving.errors import Empty, Invalid
+from crossrank.serving.request import Answer, Ask
 
 
 class InstancesRequest(Body):

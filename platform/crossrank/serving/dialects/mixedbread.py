@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from crossrank.serving.ask import Answer
-from crossrank.serving.dialects.answers import MixedbreadRanking
+from crossrank.serving.dialects.dialect import Dialect, Limits, Served, Wanted
 from crossrank.serving.dialects.documents import Documents, listed, texts_of
 from crossrank.serving.dialects.fields import (
     Count,
@@ -19,8 +18,9 @@ from crossrank.serving.dialects.fields import (
     check_query,
 )
 from crossrank.serving.dialects.ranking import ranked, usage
-from crossrank.serving.dialects.reading import parsed
-from crossrank.serving.dialects.wanted import Dialect, Limits, Served, Wanted
+from crossrank.serving.dialects.response_types import MixedbreadRanking
+from crossrank.serving.dialects.validation import parsed
+from crossrank.serving.request import Answer
 
 
 class MixedbreadRequest(Options):

@@ -11,14 +11,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from crossrank.serving.ask import Answer
-from crossrank.serving.dialects.answers import PipelineLabels, Scores
+from crossrank.serving.dialects.dialect import Dialect, Limits, Served, Wanted
 from crossrank.serving.dialects.fields import Body, Count, Options, ScoreType, Text, check_count, check_query
 from crossrank.serving.dialects.ranking import scores_of
-from crossrank.serving.dialects.reading import parsed
+from crossrank.serving.dialects.response_types import PipelineLabels, Scores
 from crossrank.serving.dialects.tei import LABEL
-from crossrank.serving.dialects.wanted import Dialect, Limits, Served, Wanted
-from crossrank.serving.faults import Invalid
+from crossrank.serving.dialects.validation import parsed
+from crossrank.serving.errors import Invalid
+from crossrank.serving.request import Answer
 
 
 class Pair(Body):

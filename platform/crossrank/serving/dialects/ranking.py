@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.serving.ask import Answer
+from crossrank.serving.request import Answer
 
 
 def scores_of(answer: Answer, logits: bool) -> NDArray[np.float64]:

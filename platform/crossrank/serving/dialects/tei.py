@@ -11,13 +11,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from crossrank.serving.ask import Answer
-from crossrank.serving.dialects.answers import Predictions, RankedTexts
+from crossrank.serving.dialects.dialect import Dialect, Limits, Served, Wanted
 from crossrank.serving.dialects.fields import Count, Options, Side, Text, Texts, Threshold, check_count, check_query
 from crossrank.serving.dialects.ranking import ranked, scores_of
-from crossrank.serving.dialects.reading import parsed
-from crossrank.serving.dialects.wanted import Dialect, Limits, Served, Wanted
-from crossrank.serving.faults import Invalid
+from crossrank.serving.dialects.response_types import Predictions, RankedTexts
+from crossrank.serving.dialects.validation import parsed
+from crossrank.serving.errors import Invalid
+from crossrank.serving.request import Answer
 
 LABEL = "LABEL_0"
 """What transformers calls the one label of a reranker."""

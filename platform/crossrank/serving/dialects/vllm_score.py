@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from crossrank.serving.ask import Answer
-from crossrank.serving.dialects.answers import PairScores
+from crossrank.serving.dialects.dialect import Dialect, Limits, Served, Wanted
 from crossrank.serving.dialects.fields import Options, ScoreType, Side, Text, Texts, check_count, check_query
 from crossrank.serving.dialects.ranking import scores_of, usage
-from crossrank.serving.dialects.reading import parsed
-from crossrank.serving.dialects.wanted import Dialect, Limits, Served, Wanted
-from crossrank.serving.faults import Invalid
+from crossrank.serving.dialects.response_types import PairScores
+from crossrank.serving.dialects.validation import parsed
+from crossrank.serving.errors import Invalid
+from crossrank.serving.request import Answer
 
 SIDES = (("text_1", "text_2"), ("queries", "documents"), ("queries", "items"), ("data_1", "data_2"))
 

@@ -13,17 +13,17 @@ from ray import serve
 
 from crossrank.scoring.spec import ScorerSpec
 from crossrank.serving.app import Site, build_app, metrics_text
-from crossrank.serving.ask import Answer, Ask
 from crossrank.serving.dialects import Limits
+from crossrank.serving.errors import Fault
 from crossrank.serving.fan_out import FanOut, estimate
-from crossrank.serving.faults import Fault
 from crossrank.serving.keys import Keys
 from crossrank.serving.metrics import Metrics
 from crossrank.serving.on_ray.deadline import EarlierDeadline
 from crossrank.serving.on_ray.siblings import SiblingReplicas, own_name, told_by_all
 from crossrank.serving.quotas import Quotas
+from crossrank.serving.request import Answer, Ask
 from crossrank.serving.service import Deadlines, Service
-from crossrank.telemetry import here, lines
+from crossrank.telemetry import job_context, log_format
 
 Result = TypeVar("Result")
 
@@ -52,9 +52,9 @@ class RerankReplica:
     """The deployment. Its HTTP surface is built when its model is there."""
 
     async def __init__(self, task: ReplicaTask) -> None:  # type: ignore[misc]
-        here.work_for(task.environment)
-        here.set_verb("serve")  # a file for `serve deploy` is built by no verb
-        lines.set_up(is_driver=False)
+        job_context.work_for(task.environment)
+        job_context.set_verb("serve")  # a file for `serve deploy` is built by no verb
+        log_format.set_up(is_driver=False)
         # In a thread that ends: OpenMP keeps a team of threads for each thread that computed, and with more of these
         # than cores it puts them to sleep between any two steps. The engine's thread alone is to have one.
         model: Any = _in_thread_of_its_own(lambda: task.spec.load(task.threads))

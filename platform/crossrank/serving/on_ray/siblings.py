@@ -15,9 +15,9 @@ from ray import serve
 from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import RayServeException
 
-from crossrank.serving.ask import Answer, Ask
+from crossrank.serving.errors import Fault
 from crossrank.serving.fan_out import Lost
-from crossrank.serving.faults import Fault
+from crossrank.serving.request import Answer, Ask
 
 KNOWN_S = 1.0
 """Seconds for which the names of the replicas are believed."""

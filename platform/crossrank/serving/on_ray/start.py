@@ -21,8 +21,8 @@ from ray.serve.config import AutoscalingConfig, AutoscalingPolicy, BackpressureC
 from crossrank import storage
 from crossrank.cluster.on_ray import connect, environment, without_native_output
 from crossrank.cluster.on_ray.answers import answer_of
+from crossrank.config.settings import from_mapping, option
 from crossrank.errors import JobFailed, SettingsError, in_short
-from crossrank.progress import Waiting, say
 from crossrank.provenance import provenance
 from crossrank.scoring.loading import check_model, find_model
 from crossrank.scoring.spec import RerankerSpec, ScorerSpec
@@ -32,9 +32,9 @@ from crossrank.serving.on_ray.replica import ReplicaTask, RerankReplica
 from crossrank.serving.on_ray.scaling import replicas_for_backlog
 from crossrank.serving.service import Deadlines
 from crossrank.serving.settings import ReplicaSettings, ServeSettings, check_host, refuse_open_door
-from crossrank.settings import from_mapping, option
-from crossrank.telemetry import lines
-from crossrank.telemetry.doing import doing
+from crossrank.telemetry import log_format
+from crossrank.telemetry.progress import Waiting, say
+from crossrank.telemetry.verb_scope import doing
 
 APPLICATION = "rerank"
 MAX_ONGOING_REQUESTS = 50_000
@@ -185,7 +185,7 @@ def serve(settings: ServeSettings) -> None:
             timeout_s = settings.max_timeout_s + OURS_FIRST_S
             http = HTTPOptions(host=settings.host, port=settings.port, request_timeout_s=timeout_s)
             ray_serve.start(http_options=http, proxy_location="HeadOnly")
-            log = {"enable_access_log": False, "encoding": "JSON" if lines.is_json() else "TEXT"}
+            log = {"enable_access_log": False, "encoding": "JSON" if log_format.is_json() else "TEXT"}
             ray_serve.run(app, name=APPLICATION, route_prefix="/", logging_config=log)
         except (RuntimeError, ray.exceptions.RayError) as error:
             last = [line.strip() for line in str(error).splitlines() if line.strip()][-1:]

@@ -30,7 +30,7 @@ from crossrank.errors import CrossrankError, JobFailed
 from crossrank.telemetry import on_ray as telemetry
 from crossrank.training.checkpoint import Checkpoints
 from crossrank.training.on_ray.validating import RayValidator, Validation
-from crossrank.training.run import Ended, Row, Task, run
+from crossrank.training.rank_run import Ended, Row, Task, run
 
 POLL_S = 0.5
 BOARD = ("the board of the training", "checkpoints are kept")

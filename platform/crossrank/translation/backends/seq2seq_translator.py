@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from crossrank.batching import cut
-from crossrank.chosen import Chosen
+from crossrank.derived import Chosen
 from crossrank.errors import JobFailed
-from crossrank.scoring.heap import Heap
 from crossrank.scoring.loading import ModelFolder
+from crossrank.scoring.malloc_trim import Heap
 from crossrank.scoring.precision import choose_dtype
 from crossrank.translation.backend import Keep, Outcome
 from crossrank.translation.backends.seq2seq import Search

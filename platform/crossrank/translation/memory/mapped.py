@@ -13,8 +13,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from crossrank import storage
-from crossrank.fingerprints import hash_bytes
-from crossrank.once import made_once
+from crossrank.storage.content_hash import hash_bytes
+from crossrank.storage.node_cache import made_once
 from crossrank.translation.backend import Outcome
 from crossrank.translation.keys import KEY_BYTES
 from crossrank.translation.memory.parts import Part, read_part

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank import storage
-from crossrank.claim import Hold
 from crossrank.errors import InputError, JobFailed
-from crossrank.fingerprints import hash_bytes
-from crossrank.outputs import alone
-from crossrank.progress import say
+from crossrank.resumable.output import alone
+from crossrank.storage.content_hash import hash_bytes
+from crossrank.storage.lease import Hold
+from crossrank.telemetry.progress import say
 from crossrank.translation.backend import Outcome
 from crossrank.translation.memory.blocks import Entry, decode, encode
 from crossrank.translation.memory.log import log_of

@@ -16,13 +16,13 @@ from itertools import chain, islice
 from typing import Any, Literal
 
 from crossrank import storage
+from crossrank.config.settings import option
 from crossrank.errors import InputError, SettingsError, listed
 from crossrank.formats.lines import read_lines, writing_lines
+from crossrank.formats.set_aside import SetAside, telling
 from crossrank.formats.sources import TSV, refuse_other_extension
-from crossrank.progress import Progress, say
 from crossrank.records import Reason, Rejected
-from crossrank.set_aside import SetAside, telling
-from crossrank.settings import option
+from crossrank.telemetry.progress import Progress, say
 from crossrank.translation.keys import Keys, normalised
 from crossrank.translation.memory.blocks import Entry
 from crossrank.translation.memory.store import Memory

@@ -14,9 +14,9 @@ import pytest
 
 from crossrank.cluster.pool import Pool, Wanted
 from crossrank.reranking.block import Corpus, figures_of, rerank_block
-from crossrank.reranking.layout import Layout, read_table, write_table
 from crossrank.reranking.left import made
 from crossrank.reranking.settings import RerankSettings
+from crossrank.resumable.layout import Layout, read_table, write_table
 from tests.unit.stand_ins import OverlapScorer, OverlapSpec
 
 QUERIES = """\

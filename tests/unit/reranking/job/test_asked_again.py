@@ -16,15 +16,15 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from crossrank.chosen import Chosen
+from crossrank.derived import Chosen
 from crossrank.errors import OutputError
-from crossrank.evaluation.server import AsTheyAre
-from crossrank.outputs import read_json
+from crossrank.evaluation.server_system import AsTheyAre
 from crossrank.reranking import plan
 from crossrank.reranking.job import reranked
-from crossrank.reranking.layout import Layout
 from crossrank.reranking.settings import RerankSettings
-from crossrank.scoring.scored import EncodedText, PlainText, Scored, Scorer
+from crossrank.resumable.layout import Layout
+from crossrank.resumable.output import read_json
+from crossrank.scoring.interfaces import EncodedText, PlainText, Scored, Scorer
 from tests.unit.reranking.job.in_process import InProcess, Killed, NoRay, UseRay, parts
 
 

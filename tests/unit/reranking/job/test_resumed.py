@@ -11,14 +11,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from crossrank.chosen import Chosen
+from crossrank.derived import Chosen
 from crossrank.errors import JobFailed, OutputError
-from crossrank.outputs import read_json, write_json
 from crossrank.reranking import plan
 from crossrank.reranking.job import rerank
-from crossrank.reranking.layout import Layout
 from crossrank.reranking.prepare import blocks
 from crossrank.reranking.settings import RerankSettings
+from crossrank.resumable.layout import Layout
+from crossrank.resumable.output import read_json, write_json
 from tests.unit.reranking.job.in_process import (
     NUM_BLOCKS,
     RESULT,

@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from crossrank.errors import OutputError
-from crossrank.outputs import read_json
 from crossrank.reranking.job import rerank
-from crossrank.reranking.layout import Layout
 from crossrank.reranking.settings import RerankSettings
+from crossrank.resumable.layout import Layout
+from crossrank.resumable.output import read_json
 from tests.unit.reranking.job.in_process import (
     NUM_BLOCKS,
     RESULT,

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crossrank.serving.ask import Answer, Ask, Timing
 from crossrank.serving.dialects import Limits, Served, Wanted, read
-from crossrank.serving.faults import Fault
+from crossrank.serving.errors import Fault
+from crossrank.serving.request import Answer, Ask, Timing
 
 SERVED = Served(model="m", revision="abc", request_id="rr-1", created=1700000000)
 LOW, HALF, HIGH = -800.0, 0.0, 800.0

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from crossrank.serving.ask import Cutting
-from crossrank.serving.faults import Empty
+from crossrank.serving.errors import Empty
+from crossrank.serving.request import Cutting
 from tests.unit.serving.dialects.asked import HALF, HIGH, LOW, answer, asked, refused, shown, wanted
 
 BODY: dict[str, Any] = {"query": "q", "documents": ["a", "b", "c"]}

@@ -1,6 +1,6 @@
 from typing import Any
 
-from crossrank.serving.faults import Empty
+from crossrank.serving.errors import Empty
 from tests.unit.serving.dialects.asked import HALF, HIGH, LOW, answer, asked, refused, shown, wanted
 
 BODY: dict[str, Any] = {"query": "q", "documents": ["a", "b"], "raw_scores": False, "return_documents": False}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossrank.serving.dialects import SPOKEN, Limits, fault_body, read
-from crossrank.serving.faults import Fault, Invalid
+from crossrank.serving.errors import Fault, Invalid
 from tests.unit.serving.dialects.asked import SERVED, answer, asked, refused
 
 BODY: dict[str, Any] = {"query": "q", "documents": ["a", "b"]}

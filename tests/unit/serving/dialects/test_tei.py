@@ -1,7 +1,7 @@
 import pytest
 
-from crossrank.serving.ask import Cutting
-from crossrank.serving.faults import Empty, Invalid
+from crossrank.serving.errors import Empty, Invalid
+from crossrank.serving.request import Cutting
 from tests.unit.serving.dialects.asked import HALF, HIGH, LOW, answer, asked, refused, shown, wanted
 
 RERANK = {"query": "q", "texts": ["a", "b", "c"]}

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from crossrank.serving.faults import Empty
+from crossrank.serving.errors import Empty
 from tests.unit.serving.dialects.asked import HALF, HIGH, LOW, answer, asked, refused, shown, wanted
 
 

@@ -1,0 +1,160 @@
+"""`crossrank status OUTPUT`: how far a job is, by what lies in its output; the job itself is not asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from crossrank import storage
+from crossrank.errors import InputError
+from crossrank.resumable.layout import Layout
+from crossrank.resumable.output import Manifest, manifest_of, read_json
+from crossrank.storage.files import StoredFile
+from crossrank.storage.lease import LOCK
+from crossrank.telemetry.figures import in_words
+from crossrank.translation.parts import sizes_of
+
+CHECKPOINT = "/_checkpoint/step-"
+LOCKS = Path("/proc/locks")
+"""Who holds which lock on this machine. Reading it disturbs nobody; to try the lock could refuse a job that starts."""
+SILENT_S = 60.0
+"""A claim in an object store that is not renewed for so long is of a job that was killed; it renews it every 5 s."""
+
+
+def status(output: str, as_json: bool = False) -> dict[str, Any]:
+    """Say how far a job is: its state, rows or steps that are done, and when it last wrote something.
+
+    Reads what lies in the output, local or s3://, and asks nobody. Whether a job is at work is told by its lock, on a
+    disk of this machine, or its claim in an object store; else by the time since it wrote. Its state is running where
+    that is seen from here, unfinished where it is not (another machine may be at work on a disk that both mount), and
+    finished; then it tells its rows and seconds.
+    """
+    if not storage.exists(manifest_of(output)):
+        raise InputError(f"{output} holds no _manifest.json; name the --output of a job, which writes it first")
+    manifest = read_json(manifest_of(output))
+    told = _told(output, manifest, time.time())
+    if as_json:
+        print(json.dumps(told, ensure_ascii=False))
+    else:
+        for name, value in told.items():
+            print(f"{name.replace('_', ' '):14} {in_words(value)}")
+    return told
+
+
+def _told(output: str, manifest: Manifest, now: float) -> dict[str, Any]:
+    files = storage.list_files(output, recursive=True)
+    written = [file.modified for file in files if not file.uri.endswith(f"/{LOCK}")]
+    code = manifest.get("crossrank") or {}
+    is_finished = manifest.get("state") == "finished"
+    ended = manifest.get("finished") if is_finished else None  # lost parts may be made again since
+    at_work = None if is_finished else _at_work(output, files, now)
+    told: dict[str, Any] = {
+        "job": manifest.get("kind", "rerank"),
+        # A manifest is not told that its job was stopped.
+        "state": "unfinished" if at_work is not None and not at_work.is_seen else manifest.get("state"),
+        "at_work": None if at_work is None else at_work.told,
+        "crossrank": f"{code.get('version')}, commit {code.get('commit') or 'unknown'}",
+        "started": _clock(manifest.get("started")),
+        "finished": _clock(ended),
+        "last_written": None if is_finished or not written else f"{now - max(written):.0f} s ago",
+        **_progress(output, manifest, [file.uri for file in files]),
+        "rows": manifest.get("rows") if is_finished else None,
+        "seconds": manifest.get("seconds") if is_finished else None,
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+class _AtWork(NamedTuple):
+    """Whether somebody works on an output, as far as it can be seen from here."""
+
+    is_seen: bool
+    told: str
+
+
+def _at_work(output: str, files: list[StoredFile], now: float) -> _AtWork:
+    if not storage.is_s3(output):
+        holder = _holder(Path(storage.absolute(output)) / LOCK)
+        # A job of another machine, on a disk that both mount, holds its lock there.
+        return _AtWork(
+            holder is not None,
+            "no process of this machine" if holder is None else f"yes, process {holder} of this machine",
+        )
+    claims = [file.modified for file in files if file.uri == storage.join(output, LOCK)]
+    if not claims:  # a job has none where the store knows no conditions
+        return _AtWork(False, "nobody has a claim on it; where no job runs, the same command goes on where it was")
+    age = now - claims[0]
+    if age > SILENT_S:
+        return _AtWork(False, f"no, it was last heard of {age:.0f} s ago; the same command goes on where it was")
+    return _AtWork(True, f"yes, heard of {max(age, 0):.0f} s ago")
+
+
+def _holder(lock: Path) -> int | None:
+    """The process of this machine that holds a lock."""
+    try:
+        status, lines = lock.stat(), LOCKS.read_text().splitlines()
+    except OSError:
+        return None
+    place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    for line in lines:
+        words = line.split()
+        if "->" not in words and place in words:  # an arrow is before those that wait for it
+            return int(words[words.index(place) - 1])
+    return None
+
+
+def _progress(output: str, manifest: Manifest, files: list[str]) -> dict[str, Any]:
+    """Rows or steps that are done, of how many, where the job has worked it out."""
+    if manifest.get("state") == "finished":
+        return {}
+    kind = manifest.get("kind")
+    if kind == "train":
+        saved = [int(uri.partition(CHECKPOINT)[2].split("/")[0]) for uri in files if CHECKPOINT in uri]
+        return {"steps_saved": max(saved, default=0), "steps_in_all": (manifest.get("sizes") or {}).get("num_steps")}
+    if kind == "evaluate":
+        return _of_models(output, manifest, files)
+    return _of_parts(storage.absolute(output), manifest) | (_of_texts(output) if kind == "translate" else {})
+
+
+def _of_parts(output: str, manifest: Manifest) -> dict[str, Any]:
+    layout = Layout(output)
+    done = layout.finished_parts()
+    sizes = _rows_of_blocks(layout, manifest)
+    if not sizes:
+        return {"parts_done": len(done)}
+    rows = sum(size for number, size in enumerate(sizes) if number in done)
+    return {"parts_done": f"{len(done):,} of {len(sizes):,}", "rows_done": f"{rows:,} of {sum(sizes):,}"}
+
+
+def _of_texts(output: str) -> dict[str, Any]:
+    """What a translation does before it writes a part: how far that is its memory knows, and what it paid lies here."""
+    plan, spent = (storage.join(output, name) for name in ("_prepared/plan.json", "_spent.json"))
+    missing = read_json(plan)["missing"]["texts"] if storage.exists(plan) else None
+    return {"texts_to_translate": missing, **({"spent": read_json(spent)} if storage.exists(spent) else {})}
+
+
+def _of_models(output: str, manifest: Manifest, files: list[str]) -> dict[str, Any]:
+    """Each model is a rerank job of its own, in a folder of the output."""
+    rows = storage.join(storage.absolute(output), "_rows/")
+    jobs = [uri for uri in files if uri.startswith(rows) and uri.endswith("/_manifest.json")]
+    manifests = {uri.rpartition("/")[0]: read_json(uri) for uri in jobs}
+    running = [folder for folder, each in manifests.items() if each.get("state") != "finished"]
+    models = len((manifest.get("settings") or {}).get("models") or ())
+    told: dict[str, Any] = {"models_scored": f"{len(manifests) - len(running):,} of {models:,}"}
+    for folder in running:
+        told |= {"model": (manifests[folder].get("settings") or {}).get("model")} | _of_parts(folder, manifests[folder])
+    return told
+
+
+def _rows_of_blocks(layout: Layout, manifest: Manifest) -> list[int]:
+    plan = manifest.get("plan") or (read_json(layout.plan) if storage.exists(layout.plan) else {})
+    if manifest.get("kind") == "translate" and plan:
+        return sizes_of(plan["groups"], manifest["settings"]["groups_per_part"])
+    found: list[int] = plan.get("rows_of_blocks") or []
+    return found
+
+
+def _clock(at: Any) -> str | None:
+    return None if not isinstance(at, int | float) else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

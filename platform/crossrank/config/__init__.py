@@ -1,0 +1,1 @@
+"""Settings as dataclasses, from flags and YAML, with sentences for what is mistyped."""

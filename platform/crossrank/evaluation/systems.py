@@ -1,0 +1,57 @@
+"""What may stand behind a row of the table: a reranker, an encoder without a head, or a running server."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from crossrank.evaluation.bi_encoder_system import CosineSpec
+from crossrank.evaluation.server_system import ServerSpec, is_url
+from crossrank.evaluation.settings import EvaluateSettings
+from crossrank.retrieval.encoder import find_encoder
+from crossrank.scoring.checked import checked_spec
+from crossrank.scoring.loading import checked_config, find_model, has_head
+from crossrank.scoring.spec import RerankerSpec, ScorerSpec
+from crossrank.telemetry.progress import say
+
+Scale = Literal["logit", "probability", "cosine"]
+"""What the scores of a row are."""
+
+
+def spec_of(name: str, model: str, settings: EvaluateSettings) -> ScorerSpec:
+    """What scores for a row, found and checked.
+
+    A model without a classification head is taken for an encoder: its score is the cosine between the vectors of query
+    and document, read as its files say (pooling, prompts, length).
+
+    Raises:
+        ModelRefused: no model, or one that neither scores nor makes vectors.
+        InputError: a server that gives no score.
+    """
+    if is_url(model):
+        return ServerSpec.of(name, model, settings.timeout_s).check()
+    folder = find_model(model)
+    config = checked_config(folder)
+    generates = any(
+        each.endswith(("ForCausalLM", "ForConditionalGeneration")) for each in config.get("architectures") or []
+    )
+    if has_head(config) or generates:
+        return checked_spec(model, settings.max_length, settings.precision, settings.instruction)
+    encoder = find_encoder(model)
+    say(f"{name}={model} has no classification head: scored by the cosine of its vectors")
+    return CosineSpec(replace(encoder, max_length=min(encoder.max_length, settings.max_length), normalise=True))
+
+
+def placed(spec: ScorerSpec, on_gpu: bool) -> ScorerSpec:
+    """The spec with its device: Ray hides no GPU from a worker that asked for none, and torch would take it."""
+    device = None if on_gpu else "cpu"
+    if isinstance(spec, RerankerSpec):
+        return replace(spec, device=device)
+    return spec.on(device) if isinstance(spec, CosineSpec) else spec
+
+
+def scale_of(spec: ScorerSpec) -> Scale:
+    """What the scores of a row are."""
+    if isinstance(spec, CosineSpec):
+        return "cosine"
+    return "probability" if isinstance(spec, ServerSpec) and spec.gives_probabilities else "logit"

@@ -1,0 +1,111 @@
+"""The settings of `crossrank filter`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from crossrank import storage
+from crossrank.config.settings import SEED_MOST, knob, option
+from crossrank.errors import SettingsError
+from crossrank.filtering.judge import Judge
+from crossrank.filtering.rules.language import language_of
+from crossrank.filtering.rules.thresholds import Thresholds
+from crossrank.filtering.teacher_rules import Margins
+from crossrank.resumable.settings import JobSettings
+
+_DEFAULT = Thresholds()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FilterSettings(JobSettings):
+    """What to filter, and what counts as a bad translation."""
+
+    groups: str = option(help="Translated groups, Parquet or JSON lines: a file or a folder.")
+    source: str | None = option(None, help="Language of the original texts, such as en; wanted unless --clear.")
+    target: str | None = option(None, help="Language of the translations, such as ko; wanted unless --clear.")
+    teacher: str | None = option(None, help="Reranker that reads both languages, to compare its scores in them.")
+    clear: bool = option(False, help="Take off what an earlier filter added, and nothing else.")
+    max_length: int = option(512, help="Tokens of query, document and special tokens together, for the teacher.")
+    precision: Literal["fp32", "bf16", "fp16"] | None = option(
+        None, help="Number format of the teacher; default fp32 on CPU and bf16 on GPU."
+    )
+    instruction: str | None = option(None, help="What relevant means, for a teacher that reads a prompt.")
+
+    teacher_drop: float = knob(3.0, help="Logits that a positive may lose by translation.")
+    teacher_margin: float = knob(0.0, help="Logits that a negative has to be under the worst positive, in the source.")
+    min_length_ratio: float | None = knob(None, help="Least characters for one of the source; null goes by languages.")
+    max_length_ratio: float | None = knob(None, help="Most characters for one of the source; null goes by languages.")
+    length_slack: int = knob(_DEFAULT.length_slack, help="Characters more or less that say nothing.")
+    kept_words: float = knob(_DEFAULT.kept_words, help="Share of the source's words that an untranslated text keeps.")
+    source_probability: float = knob(
+        _DEFAULT.source_probability, help="Least probability of the source language in an untranslated text."
+    )
+    language_letters: int = knob(_DEFAULT.language_letters, help="Letters from which a language is identified.")
+    target_probability: float = knob(
+        _DEFAULT.target_probability, help="Probability of the target language under which another one may be it."
+    )
+    other_probability: float = knob(_DEFAULT.other_probability, help="Least probability of another language.")
+    foreign_letters: int = knob(_DEFAULT.foreign_letters, help="Letters of a third script that are too many.")
+    foreign_share: float = knob(_DEFAULT.foreign_share, help="Share of letters of a third script that is too large.")
+    latin_share: float = knob(
+        _DEFAULT.latin_share, help="Share of new Latin letters that is too large in another script."
+    )
+    repeats: int = knob(_DEFAULT.repeats, help="Repetitions of a phrase in a row that make a loop.")
+    character_run: int = knob(_DEFAULT.character_run, help="Equal characters in a row that make a loop.")
+    compressed_share: float = knob(
+        _DEFAULT.compressed_share, help="Compressed size, against the source's, under which a text is a loop."
+    )
+    lost_numbers_share: float = knob(
+        _DEFAULT.lost_numbers_share, help="Share of the source's numbers that may not be lost."
+    )
+    samples: int = knob(10, help="Samples of each reason in the report.")
+    seed: int = knob(0, help="Draws the samples.", most=SEED_MOST)
+
+    def __post_init__(self) -> None:
+        if self.clear:
+            self._refuse_beside_clear()
+        else:
+            self.judge()
+        for flag, uri in (("--output", self.output),):
+            storage.refuse_overwriting(flag, uri, groups=self.groups, teacher=self.teacher)
+        if not self.output:
+            raise SettingsError("--output is empty; name a folder")
+        for name, least in (("max_length", 8), ("limit", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise SettingsError(f"--{name.replace('_', '-')} is {value}; use at least {least}")
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if not each.metadata["flag"] and value is not None and not 0 <= value < float("inf"):
+                raise SettingsError(f"{each.name} is {value}; use a number from 0")
+        self.wanted()
+
+    def judge(self) -> Judge:
+        """Who judges by these settings.
+
+        Raises:
+            SettingsError: no languages, unknown ones, or twice the same.
+        """
+        if self.source is None or self.target is None:
+            missing = "--source" if self.source is None else "--target"
+            raise SettingsError(f"{missing} is missing; give the two languages, such as --source en --target ko")
+        source, target = language_of(self.source, "--source"), language_of(self.target, "--target")
+        if source == target:
+            raise SettingsError(
+                f"--source is {self.source} and --target is {self.target}, which is no translation; name two languages"
+            )
+        return Judge(source, target, self.thresholds())
+
+    def thresholds(self) -> Thresholds:
+        """The numbers that the rules compare with."""
+        return Thresholds(**{each.name: getattr(self, each.name) for each in fields(Thresholds)})
+
+    def margins(self) -> Margins:
+        """The numbers that the teacher's scores are compared with."""
+        return Margins(self.teacher_drop, self.teacher_margin)
+
+    def _refuse_beside_clear(self) -> None:
+        for name in ("source", "target", "teacher"):
+            if getattr(self, name) is not None:
+                raise SettingsError(f"--clear judges nothing, so --{name} has no place beside it; leave one out")

@@ -1,0 +1,123 @@
+"""What lies in an output folder of `crossrank mine`, and the columns of its tables.
+
+All that is not a result begins with an underscore, so any Parquet reader takes the folder as one table of groups.
+
+    part-00000.parquet ...     the groups of block 0, 1, ... with their negatives: a part that exists is finished, whole
+    _dropped/                  part-00000.parquet ...: passages that are no negatives, with the reason
+    _report.json               how many were dropped for which reason, and samples of each
+    _rejected/                 groups that were set aside, with file, line and reason
+    _prepared/                 block-00000.parquet ...: the groups as they were; found-*: what was found; plan.json
+    _manifest.json             what was asked, what came out
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from crossrank import storage
+from crossrank.formats.groups_parquet import GROUP_SCHEMA
+from crossrank.resumable.parts import Parts
+
+SIBLING_TYPE = pa.struct(
+    [
+        pa.field("id", pa.uint64()),  # hash of the document's id
+        pa.field("text", pa.uint64()),  # hash of its normalised text, 0 where there is none
+        pa.field("row", pa.int32()),  # its row of the corpus, -1 where it has none
+    ]
+)
+"""A positive of another group that has the same query."""
+
+BLOCK_SCHEMA = pa.schema([pa.field("row", pa.int64()), *GROUP_SCHEMA, pa.field("siblings", pa.list_(SIBLING_TYPE))])
+
+STATS = (
+    "mined",
+    "bm25",  # mined ones that BM25 alone found
+    "dense",
+    "both",
+    "exhausted",  # 1 where the window held fewer negatives than wanted
+    "unscored",  # 1 where the teacher gave the positives no number, so that there are no negatives
+    "judged",  # 1 where the corpus has a positive of the group
+    "bm25_at_10",  # 1 where BM25 has one among its first 10
+    "dense_at_10",
+    "fused_at_10",
+    "pairs",
+    "tokens",
+    "truncated",
+)
+STATS_TYPE = pa.struct([pa.field(name, pa.int64()) for name in STATS])
+"""Figures of a group, so that the totals are a sum over the parts, whatever run made them."""
+
+PART_SCHEMA = pa.schema([pa.field("row", pa.int64()), *GROUP_SCHEMA, pa.field("stats", STATS_TYPE)])
+
+DROPPED_SCHEMA = pa.schema(
+    [
+        pa.field("query_id", pa.string()),
+        pa.field("doc_id", pa.string()),
+        pa.field("reason", pa.string()),
+        pa.field("detail", pa.string()),
+        pa.field("source", pa.string()),
+        pa.field("rank", pa.int32()),
+    ]
+)
+
+FOUND_SCHEMA = pa.schema([pa.field("rows", pa.list_(pa.int32())), pa.field("scores", pa.list_(pa.float32()))])
+"""What a slice of the corpus has for each query of a block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout(Parts):
+    """Names of the files of one output folder. A part is written after what was dropped from it."""
+
+    @property
+    def manifest(self) -> str:
+        return storage.join(self.output, "_manifest.json")
+
+    @property
+    def report(self) -> str:
+        return storage.join(self.output, "_report.json")
+
+    @property
+    def rejected(self) -> str:
+        return storage.join(self.output, "_rejected")
+
+    @property
+    def rejected_file(self) -> str:
+        return storage.join(self.rejected, "rejected.parquet")
+
+    @property
+    def dropped_folder(self) -> str:
+        return storage.join(self.output, "_dropped")
+
+    @property
+    def prepared(self) -> str:
+        return storage.join(self.output, "_prepared")
+
+    @property
+    def plan(self) -> str:
+        return storage.join(self.prepared, "plan.json")
+
+    @property
+    def embeddings(self) -> str:
+        """Where the vectors of the corpus are kept, if nowhere else."""
+        return storage.join(self.output, "_embeddings")
+
+    def block(self, number: int) -> str:
+        return storage.join(self.prepared, f"block-{number:05}.parquet")
+
+    def found(self, slice_: int, number: int) -> str:
+        return storage.join(self.prepared, f"found-{slice_:03}-{number:05}.parquet")
+
+    def dropped(self, number: int) -> str:
+        return storage.join(self.dropped_folder, f"part-{number:05}.parquet")
+
+    def finished_searches(self) -> set[tuple[int, int]]:
+        """Slices and blocks that were searched."""
+        names = [file.uri.rsplit("/", 1)[1] for file in storage.list_files(self.prepared, suffix=".parquet")]
+        return {(int(name[6:9]), int(name[10:-8])) for name in names if name.startswith("found-")}
+
+    def delete_searches(self) -> None:
+        """Remove what the blocks were mined from; they may be searched for again."""
+        for searched in self.finished_searches():
+            storage.delete(self.found(*searched))

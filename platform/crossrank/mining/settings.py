@@ -1,0 +1,146 @@
+"""The settings of `crossrank mine`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from crossrank import storage
+from crossrank.config.settings import knob, option
+from crossrank.errors import SettingsError
+from crossrank.mining.false_negatives import CONTAINMENT, JACCARD, Alike, Margin
+from crossrank.resumable.settings import JobSettings
+from crossrank.retrieval import fusion
+
+RELATIVE_MARGIN = 0.05
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MineSettings(JobSettings):
+    """What to mine negatives for, where, and what counts as one."""
+
+    groups: str = option(help="Groups (Parquet or JSONL) with labelled positives.")
+    corpus: str = option(help="Corpus: JSONL, TSV, CSV, Parquet or a BEIR folder.")
+    language: str = option("auto", help="Language of the BM25 analyser: auto, ko, ko-kiwi, en, de, ...")
+    encoder: str | None = option(None, help="Encoder for a dense first stage beside BM25: hub id, folder or s3://.")
+    teacher: str | None = option(
+        None, help="Reranker that scores what was found and what is judged: hub id, folder or s3://."
+    )
+    negatives: int = option(15, help="Negatives that are added to a group, at most.")
+    depth: int = option(100, help="Passages of each first stage, and the last rank that is taken from.")
+    skip_top: int = option(0, help="Ranks at the top that are left out, the positives counted among them.")
+    relative_margin: float | None = option(
+        None,
+        help="A negative's probability is under (1 - this) of the lowest positive's, by the teacher; default 0.05.",
+    )
+    absolute_margin: float | None = option(
+        None, help="A negative's logit is under the lowest positive's by more than this, by the teacher."
+    )
+    keep_query_document: bool = option(
+        False, help="Take the query itself, found by its id or its text, as a negative too; by default it is left out."
+    )
+    with_text: bool = option(False, help="Write the texts of the documents; otherwise the corpus has them.")
+    embeddings: str | None = option(
+        None,
+        help="Folder where the corpus's vectors are kept for other jobs; default the cache of this machine, or "
+        "OUTPUT/_embeddings on a cluster.",
+        changes_rows=False,
+    )
+    query_prompt: str | None = option(None, help="Text before a query for the encoder, such as 'query: ' for e5.")
+    passage_prompt: str | None = option(None, help="Text before a passage for the encoder, such as 'passage: '.")
+    max_length: int = option(512, help="Tokens that the teacher reads of query, document and special tokens together.")
+    precision: Literal["fp32", "bf16", "fp16"] | None = option(
+        None, help="Number format of the teacher; default fp32 on CPU and bf16 on GPU."
+    )
+    instruction: str | None = option(None, help="What relevant means, for teachers that read a prompt.")
+    doc_id_column: str | None = option(None, help="Column of the document id.")
+    title_column: str | None = option(None, help="Column of the title.")
+    text_column: str | None = option(None, help="Column of the document text.")
+
+    pooling: Literal["mean", "cls"] | None = knob(None, help="How the encoder is read; null for what its files say.")
+    encoder_max_length: int | None = knob(None, help="Tokens that the encoder reads; null for what its files say.")
+    embedding_dtype: Literal["float32", "float16"] = knob("float32", help="How the corpus's vectors are kept.")
+    rrf_k: int = knob(fusion.K, help="The k of reciprocal rank fusion.")
+    near_duplicate_jaccard: float = knob(JACCARD, help="From this likeness to a positive on a passage is dropped.")
+    near_duplicate_containment: float = knob(
+        CONTAINMENT, help="From this share on of the shorter text in the longer a passage is dropped."
+    )
+
+    def __post_init__(self) -> None:
+        if not self.output:
+            raise SettingsError("--output is empty; name a folder")
+        inputs = {"groups": self.groups, "corpus": self.corpus, "encoder": self.encoder, "teacher": self.teacher}
+        storage.refuse_overwriting("--output", self.output, **inputs)
+        self._check_embeddings()
+        for name, least in (
+            ("negatives", 1),
+            ("depth", 1),
+            ("skip_top", 0),
+            ("limit", 1),
+            ("max_length", 8),
+            ("encoder_max_length", 8),
+            ("rrf_k", 1),
+        ):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise SettingsError(f"{_flag(name)} is {value}; use at least {least}")
+        if self.depth - self.skip_top < self.negatives:
+            left = max(self.depth - self.skip_top, 0)
+            raise SettingsError(
+                f"--skip-top {self.skip_top} and --depth {self.depth} leave {left} ranks, under --negatives "
+                f"({self.negatives}), so no group could ever get them; raise --depth, or lower one of the others"
+            )
+        self._check_margins()
+        for name in ("near_duplicate_jaccard", "near_duplicate_containment"):
+            if not 0 < getattr(self, name) <= 1:
+                raise SettingsError(f"{_flag(name)} is {getattr(self, name)}; use a share above 0 and up to 1")
+        self._refuse_idle()
+        self.wanted()
+
+    def _check_embeddings(self) -> None:
+        """Refuse files that are no groups among the groups."""
+        folder = storage.absolute(self.output).rstrip("/")
+        if self.embeddings is not None and f"{storage.absolute(self.embeddings)}/".startswith(f"{folder}/"):
+            raise SettingsError(
+                f"--embeddings {self.embeddings} lies in --output, which would no longer be a folder of groups alone; "
+                f"name a folder beside it"
+            )
+
+    def _check_margins(self) -> None:
+        if self.relative_margin is not None and self.absolute_margin is not None:
+            raise SettingsError("--relative-margin and --absolute-margin are two ways to say one thing; leave one out")
+        if self.relative_margin is not None and not 0 <= self.relative_margin < 1:
+            raise SettingsError(f"--relative-margin is {self.relative_margin}; use a share from 0 and under 1")
+        if self.absolute_margin is not None and not 0 <= self.absolute_margin < float("inf"):
+            raise SettingsError(f"--absolute-margin is {self.absolute_margin}; use a number from 0")
+
+    def _refuse_idle(self) -> None:
+        """Refuse what has no effect, or somebody waits for one."""
+        without = {
+            "teacher": ("relative_margin", "absolute_margin", "precision", "instruction"),
+            "encoder": ("embeddings", "query_prompt", "passage_prompt", "pooling", "encoder_max_length"),
+        }
+        for wanted, names in without.items():
+            for name in names if getattr(self, wanted) is None else ():
+                if getattr(self, name) is not None:
+                    raise SettingsError(
+                        f"{_flag(name)} is {getattr(self, name)!r}, and there is no --{wanted} to use it; "
+                        f"name one, or leave it out"
+                    )
+
+    @property
+    def margin(self) -> Margin:
+        """By which the teacher decides, where there is one."""
+        if self.absolute_margin is not None:
+            return Margin("absolute", self.absolute_margin)
+        return Margin("relative", RELATIVE_MARGIN if self.relative_margin is None else self.relative_margin)
+
+    @property
+    def alike(self) -> Alike:
+        """From when on a passage counts as a copy of a positive."""
+        return Alike(self.near_duplicate_jaccard, self.near_duplicate_containment)
+
+
+def _flag(name: str) -> str:
+    knobs = ("encoder_max_length", "rrf_k", "near_duplicate_jaccard", "near_duplicate_containment", "pooling")
+    return f"--set {name}" if name in knobs else f"--{name.replace('_', '-')}"

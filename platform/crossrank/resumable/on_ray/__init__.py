@@ -1,0 +1,1 @@
+"""Blocks of work on a pool of Ray's workers."""

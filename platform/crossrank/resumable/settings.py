@@ -1,0 +1,77 @@
+"""The flags that every job has."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any
+
+from crossrank.cluster.pool import Wanted
+from crossrank.config.settings import (
+    WHOLE_MOST,
+    option,
+)
+from crossrank.errors import SettingsError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobSettings:
+    """The flags that every job has."""
+
+    output: str = option(help="Folder for the result, a local path or s3://bucket/folder.", changes_rows=False)
+    workers: str | None = option(
+        None,
+        help="Workers: N, or MIN:MAX for a pool that scales; default one a GPU, or to score on CPU one a core.",
+        changes_rows=False,
+    )
+    gpus_per_worker: float | None = option(
+        None,
+        help="GPUs of a worker, a fraction to share one; default 1 where the cluster has GPUs, else 0.",
+        changes_rows=False,
+    )
+    accelerator: str | None = option(
+        None,
+        help="Kind of GPU, such as L4 or H100, where the cluster has several; default any. Ray's own name for it.",
+        changes_rows=False,
+    )
+    dry_run: bool = option(False, help="Say pairs, tokens and hours from a sample, and stop.", changes_rows=False)
+    limit: int | None = option(None, help="Take the first N queries only.")
+    overwrite: bool = option(False, help="Throw away what the output holds and start afresh.", changes_rows=False)
+
+    def wanted(self) -> Wanted:
+        """The workers that these flags ask for. Every job's settings call it when they are made, to have it refused.
+
+        Raises:
+            SettingsError: a number of workers or of GPUs that there cannot be, a kind of GPU for workers without any.
+        """
+        gpus = self.gpus_per_worker
+        if gpus is not None and not 0 <= gpus < math.inf:
+            raise SettingsError(f"--gpus-per-worker is {gpus:g}; use 0 for CPU, or a positive number")
+        if self.accelerator is not None:
+            gpus = 1.0 if gpus is None else gpus
+            if not gpus:
+                raise SettingsError(
+                    f"--accelerator is {self.accelerator}, and --gpus-per-worker is 0; leave one of them out"
+                )
+        return Wanted(self.worker_range(), gpus, self.accelerator)
+
+    def of_every_job(self) -> dict[str, Any]:
+        """The values of the flags that every job has, for a job that is done inside this one."""
+        return {each.name: getattr(self, each.name) for each in fields(JobSettings)}
+
+    def worker_range(self) -> tuple[int, int] | None:
+        """The least and the most workers; None where they were not given."""
+        if self.workers is None:
+            return None
+        try:
+            bounds = [int(part) for part in self.workers.split(":")]
+        except ValueError:
+            bounds = []
+        if len(bounds) not in (1, 2) or bounds[0] < 1 or not bounds[0] <= bounds[-1] <= WHOLE_MOST:
+            raise SettingsError(f"--workers is {self.workers!r}; use a number from 1, or MIN:MAX such as 1:8")
+        return bounds[0], bounds[-1]
+
+
+def that_change_rows(settings: Any) -> dict[str, Any]:
+    """The settings that have to match when a job is resumed."""
+    return {each.name: getattr(settings, each.name) for each in fields(settings) if each.metadata["changes_rows"]}
