@@ -5,13 +5,14 @@ Importing it loads neither ray nor torch; each name loads what it needs when it 
 
 from typing import TYPE_CHECKING
 
+from crossrank.version import __version__
+
 if TYPE_CHECKING:
     from crossrank.reranking.on_ray.dataset import rerank_dataset
     from crossrank.scoring.ranking import RankedDocument
     from crossrank.scoring.reranker import Reranker
     from crossrank.verbs import convert, evaluate, filter, merge, mine, rerank, score, train, translate  # noqa: A004
 
-__version__ = "0.1.0"
 __all__ = [
     "RankedDocument",
     "Reranker",

@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import crossrank
+from crossrank.version import PACKAGE, __version__
 
 COMMIT = "CROSSRANK_COMMIT"
 """Environment variable with the commit of a package that was shipped without its git."""
@@ -31,8 +31,7 @@ class Provenance:
 
 def provenance() -> Provenance:
     """The code that runs here."""
-    folder = Path(crossrank.__file__).parent
-    return Provenance(crossrank.__version__, str(folder), _commit(folder), _digest(folder))
+    return Provenance(__version__, str(PACKAGE), _commit(PACKAGE), _digest(PACKAGE))
 
 
 def _commit(folder: Path) -> str | None:

@@ -23,7 +23,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     package = tmp_path / "platform" / "crossrank"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
-    monkeypatch.setattr(crossrank, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(module, "PACKAGE", package)
     return tmp_path
 
 

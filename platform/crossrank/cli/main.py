@@ -10,7 +10,7 @@ import sys
 
 import click
 
-from crossrank import __version__, storage
+from crossrank import storage
 from crossrank.cli.next_command import after_conversion, after_recipe
 from crossrank.cli.options import command
 from crossrank.cli.status import status
@@ -41,6 +41,7 @@ from crossrank.training.settings import TrainSettings
 from crossrank.translation.job import translate
 from crossrank.translation.memory.tsv import ExportSettings, ImportSettings, export_memory, import_memory
 from crossrank.translation.settings import TranslateSettings
+from crossrank.version import __version__
 
 READ = [name for name, form in FORMATS.items() if form.reads_groups]
 WRITTEN = [name for name, form in FORMATS.items() if form.writes_groups]

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import crossrank
 from crossrank.config.nearest import nearest
 from crossrank.errors import InputError
+from crossrank.version import PACKAGE
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -47,7 +47,6 @@ def configuration_file(config: str) -> str:
 
 
 def _recipes() -> dict[str, Path]:
-    package = Path(crossrank.__file__).parent
-    installed, checkout = package / "recipes", package.parents[1] / "jobs" / "recipes"
+    installed, checkout = PACKAGE / "recipes", PACKAGE.parents[1] / "jobs" / "recipes"
     folder = installed if installed.is_dir() else checkout
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}

@@ -17,7 +17,6 @@ from fastapi import FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-import crossrank
 from crossrank.errors import in_short, kind_of, quoted
 from crossrank.serving import dialects
 from crossrank.serving.deduplication import score_once
@@ -45,6 +44,7 @@ from crossrank.serving.request import Answer, Ask
 from crossrank.serving.service import Service
 from crossrank.serving.tokens import read_texts
 from crossrank.telemetry.log_format import REQUEST_ID
+from crossrank.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def build_app(site: Site) -> FastAPI:
     """The whole HTTP surface over one service."""
     app = FastAPI(
         title="crossrank",
-        version=crossrank.__version__,
+        version=__version__,
         description="A reranker that speaks the dialects of text-embeddings-inference, infinity, Cohere, Jina, Voyage, "
         "vLLM and SageMaker.",
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import crossrank
 from crossrank.serving.dialects import Limits
 from crossrank.serving.service import TOKENIZER_THREADS, Service
 from crossrank.serving.tokens import MAX_CHARACTERS
+from crossrank.version import __version__
 
 
 class About:
@@ -41,7 +41,7 @@ class About:
             "max_client_batch_size": limits.max_client_batch_size or limits.max_documents,
             "auto_truncate": True,
             "tokenization_workers": TOKENIZER_THREADS,
-            "version": crossrank.__version__,
+            "version": __version__,
             "sha": None,
             "docker_label": None,
             "model": about,

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crossrank import __version__, storage
+from crossrank import storage
 from crossrank.evaluation.intervals import Mean, mean_of, paired_difference
 from crossrank.resumable.output import Manifest, manifest_of, write_json
 from crossrank.storage.lease import Hold
@@ -24,6 +24,7 @@ from crossrank.training.level import Level, copy_with_level, in_files, sentence
 from crossrank.training.settings import TrainSettings
 from crossrank.training.teachers import scale_warning
 from crossrank.training.validation import Measured, guessing
+from crossrank.version import __version__
 
 if TYPE_CHECKING:
     from crossrank.training.rank_run import Ended, Task

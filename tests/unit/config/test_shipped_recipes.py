@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import crossrank
 from crossrank.cluster.submission.shipment import shipment
+from crossrank.config import shipped_recipes
 from crossrank.config.files import read_config
 from crossrank.config.shipped_recipes import configuration_file, recipe_names
 from crossrank.errors import InputError
@@ -30,7 +30,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     package = tmp_path / "site-packages" / "crossrank"
     (package / "recipes").mkdir(parents=True)
     (package / "recipes" / "small_machine.yaml").write_text("max_length: 7\n")
-    monkeypatch.setattr(crossrank, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(shipped_recipes, "PACKAGE", package)
     return package
 
 
@@ -86,7 +86,7 @@ def test_a_name_like_none_is_answered_with_the_list() -> None:
 
 
 def test_without_any_recipe_the_path_of_a_file_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crossrank, "__file__", str(tmp_path / "sent" / "crossrank" / "__init__.py"))
+    monkeypatch.setattr(shipped_recipes, "PACKAGE", tmp_path / "sent" / "crossrank")
     with pytest.raises(InputError, match="none comes with the crossrank that runs here"):
         configuration_file("small_machine")
 

@@ -16,13 +16,13 @@ from typing import Any
 
 import yaml
 
-import crossrank
 from crossrank import storage
 from crossrank.config.shipped_recipes import SUFFIXES, configuration_file
 from crossrank.config.yaml_reading import load_yaml
 from crossrank.errors import USER_OF_URL, SettingsError
 from crossrank.provenance import COMMIT, provenance
 from crossrank.telemetry.job_context import LOG
+from crossrank.version import PACKAGE
 
 VALUED_OF_RECIPE = ("--set", "--until", "--overwrite")
 """Flags of `crossrank recipe` behind which a value stands."""
@@ -62,7 +62,7 @@ def shipment(verb: str, flags: Sequence[str], folder: Path) -> Shipment:
     return Shipment(
         shlex.join(["python", "-m", "crossrank", verb, *arguments]),
         {
-            "py_modules": [str(Path(crossrank.__file__).parent)],
+            "py_modules": [str(PACKAGE)],
             "working_dir": str(folder),
             "excludes": EXCLUDES,
             "env_vars": ENV | {name: value for name, value in told.items() if value is not None},
