@@ -35,6 +35,7 @@ from stand_in import StandIn, StandInSpec
 from texts import english
 
 from crossrank.scoring.interfaces import EncodedText, Scored
+from crossrank.scoring.spec import ScorerSpec
 
 HERE = Path(__file__).parent
 DEPTH = 50
@@ -65,7 +66,7 @@ class Sleeping(StandIn):
 
 
 @dataclass(frozen=True, slots=True)
-class SleepingSpec:
+class SleepingSpec(ScorerSpec):
     """Loads one."""
 
     token_s: float

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.scoring.interfaces import EncodedText, Scored, Scorer, Tokens
+from crossrank.scoring.spec import ScorerSpec
 
 MAX_LENGTH = 512
 
@@ -52,7 +53,7 @@ class StandIn(Scorer):
 
 
 @dataclass(frozen=True, slots=True)
-class StandInSpec:
+class StandInSpec(ScorerSpec):
     """Loads the stand-in."""
 
     revision: str = "stand-in"

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from crossrank.errors import ModelRefused
 from crossrank.scoring.interfaces import EncodedText, Scored, Tokens
+from crossrank.scoring.spec import ScorerSpec
 from tests.unit.stand_ins import OverlapScorer
 
 
@@ -40,7 +41,7 @@ class LoggedScorer(OverlapScorer):
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedSpec:
+class LoggedSpec(ScorerSpec):
     """A `LoggedScorer` to be loaded."""
 
     log: str
@@ -72,7 +73,7 @@ class _GatedScorer(LoggedScorer):
 
 
 @dataclass(frozen=True, slots=True)
-class GatedSpec:
+class GatedSpec(ScorerSpec):
     """A scorer that waits with blocks of one query until a file is there: its job is at work for as long."""
 
     log: str
@@ -93,7 +94,7 @@ def pairs_started(log: Path, pairs_of_probe: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class RefusingSpec:
+class RefusingSpec(ScorerSpec):
     """A model that loads once, for the probe, and is refused by every worker after it."""
 
     marker: str
@@ -124,7 +125,7 @@ class _FailingScorer(OverlapScorer):
 
 
 @dataclass(frozen=True, slots=True)
-class FailingSpec:
+class FailingSpec(ScorerSpec):
     """A scorer with a bug, which blocks of one query show."""
 
     @property
@@ -149,7 +150,7 @@ class _DeadlyScorer(OverlapScorer):
 
 
 @dataclass(frozen=True, slots=True)
-class DeadlySpec:
+class DeadlySpec(ScorerSpec):
     """A scorer that blocks of one query kill, as one that is too large for the memory does."""
 
     @property
@@ -179,7 +180,7 @@ class _AbsentScorer(OverlapScorer):
 
 
 @dataclass(frozen=True, slots=True)
-class AbsentSpec:
+class AbsentSpec(ScorerSpec):
     """A server that answers half of the queries, and when a file is there, the other half."""
 
     back: str

@@ -12,6 +12,7 @@ import torch
 
 from crossrank.config.settings import from_mapping
 from crossrank.scoring.pair_scorer import PairScorer
+from crossrank.scoring.spec import ScorerSpec
 from crossrank.serving.settings import ReplicaSettings
 
 
@@ -21,7 +22,7 @@ def fault_file(model: str) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class FaultySpec:
+class FaultySpec(ScorerSpec):
     """Loads a `Faulty`."""
 
     model: str

@@ -8,6 +8,7 @@ from typing import Any
 
 from crossrank.config.settings import from_mapping
 from crossrank.scoring.pair_scorer import PairScorer
+from crossrank.scoring.spec import ScorerSpec
 from crossrank.serving.on_ray.start import application
 from crossrank.serving.settings import ReplicaSettings
 
@@ -18,7 +19,7 @@ BATCH_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class SlowSpec:
+class SlowSpec(ScorerSpec):
     """Loads a `Slow`."""
 
     model: str

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+import crossrank.resumable
+from tests.unit.in_process import UseRay
 
 HERE = Path(__file__).parent
 HEAVY = {"ray", "torch", "transformers"}
@@ -17,3 +21,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if loaded and session.items and all(item.path.is_relative_to(HERE) for item in session.items):
         print(f"\nunit tests loaded {', '.join(sorted(loaded))}, which take seconds; import them where they are used")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture
+def use_ray(monkeypatch: pytest.MonkeyPatch) -> UseRay:
+    """Put a stand-in where jobs look for Ray, and return it."""
+
+    def use_ray(stand_in: Any) -> Any:
+        monkeypatch.setattr(crossrank.resumable, "on_ray", stand_in, raising=False)
+        return stand_in
+
+    return use_ray

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.scoring.interfaces import EncodedText, PlainText, Scored, Scorer, Tokens
+from crossrank.scoring.spec import ScorerSpec
 
 
 class OverlapEncoder:
@@ -111,7 +112,7 @@ class OverlapScorer(Scorer):
 
 
 @dataclass(frozen=True, slots=True)
-class OverlapSpec:
+class OverlapSpec(ScorerSpec):
     """An `OverlapScorer` to be loaded; for what the fields mean, see there."""
 
     max_length: int = 512

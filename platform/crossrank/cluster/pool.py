@@ -55,6 +55,14 @@ class Pool:
         """How many, with the reason."""
         return Chosen(str(self.most) if self.least == self.most else f"{self.least} to {self.most}", self.why)
 
+    @property
+    def device(self) -> str | None:
+        """Where its workers load their models, see `ScorerSpec.on`.
+
+        Ray hides no GPU from a worker that asked for none, and torch would take it.
+        """
+        return None if self.gpus else "cpu"
+
     def threads(self) -> int:
         """CPU threads of one worker on the node that asks."""
         return max(1, (os.cpu_count() or 1) // self.per_node)

@@ -41,11 +41,10 @@ class CosineSpec:
 
     @property
     def process_bytes(self) -> int:
-        """About what a process takes that scores with it on a CPU."""
+        """As that of `ScorerSpec`."""
         return self.encoder.process_bytes
 
-    def on(self, device: str | None) -> CosineSpec:
-        """The same on ``cpu`` or ``cuda``; None takes a GPU if there is one."""
+    def on(self, device: str | None, precision: str | None = None) -> CosineSpec:
         return replace(self, encoder=self.encoder.on(device))
 
     def load(self, threads: int | None) -> Scorer:

@@ -18,6 +18,7 @@ from crossrank.formats import groups_parquet
 from crossrank.formats.set_aside import SetAside
 from crossrank.records import Reject
 from crossrank.retrieval.encoder import EncoderSpec
+from crossrank.storage.lease import Hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,13 @@ class Written:
 
 
 def write_candidates(
-    settings: EvaluateSettings, uri: str, reject: Reject, encoder: EncoderSpec | None = None
+    settings: EvaluateSettings, uri: str, reject: Reject, encoder: EncoderSpec | None = None, hold: Hold | None = None
 ) -> Written:
     """Find and write the candidates of every judged query to a Parquet file of groups.
 
     Args:
         encoder: of a dense first stage.
+        hold: what keeps others from the folder; None where nobody else could write there.
 
     Raises:
         InputError: no query is left that has a relevant document, or a run has candidates for none of them.
@@ -57,7 +59,7 @@ def write_candidates(
         made = GroupCandidates(settings, corpus.open() if corpus else None, set_aside)
     else:
         assert corpus is not None, "settings ask for a corpus beside queries"
-        made = QueryCandidates(settings, corpus, set_aside, encoder, f"{uri.rsplit('/', 1)[0]}/dense")
+        made = QueryCandidates(settings, corpus, set_aside, encoder, f"{uri.rsplit('/', 1)[0]}/dense", hold or Hold())
     written = groups_parquet.write_groups(uri, made.groups())
     told = set_aside.in_words()
     if not written:

@@ -9,10 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from crossrank import storage
@@ -20,73 +18,45 @@ from crossrank.corpus.source import CorpusSource, QuerySource
 from crossrank.corpus.store import TextStore
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.reranking.candidates import Bm25Candidates, Found
-from crossrank.resumable.layout import read_table, write_table
-from crossrank.retrieval.dense import DenseIndex
-from crossrank.retrieval.encoder import Encoder, EncoderSpec
+from crossrank.resumable.blocks import do_blocks
+from crossrank.retrieval.dense_search import EncodeShards, SearchShards, encode_missing, read_hits
+from crossrank.retrieval.encoder import EncoderSpec
 from crossrank.retrieval.fusion import reciprocal_ranks
 from crossrank.retrieval.vectors import VectorStore
-from crossrank.telemetry.progress import Progress, say
+from crossrank.storage.lease import Hold
+from crossrank.telemetry.progress import say
 
 CHUNK_QUERIES = 512
 """Judged queries that are searched for together."""
 DTYPE = "float32"
-FOUND_SCHEMA = pa.schema([pa.field("rows", pa.list_(pa.int32())), pa.field("scores", pa.list_(pa.float32()))])
 
 
 @dataclass(frozen=True, slots=True)
-class DenseTask:
-    """All that a worker needs to know."""
+class ChunkSearches:
+    """The judged queries in chunks, each searched in the whole corpus; see `Searches`."""
 
-    corpus: CorpusSource
-    queries: QuerySource
-    query_rows: tuple[int, ...]
+    source: QuerySource
+    rows: tuple[int, ...]
     """The judged queries, in ascending order."""
-    encoder: EncoderSpec
-    vectors: VectorStore
-    depth: int
+    num_shards: int
     folder: str
-    """Where what was found goes."""
-    environment: dict[str, str]
+    """Where what is found goes."""
 
-    def found(self, number: int) -> str:
-        """What was found for the queries of a chunk."""
+    def __len__(self) -> int:
+        return -(-len(self.rows) // CHUNK_QUERIES)
+
+    def missing(self) -> list[int]:
+        """The chunks that were not searched for yet."""
+        return [number for number in range(len(self)) if not storage.exists(self.file(number))]
+
+    def queries(self, number: int) -> list[str]:
+        return self.source.open().texts(self.rows[number * CHUNK_QUERIES : (number + 1) * CHUNK_QUERIES])
+
+    def shards(self, number: int) -> range:
+        return range(self.num_shards)
+
+    def file(self, number: int) -> str:
         return storage.join(self.folder, f"found-{number:05}.parquet")
-
-    @property
-    def num_chunks(self) -> int:
-        return -(-len(self.query_rows) // CHUNK_QUERIES)
-
-
-class DenseWorker:
-    """Encodes and searches in this process. What it needs is loaded at its first use."""
-
-    def __init__(self, task: DenseTask, threads: int | None) -> None:
-        self._task = task
-        self._threads = threads
-
-    def do(self, kind: str, number: int) -> None:
-        """``encode`` a shard of the corpus, or ``search`` for a chunk of the queries."""
-        task = self._task
-        if kind == "encode":
-            task.vectors.make(number, self._corpus, self._encoder)
-            return
-        rows = task.query_rows[number * CHUNK_QUERIES : (number + 1) * CHUNK_QUERIES]
-        shards = task.vectors.open(range(task.vectors.num_shards), self._corpus)
-        hits = DenseIndex(self._encoder, shards).search(self._queries.texts(rows), task.depth)
-        columns = {"rows": [rows_C for rows_C, _ in hits], "scores": [scores_C for _, scores_C in hits]}
-        write_table(task.found(number), pa.table(columns, schema=FOUND_SCHEMA))
-
-    @cached_property
-    def _corpus(self) -> TextStore:
-        return self._task.corpus.open()
-
-    @cached_property
-    def _queries(self) -> TextStore:
-        return self._task.queries.open()
-
-    @cached_property
-    def _encoder(self) -> Encoder:
-        return self._task.encoder.load(self._threads)
 
 
 class DenseCandidates:
@@ -94,9 +64,15 @@ class DenseCandidates:
 
     language = None
 
-    def __init__(self, task: DenseTask) -> None:
-        self._task = task
-        self._rows_Q = np.array(task.query_rows)
+    def __init__(self, searches: ChunkSearches, most: int) -> None:
+        """Read what was found.
+
+        Args:
+            most: documents that a query can have.
+        """
+        self._searches = searches
+        self._rows_Q = np.array(searches.rows)
+        self._most = most
 
     @classmethod
     def find(
@@ -107,17 +83,18 @@ class DenseCandidates:
         queries: QuerySource,
         query_rows: Sequence[int],
         folder: str,
+        hold: Hold,
     ) -> DenseCandidates:
         """Encode what of the corpus has no vectors yet, and search it.
 
         Args:
             folder: where what is found is kept; a chunk that is there is not searched again.
+            hold: what keeps others from it.
 
         Raises:
             CorpusTooLarge: the disk does not hold the vectors.
         """
-        from crossrank.cluster import on_ray as cluster
-        from crossrank.evaluation import on_ray
+        from crossrank.resumable import on_ray
 
         store = corpus.open()
         vectors = _vectors(store, encoder, folder)
@@ -134,36 +111,26 @@ class DenseCandidates:
             f"vectors of {len(store):,} passages take {vectors.num_bytes / 1e6:,.0f} MB in {vectors.folder}, "
             f"{vectors.num_shards - len(missing):,} of {vectors.num_shards:,} files are there"
         )
-        cluster.connect()
-        cluster.refuse_private_disks(settings.places())
-        pool = cluster.pool(settings.wanted(), encoder.process_bytes)
-        say(f"workers: {pool.workers}")
-        task = DenseTask(
-            corpus,
-            queries,
-            tuple(query_rows),
-            encoder.on(None if pool.gpus else "cpu"),
-            vectors,
-            settings.depth,
-            folder,
-            cluster.environment(),
-        )
-        chunks = [number for number in range(task.num_chunks) if not storage.exists(task.found(number))]
-        for kind, numbers, what in (("encode", missing, "shards encoded"), ("search", chunks, "searches")):
-            with Progress(what, len(numbers)) as progress:
-                for _ in on_ray.run_dense(task, kind, numbers, pool) if numbers else ():
-                    progress.advance(1)
-        return cls(task)
+        pool = on_ray.start_workers(settings.wanted(), settings.places(), encoder.process_bytes)
+        encoder = encoder.on(pool.device)
+        encode_missing(EncodeShards(corpus, encoder, vectors), pool, hold)
+        searches = ChunkSearches(queries, tuple(query_rows), vectors.num_shards, folder)
+        job = SearchShards(corpus, encoder, vectors, settings.depth, searches)
+        do_blocks(job, dict.fromkeys(searches.missing(), 1), len(searches), "searches", pool, hold, lambda _: None)
+        return cls(searches, min(settings.depth, vectors.num_rows))
 
     def found(self, query_rows: Sequence[int]) -> list[Found]:
         places = np.searchsorted(self._rows_Q, query_rows)
         hits: dict[int, list[Found]] = {}
         for number in np.unique(places // CHUNK_QUERIES).tolist():
-            hits[number] = _read(self._task.found(number))
+            hits[number] = [
+                Found(rows_C, scores_C.astype(np.float64))
+                for rows_C, scores_C in read_hits(self._searches.file(number))
+            ]
         return [hits[place // CHUNK_QUERIES][place % CHUNK_QUERIES] for place in places.tolist()]
 
     def num_pairs(self) -> int:
-        return len(self._rows_Q) * min(self._task.depth, self._task.vectors.num_rows)
+        return len(self._rows_Q) * self._most
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,10 +164,3 @@ def _vectors(corpus: TextStore, encoder: EncoderSpec, folder: str) -> VectorStor
     root = folder if os.environ.get("RAY_ADDRESS") else str(storage.cache_folder() / "embeddings")
     name = f"{corpus.key}-{encoder.passages_key}-{DTYPE}"
     return VectorStore(storage.join(root, name), len(corpus), encoder.dimensions, DTYPE)
-
-
-def _read(uri: str) -> list[Found]:
-    return [
-        Found(np.array(row["rows"], dtype=np.int32), np.array(row["scores"], dtype=np.float64))
-        for row in read_table(uri).to_pylist()
-    ]

@@ -13,6 +13,7 @@ from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.records import Reject
 from crossrank.reranking.candidates import Bm25Candidates, FirstStage, RunCandidates
 from crossrank.retrieval.encoder import EncoderSpec
+from crossrank.storage.lease import Hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class FirstStageInputs:
     encoder: EncoderSpec | None
     folder: str
     """Where a dense stage keeps what it found."""
+    hold: Hold
+    """What keeps others from it."""
 
     def stage(self, reject: Reject) -> tuple[FirstStage, str]:
         """The stage, and what it is in words."""
@@ -53,5 +56,5 @@ class FirstStageInputs:
     def _dense(self) -> DenseCandidates:
         assert self.encoder is not None, "settings ask for an encoder"
         return DenseCandidates.find(
-            self.settings, self.encoder, self.corpus_source, self.query_source, self.rows, self.folder
+            self.settings, self.encoder, self.corpus_source, self.query_source, self.rows, self.folder, self.hold
         )

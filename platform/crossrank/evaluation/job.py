@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from crossrank import storage
-from crossrank.cluster.joining import join_if_named
 from crossrank.corpus.store import TextStore
 from crossrank.errors import InputError
 from crossrank.evaluation.about import about
@@ -32,7 +31,7 @@ from crossrank.evaluation.runs import write_runs
 from crossrank.evaluation.settings import NO_RERANKER, EvaluateSettings
 from crossrank.evaluation.systems import spec_of
 from crossrank.evaluation.table import results_of
-from crossrank.evaluation.timing import Query, percentiles_ms
+from crossrank.evaluation.timing import Query, percentiles_ms, time_queries
 from crossrank.evaluation.usable import refuse_unusable
 from crossrank.evaluation.wording import counted
 from crossrank.formats.group_order import glancing
@@ -40,6 +39,7 @@ from crossrank.provenance import provenance
 from crossrank.records import document_text
 from crossrank.resumable.clock import Clock
 from crossrank.resumable.earlier import look_at, working
+from crossrank.resumable.joining import join_if_named
 from crossrank.resumable.output import manifest_of, read_json, write_json
 from crossrank.resumable.rejects import rejected_file
 from crossrank.resumable.settings import that_change_rows
@@ -130,7 +130,7 @@ def _run(
     finding = Clock()
     join_if_named(settings.places())
     of_report = about(settings, time.time())
-    written, settings = _candidates(settings, encoder, output)
+    written, settings = _candidates(settings, encoder, output, hold)
     finding.lap("candidates")
     if not specs and not written.has_order:
         raise InputError(
@@ -234,7 +234,7 @@ def _has_candidates(output: str) -> bool:
 
 
 def _candidates(
-    settings: EvaluateSettings, encoder: EncoderSpec | None, output: str
+    settings: EvaluateSettings, encoder: EncoderSpec | None, output: str, hold: Hold
 ) -> tuple[Written, EvaluateSettings]:
     """The candidates, written now if they are not there yet, and the settings with the CSV as what it became."""
     folder = storage.join(output, CANDIDATES)
@@ -260,7 +260,7 @@ def _candidates(
             beir_of(storage.absolute(settings.eval_csv), of_csv, reject)
         # A dense stage says itself how far it is.
         with nullcontext() if settings.is_dense else Waiting("finding the candidates"):
-            written = write_candidates(changed, groups, reject, encoder)
+            written = write_candidates(changed, groups, reject, encoder, hold)
     write_json(note, asdict(written))
     return written, changed
 
@@ -274,19 +274,29 @@ def _timing(
     note = storage.join(output, "_timing", f"{hash_bytes(f'{name} {spec.revision}'.encode())}.json")
     if storage.exists(note):
         return read_json(note)
-    from crossrank.evaluation import on_ray
-
     queries = _timed_queries(settings, lists, corpus)
     if isinstance(spec, CosineSpec):
         spec = replace(spec, keeps=False)  # or a document of two queries would take time in one of them
     with Waiting(f"timing {name}"):
-        seconds = on_ray.timed(spec, queries, settings)
+        seconds = _timed_on_a_worker(settings, spec, queries)
     if seconds is None:
         say(f"{name} left a query without scores, so how long one takes is not said", level="warning")
         return {}
     found = percentiles_ms(seconds) | {"timed_queries": len(queries)}
     write_json(note, found)
     return found
+
+
+def _timed_on_a_worker(settings: EvaluateSettings, spec: ScorerSpec, queries: list[Query]) -> list[float] | None:
+    """Seconds of each query, one at a time, on one worker that has a whole machine's cores or its GPUs."""
+    from crossrank.cluster import on_ray as cluster
+    from crossrank.resumable import on_ray
+
+    cluster.connect()
+    pool = cluster.pool(settings.wanted())
+    timing = on_ray.begin_call(pool, time_queries, spec.on(pool.device), queries)
+    seconds: list[float] | None = on_ray.returned(timing, "the timing", "scores are kept")
+    return seconds
 
 
 def _timed_queries(settings: EvaluateSettings, lists: Lists, corpus: TextStore | None) -> list[Query]:

@@ -24,6 +24,7 @@ from crossrank.formats.document_order import initial_order
 from crossrank.records import Candidate, Group, Reason, Reject, Rejected
 from crossrank.retrieval.encoder import EncoderSpec
 from crossrank.retrieval.query_documents import AskedQuery
+from crossrank.storage.lease import Hold
 
 CHUNK_QUERIES = 512
 
@@ -34,7 +35,13 @@ class QueryCandidates:
     has_order = True
 
     def __init__(
-        self, settings: EvaluateSettings, corpus: CorpusSource, reject: Reject, encoder: EncoderSpec | None, folder: str
+        self,
+        settings: EvaluateSettings,
+        corpus: CorpusSource,
+        reject: Reject,
+        encoder: EncoderSpec | None,
+        folder: str,
+        hold: Hold,
     ) -> None:
         assert settings.queries is not None
         assert settings.qrels is not None
@@ -58,7 +65,9 @@ class QueryCandidates:
         if not self._keeps:
             settings = replace(settings, depth=settings.depth + 1)  # one to spare for the one that is left out
         self._rows = self._rows_of_judged()
-        inputs = FirstStageInputs(settings, source, self._queries, corpus, self._corpus, self._rows, encoder, folder)
+        inputs = FirstStageInputs(
+            settings, source, self._queries, corpus, self._corpus, self._rows, encoder, folder, hold
+        )
         self._stage, self.first_stage = inputs.stage(reject)
 
     def groups(self) -> Iterator[Group]:

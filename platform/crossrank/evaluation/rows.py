@@ -102,7 +102,7 @@ def is_whole(spec: ScorerSpec, folder: str) -> bool:
     manifest = read_json(layout.manifest)
     if manifest["state"] != "finished" or manifest["identity"]["model_revision"] != spec.revision:
         return False
-    return not left_of(layout, manifest, asks_again=isinstance(spec, ServerSpec)).blocks
+    return not left_of(layout, manifest, asks_again=isinstance(spec, ServerSpec))
 
 
 def folder_of(output: str, name: str) -> str:

@@ -22,6 +22,7 @@ from crossrank.errors import InputError
 from crossrank.evaluation.server_fit import Fitted, ServerFit
 from crossrank.evaluation.server_requests import ServerFailed, ServerRefused, ServerRequests
 from crossrank.scoring.interfaces import EncodedText, PlainText, Scored
+from crossrank.scoring.spec import ScorerSpec
 from crossrank.telemetry.progress import say
 
 FAILURES_IN_A_ROW = 3
@@ -35,7 +36,7 @@ def is_url(model: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerSpec:
+class ServerSpec(ScorerSpec):
     """A server that scores."""
 
     name: str

@@ -11,7 +11,7 @@ from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.retrieval.encoder import find_encoder
 from crossrank.scoring.checked import checked_spec
 from crossrank.scoring.loading import checked_config, find_model, has_head
-from crossrank.scoring.spec import RerankerSpec, ScorerSpec
+from crossrank.scoring.spec import ScorerSpec
 from crossrank.telemetry.progress import say
 
 Scale = Literal["logit", "probability", "cosine"]
@@ -36,18 +36,10 @@ def spec_of(name: str, model: str, settings: EvaluateSettings) -> ScorerSpec:
         each.endswith(("ForCausalLM", "ForConditionalGeneration")) for each in config.get("architectures") or []
     )
     if has_head(config) or generates:
-        return checked_spec(model, settings.max_length, settings.precision, settings.instruction)
+        return checked_spec(model, settings)
     encoder = find_encoder(model)
     say(f"{name}={model} has no classification head: scored by the cosine of its vectors")
     return CosineSpec(replace(encoder, max_length=min(encoder.max_length, settings.max_length), normalise=True))
-
-
-def placed(spec: ScorerSpec, on_gpu: bool) -> ScorerSpec:
-    """The spec with its device: Ray hides no GPU from a worker that asked for none, and torch would take it."""
-    device = None if on_gpu else "cpu"
-    if isinstance(spec, RerankerSpec):
-        return replace(spec, device=device)
-    return spec.on(device) if isinstance(spec, CosineSpec) else spec
 
 
 def scale_of(spec: ScorerSpec) -> Scale:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.scoring.interfaces import Scorer
+from crossrank.scoring.spec import ScorerSpec
 
 Query = tuple[str, list[str]]
 """A query with the texts of its candidates."""
@@ -30,6 +32,11 @@ def seconds_of(scorer: Scorer, queries: Sequence[Query]) -> list[float] | None:
         if place >= min(WARM_UP, len(queries)):
             found.append(time.perf_counter() - began)
     return found
+
+
+def time_queries(spec: ScorerSpec, queries: Sequence[Query]) -> list[float] | None:
+    """Load a scorer, with all the cores of this machine, and time it by `seconds_of`."""
+    return seconds_of(spec.load(os.cpu_count()), queries)
 
 
 def percentiles_ms(seconds: Sequence[float]) -> dict[str, float]:

@@ -15,7 +15,6 @@ from itertools import islice
 from typing import Any
 
 from crossrank import storage
-from crossrank.cluster.joining import join_if_named
 from crossrank.errors import InputError, JobFailed
 from crossrank.filtering import teacher_stage
 from crossrank.filtering.blocks import BLOCK_GROUPS, Block, Task, blocks, groups_of, read_tally, tally_file
@@ -32,6 +31,7 @@ from crossrank.provenance import provenance
 from crossrank.records import Json, Reject, Rejected
 from crossrank.resumable.clock import Clock
 from crossrank.resumable.earlier import Earlier, look_at, working
+from crossrank.resumable.joining import join_if_named
 from crossrank.resumable.layout import Layout
 from crossrank.resumable.output import Manifest, write_json
 from crossrank.resumable.rejects import rejected_file
@@ -62,7 +62,7 @@ def filter(settings: FilterSettings, teacher: ScorerSpec | None = None) -> dict[
     layout = Layout(storage.absolute(settings.output))
     with Waiting("looking at the groups"):
         if teacher is None and settings.teacher is not None:
-            teacher = checked_spec(settings.teacher, settings.max_length, settings.precision, settings.instruction)
+            teacher = checked_spec(settings.teacher, settings)
         with glancing():
             _refuse_untranslated(settings)
         identity = _identity(settings, teacher)
@@ -164,7 +164,6 @@ def _run(
     join_if_named()
     if teacher is not None:
         pool = teacher_stage.start(settings, teacher)
-        teacher = teacher_stage.placed(teacher, pool)
         clock.lap("start_ray")
         if plan is None:
             plan = teacher_stage.measured(settings, teacher, pool)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from itertools import islice
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Any
 
 from crossrank import storage
 from crossrank.errors import InputError
-from crossrank.filtering.blocks import BLOCK_GROUPS, Task, groups_of
+from crossrank.filtering.blocks import BLOCK_GROUPS, Task, groups_of, read_block, write_part
 from crossrank.filtering.settings import FilterSettings
-from crossrank.filtering.teacher_rules import Pair, pairs_of
+from crossrank.filtering.teacher_rules import Margins, Pair, compared, pairs_of, scores_of
 from crossrank.records import Json, Rejected
 from crossrank.resumable.block_size import queries_per_block
-from crossrank.scoring.spec import RerankerSpec, ScorerSpec, process_bytes_of
+from crossrank.resumable.blocks import Figures, do_blocks
+from crossrank.scoring.spec import ScorerSpec
+from crossrank.scoring.throughput import measure_scoring
 from crossrank.storage.lease import Hold
+from crossrank.storage.retries import with_retries
 from crossrank.telemetry.job_metrics import PAIRS, ROWS_DONE
 from crossrank.telemetry.progress import Progress, Waiting, say
 
@@ -28,20 +31,10 @@ SAMPLE_PAIRS = 256
 
 def start(settings: FilterSettings, teacher: ScorerSpec) -> Pool:
     """Join or start a cluster, and say how many workers it holds."""
-    from crossrank.filtering import on_ray
+    from crossrank.resumable import on_ray
 
-    on_ray.connect()
-    on_ray.refuse_private_disks({"--teacher": settings.teacher, "--output": settings.output})
-    pool = on_ray.pool(settings.wanted(), process_bytes_of(teacher))
-    say(f"workers: {pool.workers}")
-    return pool
-
-
-def placed(teacher: ScorerSpec, pool: Pool) -> ScorerSpec:
-    """The teacher with its device: Ray hides no GPU from a worker that asked for none, and torch would take it."""
-    if not isinstance(teacher, RerankerSpec):
-        return teacher
-    return replace(teacher, device=None if pool.gpus else "cpu")
+    places = {"--teacher": settings.teacher, "--output": settings.output}
+    return on_ray.start_workers(settings.wanted(), places, teacher.process_bytes)
 
 
 def measured(settings: FilterSettings, teacher: ScorerSpec, pool: Pool) -> Json:
@@ -52,39 +45,59 @@ def measured(settings: FilterSettings, teacher: ScorerSpec, pool: Pool) -> Json:
             num_groups += 1
             num_pairs += 2 * len(group.docs)
             progress.advance(1)
-    found = _probed(settings, teacher, pool)
+    found = _measured(settings, teacher, pool)
     size = queries_per_block(num_groups, num_pairs, found["pairs_per_second"], pool.most)
     say(f"one worker scores {found['pairs_per_second']:,.0f} pairs/s; groups a block: {size}")
     precision = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}.get(found["scorer"].get("dtype", ""))
     return {"block_groups": min(size.value, BLOCK_GROUPS), "precision": precision, "measured": found}
 
 
+@dataclass(frozen=True, slots=True)
+class CompareBlocks:
+    """Has the teacher score the groups of a block in both languages, and judge by that; a `BlockJob`."""
+
+    task: Task
+    teacher: ScorerSpec
+    margins: Margins
+    first_rows: tuple[int, ...]
+    """The place in the input of each block's first group."""
+
+    def open(self, threads: int) -> Callable[[int], Figures]:
+        """Load the teacher."""
+        scorer = self.teacher.load(threads)
+
+        def compare(number: int) -> Figures:
+            groups = with_retries(lambda: read_block(self.task.layout, number))
+            pairs = [pairs_of(group) for group in groups]
+            scores = scores_of(scorer, pairs)
+            judged = [compared(group, logits, self.margins) for group, logits in zip(groups, scores, strict=True)]
+            with_retries(lambda: write_part(self.task, number, self.first_rows[number], judged))
+            return {"groups": len(groups), "pairs": sum(map(len, pairs))}
+
+        return compare
+
+
 def compare(
     settings: FilterSettings, teacher: ScorerSpec, task: Task, plan: Json, pool: Pool, done: set[int], hold: Hold
 ) -> None:
     """Have the teacher compare the blocks that have no part yet."""
-    from crossrank.filtering import on_ray
-
     sizes: list[int] = plan["rows_of_blocks"]
-    missing = [number for number in range(len(sizes)) if number not in done]
-    first_rows = [sum(sizes[:number]) for number in range(len(sizes))]
-    if isinstance(teacher, RerankerSpec):
-        teacher = replace(teacher, precision=plan["precision"])
-    work = on_ray.TeacherTask(task, teacher, settings.margins(), first_rows, on_ray.environment())
-    before = sum(sizes) - sum(sizes[number] for number in missing)
-    with Progress("groups compared", sum(sizes), before) as progress:
-        progress.advance(0, "workers are starting" if missing else "")
-        for figures in on_ray.run_blocks(work, missing, pool, on_ray.TeacherWorker) if missing else ():
-            hold.check()
-            progress.advance(figures["queries"])
-            ROWS_DONE.add(figures["queries"])
-            PAIRS.add(figures["pairs"])
+    left = {number: size for number, size in enumerate(sizes) if number not in done}
+    first_rows = tuple(accumulate(sizes, initial=0))
+    job = CompareBlocks(task, teacher.on(pool.device, plan["precision"]), settings.margins(), first_rows)
+    do_blocks(job, left, sum(sizes), "groups compared", pool, hold, _count)
+
+
+def _count(figures: Figures) -> None:
+    """What was done to a block, for Prometheus."""
+    ROWS_DONE.add(figures["groups"])
+    PAIRS.add(figures["pairs"])
 
 
 def dry_run(settings: FilterSettings, teacher: ScorerSpec, num_pairs: int) -> dict[str, Any]:
     """What the teacher will take, measured on the first groups."""
     pool = start(settings, teacher)
-    found = _probed(settings, placed(teacher, pool), pool)
+    found = _measured(settings, teacher, pool)
     return {
         "pairs": num_pairs,
         "tokens": int(num_pairs * found["tokens_per_pair"]),
@@ -94,8 +107,8 @@ def dry_run(settings: FilterSettings, teacher: ScorerSpec, num_pairs: int) -> di
     }
 
 
-def _probed(settings: FilterSettings, teacher: ScorerSpec, pool: Pool) -> Json:
-    from crossrank.filtering import on_ray
+def _measured(settings: FilterSettings, teacher: ScorerSpec, pool: Pool) -> Json:
+    from crossrank.resumable import on_ray
 
     pairs = list(islice(_pairs(settings), SAMPLE_PAIRS))
     if not pairs:
@@ -104,7 +117,9 @@ def _probed(settings: FilterSettings, teacher: ScorerSpec, pool: Pool) -> Json:
             f"compare; leave --teacher out"
         )
     with Waiting("loading and measuring the teacher"):
-        return on_ray.probed(on_ray.probe(teacher, pairs, pool))
+        measuring = on_ray.begin_call(pool, measure_scoring, teacher.on(pool.device), pairs, pool)
+        found: Json = on_ray.returned(measuring)
+        return found
 
 
 def _pairs(settings: FilterSettings) -> Iterator[Pair]:

@@ -9,7 +9,7 @@ import numpy as np
 from crossrank.corpus.store import TextStore, Usable
 from crossrank.mining.inputs import Inputs
 from crossrank.mining.plan import LARGER_DISK, read_groups
-from crossrank.mining.throughput import Sample
+from crossrank.mining.throughput import Sample, measure_mining
 from crossrank.retrieval.first_stage import language_of
 from crossrank.telemetry.progress import Waiting, show_plan
 
@@ -22,7 +22,7 @@ def dry_run(inputs: Inputs) -> dict[str, Any]:
 
     Pairs are those that the teacher scores at least: the judged documents, and as many passages as are wanted.
     """
-    from crossrank.mining import on_ray
+    from crossrank.resumable import on_ray
 
     settings = inputs.settings
     with Waiting("reading the inputs"):
@@ -34,7 +34,8 @@ def dry_run(inputs: Inputs) -> dict[str, Any]:
     groups = work.sample(SAMPLE)
     sample = Sample([group.query for group in groups], _passages(corpus))
     with Waiting("measuring the first stage and the models"):
-        speed = on_ray.measured(inputs.task(language.value, vectors, [], pool), sample, pool)
+        measuring = on_ray.begin_call(pool, measure_mining, inputs.sampled(language.value, pool), sample, pool)
+        speed = on_ray.returned(measuring)
     seconds = {"bm25": work.num_groups / speed["bm25_queries"]}
     plan: dict[str, Any] = {"groups": work.num_groups, "passages": len(corpus), "language": str(language)}
     if vectors is not None:

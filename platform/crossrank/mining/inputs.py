@@ -12,15 +12,16 @@ from crossrank.corpus.store import TextStore, Usable
 from crossrank.errors import InputError
 from crossrank.formats.group_files import fingerprint_of_groups
 from crossrank.mining.group_search import Rules
-from crossrank.mining.layout import Layout
+from crossrank.mining.layout import MineLayout
 from crossrank.mining.settings import MineSettings
-from crossrank.mining.work import Task
+from crossrank.mining.throughput import Sampled
+from crossrank.mining.work import MineBlocks
 from crossrank.resumable.settings import that_change_rows
+from crossrank.retrieval.dense_search import EncodeShards, Searches, SearchShards
 from crossrank.retrieval.encoder import EncoderSpec, find_encoder
 from crossrank.retrieval.vectors import VectorStore
 from crossrank.scoring.checked import checked_spec
-from crossrank.scoring.spec import RerankerSpec, ScorerSpec, process_bytes_of
-from crossrank.telemetry.progress import say
+from crossrank.scoring.spec import ScorerSpec
 
 if TYPE_CHECKING:
     from crossrank.cluster.pool import Pool
@@ -34,14 +35,14 @@ class Inputs:
     """Found and checked, but not yet read."""
 
     settings: MineSettings
-    layout: Layout
+    layout: MineLayout
     source: CorpusSource
     encoder: EncoderSpec | None
     teacher: ScorerSpec | None
 
     @classmethod
     def of(
-        cls, settings: MineSettings, layout: Layout, encoder: EncoderSpec | None, teacher: ScorerSpec | None
+        cls, settings: MineSettings, layout: MineLayout, encoder: EncoderSpec | None, teacher: ScorerSpec | None
     ) -> Inputs:
         """Find the models that the settings name, unless stand-ins are given, and the corpus.
 
@@ -52,7 +53,7 @@ class Inputs:
         if encoder is None and settings.encoder is not None:
             encoder = _encoder(settings.encoder, settings)
         if teacher is None and settings.teacher is not None:
-            teacher = checked_spec(settings.teacher, settings.max_length, settings.precision, settings.instruction)
+            teacher = checked_spec(settings.teacher, settings)
         uri = storage.absolute(settings.corpus)
         columns = (settings.doc_id_column, settings.title_column, settings.text_column)
         return cls(settings, layout, CorpusSource(uri, CorpusSource.fingerprint_of(uri), *columns), encoder, teacher)
@@ -103,38 +104,37 @@ class Inputs:
 
         Without a model a worker has no use for a GPU, and takes none unless it is told to.
         """
-        from crossrank.cluster import on_ray as cluster
+        from crossrank.resumable import on_ray
 
-        cluster.connect()
         models = {"--encoder": self.settings.encoder, "--teacher": self.settings.teacher}
         places = {"--corpus": self.settings.corpus, "--output": self.settings.output}
-        cluster.refuse_private_disks(models | places | {"--embeddings": self.settings.embeddings})
         encoder, teacher = self.encoder if with_encoder else None, self.teacher if with_teacher else None
-        encoded = encoder.process_bytes if encoder else 0
         wanted = self.settings.wanted()
         if wanted.gpus is None and encoder is None and teacher is None:
             wanted = replace(wanted, gpus=0.0)
-        pool = cluster.pool(wanted, max(encoded, process_bytes_of(teacher)))
-        say(f"workers: {pool.workers}")
-        return pool
+        worker_bytes = max(each.process_bytes if each is not None else 0 for each in (encoder, teacher))
+        return on_ray.start_workers(wanted, models | places | {"--embeddings": self.settings.embeddings}, worker_bytes)
 
-    def task(self, language: str, vectors: VectorStore | None, slices: list[tuple[int, int]], pool: Pool) -> Task:
-        """What a worker has to know."""
-        from crossrank.cluster import on_ray as cluster
+    def sampled(self, language: str, pool: Pool) -> Sampled:
+        """What is measured on a worker, to say how long the job will take."""
+        encoder = None if self.encoder is None else self.encoder.on(pool.device)
+        teacher = None if self.teacher is None else self.teacher.on(pool.device)
+        return Sampled(self.source, language, self.settings.depth, encoder, teacher)
 
-        # Ray hides no GPU from a worker that asked for none, and torch would take it.
-        device = None if pool.gpus else "cpu"
-        return Task(
-            self.layout,
-            self.source,
-            language,
-            self._rules(language),
-            self.encoder.on(device) if self.encoder else None,
-            vectors,
-            tuple((start, end) for start, end in slices),
-            replace(self.teacher, device=device) if isinstance(self.teacher, RerankerSpec) else self.teacher,
-            cluster.environment(),
-        )
+    def encoding(self, vectors: VectorStore, pool: Pool) -> EncodeShards:
+        """What workers do to the shards that have no vectors."""
+        assert self.encoder is not None, "or there are no vectors"
+        return EncodeShards(self.source, self.encoder.on(pool.device), vectors)
+
+    def searching(self, vectors: VectorStore, searches: Searches, pool: Pool) -> SearchShards:
+        """What workers do to search the vectors."""
+        assert self.encoder is not None, "or there are no vectors"
+        return SearchShards(self.source, self.encoder.on(pool.device), vectors, self.settings.depth, searches)
+
+    def mining(self, language: str, num_slices: int, pool: Pool) -> MineBlocks:
+        """What workers do to mine."""
+        teacher = None if self.teacher is None else self.teacher.on(pool.device)
+        return MineBlocks(self.layout, self.source, language, self._rules(language), num_slices, teacher)
 
     def _rules(self, language: str) -> Rules:
         settings = self.settings

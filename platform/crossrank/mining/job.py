@@ -13,26 +13,28 @@ from crossrank import storage
 from crossrank.formats.group_order import glancing
 from crossrank.mining.dry_run import dry_run
 from crossrank.mining.inputs import Inputs
-from crossrank.mining.layout import Layout
+from crossrank.mining.layout import MineLayout
 from crossrank.mining.manifest import finished, report
 from crossrank.mining.plan import Plan, prepare, read_plan, refuse_unusable
 from crossrank.mining.settings import MineSettings
 from crossrank.mining.totals import totals
-from crossrank.mining.work import Task
+from crossrank.mining.work import BlockSearches
 from crossrank.provenance import provenance
+from crossrank.resumable.blocks import Figures, do_blocks, say_resumed
 from crossrank.resumable.clock import Clock
 from crossrank.resumable.earlier import Earlier, look_at, working
 from crossrank.resumable.output import Manifest, remove, write_json
+from crossrank.retrieval.dense_search import encode_missing
 from crossrank.retrieval.encoder import EncoderSpec
 from crossrank.retrieval.vectors import VectorStore
 from crossrank.scoring.spec import ScorerSpec
 from crossrank.storage.lease import Hold
-from crossrank.telemetry.job_metrics import NEGATIVES, PAIRS, PASSAGES, ROWS_DONE, ROWS_RESUMED, TOKENS, TRUNCATED
-from crossrank.telemetry.progress import Progress, Waiting, say
+from crossrank.telemetry.job_metrics import NEGATIVES, PAIRS, ROWS_DONE, TOKENS, TRUNCATED
+from crossrank.telemetry.progress import Waiting, say
 from crossrank.telemetry.verb_scope import doing
 
 if TYPE_CHECKING:
-    from crossrank.cluster.pool import Pool
+    pass
 
 KIND = "mine"
 
@@ -49,7 +51,7 @@ def mine(
     started = time.time()
     say(str(provenance()))
     output = storage.absolute(settings.output)
-    layout = Layout(output)
+    layout = MineLayout(output)
     with Waiting("looking at the models and the inputs"):
         inputs = Inputs.of(settings, layout, encoder, teacher)
         identity = inputs.identity()
@@ -80,7 +82,7 @@ def mine(
         return _run(inputs, layout, earlier, manifest, hold)
 
 
-def _run(inputs: Inputs, layout: Layout, earlier: Earlier, manifest: Manifest, hold: Hold) -> Manifest:
+def _run(inputs: Inputs, layout: MineLayout, earlier: Earlier, manifest: Manifest, hold: Hold) -> Manifest:
     clock = Clock()
     with Waiting("reading the corpus"):
         corpus = inputs.open()
@@ -117,28 +119,17 @@ def _run(inputs: Inputs, layout: Layout, earlier: Earlier, manifest: Manifest, h
 
 def _work(inputs: Inputs, plan: Plan, vectors: VectorStore | None, blocks: list[int], clock: Clock, hold: Hold) -> None:
     """Encode the shards that have no vectors, search for the blocks that lack their part, and mine for those."""
-    from crossrank.mining import on_ray
-
     if vectors is not None:
         _search(inputs, plan, vectors, blocks, clock, hold)
     pool = inputs.pool(with_encoder=False, with_teacher=True)
     clock.lap("start_workers")
-    task = inputs.task(plan.language, vectors, plan.slices, pool)
-    num_groups = sum(plan.rows_of_blocks)
-    before = num_groups - sum(plan.rows_of_blocks[number] for number in blocks)
-    if before:
-        say(f"{before:,} of {num_groups:,} groups were done before")
-        ROWS_RESUMED.add(before)
-    with Progress("groups", num_groups, before) as progress:
-        progress.advance(0, "workers are starting")
-        for figures in on_ray.run_items(task, [f"mine {block}" for block in blocks], pool):
-            hold.check()
-            progress.advance(figures["groups"])
-            _count(figures)
+    left, total = {block: plan.rows_of_blocks[block] for block in blocks}, sum(plan.rows_of_blocks)
+    say_resumed(left, total, "groups")
+    do_blocks(inputs.mining(plan.language, len(plan.slices), pool), left, total, "groups", pool, hold, _count)
     clock.lap("mine")
 
 
-def _count(figures: dict[str, Any]) -> None:
+def _count(figures: Figures) -> None:
     """What was done to a block, for Prometheus."""
     ROWS_DONE.add(figures["groups"])
     NEGATIVES.add(figures["mined"])
@@ -151,30 +142,15 @@ def _search(inputs: Inputs, plan: Plan, vectors: VectorStore, blocks: list[int],
     """The dense first stage: vectors of what has none yet, then what is nearest to the queries of these blocks."""
     pool = inputs.pool(with_encoder=True, with_teacher=False)
     clock.lap("start_ray")
-    task = inputs.task(plan.language, vectors, plan.slices, pool)
-    missing = vectors.missing()
-    _do(task, [f"encode {shard}" for shard in missing], pool, "shards encoded", vectors.num_shards, hold)
+    encode_missing(inputs.encoding(vectors, pool), pool, hold)
     clock.lap("encode")
-    # One slice after another: all workers read the same part of the vectors, which memory then holds.
-    searched = inputs.layout.finished_searches()
-    wanted = [(slice_, block) for slice_ in range(len(plan.slices)) for block in blocks]
-    items = [f"search {slice_} {block}" for slice_, block in wanted if (slice_, block) not in searched]
-    _do(task, items, pool, "searches", len(plan.slices) * len(plan.rows_of_blocks), hold)
+    searches = BlockSearches(inputs.layout, tuple((start, end) for start, end in plan.slices), len(plan.rows_of_blocks))
+    left = dict.fromkeys(searches.missing(blocks), 1)
+    do_blocks(inputs.searching(vectors, searches, pool), left, len(searches), "searches", pool, hold, lambda _: None)
     clock.lap("search")
 
 
-def _do(task: Task, items: list[str], pool: Pool, what: str, total: int, hold: Hold) -> None:
-    from crossrank.mining import on_ray
-
-    if items:
-        with Progress(what, total, total - len(items)) as progress:
-            for figures in on_ray.run_items(task, items, pool):
-                hold.check()
-                PASSAGES.add(figures.get("passages", 0))
-                progress.advance(1)
-
-
-def _say_finished(layout: Layout, manifest: Manifest) -> None:
+def _say_finished(layout: MineLayout, manifest: Manifest) -> None:
     rows = manifest["rows"]
     say(
         f"finished: {rows['out']:,} groups of {rows['in']:,}, {manifest['mined']:,} negatives, "

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from crossrank import storage
 from crossrank.formats.groups_parquet import GROUP_SCHEMA
-from crossrank.resumable.parts import Parts
+from crossrank.resumable.layout import Layout
 
 SIBLING_TYPE = pa.struct(
     [
@@ -62,25 +62,14 @@ DROPPED_SCHEMA = pa.schema(
     ]
 )
 
-FOUND_SCHEMA = pa.schema([pa.field("rows", pa.list_(pa.int32())), pa.field("scores", pa.list_(pa.float32()))])
-"""What a slice of the corpus has for each query of a block."""
-
 
 @dataclass(frozen=True, slots=True)
-class Layout(Parts):
+class MineLayout(Layout):
     """Names of the files of one output folder. A part is written after what was dropped from it."""
-
-    @property
-    def manifest(self) -> str:
-        return storage.join(self.output, "_manifest.json")
 
     @property
     def report(self) -> str:
         return storage.join(self.output, "_report.json")
-
-    @property
-    def rejected(self) -> str:
-        return storage.join(self.output, "_rejected")
 
     @property
     def rejected_file(self) -> str:
@@ -91,20 +80,9 @@ class Layout(Parts):
         return storage.join(self.output, "_dropped")
 
     @property
-    def prepared(self) -> str:
-        return storage.join(self.output, "_prepared")
-
-    @property
-    def plan(self) -> str:
-        return storage.join(self.prepared, "plan.json")
-
-    @property
     def embeddings(self) -> str:
         """Where the vectors of the corpus are kept, if nowhere else."""
         return storage.join(self.output, "_embeddings")
-
-    def block(self, number: int) -> str:
-        return storage.join(self.prepared, f"block-{number:05}.parquet")
 
     def found(self, slice_: int, number: int) -> str:
         return storage.join(self.prepared, f"found-{slice_:03}-{number:05}.parquet")

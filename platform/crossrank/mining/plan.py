@@ -9,7 +9,7 @@ from typing import Any
 
 from crossrank import storage
 from crossrank.corpus.store import TextStore, refuse_empty
-from crossrank.mining.layout import Layout
+from crossrank.mining.layout import MineLayout
 from crossrank.mining.prepare import GroupsToMine
 from crossrank.mining.settings import MineSettings
 from crossrank.records import Reject, Rejected
@@ -51,7 +51,7 @@ class Plan:
     groups_set_aside: int
 
 
-def read_plan(layout: Layout) -> Plan | None:
+def read_plan(layout: MineLayout) -> Plan | None:
     """The plan of a job that is prepared; None for one that is not."""
     return Plan(**read_json(layout.plan)) if storage.exists(layout.plan) else None
 
@@ -79,7 +79,7 @@ def prepare(
     settings: MineSettings,
     corpus: TextStore,
     vectors: VectorStore | None,
-    layout: Layout,
+    layout: MineLayout,
     begin: Callable[[], None],
 ) -> Plan:
     """Index the corpus, read the groups and write the blocks; the plan is written last.
@@ -139,7 +139,7 @@ def groups_per_block(num_groups: int, has_teacher: bool) -> int:
     return max(1, min(num_groups // LEAST_BLOCKS, MOST_TAUGHT_GROUPS if has_teacher else MOST_GROUPS))
 
 
-def _write_blocks(work: GroupsToMine, layout: Layout, has_teacher: bool, reject: Reject) -> list[int]:
+def _write_blocks(work: GroupsToMine, layout: MineLayout, has_teacher: bool, reject: Reject) -> list[int]:
     size = groups_per_block(work.num_groups, has_teacher)
     rows_of_blocks: list[int] = []
     with Progress("groups prepared", None) as progress:

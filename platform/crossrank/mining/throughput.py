@@ -9,14 +9,27 @@ from typing import Any
 
 import numpy as np
 
+from crossrank.cluster.pool import Pool
+from crossrank.corpus.source import CorpusSource
 from crossrank.derived import Chosen
-from crossrank.mining.work import Task
 from crossrank.retrieval.dense import Shard, search
+from crossrank.retrieval.encoder import EncoderSpec
 from crossrank.retrieval.first_stage import open_bm25
 from crossrank.retrieval.vectors import SHARD_ROWS
-from crossrank.telemetry.job_context import work_for
+from crossrank.scoring.spec import ScorerSpec
 
 LEAST_S = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """What a job works with, as far as its speed hangs on it."""
+
+    corpus: CorpusSource
+    language: str
+    depth: int
+    encoder: EncoderSpec | None
+    teacher: ScorerSpec | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,30 +40,30 @@ class Sample:
     passages: list[str]
 
 
-def measure(task: Task, sample: Sample, threads: int) -> dict[str, float]:
+def measure_mining(sampled: Sampled, sample: Sample, pool: Pool) -> dict[str, float]:
     """Speeds of one worker, each as what it does in a second; only of what the job has.
 
     Returns:
         ``bm25_queries``, ``passages`` encoded, ``products`` of a query and a passage, ``pairs`` that the teacher scores
         and ``tokens_per_pair``.
     """
-    work_for(task.environment)
-    store = task.corpus.open()
-    index = open_bm25(store, Chosen(task.language, "as chosen"))
-    seconds, _ = _timed(lambda: index.search(sample.queries, task.rules.depth))
+    threads = pool.threads()
+    store = sampled.corpus.open()
+    index = open_bm25(store, Chosen(sampled.language, "as chosen"))
+    seconds, _ = _timed(lambda: index.search(sample.queries, sampled.depth))
     found = {"bm25_queries": len(sample.queries) / seconds}
-    if task.encoder is not None:
-        encoder = task.encoder.load(threads)
+    if sampled.encoder is not None:
+        encoder = sampled.encoder.load(threads)
         encoder.passages(sample.passages[:4])  # the first call sets up kernels and buffers
         seconds, vectors = _timed(lambda: encoder.passages(sample.passages))
         found["passages"] = len(sample.passages) / seconds
         queries = encoder.queries(sample.queries)
         rows = np.resize(vectors, (SHARD_ROWS, vectors.shape[1]))
         shard = Shard(0, rows, np.ones(len(rows), dtype=bool))
-        seconds, _ = _timed(lambda: search(queries, [shard], task.rules.depth))
+        seconds, _ = _timed(lambda: search(queries, [shard], sampled.depth))
         found["products"] = len(queries) * SHARD_ROWS / seconds
-    if task.teacher is not None:
-        scorer = task.teacher.load(threads)
+    if sampled.teacher is not None:
+        scorer = sampled.teacher.load(threads)
         num_pairs = min(len(sample.queries), len(sample.passages))
         places = np.arange(num_pairs)
         queries_encoded = scorer.encoder.queries(sample.queries[:num_pairs])

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crossrank.errors import JobFailed
-from crossrank.mining.layout import STATS, Layout
+from crossrank.mining.layout import STATS, MineLayout
 from crossrank.resumable.layout import read_table
 
 SAMPLES = 10
@@ -34,7 +34,7 @@ class Totals:
         return {name: round(self.stats[f"{name}_at_10"] / judged, 4) for name in ("bm25", "dense", "fused")}
 
 
-def totals(layout: Layout, rows_of_blocks: list[int]) -> Totals:
+def totals(layout: MineLayout, rows_of_blocks: list[int]) -> Totals:
     """Add up the parts, after checking that each holds every row of its block once."""
     found = Totals()
     samples: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -67,7 +67,7 @@ def _take_samples(dropped: pa.Table, part: pa.Table, samples: defaultdict[str, l
             samples[row["reason"]].append({"query": queries[row["query_id"]], **row})
 
 
-def _table(layout: Layout, uri: str, columns: list[str] | None) -> pa.Table:
+def _table(layout: MineLayout, uri: str, columns: list[str] | None) -> pa.Table:
     try:
         return read_table(uri, columns)
     except pa.ArrowException as error:  # a disk that lied about what it had written

@@ -1,135 +1,102 @@
-"""What a worker that mines can do: encode a shard of the corpus, search a slice of it, mine for a block of groups.
+"""What workers of a mining job do beside encoding: search for the queries of a block, and mine for its groups.
 
 Each writes one file, whole, under a name of its own: a retry writes the same file again.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from crossrank.corpus.source import CorpusSource
-from crossrank.corpus.store import TextStore
 from crossrank.derived import Chosen
 from crossrank.mining.group_search import Rules
-from crossrank.mining.layout import FOUND_SCHEMA, Layout
+from crossrank.mining.layout import MineLayout
 from crossrank.mining.mine_block import mine_block
 from crossrank.mining.passages import Passages
+from crossrank.resumable.blocks import Figures
 from crossrank.resumable.layout import read_table, write_table
-from crossrank.retrieval.bm25 import Bm25Index
-from crossrank.retrieval.dense import QUERIES_AT_ONCE, Hits, merge, search
-from crossrank.retrieval.encoder import Encoder, EncoderSpec
+from crossrank.retrieval.dense import Hits, merge
+from crossrank.retrieval.dense_search import read_hits
 from crossrank.retrieval.first_stage import open_bm25
-from crossrank.retrieval.vectors import VectorStore
-from crossrank.scoring.interfaces import Scorer
 from crossrank.scoring.spec import ScorerSpec
-from crossrank.telemetry.job_context import work_for
+from crossrank.storage.retries import with_retries
 
 SUMMED = ("mined", "pairs", "tokens", "truncated")
 """Statistics of a group that are told of a block."""
-Figures = dict[str, Any]
-"""What was done, in numbers."""
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """All that a worker needs to know, small enough to be sent to each."""
+class BlockSearches:
+    """Every block searched in every slice of the corpus; see `Searches`.
 
-    layout: Layout
+    One slice after another: all workers then read the same part of the vectors, which memory holds.
+    """
+
+    layout: MineLayout
+    slices: tuple[tuple[int, int], ...]
+    """Shards from and up to which a slice of the corpus reaches."""
+    num_blocks: int
+
+    def __len__(self) -> int:
+        return len(self.slices) * self.num_blocks
+
+    def slice_and_block(self, number: int) -> tuple[int, int]:
+        """What a search is of."""
+        return divmod(number, self.num_blocks)
+
+    def missing(self, blocks: Collection[int]) -> list[int]:
+        """The searches for these blocks that have no file yet."""
+        there = self.layout.finished_searches()
+        numbers = {number: self.slice_and_block(number) for number in range(len(self))}
+        return [number for number, each in numbers.items() if each[1] in blocks and each not in there]
+
+    def queries(self, number: int) -> list[str]:
+        _, block = self.slice_and_block(number)
+        queries: list[str] = read_table(self.layout.block(block), ["query"])["query"].to_pylist()
+        return queries
+
+    def shards(self, number: int) -> range:
+        slice_, _ = self.slice_and_block(number)
+        return range(*self.slices[slice_])
+
+    def file(self, number: int) -> str:
+        return self.layout.found(*self.slice_and_block(number))
+
+
+@dataclass(frozen=True, slots=True)
+class MineBlocks:
+    """Mines for the groups of a block; a `BlockJob`."""
+
+    layout: MineLayout
     corpus: CorpusSource
     language: str
     rules: Rules
-    encoder: EncoderSpec | None
-    vectors: VectorStore | None
-    """None where there is no encoder."""
-    slices: tuple[tuple[int, int], ...]
-    """Shards from and up to which a slice of the corpus reaches."""
+    num_slices: int
+    """Slices of the corpus that were searched for each block; 0 without an encoder."""
     teacher: ScorerSpec | None
-    environment: dict[str, str]
 
+    def open(self, threads: int) -> Callable[[int], Figures]:
+        """Open the corpus and its index, and load the teacher if there is one."""
+        corpus = self.corpus.open()
+        passages = Passages(corpus)
+        bm25 = open_bm25(corpus, Chosen(self.language, "as the job began"))
+        teacher = None if self.teacher is None else self.teacher.load(threads)
 
-class Worker:
-    """Does items of work in this process. What it needs is loaded at its first use."""
+        def mine(number: int) -> Figures:
+            block = with_retries(lambda: read_table(self.layout.block(number)))
+            part, dropped = mine_block(block, passages, bm25, self._found(number), teacher, self.rules)
+            with_retries(lambda: write_table(self.layout.dropped(number), dropped))
+            with_retries(lambda: write_table(self.layout.part(number), part))
+            stats = part["stats"].combine_chunks()
+            return {"groups": len(part), **{name: pc.sum(stats.field(name)).as_py() or 0 for name in SUMMED}}
 
-    def __init__(self, task: Task, threads: int | None) -> None:
-        work_for(task.environment)
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-        self._task = task
-        self._threads = threads
-
-    def do(self, kind: str, *numbers: int) -> Figures:
-        """Do one item: ``encode`` SHARD, ``search`` SLICE BLOCK, or ``mine`` BLOCK."""
-        acts: dict[str, Callable[..., Figures]] = {
-            "encode": self._encode,
-            "search": self._search,
-            "mine": self._mine,
-        }
-        return acts[kind](*numbers)
-
-    def _encode(self, number: int) -> Figures:
-        assert self._task.vectors is not None, "only where there is an encoder"
-        return {"passages": self._task.vectors.make(number, self._corpus, self._encoder)}
-
-    def _search(self, slice_: int, number: int) -> Figures:
-        assert self._task.vectors is not None, "only where there is an encoder"
-        layout = self._task.layout
-        queries = read_table(layout.block(number), ["query"])["query"].to_pylist()
-        shards = self._task.vectors.open(range(*self._task.slices[slice_]), self._corpus)
-        hits: Hits = []
-        vectors_QW = self._encoder.queries(queries)
-        for start in range(0, len(queries), QUERIES_AT_ONCE):
-            hits += search(vectors_QW[start : start + QUERIES_AT_ONCE], shards, self._task.rules.depth)
-        columns = {"rows": [rows for rows, _ in hits], "scores": [scores for _, scores in hits]}
-        write_table(layout.found(slice_, number), pa.table(columns, schema=FOUND_SCHEMA))
-        return {"queries": len(queries)}
-
-    def _mine(self, number: int) -> Figures:
-        layout = self._task.layout
-        block = read_table(layout.block(number))
-        part, dropped = mine_block(
-            block, self._passages, self._bm25, self._found(number), self._teacher, self._task.rules
-        )
-        write_table(layout.dropped(number), dropped)
-        write_table(layout.part(number), part)
-        stats = part["stats"].combine_chunks()
-        return {"groups": len(part), **{name: pc.sum(stats.field(name)).as_py() or 0 for name in SUMMED}}
+        return mine
 
     def _found(self, number: int) -> Hits | None:
-        if self._task.encoder is None:
+        if not self.num_slices:
             return None
-        tables = [read_table(self._task.layout.found(slice_, number)) for slice_ in range(len(self._task.slices))]
-        return merge([_hits_of(table) for table in tables], self._task.rules.depth)
-
-    @cached_property
-    def _corpus(self) -> TextStore:
-        return self._task.corpus.open()
-
-    @cached_property
-    def _passages(self) -> Passages:
-        return Passages(self._corpus)
-
-    @cached_property
-    def _bm25(self) -> Bm25Index:
-        return open_bm25(self._corpus, Chosen(self._task.language, "as the job began"))
-
-    @cached_property
-    def _encoder(self) -> Encoder:
-        assert self._task.encoder is not None, "only where there is one"
-        return self._task.encoder.load(self._threads)
-
-    @cached_property
-    def _teacher(self) -> Scorer | None:
-        return None if self._task.teacher is None else self._task.teacher.load(self._threads)
-
-
-def _hits_of(table: pa.Table) -> Hits:
-    return [
-        (np.array(row["rows"], dtype=np.int32), np.array(row["scores"], dtype=np.float32)) for row in table.to_pylist()
-    ]
+        files = [self.layout.found(slice_, number) for slice_ in range(self.num_slices)]
+        return merge(with_retries(lambda: [read_hits(file) for file in files]), self.rules.depth)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from crossrank import storage
@@ -20,24 +19,25 @@ from crossrank.reranking.block import Keep
 from crossrank.reranking.identity import identify
 from crossrank.reranking.left import Left
 from crossrank.reranking.manifest import Manifest, Scoring, finished, new_manifest
-from crossrank.reranking.plan import Cut, Plan, prepare, read_plan
+from crossrank.reranking.plan import Cut, prepare, read_plan
 from crossrank.reranking.prepare import Sources, read_work, refuse_unusable
 from crossrank.reranking.settings import RerankSettings
+from crossrank.reranking.work import RerankBlocks
+from crossrank.resumable.blocks import do_blocks, say_resumed
 from crossrank.resumable.clock import Clock
 from crossrank.resumable.earlier import Earlier, look_at, working
 from crossrank.resumable.layout import Layout
 from crossrank.resumable.output import write_json
 from crossrank.scoring.checked import checked_spec
-from crossrank.scoring.spec import RerankerSpec, ScorerSpec, process_bytes_of
+from crossrank.scoring.spec import ScorerSpec
+from crossrank.scoring.throughput import measure_scoring
 from crossrank.storage.lease import Hold
 from crossrank.telemetry.figures import counted
-from crossrank.telemetry.job_metrics import ROWS_RESUMED
-from crossrank.telemetry.progress import Progress, Waiting, say, show_plan
+from crossrank.telemetry.progress import Waiting, say, show_plan
 from crossrank.telemetry.verb_scope import doing
 
 if TYPE_CHECKING:
     from crossrank.cluster.pool import Pool
-    from crossrank.reranking.on_ray import Task
 
 KIND = "rerank"
 
@@ -81,7 +81,7 @@ def reranked(
     layout = Layout(output)
     with Waiting("looking at the model and the inputs"):
         if spec is None:
-            spec = checked_spec(settings.model, settings.max_length, settings.precision, settings.instruction)
+            spec = checked_spec(settings.model, settings)
         sources, identity = identify(settings, spec)
     earlier = look_at(output, KIND, identity, settings, num_parts="blocks")
     if settings.dry_run:
@@ -91,7 +91,7 @@ def reranked(
     before = earlier.kept
     if before is not None and earlier.is_finished:
         left = left_of(layout, before, asks_again)
-        if not left.blocks:
+        if not left:
             return _nothing_to_do(settings, layout, before)
         _say_left(layout, left)
     if settings.run is not None:
@@ -111,23 +111,10 @@ def left_of(layout: Layout, before: Manifest, asks_again: bool) -> Left:
     return Left.of(layout, before["blocks"], sizes, asks_again)
 
 
-def _pool(settings: RerankSettings, spec: ScorerSpec, places: Mapping[str, str | None]) -> Pool:
-    """Join or start a cluster, and say how many workers it holds."""
-    from crossrank.cluster import on_ray as cluster
+def _workers(settings: RerankSettings, spec: ScorerSpec, places: Mapping[str, str | None]) -> Pool:
+    from crossrank.resumable import on_ray
 
-    cluster.connect()
-    cluster.refuse_private_disks(places)
-    pool = cluster.pool(settings.wanted(), process_bytes_of(spec))
-    say(f"workers: {pool.workers}")
-    return pool
-
-
-def _placed(spec: ScorerSpec, pool: Pool) -> ScorerSpec:
-    """The spec with its device: Ray hides no GPU from a worker that asked for none, and torch would take it."""
-    device = None if pool.gpus else "cpu"
-    if isinstance(spec, RerankerSpec):
-        return replace(spec, device=device)
-    return spec.on(device) if hasattr(spec, "on") else spec
+    return on_ray.start_workers(settings.wanted(), places, spec.process_bytes)
 
 
 def _nothing_to_do(settings: RerankSettings, layout: Layout, manifest: dict[str, Any]) -> dict[str, Any]:
@@ -145,14 +132,15 @@ def _nothing_to_do(settings: RerankSettings, layout: Layout, manifest: dict[str,
 def _dry_run(
     settings: RerankSettings, sources: Sources, spec: ScorerSpec, places: Mapping[str, str | None]
 ) -> dict[str, Any]:
-    from crossrank.reranking import on_ray
+    from crossrank.resumable import on_ray
 
     aside = SetAside()
     with Waiting("reading the inputs"):
         work = read_work(settings, sources, aside)
-    pool = _pool(settings, spec, places)
+    pool = _workers(settings, spec, places)
     with Waiting("loading and measuring the model"):
-        measured = on_ray.probed(on_ray.probe(_placed(spec, pool), work.sample(), pool))
+        measuring = on_ray.begin_call(pool, measure_scoring, spec.on(pool.device), work.sample(), pool)
+        measured = on_ray.returned(measuring)
     hours = work.num_pairs / measured["pairs_per_second"] / pool.most / 3600
     plan = {
         "queries": work.num_queries,
@@ -179,27 +167,23 @@ def _run(
     asks_again: bool,
     places: Mapping[str, str | None],
 ) -> Manifest:
-    from crossrank.reranking import on_ray
-
     clock = Clock()
-    pool = _pool(settings, spec, places)
+    pool = _workers(settings, spec, places)
     clock.lap("start_ray")
-    spec = _placed(spec, pool)
     plan = None if earlier.is_replaced else read_plan(layout)
     if plan is None:
 
         def begin() -> None:
             earlier.give_way(manifest, layout, [layout.rejected])
 
-        plan = prepare(settings, spec, sources, layout, pool, Cut.by(layout, earlier.kept), begin)
+        plan = prepare(settings, spec.on(pool.device), sources, layout, pool, Cut.by(layout, earlier.kept), begin)
     layout.refuse_foreign_tables(len(plan.rows_of_blocks))
     clock.lap("prepare")
-    if isinstance(spec, RerankerSpec):
-        spec = replace(spec, precision=plan.precision)
     keep = Keep(settings.top_n, settings.normalize, settings.with_text)
     left = Left.of(layout, len(plan.rows_of_blocks), plan.rows_of_blocks, asks_again)
-    task = on_ray.task_of(layout, spec, sources.corpus, keep, frozenset(left.unanswered))
-    scoring = _score(task, left, plan, pool, hold)
+    placed = spec.on(pool.device, plan.precision)
+    job = RerankBlocks(layout, placed, sources.corpus, keep, frozenset(left.unanswered))
+    scoring = _score(job, left.rows(plan.rows_of_blocks), sum(plan.rows_of_blocks), pool, hold)
     clock.lap("score")
     hold.check()
     num_blocks = len(plan.rows_of_blocks)
@@ -217,23 +201,11 @@ def _run(
     return manifest
 
 
-def _score(task: Task, left: Left, plan: Plan, pool: Pool, hold: Hold) -> Scoring:
+def _score(job: RerankBlocks, left: Mapping[int, int], total: int, pool: Pool, hold: Hold) -> Scoring:
     """Score what is left."""
-    from crossrank.reranking import on_ray
-
-    num_queries = sum(plan.rows_of_blocks)
-    done_before = num_queries - left.num_queries(plan.rows_of_blocks)
-    if done_before:
-        say(f"{done_before:,} of {num_queries:,} queries were done before")
-        ROWS_RESUMED.add(done_before)
+    say_resumed(left, total, "queries")
     scoring = Scoring()
-    with Progress("queries", num_queries, done_before) as progress:
-        progress.advance(0, "workers are starting" if left.blocks else "")
-        for figures in on_ray.run_blocks(task, left.blocks, pool) if left.blocks else ():
-            hold.check()
-            scoring.add(figures)
-            rate = scoring.steady_pairs_per_second
-            progress.advance(figures["queries"], f"{rate:,.0f} pairs/s" if rate else "")
+    do_blocks(job, left, total, "queries", pool, hold, scoring.add)
     return scoring
 
 

@@ -41,14 +41,13 @@ class Left:
         there = set(range(num_blocks)) - lacking
         return cls(frozenset(lacking), _unanswered(layout, there) if asks_again else {})
 
-    @property
-    def blocks(self) -> list[int]:
-        """Numbers of the blocks, in their order."""
-        return sorted({*self.lacking, *self.unanswered})
+    def __bool__(self) -> bool:
+        return bool(self.lacking or self.unanswered)
 
-    def num_queries(self, rows_of_blocks: Sequence[int]) -> int:
-        """Queries that are to be scored."""
-        return sum(rows_of_blocks[number] for number in self.lacking) + sum(self.unanswered.values())
+    def rows(self, rows_of_blocks: Sequence[int]) -> dict[int, int]:
+        """Numbers of the blocks in their order, with how many queries of each are to be scored."""
+        left = {number: rows_of_blocks[number] for number in self.lacking} | self.unanswered
+        return dict(sorted(left.items()))
 
 
 class Made(NamedTuple):

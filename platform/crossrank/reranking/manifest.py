@@ -13,6 +13,7 @@ from crossrank.provenance import provenance
 from crossrank.reranking.derive import Totals
 from crossrank.reranking.plan import Plan
 from crossrank.reranking.settings import RerankSettings
+from crossrank.resumable.blocks import Figures
 from crossrank.resumable.clock import Clock
 from crossrank.scoring.spec import ScorerSpec
 from crossrank.telemetry.job_metrics import PADDING, PAIRS, ROWS_DONE, ROWS_REJECTED, TOKENS, TRUNCATED
@@ -48,8 +49,8 @@ class Scoring:
     threads: set[int] = field(default_factory=set)
     """How many threads each had; they differ where nodes do."""
 
-    def add(self, figures: dict[str, Any]) -> None:
-        """Count a finished block."""
+    def add(self, figures: Figures) -> str:
+        """Count a finished block; gives the rate so far."""
         self.ended.append((figures["started"] + figures["seconds"], figures["pairs"]))
         self.queries += figures["queries"]
         self.pairs += figures["pairs"]
@@ -62,6 +63,8 @@ class Scoring:
         TRUNCATED.add(figures["truncated_documents"])
         for reason, count in json.loads(figures["rejected"]).items():
             ROWS_REJECTED.add(count, reason=reason)
+        rate = self.steady_pairs_per_second
+        return f"{rate:,.0f} pairs/s" if rate else ""
 
     @property
     def first_ended(self) -> float | None:

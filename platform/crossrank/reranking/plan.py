@@ -21,6 +21,7 @@ from crossrank.resumable.layout import Layout, write_table
 from crossrank.resumable.output import read_json, remove, write_json
 from crossrank.resumable.rejects import rejected_file
 from crossrank.scoring.spec import ScorerSpec
+from crossrank.scoring.throughput import measure_scoring
 from crossrank.storage.content_hash import hash_bytes
 from crossrank.telemetry.job_metrics import ROWS_READ
 from crossrank.telemetry.progress import Progress, Waiting, say
@@ -82,7 +83,7 @@ def prepare(
         earlier: how the parts that are there were cut; None cuts by what is measured.
         begin: called when all is judged, to write the manifest and remove what an earlier run left.
     """
-    from crossrank.reranking import on_ray
+    from crossrank.resumable import on_ray
 
     remove(layout.prepared)
     with rejected_file(layout.prepared_rejected) as reject:
@@ -90,7 +91,7 @@ def prepare(
             work = read_work(settings, sources, reject)
         say(f"{work.num_queries:,} queries, at most {work.num_pairs:,} pairs; measuring the model")
         with Waiting("loading and measuring the model"):
-            measured = on_ray.probed(on_ray.probe(spec, work.sample(), pool))
+            measured = on_ray.returned(on_ray.begin_call(pool, measure_scoring, spec, work.sample(), pool))
         rate = measured["pairs_per_second"]
         size = queries_per_block(work.num_queries, work.num_pairs, rate, pool.most)
         precision = _precision(measured["scorer"])

@@ -4,7 +4,7 @@ weights.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from crossrank import storage
 from crossrank.scoring.footprint import process_bytes
@@ -21,12 +21,23 @@ from crossrank.scoring.loading import (
 from crossrank.scoring.spec import RerankerSpec
 
 
-def checked_spec(model: str, max_length: int, precision: str | None, instruction: str | None) -> RerankerSpec:
+class ScoringFlags(Protocol):
+    """Settings that say how a model scores."""
+
+    @property
+    def max_length(self) -> int: ...
+    @property
+    def precision(self) -> str | None: ...
+    @property
+    def instruction(self) -> str | None: ...
+
+
+def checked_spec(model: str, flags: ScoringFlags) -> RerankerSpec:
     """What a worker needs to load a reranker, after refusing one that it could not score with.
 
     Args:
         model: hub id, folder or ``s3://``.
-        max_length: tokens of the window.
+        flags: window, number format and instruction.
 
     Raises:
         ModelRefused: no folder, no head, more than one label, weights or tokenizer missing, code of its own.
@@ -34,13 +45,13 @@ def checked_spec(model: str, max_length: int, precision: str | None, instruction
     """
     folder = find_model(model)
     config = check_model(folder)
-    refuse_unloadable(folder, config, max_length, instruction)
+    refuse_unloadable(folder, config, flags.max_length, flags.instruction)
     return RerankerSpec(
         storage.absolute(model) if folder.is_local else model,
         folder.revision,
-        max_length,
-        precision,
-        instruction,
+        flags.max_length,
+        flags.precision,
+        flags.instruction,
         process_bytes=process_bytes(folder),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from crossrank.errors import JobFailed
@@ -16,18 +16,26 @@ class ScorerSpec(Protocol):
     def revision(self) -> str:
         """Equal for specs that give equal scores."""
 
+    @property
+    def process_bytes(self) -> int:
+        """Memory of a process that scores with it on a CPU, about; 0 where that is little."""
+        return 0
+
+    def on(self, device: str | None, precision: str | None = None) -> ScorerSpec:
+        """The same scorer on a device, for those that have a choice.
+
+        Args:
+            device: ``cpu`` or ``cuda``; None takes a GPU if there is one.
+            precision: number format that an earlier run chose; None leaves the scorer's own.
+        """
+        return self
+
     def load(self, threads: int | None) -> Scorer:
         """The scorer, in this process.
 
         Args:
             threads: CPU threads it may use; None leaves that as it is.
         """
-
-
-def process_bytes_of(spec: ScorerSpec | None) -> int:
-    """About what a process takes that scores with it on a CPU; 0 for a server, and where it is not known."""
-    found: int = getattr(spec, "process_bytes", 0)
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,10 @@ class RerankerSpec:
     instruction: str | None = None
     device: str | None = None
     process_bytes: int = 0
-    """About what a process takes that scores with it on a CPU."""
+    """As that of `ScorerSpec`."""
+
+    def on(self, device: str | None, precision: str | None = None) -> RerankerSpec:
+        return replace(self, device=device, precision=precision or self.precision)
 
     def load(self, threads: int | None) -> Scorer:
         import torch

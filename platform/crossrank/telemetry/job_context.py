@@ -13,6 +13,10 @@ from dataclasses import dataclass, field
 LOG = "CROSSRANK_LOG"
 """Environment variable: ``json`` or ``plain``. No flag, since workers, replicas and submitted jobs inherit it."""
 VERB, JOB = "CROSSRANK_VERB", "CROSSRANK_JOB"
+CACHE = "CROSSRANK_CACHE"
+"""Environment variable: the folder of the cache."""
+OF_S3 = ("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION")
+"""Environment variables that say where s3:// is."""
 SUBMISSION = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Where Ray tells a submitted job its own id, among others."""
 
@@ -64,13 +68,13 @@ def _submission_id() -> str | None:
     return found
 
 
-def variables() -> dict[str, str]:
-    """What a worker has to know, as variables of an environment."""
-    told = {LOG: os.environ.get(LOG), VERB: verb(), JOB: job()}
-    return {name: value for name, value in told.items() if value is not None}
+def environment() -> dict[str, str]:
+    """What workers need of this process's environment, with its verb and its job; credentials stay where they are."""
+    given = {name: os.environ.get(name) for name in (CACHE, *OF_S3, LOG)} | {VERB: verb(), JOB: job()}
+    return {name: value for name, value in given.items() if value is not None}
 
 
-def work_for(environment: Mapping[str, str]) -> None:
-    """Be a worker of the driver whose `variables` are among these; the others are put into the environment."""
-    os.environ.update({name: value for name, value in environment.items() if name not in (VERB, JOB)})
-    _here.verb, _here.job = environment.get(VERB), environment.get(JOB)
+def work_for(driver: Mapping[str, str]) -> None:
+    """Be a worker of the driver whose `environment` this is."""
+    os.environ.update({name: value for name, value in driver.items() if name not in (VERB, JOB)})
+    _here.verb, _here.job = driver.get(VERB), driver.get(JOB)

@@ -102,7 +102,7 @@ class GroupSource:
 
 
 class Documents(NamedTuple):
-    """The documents of one group. Where they are measured, their order breaks ties: see `crossrank.formats.document_order`."""
+    """The documents of one group. Where they are measured, their order breaks ties: see `document_order`."""
 
     rows_D: NDArray[np.int64]
     """Row of the corpus; below 0, ``~row`` of the store's own texts."""

@@ -21,6 +21,7 @@ from crossrank.scoring.checked import refuse_unloadable
 from crossrank.scoring.loading import ModelFolder, check_base, find_model, has_head
 from crossrank.scoring.pooling import told_of_head
 from crossrank.storage.lease import Hold
+from crossrank.telemetry.job_context import environment
 from crossrank.telemetry.progress import Waiting, say, show_plan
 from crossrank.telemetry.verb_scope import doing
 from crossrank.training import result
@@ -117,14 +118,14 @@ def _run(
     hold: Hold,
 ) -> Manifest:
     from crossrank.cluster import on_ray as cluster
+    from crossrank.resumable import on_ray
     from crossrank.training.on_ray.bias_fit import level_on
     from crossrank.training.on_ray.ranks import train_on
     from crossrank.training.on_ray.validating import RayValidator
 
     clock = Clock()
-    cluster.connect()
     places = {"--base": settings.base, "--groups": settings.groups, "--eval-groups": settings.eval_groups}
-    cluster.refuse_private_disks(places | {"--corpus": settings.corpus, "--output": settings.output})
+    on_ray.join(places | {"--corpus": settings.corpus, "--output": settings.output})
     pool = cluster.pool(settings.wanted())
     clock.lap("prepare")
     sizes = _sizes(settings, config, len(read.train), pool, earlier.kept)
@@ -231,7 +232,7 @@ def _task(settings: TrainSettings, base: ModelFolder, inputs: Inputs, sizes: Siz
 
 
 def _validation(settings: TrainSettings, task: Task, inputs: Inputs, pool: Pool) -> Any:
-    from crossrank.cluster.on_ray import environment, spare_gpus
+    from crossrank.cluster.on_ray import spare_gpus
     from crossrank.training.on_ray.validating import Validation
 
     assert inputs.validate is not None, "only where there is something to validate on"
@@ -257,7 +258,8 @@ def _dry_run(
     settings: TrainSettings, base: ModelFolder, config: dict[str, Any], inputs: Inputs, read: Read
 ) -> dict[str, Any]:
     from crossrank.cluster import on_ray as cluster
-    from crossrank.training.on_ray import throughput
+    from crossrank.resumable import on_ray
+    from crossrank.training.throughput import measure_training
 
     _warn(scale_warning(settings, read.train))
     cluster.connect()
@@ -266,7 +268,8 @@ def _dry_run(
     task = _task(settings, base, inputs, sizes, storage.absolute(settings.output))
     _warn(told_of_few_steps(settings, sizes.num_groups, sizes.num_steps))
     with Waiting("loading and measuring the model"):
-        measured = throughput.measured(task, pool)
+        measuring = on_ray.begin_call(pool, measure_training, task, pool)
+        measured = on_ray.returned(measuring, "the measurement", "nothing was begun")
     num_groups = sizes.num_groups * settings.num_train_epochs
     plan = {
         "groups": sizes.num_groups,

@@ -13,13 +13,13 @@ from dataclasses import asdict, replace
 from typing import Any, cast
 
 from crossrank import storage
-from crossrank.cluster.joining import join_if_named
 from crossrank.errors import InputError
 from crossrank.formats.group_files import fingerprint_of_groups
 from crossrank.formats.group_order import glancing
 from crossrank.provenance import provenance
 from crossrank.resumable.clock import Clock
 from crossrank.resumable.earlier import Earlier, look_at, working
+from crossrank.resumable.joining import join_if_named
 from crossrank.resumable.layout import Layout
 from crossrank.resumable.output import Manifest, write_json
 from crossrank.resumable.settings import that_change_rows
@@ -246,24 +246,20 @@ def _fill_memory(
 
 
 def _translate(work: Work, backend: PaidBackend | Backend, texts: Iterator[str]) -> dict[str, Any]:
-    from crossrank.cluster import on_ray as cluster
+    from crossrank.resumable import on_ray
 
     settings = work.settings
     first = next(texts, None)
     if first is None:
         return {}
     rest = _with_first(first, texts)
-    cluster.connect()
-    cluster.refuse_private_disks({"--model": settings.model})
     if settings.is_paid:
         from crossrank.translation.on_ray.services import asking
 
-        pool = cluster.pool(replace(settings.wanted(), gpus=0.0, accelerator=None))
-        say(f"workers: {pool.workers}")
+        pool = on_ray.start_workers(replace(settings.wanted(), gpus=0.0, accelerator=None), {})
         with asking(cast(PaidBackend, backend), pool, settings.concurrency) as ask:
             return work.ask_for(rest, ask)
-    pool = cluster.pool(settings.wanted())
-    say(f"workers: {pool.workers}")
+    pool = on_ray.start_workers(settings.wanted(), {"--model": settings.model})
     return work.compute(rest, on_workers(cast(Backend, backend), bool(pool.gpus)), pool)
 
 

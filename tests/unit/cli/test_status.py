@@ -105,7 +105,10 @@ def test_an_evaluation_tells_which_model_is_scored_and_how_far(tmp_path: Path) -
 
 def test_a_job_that_holds_its_lock_is_at_work_and_one_that_died_is_not(running: Path) -> None:
     assert status(str(running))["at_work"] == "no process of this machine"
-    holds = "import sys; from crossrank.resumable.output import alone\nwith alone(sys.argv[1]): print(1, flush=True); input()"
+    holds = (
+        "import sys; from crossrank.resumable.output import alone\n"
+        "with alone(sys.argv[1]): print(1, flush=True); input()"
+    )
     command = [sys.executable, "-c", holds, str(running)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as job:
         assert job.stdout is not None

@@ -10,6 +10,7 @@ from typing import BinaryIO
 import pytest
 
 from crossrank import storage
+from crossrank.storage import files
 from tests.unit.contract.one_process import Killed
 
 At = Callable[[str], None]
@@ -42,8 +43,9 @@ def each_change(before: At | None = None, after: At | None = None) -> Iterator[N
         delete(uri)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(storage, "writing", seen_writing)
-        patch.setattr(storage, "delete", seen_delete)
+        for module in (storage, files):  # those who import storage, and its functions among each other
+            patch.setattr(module, "writing", seen_writing)
+            patch.setattr(module, "delete", seen_delete)
         yield
 
 

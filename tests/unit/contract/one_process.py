@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -13,27 +13,23 @@ from typing import Any
 import pytest
 
 import crossrank.cluster
-import crossrank.evaluation
-import crossrank.filtering
-import crossrank.mining
-import crossrank.reranking
+import crossrank.resumable
 from crossrank.cluster.pool import Node, Pool, Wanted, pool_of
+from crossrank.evaluation.timing import time_queries
+from crossrank.scoring.throughput import measure_scoring
 from crossrank.training.checkpoint import Checkpoints
-from tests.unit.evaluation.test_dense_stage import InProcess as DenseInProcess
-from tests.unit.mining.in_process import InProcess as MineInProcess
-from tests.unit.reranking.job.in_process import InProcess as RerankInProcess
+from tests.unit.in_process import InProcess, Killed
+from tests.unit.reranking.job.in_process import measured
+
+__all__ = ["Killed", "OneProcess", "put_in_place"]
 
 LARGE_NODE = Node(cores=16, gpus=0, memory_bytes=32e9)
 """More cores than its memory holds models of a few gigabytes."""
 
 
-class Killed(BaseException):
-    """As if the process had been killed: nothing that handles errors sees it."""
-
-
 @dataclass
-class OneProcess:
-    """What jobs ask of a cluster, answered here."""
+class OneProcess(InProcess):
+    """What jobs ask of a cluster, answered here; both the adapter to Ray and, for train, the cluster itself."""
 
     at_pool: Callable[[], None] = lambda: None
     """Called when a job asks for its workers, before it gets any."""
@@ -42,15 +38,12 @@ class OneProcess:
     joined: int = 0
     asked: list[tuple[Wanted, int | None, Pool]] = field(default_factory=list)
     """What workers were asked for, of how many bytes each, and what there is on `LARGE_NODE`."""
-    done: list[str] = field(default_factory=list)
-    """Blocks, shards and runs that workers did."""
-
-    # of the cluster
 
     def connect(self) -> None:
         self.joined += 1
 
-    def refuse_private_disks(self, places: dict[str, str | None]) -> None:
+    def join(self, places: Mapping[str, str | None]) -> None:
+        self.connect()
         self.at_disks({flag: uri for flag, uri in places.items() if uri is not None})
 
     def pool(self, wanted: Wanted, worker_bytes: int | None = None) -> Pool:
@@ -58,33 +51,15 @@ class OneProcess:
         self.at_pool()
         return Pool(1, 2, 0.0, 2, "by the test")
 
-    def environment(self) -> dict[str, str]:
-        return {}
+    def start_workers(self, wanted: Wanted, places: Mapping[str, str | None], worker_bytes: int | None = None) -> Pool:
+        self.join(places)
+        return self.pool(wanted, worker_bytes)
 
-    # of each verb's workers
-
-    probed = RerankInProcess.probed
-    task_of = RerankInProcess.task_of
-
-    def probe(self, spec: Any, pairs: Any, pool: Any) -> dict[str, Any]:
-        return RerankInProcess().probe(spec, pairs, pool)
-
-    def run_blocks(self, task: Any, numbers: list[int], pool: Any) -> Iterator[dict[str, Any]]:
-        for figures in RerankInProcess().run_blocks(task, numbers, pool):
-            self.done.append(f"rerank {figures['block']}")
-            yield figures
-
-    def run_items(self, task: Any, items: list[str], pool: Any) -> Iterator[dict[str, Any]]:
-        self.done += items
-        yield from MineInProcess().run_items(task, items, pool)
-
-    def run_dense(self, task: Any, kind: str, numbers: list[int], pool: Any) -> Iterator[dict[str, Any]]:
-        self.done += [f"{kind} {number}" for number in numbers]
-        yield from DenseInProcess().run_dense(task, kind, numbers, pool)
-
-    def timed(self, spec: Any, queries: list[Any], settings: Any) -> list[float]:
-        self.done.append("timed")
-        return [0.01 for _ in queries]
+    def begin_call(self, pool: Pool, function: Callable[..., Any], *arguments: Any) -> Any:
+        if function is time_queries:
+            self.done.append("timed")
+            return [0.01 for _ in arguments[1]]
+        return measured() if function is measure_scoring else super().begin_call(pool, function, *arguments)
 
     def train_on(self, task: Any, validation: Any, pool: Any, max_failures: int, heard: Any) -> Any:
         """Trains nothing: goes on from a checkpoint that says how many steps there were, to the last step."""
@@ -132,20 +107,14 @@ class _Task:
 
 def put_in_place(stand_in: OneProcess, patch: pytest.MonkeyPatch) -> None:
     """Where jobs look for Ray and for torch they find the stand-in."""
-    for package in (
-        crossrank.cluster,
-        crossrank.reranking,
-        crossrank.mining,
-        crossrank.filtering,
-        crossrank.evaluation,
-    ):
+    for package in (crossrank.cluster, crossrank.resumable):
         patch.setattr(package, "on_ray", stand_in, raising=False)
     of_train: dict[str, dict[str, Any]] = {
-        "run": {"Task": _Task},
+        "rank_run": {"Task": _Task},
         "unmoved": {"level_bias_of": lambda base: None},
         "on_ray": {},
         "on_ray.ranks": {"train_on": lambda *given: stand_in.train_on(*given)},
-        "on_ray.levelling": {"level_on": None},
+        "on_ray.bias_fit": {"level_on": None},
         "on_ray.validating": {"RayValidator": None},
     }
     for name, content in of_train.items():

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-import crossrank.cluster
-import crossrank.evaluation
-from crossrank.cluster.pool import Pool, Wanted
 from crossrank.evaluation import dense_stage
 from crossrank.evaluation.candidates import Written, write_candidates
-from crossrank.evaluation.dense_stage import DenseTask, DenseWorker
 from crossrank.evaluation.inputs import fingerprints
 from crossrank.evaluation.lists import Lists
 from crossrank.evaluation.settings import EvaluateSettings
+from tests.unit.in_process import InProcess, UseRay
 from tests.unit.mining.in_process import WordEncoder, WordSpec
 
 PASSAGES = {
@@ -32,37 +27,11 @@ PASSAGES = {
 QUERIES = {"q0": "apple", "q1": "quince pear", "q2": "plum", "q3": "nowhere"}
 
 
-@dataclass
-class InProcess:
-    """Stands in for both files that use Ray: the same functions, working in this process."""
-
-    done: list[str] = field(default_factory=list)
-
-    def connect(self) -> None: ...
-
-    def refuse_private_disks(self, places: dict[str, str | None]) -> None: ...
-
-    def environment(self) -> dict[str, str]:
-        return {}
-
-    def pool(self, wanted: Wanted, worker_bytes: int | None = None) -> Pool:
-        return Pool(1, 2, 0.0, 2, "by the test")
-
-    def run_dense(self, task: DenseTask, kind: str, numbers: Sequence[int], pool_: Pool) -> Iterator[dict[str, Any]]:
-        worker = DenseWorker(task, None)
-        for number in reversed(numbers):
-            worker.do(kind, number)
-            self.done.append(f"{kind} {number}")
-            yield {}
-
-
 @pytest.fixture
-def ray(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> InProcess:
-    stand_in = InProcess()
-    monkeypatch.setattr(crossrank.evaluation, "on_ray", stand_in, raising=False)
-    monkeypatch.setattr(crossrank.cluster, "on_ray", stand_in, raising=False)
+def ray(monkeypatch: pytest.MonkeyPatch, use_ray: UseRay, tmp_path: Path) -> InProcess:
     monkeypatch.setenv("CROSSRANK_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    stand_in: InProcess = use_ray(InProcess(backwards=True))
     return stand_in
 
 

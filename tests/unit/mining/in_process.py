@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from zlib import crc32
 
 import numpy as np
 import pyarrow.parquet as pq
-import pytest
 from numpy.typing import NDArray
 
-from crossrank.cluster.pool import Pool, Wanted
 from crossrank.formats.group_rows import group_of
 from crossrank.mining.settings import MineSettings
-from crossrank.mining.throughput import Sample, measure
-from crossrank.mining.work import Figures, Task, Worker
 from crossrank.records import Group
 
 WIDTH = 64
@@ -81,50 +77,6 @@ class WordSpec:
 
     def load(self, threads: int | None) -> WordEncoder:
         return WordEncoder(self.log, self.pause_s)
-
-
-class Killed(BaseException):
-    """As if the process had been killed: nothing that handles errors sees it."""
-
-
-@dataclass
-class InProcess:
-    """Stands in for both files that use Ray: the same functions, working in this process."""
-
-    kill_after: int | None = None
-    """Items after which it is killed."""
-    backwards: bool = False
-    done: list[str] = field(default_factory=list)
-
-    def connect(self) -> None: ...
-
-    def refuse_private_disks(self, places: dict[str, str | None]) -> None: ...
-
-    def environment(self) -> dict[str, str]:
-        return {}
-
-    def pool(self, wanted: Wanted, worker_bytes: int | None) -> Pool:
-        return Pool(1, 2, 0.0, 2, "by the test")
-
-    def run_items(self, task: Task, items: list[str], pool: Pool) -> Iterator[Figures]:
-        worker = Worker(task, None)
-        for item in items[::-1] if self.backwards else items:
-            if len(self.done) == self.kill_after:
-                raise Killed
-            kind, *numbers = item.split()
-            figures = worker.do(kind, *map(int, numbers))
-            self.done.append(item)
-            yield figures
-
-    def measured(self, task: Task, sample: Sample, pool: Pool) -> dict[str, float]:
-        return measure(task, sample, 1)
-
-
-class NoRay:
-    """Stands in for both files that use Ray where it must not be used."""
-
-    def __getattr__(self, name: str) -> NoReturn:
-        pytest.fail(f"on_ray.{name} was used")
 
 
 def write_lines(path: Path, rows: list[dict[str, Any]]) -> str:

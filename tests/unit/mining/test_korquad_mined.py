@@ -14,8 +14,8 @@ from crossrank.mining.job import mine
 from crossrank.mining.near_duplicates import text_hash
 from crossrank.mining.settings import MineSettings
 from crossrank.records import document_text
+from tests.unit.in_process import InProcess
 from tests.unit.mining.in_process import (
-    InProcess,
     corpus_file,
     dropped,
     group,

@@ -20,8 +20,8 @@ from crossrank.mining.job import mine
 from crossrank.mining.settings import MineSettings
 from crossrank.records import Candidate
 from crossrank.training.groups import GroupSource
+from tests.unit.in_process import InProcess
 from tests.unit.mining.in_process import (
-    InProcess,
     WordSpec,
     corpus_file,
     dropped,

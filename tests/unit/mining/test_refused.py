@@ -16,9 +16,8 @@ from crossrank.errors import CorpusTooLarge, InputError, OutputError, SettingsEr
 from crossrank.mining.job import mine
 from crossrank.mining.settings import MineSettings
 from crossrank.retrieval.bm25 import Bm25Index
+from tests.unit.in_process import InProcess, NoRay
 from tests.unit.mining.in_process import (
-    InProcess,
-    NoRay,
     WordSpec,
     corpus_file,
     group,

@@ -16,10 +16,8 @@ from crossrank.mining import plan as plan_module
 from crossrank.mining.job import mine
 from crossrank.mining.settings import MineSettings
 from crossrank.retrieval import vectors
+from tests.unit.in_process import InProcess, Killed, NoRay
 from tests.unit.mining.in_process import (
-    InProcess,
-    Killed,
-    NoRay,
     WordSpec,
     corpus_file,
     dropped,

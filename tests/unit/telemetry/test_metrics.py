@@ -96,7 +96,7 @@ def test_a_worker_knows_the_verb_the_job_and_the_log_of_its_driver(monkeypatch: 
     monkeypatch.setenv("CROSSRANK_LOG", "json")
     monkeypatch.setenv(job_context.SUBMISSION, '{"metadata": {"job_submission_id": "raysubmit_1", "job_name": "x"}}')
     with doing("translate"):
-        given = job_context.variables()
+        given = job_context.environment()
     assert given == {"CROSSRANK_LOG": "json", "CROSSRANK_VERB": "translate", "CROSSRANK_JOB": "raysubmit_1"}
     monkeypatch.delenv(job_context.SUBMISSION)
     job_context.work_for(given)

@@ -7,23 +7,18 @@ import secrets
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TextIO
 
 import ray
 from ray._private import worker as ray_worker
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from crossrank import storage
 from crossrank.cluster.on_ray.answers import answer_of
 from crossrank.cluster.on_ray.named_cluster import join, without_secrets
 from crossrank.cluster.pool import Node, Pool, Wanted, cpus_beside_others, pool_of
 from crossrank.errors import JobFailed, SettingsError, in_short
-from crossrank.resumable.output import manifest_of
-from crossrank.telemetry import job_context
 from crossrank.telemetry import on_ray as telemetry
 from crossrank.telemetry.job_metrics import WORKERS
 from crossrank.telemetry.progress import Waiting, say
@@ -90,56 +85,6 @@ def _quieten() -> None:
 def _has_token() -> bool:
     given = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
     return bool(given) or os.path.exists(os.path.expanduser("~/.ray/auth_token"))
-
-
-def refuse_private_disks(places: Mapping[str, str | None]) -> None:
-    """Refuse files on a disk of this machine that another node of the cluster does not see alike.
-
-    Without it a worker there would find nothing, in the middle of the job, or write where nobody looks. Nodes that
-    come later are not asked.
-
-    Args:
-        places: URIs by the flag that names them; what is on s3://, or nowhere here, is left alone.
-
-    Raises:
-        SettingsError: it names the flag and the node.
-    """
-    paths = {
-        flag: os.path.abspath(os.path.expanduser(uri)) for flag, uri in places.items() if uri and not storage.is_s3(uri)
-    }
-    here = {flag: seen for flag, path in paths.items() if (seen := _seen(path)) is not None}
-    own = ray.get_runtime_context().get_node_id()
-    others = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != own]
-    asked = {
-        (flag, node["NodeManagerAddress"]): ray.remote(num_cpus=0)(_seen)
-        .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
-        .remote(paths[flag])
-        for flag in here
-        for node in others
-    }
-    for (flag, address), reference in asked.items():
-        try:
-            seen = ray.get(reference)
-        except ray.exceptions.RayError:  # the node is gone, and no worker of the job will be there
-            continue
-        if seen != here[flag]:
-            raise SettingsError(
-                f"{flag} is {paths[flag]}, on a disk that the node {address} does not share; use s3://, or a disk "
-                f"that all nodes mount"
-            )
-
-
-def _seen(path: str) -> Any:
-    """What of a file or a folder is the same for all who see the same; None where there is nothing."""
-    try:
-        if os.path.exists(manifest := manifest_of(path)):
-            # An output: what an earlier run of the job left may be coming and going still.
-            return Path(manifest).read_bytes()
-        if os.path.isdir(path):
-            return sorted((entry.name, entry.stat().st_size) for entry in os.scandir(path) if entry.is_file())
-        return os.stat(path).st_size
-    except OSError:
-        return None
 
 
 @contextmanager
@@ -253,12 +198,6 @@ def _nodes() -> list[Node]:
             gpus, memory = resources.get("GPU", 0.0), resources.get("memory", 0.0)
             found.append(Node(cores, gpus, memory, frozenset(kinds if gpus else ())))
     return found
-
-
-def environment() -> dict[str, str]:
-    """What workers on this machine's Ray need of the driver's environment; credentials stay where they are."""
-    names = ("CROSSRANK_CACHE", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION")
-    return {name: os.environ[name] for name in names if name in os.environ} | job_context.variables()
 
 
 def smallest_gpu_bytes(pool_: Pool) -> int:

@@ -19,7 +19,7 @@ from ray import serve as ray_serve
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy, BackpressureConfig, HTTPOptions
 
 from crossrank import storage
-from crossrank.cluster.on_ray import connect, environment, without_native_output
+from crossrank.cluster.on_ray import connect, without_native_output
 from crossrank.cluster.on_ray.answers import answer_of
 from crossrank.config.settings import from_mapping, option
 from crossrank.errors import JobFailed, SettingsError, in_short
@@ -33,6 +33,7 @@ from crossrank.serving.on_ray.scaling import replicas_for_backlog
 from crossrank.serving.service import Deadlines
 from crossrank.serving.settings import ReplicaSettings, ServeSettings, check_host, refuse_open_door
 from crossrank.telemetry import log_format
+from crossrank.telemetry.job_context import environment
 from crossrank.telemetry.progress import Waiting, say
 from crossrank.telemetry.verb_scope import doing
 

@@ -22,12 +22,12 @@ import ray.train.torch
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from crossrank.cluster.failures import ours
-from crossrank.cluster.on_ray import environment
 from crossrank.cluster.on_ray.answers import answer_of
 from crossrank.cluster.on_ray.deaths import Watch, watching
 from crossrank.cluster.pool import Pool
 from crossrank.errors import CrossrankError, JobFailed
 from crossrank.telemetry import on_ray as telemetry
+from crossrank.telemetry.job_context import environment
 from crossrank.training.checkpoint import Checkpoints
 from crossrank.training.on_ray.validating import RayValidator, Validation
 from crossrank.training.rank_run import Ended, Row, Task, run

@@ -13,12 +13,13 @@ from itertools import islice
 import ray
 
 from crossrank.cluster.failures import why_it_died
-from crossrank.cluster.on_ray import environment, options
+from crossrank.cluster.on_ray import options
 from crossrank.cluster.on_ray.answers import WORKER, Lost, answer_if_alive, answer_of, first_of
 from crossrank.cluster.on_ray.deaths import Watch, watching
 from crossrank.cluster.pool import Pool
 from crossrank.errors import JobFailed
 from crossrank.telemetry import on_ray as telemetry
+from crossrank.telemetry.job_context import environment
 from crossrank.telemetry.job_metrics import RESTARTS
 from crossrank.translation.backend import Backend, Outcome, Translator
 

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 
 import ray
 
-from crossrank.cluster.on_ray import environment
 from crossrank.cluster.on_ray.answers import Lost, answer_if_alive, answer_of
 from crossrank.cluster.pool import Pool
 from crossrank.errors import CrossrankError
 from crossrank.telemetry import on_ray as telemetry
+from crossrank.telemetry.job_context import environment
 from crossrank.translation.service import Answer, Ask, Kind, PaidBackend
 
 

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-import crossrank.cluster
-import crossrank.reranking
 from crossrank.provenance import Provenance
 from crossrank.reranking import job
 from crossrank.reranking import manifest as manifest_module
 from crossrank.reranking.settings import RerankSettings
-from tests.unit.reranking.job.in_process import CORPUS, QUERIES, RUN, UseRay
-
-
-@pytest.fixture
-def use_ray(monkeypatch: pytest.MonkeyPatch) -> UseRay:
-    """Put a stand-in where the job looks for Ray, and return it."""
-
-    def use_ray(stand_in: Any) -> Any:
-        monkeypatch.setattr(crossrank.reranking, "on_ray", stand_in, raising=False)
-        monkeypatch.setattr(crossrank.cluster, "on_ray", stand_in, raising=False)
-        return stand_in
-
-    return use_ray
+from tests.unit.reranking.job.in_process import (
+    CORPUS,
+    QUERIES,
+    RUN,
+)
 
 
 @pytest.fixture

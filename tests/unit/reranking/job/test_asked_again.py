@@ -25,7 +25,9 @@ from crossrank.reranking.settings import RerankSettings
 from crossrank.resumable.layout import Layout
 from crossrank.resumable.output import read_json
 from crossrank.scoring.interfaces import EncodedText, PlainText, Scored, Scorer
-from tests.unit.reranking.job.in_process import InProcess, Killed, NoRay, UseRay, parts
+from crossrank.scoring.spec import ScorerSpec
+from tests.unit.in_process import Killed, NoRay, UseRay
+from tests.unit.reranking.job.in_process import InProcess, parts
 
 
 class Remote(Scorer):
@@ -59,7 +61,7 @@ class Remote(Scorer):
 
 
 @dataclass
-class RemoteSpec:
+class RemoteSpec(ScorerSpec):
     """What runs there is not known, so that it is the same server whatever it answers."""
 
     answers: set[str]

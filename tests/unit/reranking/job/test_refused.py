@@ -12,14 +12,12 @@ import pytest
 from crossrank.errors import InputError, OutputError
 from crossrank.reranking.job import rerank, reranked
 from crossrank.reranking.settings import RerankSettings
+from tests.unit.in_process import Killed, NoRay, UseRay
 from tests.unit.reranking.job.in_process import (
     CORPUS,
     QUERIES,
     SPEC,
     InProcess,
-    Killed,
-    NoRay,
-    UseRay,
     parts,
 )
 from tests.unit.stand_ins import OverlapSpec

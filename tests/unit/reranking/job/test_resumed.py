@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,15 @@ from crossrank.reranking import plan
 from crossrank.reranking.job import rerank
 from crossrank.reranking.prepare import blocks
 from crossrank.reranking.settings import RerankSettings
+from crossrank.resumable.blocks import Figures
 from crossrank.resumable.layout import Layout
 from crossrank.resumable.output import read_json, write_json
+from tests.unit.in_process import Killed, UseRay
 from tests.unit.reranking.job.in_process import (
     NUM_BLOCKS,
     RESULT,
     SPEC,
     InProcess,
-    Killed,
-    UseRay,
     parts,
 )
 
@@ -46,7 +46,7 @@ def test_a_job_that_was_killed_goes_on_with_what_is_missing(
     resumed = use_ray(InProcess())
     manifest = rerank(settings, SPEC)
     assert killed.scored + resumed.scored == list(range(NUM_BLOCKS)), "no block is scored twice"
-    assert resumed.num_probes == 0, "nor is the job prepared twice"
+    assert resumed.num_calls == 0, "nor is the job prepared twice"
     assert parts(settings) == parts(whole)
     assert Path(settings.run or "").read_text() == RESULT
     assert manifest["rows"]["resumed"] == kill_after
@@ -71,7 +71,7 @@ def test_a_job_that_was_killed_while_preparing_is_prepared_again(
 
     ray = use_ray(InProcess())
     rerank(settings, SPEC)
-    assert (ray.num_probes, ray.scored) == (1, list(range(NUM_BLOCKS)))
+    assert (ray.num_calls, ray.scored) == (1, list(range(NUM_BLOCKS)))
     assert parts(settings) == parts(whole)
 
 
@@ -117,7 +117,7 @@ def test_overwrite_starts_afresh(settings: RerankSettings, use_ray: UseRay) -> N
     rerank(settings, SPEC)
     ray = use_ray(InProcess())
     manifest = rerank(replace(settings, overwrite=True, top_n=1, limit=2), SPEC)
-    assert (ray.num_probes, ray.scored) == (1, [0, 1])
+    assert (ray.num_calls, ray.scored) == (1, [0, 1])
     assert manifest["documents_out"] == 2
     assert pq.read_table(settings.output)["query_id"].to_pylist() == ["q1", "q2"]
 
@@ -184,12 +184,12 @@ def test_a_second_job_on_the_same_output_is_refused_while_the_first_works(
     class Nosy(InProcess):
         """Starts the same job again in the middle of it."""
 
-        def run_blocks(self, task: Any, numbers: list[int], pool: Any) -> Iterator[dict[str, Any]]:
+        def run_blocks(self, job: Any, numbers: Sequence[int], pool: Any) -> Iterator[Figures]:
             for overwrite in (False, True):
                 with pytest.raises(OutputError, match="another job is at work on"):
                     rerank(replace(settings, overwrite=overwrite), SPEC)
-            yield from super().run_blocks(task, numbers, pool)
+            yield from super().run_blocks(job, numbers, pool)
 
     ray = use_ray(Nosy())
     assert rerank(settings, SPEC)["state"] == "finished"
-    assert ray.num_probes == 1
+    assert ray.num_calls == 1

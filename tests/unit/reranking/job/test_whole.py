@@ -14,14 +14,12 @@ from crossrank.reranking.job import rerank
 from crossrank.reranking.settings import RerankSettings
 from crossrank.resumable.layout import Layout
 from crossrank.resumable.output import read_json
+from tests.unit.in_process import Killed, NoRay, UseRay
 from tests.unit.reranking.job.in_process import (
     NUM_BLOCKS,
     RESULT,
     SPEC,
     InProcess,
-    Killed,
-    NoRay,
-    UseRay,
     parts,
 )
 from tests.unit.stand_ins import OverlapSpec

@@ -13,7 +13,6 @@ def join_if_named(places: Mapping[str, str | None] | None = None) -> None:
         places: files that its nodes have to share, by the flag that names them; see `refuse_private_disks`.
     """
     if os.environ.get("RAY_ADDRESS"):
-        from crossrank.cluster import on_ray
+        from crossrank.resumable import on_ray
 
-        on_ray.connect()
-        on_ray.refuse_private_disks(places or {})
+        on_ray.join(places or {})

@@ -1,0 +1,29 @@
+"""What the other nodes of a cluster see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+
+def on_other_nodes(function: Callable[..., Any], *arguments: Any) -> Iterator[tuple[str, Any]]:
+    """Call a function on every node but this; gives the address of each with what it returned there.
+
+    A node that is lost meanwhile is left out: no worker of a job will be there.
+    """
+    own = ray.get_runtime_context().get_node_id()
+    others = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != own]
+    called = [
+        ray.remote(num_cpus=0)(function)
+        .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
+        .remote(*arguments)
+        for node in others
+    ]
+    for node, reference in zip(others, called, strict=True):
+        try:
+            yield node["NodeManagerAddress"], ray.get(reference)
+        except ray.exceptions.RayError:
+            continue

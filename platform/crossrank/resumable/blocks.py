@@ -1,0 +1,71 @@
+"""The blocks of a job: what workers do with them, and what is said while they are at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from crossrank.storage.lease import Hold
+from crossrank.telemetry.job_metrics import ROWS_RESUMED
+from crossrank.telemetry.progress import Progress, say
+
+if TYPE_CHECKING:
+    from crossrank.cluster.pool import Pool
+
+Figures = dict[str, Any]
+"""What was done to a block, in numbers."""
+
+
+class BlockJob(Protocol):
+    """What is done to the blocks of a job: sent to every worker, and so small. It pickles."""
+
+    def open(self, threads: int) -> Callable[[int], Figures]:
+        """Make ready to work in this process.
+
+        Args:
+            threads: CPU threads that it may use.
+
+        Returns:
+            A function that does the block of a number, writes what it made as one file under the block's own name,
+            and gives figures of it. A retry after a death writes the same file again.
+        """
+
+
+def do_blocks(
+    job: BlockJob,
+    left: Mapping[int, int],
+    total: int,
+    what: str,
+    pool: Pool,
+    hold: Hold,
+    count: Callable[[Figures], str | None],
+) -> None:
+    """Have the blocks done that lack their part, and say how far the job is.
+
+    Args:
+        left: numbers of those blocks, with the rows of each that are left to do.
+        total: rows of all blocks.
+        what: rows are called, such as ``queries``.
+        hold: what keeps others from the output; looked at with every block.
+        count: takes the figures of a finished block, and gives what is said beside the progress, such as a rate.
+
+    Raises:
+        CrossrankError: what a worker raised for the user; JobFailed for anything else.
+    """
+    from crossrank.resumable import on_ray
+
+    if not left:
+        return
+    with Progress(what, total, total - sum(left.values())) as progress:
+        progress.advance(0, "workers are starting")
+        for figures in on_ray.run_blocks(job, list(left), pool):
+            hold.check()
+            progress.advance(left[figures["block"]], count(figures) or "")
+
+
+def say_resumed(left: Mapping[int, int], total: int, what: str) -> None:
+    """Say how many rows earlier runs did, where they did some, and count them. Arguments as `do_blocks`."""
+    resumed = total - sum(left.values())
+    if resumed:
+        say(f"{resumed:,} of {total:,} {what} were done before")
+        ROWS_RESUMED.add(resumed)
