@@ -15,7 +15,8 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
 from crossrank.derived import Chosen
 from crossrank.errors import JobFailed
 from crossrank.translation.backend import Outcome
-from crossrank.translation.backends.seq2seq import Greedy, Seq2SeqBackend
+from crossrank.translation.backends.seq2seq import Seq2SeqBackend
+from crossrank.translation.backends.seq2seq_decoding import Greedy
 from crossrank.translation.backends.seq2seq_translator import Seq2SeqTranslator
 from crossrank.translation.backends.seq2seq_writing import Stop
 from crossrank.translation.splitter import Piece

@@ -12,7 +12,7 @@ import pytest
 from crossrank import storage
 from crossrank.cluster.pool import Pool, Wanted
 from crossrank.mining.work import BlockSearches
-from crossrank.resumable.blocks import BlockJob, Figures
+from crossrank.resumable.block_job import BlockJob, Figures
 from crossrank.telemetry.progress import say
 
 UseRay = Callable[[Any], Any]

@@ -13,8 +13,9 @@ from crossrank.filtering.blocks import BLOCK_GROUPS, Task, groups_of, read_block
 from crossrank.filtering.settings import FilterSettings
 from crossrank.filtering.teacher_rules import Margins, Pair, compared, pairs_of, scores_of
 from crossrank.records import Json, Rejected
+from crossrank.resumable.block_job import Figures
 from crossrank.resumable.block_size import queries_per_block
-from crossrank.resumable.blocks import Figures, do_blocks
+from crossrank.resumable.blocks import do_blocks
 from crossrank.scoring.spec import ScorerSpec
 from crossrank.scoring.throughput import measure_scoring
 from crossrank.storage.lease import Hold

@@ -20,7 +20,8 @@ from crossrank.mining.settings import MineSettings
 from crossrank.mining.totals import totals
 from crossrank.mining.work import BlockSearches
 from crossrank.provenance import provenance
-from crossrank.resumable.blocks import Figures, do_blocks, say_resumed
+from crossrank.resumable.block_job import Figures
+from crossrank.resumable.blocks import do_blocks, say_resumed
 from crossrank.resumable.clock import Clock
 from crossrank.resumable.earlier import Earlier, look_at, working
 from crossrank.resumable.output import Manifest, remove, write_json

@@ -16,7 +16,7 @@ from crossrank.mining.group_search import Rules
 from crossrank.mining.layout import MineLayout
 from crossrank.mining.mine_block import mine_block
 from crossrank.mining.passages import Passages
-from crossrank.resumable.blocks import Figures
+from crossrank.resumable.block_job import Figures
 from crossrank.resumable.layout import read_table, write_table
 from crossrank.retrieval.dense import Hits, merge
 from crossrank.retrieval.dense_search import read_hits

@@ -13,7 +13,7 @@ from crossrank.provenance import provenance
 from crossrank.reranking.derive import Totals
 from crossrank.reranking.plan import Plan
 from crossrank.reranking.settings import RerankSettings
-from crossrank.resumable.blocks import Figures
+from crossrank.resumable.block_job import Figures
 from crossrank.resumable.clock import Clock
 from crossrank.scoring.spec import ScorerSpec
 from crossrank.telemetry.job_metrics import PADDING, PAIRS, ROWS_DONE, ROWS_REJECTED, TOKENS, TRUNCATED

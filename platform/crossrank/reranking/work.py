@@ -13,7 +13,7 @@ from crossrank.corpus.source import CorpusSource
 from crossrank.corpus.tokens import open_tokens
 from crossrank.reranking.block import Corpus, Keep, figures_of, rerank_block
 from crossrank.reranking.left import made
-from crossrank.resumable.blocks import Figures
+from crossrank.resumable.block_job import Figures
 from crossrank.resumable.layout import Layout, read_table, write_table
 from crossrank.scoring.interfaces import Scorer
 from crossrank.scoring.spec import ScorerSpec

@@ -1,34 +1,17 @@
-"""The blocks of a job: what workers do with them, and what is said while they are at it."""
+"""Have the blocks of a job done, and say how far it is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
+from crossrank.resumable.block_job import BlockJob, Figures
 from crossrank.storage.lease import Hold
 from crossrank.telemetry.job_metrics import ROWS_RESUMED
 from crossrank.telemetry.progress import Progress, say
 
 if TYPE_CHECKING:
     from crossrank.cluster.pool import Pool
-
-Figures = dict[str, Any]
-"""What was done to a block, in numbers."""
-
-
-class BlockJob(Protocol):
-    """What is done to the blocks of a job: sent to every worker, and so small. It pickles."""
-
-    def open(self, threads: int) -> Callable[[int], Figures]:
-        """Make ready to work in this process.
-
-        Args:
-            threads: CPU threads that it may use.
-
-        Returns:
-            A function that does the block of a number, writes what it made as one file under the block's own name,
-            and gives figures of it. A retry after a death writes the same file again.
-        """
 
 
 def do_blocks(

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from crossrank.corpus.source import CorpusSource
-from crossrank.resumable.blocks import Figures, do_blocks
+from crossrank.resumable.block_job import Figures
+from crossrank.resumable.blocks import do_blocks
 from crossrank.resumable.layout import read_table, write_table
 from crossrank.retrieval.dense import DenseIndex, Hits
 from crossrank.retrieval.encoder import EncoderSpec

@@ -23,7 +23,7 @@ from crossrank.cluster.failures import ours
 from crossrank.cluster.on_ray import options
 from crossrank.cluster.on_ray.deaths import watching
 from crossrank.cluster.pool import Pool
-from crossrank.resumable.blocks import BlockJob, Figures
+from crossrank.resumable.block_job import BlockJob, Figures
 from crossrank.resumable.on_ray import attempts
 from crossrank.telemetry import on_ray as telemetry
 from crossrank.telemetry.job_context import environment

@@ -3,39 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from crossrank.errors import JobFailed
 from crossrank.scoring.loading import ModelFolder, find_model
 from crossrank.translation.backend import Translator
+from crossrank.translation.backends.seq2seq_decoding import Greedy, Search
 
 RULES = 1
 """Raised when sentences are cut or outputs limited in another way, since translations then differ."""
-
-
-class Search(Protocol):
-    """How outputs are looked for."""
-
-    @property
-    def num_beams(self) -> int:
-        """Outputs that are followed side by side; 1 is greedy."""
-
-    @property
-    def max_new_tokens(self) -> int:
-        """Longest translation of a sentence, in tokens."""
-
-    @property
-    def precision(self) -> str | None:
-        """Number format; None is fp32 on a CPU and bf16 on a GPU."""
-
-
-@dataclass(frozen=True, slots=True)
-class Greedy:
-    """The search that is meant where none is given."""
-
-    num_beams: int = 1
-    max_new_tokens: int = 512
-    precision: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ from crossrank.scoring.loading import ModelFolder
 from crossrank.scoring.malloc_trim import Heap
 from crossrank.scoring.precision import choose_dtype
 from crossrank.translation.backend import Keep, Outcome
-from crossrank.translation.backends.seq2seq import Search
 from crossrank.translation.backends.seq2seq_assembly import Assembly
 from crossrank.translation.backends.seq2seq_budget import row_length, token_budget
+from crossrank.translation.backends.seq2seq_decoding import Search
 from crossrank.translation.backends.seq2seq_loading import Reading, checked_ids, load_model, read_model, script_of
 from crossrank.translation.backends.seq2seq_sentences import has_words, sentences, shortened
 from crossrank.translation.backends.seq2seq_writing import Stop, Written, write_by_beams, write_greedily

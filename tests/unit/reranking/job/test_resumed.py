@@ -17,7 +17,7 @@ from crossrank.reranking import plan
 from crossrank.reranking.job import rerank
 from crossrank.reranking.prepare import blocks
 from crossrank.reranking.settings import RerankSettings
-from crossrank.resumable.blocks import Figures
+from crossrank.resumable.block_job import Figures
 from crossrank.resumable.layout import Layout
 from crossrank.resumable.output import read_json, write_json
 from tests.unit.in_process import Killed, UseRay

@@ -1,0 +1,31 @@
+"""How a translation model looks for its outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Search(Protocol):
+    """How outputs are looked for."""
+
+    @property
+    def num_beams(self) -> int:
+        """Outputs that are followed side by side; 1 is greedy."""
+
+    @property
+    def max_new_tokens(self) -> int:
+        """Longest translation of a sentence, in tokens."""
+
+    @property
+    def precision(self) -> str | None:
+        """Number format; None is fp32 on a CPU and bf16 on a GPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class Greedy:
+    """The search that is meant where none is given."""
+
+    num_beams: int = 1
+    max_new_tokens: int = 512
+    precision: str | None = None
