@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 TOOLS := $(VENV)/tools
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
-SOURCES := platform jobs serve tests benchmarks examples
+SOURCES := platform jobs serve tests benchmarks examples docs
 CLIENTS := .venv-clients-a .venv-clients-b
 
 # The first of these that is there, of a version that crossrank runs on, and able to make a virtual environment.
@@ -106,8 +106,8 @@ check: tools
 
 # docs/cli.md from the flags, docs/api.md from the docstrings; a test says when they are due.
 docs: setup
-	$(BIN)/python -m crossrank.cli_page docs/cli.md
-	$(BIN)/python -m crossrank.api_page docs/api.md
+	$(BIN)/python docs/pages/cli.py docs/cli.md
+	$(BIN)/python docs/pages/api.py docs/api.md
 
 bench: tools
 	$(BIN)/python benchmarks/score_throughput.py

@@ -24,6 +24,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -36,9 +37,11 @@ from servers import crossrank_server
 
 from crossrank import Reranker
 from crossrank.serving.encode import EncodedAsk, encode
-from crossrank.serving.load import percentile
 from crossrank.serving.request import Ask
 from crossrank.telemetry.progress import say
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # serve/ is never installed
+from serve.load import percentile
 
 REQUESTS = 50
 """Different requests, each sent once in a round."""

@@ -30,12 +30,11 @@ from machine import WORK, machine
 from models import minilm
 from servers import crossrank_server
 
-from crossrank.serving.load import LoadSettings, kind, summary
 from crossrank.telemetry.progress import say
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # serve/ is never installed
-from serve.load import sent  # noqa: E402
+from serve.load import LoadSettings, kind, sent, summary  # noqa: E402
 
 SIZES = "5:0.9,50:0.08,200:0.02"
 FIRST_ASKED = 200.0

@@ -30,8 +30,10 @@ from models import minilm
 from score_throughput import pairs_of
 from servers import MODEL_NAME, crossrank_server, infinity_server
 
-from crossrank.serving.load import percentile
 from crossrank.telemetry.progress import say
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # serve/ is never installed
+from serve.load import percentile
 
 OURS = "crossrank"
 CONTENDERS: Mapping[str, Callable[[Path], AbstractContextManager[str]]] = {

@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossrank.errors import SettingsError
-from crossrank.serving.load import (
+from serve.load import (
     STEP,
     LoadSettings,
     Mix,
@@ -34,11 +34,11 @@ from crossrank.serving.load import (
     find_capacity,
     fire,
     kind,
+    once,
     percentile,
     summary,
     word_range,
 )
-from serve.load import once
 
 TIMEOUT_S = 2.0
 

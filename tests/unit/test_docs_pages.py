@@ -6,20 +6,18 @@ import re
 from pathlib import Path
 
 import crossrank
-from crossrank import api_page, cli_page
+from docs.pages import api, cli
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "cli.md"
 
 
 def test_the_page_of_the_command_line_is_up_to_date() -> None:
-    assert PAGE.read_text(encoding="utf-8") == cli_page.page(), (
-        "a flag has changed: run make docs, and commit docs/cli.md"
-    )
+    assert PAGE.read_text(encoding="utf-8") == cli.page(), "a flag has changed: run make docs, and commit docs/cli.md"
 
 
 def test_a_flag_stands_with_its_values_its_words_and_its_default() -> None:
-    page = cli_page.page()
+    page = cli.page()
     assert "| `--depth INTEGER` | Candidates of a query that are scored. | `100` |" in page
     assert "| `--model TEXT` | Reranker: hub id, folder or s3://. | required |" in page
     assert "| `--normalize none\\|sigmoid\\|softmax` |" in page, "a bare bar would end the cell"
@@ -28,11 +26,11 @@ def test_a_flag_stands_with_its_values_its_words_and_its_default() -> None:
 
 
 def test_a_key_of_a_recipe_stands_with_its_default() -> None:
-    assert "| `learning_rate` | At its highest. | `2e-05` |" in cli_page.page()
+    assert "| `learning_rate` | At its highest. | `2e-05` |" in cli.page()
 
 
 def test_every_row_has_three_cells_and_every_verb_its_section() -> None:
-    page = cli_page.page()
+    page = cli.page()
     sections = dict(re.findall(r"^## (crossrank [a-z ]+)\n(.*?)(?=^## )", page, re.MULTILINE | re.DOTALL))
     assert {"crossrank rerank", "crossrank memory import", "crossrank convert"} <= sections.keys()
     for name, section in sections.items():
@@ -43,19 +41,19 @@ def test_every_row_has_three_cells_and_every_verb_its_section() -> None:
 
 
 def test_the_page_of_python_is_up_to_date() -> None:
-    assert (DOCS / "api.md").read_text(encoding="utf-8") == api_page.page(), (
-        "a docstring or a setting has changed: run python -m crossrank.api_page docs/api.md, and commit it"
+    assert (DOCS / "api.md").read_text(encoding="utf-8") == api.page(), (
+        "a docstring or a setting has changed: run make docs, and commit docs/api.md"
     )
 
 
 def test_the_page_of_python_has_everything_that_the_package_gives_and_no_more() -> None:
-    sections = re.findall(r"^## (\w+)$", api_page.page(), re.MULTILINE)
+    sections = re.findall(r"^## (\w+)$", api.page(), re.MULTILINE)
     assert set(sections) - {"Errors", "RankedDocument"} == set(crossrank.__all__) - {"__version__", "RankedDocument"}
     assert len(sections) == len(set(sections))
 
 
 def test_the_page_of_python_tells_a_keyword_a_default_a_refusal_and_what_comes_back() -> None:
-    page = api_page.page()
+    page = api.page()
     assert "    crossrank.mine(output=..., groups=..., corpus=..., ...)\n" in page
     assert "| `groups` | Groups" in page
     assert "| `max_length` | Tokens of query, document and special tokens together. | `512` |" in page

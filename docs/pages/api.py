@@ -1,6 +1,6 @@
 """The page `docs/api.md`: what ``from crossrank import ...`` gives, made from the docstrings.
 
-python -m crossrank.api_page docs/api.md
+python docs/pages/api.py docs/api.md
 
 Classes are read as source, not imported, so that neither ray nor torch is loaded for their docstrings.
 """
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from crossrank import errors, verbs
+from crossrank.version import PACKAGE
 
-HERE = Path(__file__).parent
 TOP = """\
 # In Python
 
@@ -169,7 +169,7 @@ def _row(*cells: str) -> str:
 
 
 def _node(file: str, name: str) -> ast.stmt:
-    tree = ast.parse((HERE / file).read_text(encoding="utf-8"))
+    tree = ast.parse((PACKAGE / file).read_text(encoding="utf-8"))
     return next(each for each in tree.body if isinstance(each, ast.ClassDef | ast.FunctionDef) and each.name == name)
 
 

@@ -1,6 +1,6 @@
 """The page `docs/cli.md`: every verb with its flags, made from what ``--help`` is made from.
 
-python -m crossrank.cli_page docs/cli.md
+python docs/pages/cli.py docs/cli.md
 """
 
 from __future__ import annotations
