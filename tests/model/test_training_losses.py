@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from crossrank.training.losses import (
-    Weights,
+    LOSSES,
+    Objective,
     binary_cross_entropy,
     distillation,
     group_cross_entropy,
@@ -23,6 +24,10 @@ SCORES = torch.tensor([2.0, 1.0, 0.0, 0.5, -0.5])
 SIZES = [3, 2]
 LABELS = torch.tensor([1.0, 0.0, 0.0, 1.0, 0.0])
 TEACHERS = torch.tensor([3.0, 1.0, -1.0, 2.0, 1.0])
+
+
+def objective(temperature: float = 1.0, **weights: float) -> Objective:
+    return Objective(weights=weights, temperature=temperature)
 
 
 def scores_by_group() -> torch.Tensor:
@@ -86,7 +91,7 @@ def test_margins_by_hand() -> None:
 
 
 def test_the_terms_are_weighed_and_added() -> None:
-    weights = Weights(group_ce=0.5, bce=2.0, kl=0.25, margin_mse=3.0, temperature=2.0)
+    weights = objective(group_ce=0.5, bce=2.0, kl=0.25, margin_mse=3.0, temperature=2.0)
     expected = (
         0.5 * group_cross_entropy(scores_by_group())
         + 2 * binary_cross_entropy(SCORES, SIZES, LABELS)
@@ -96,9 +101,9 @@ def test_the_terms_are_weighed_and_added() -> None:
     assert summed(SCORES, SIZES, LABELS, TEACHERS, weights).item() == pytest.approx(expected.item(), abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["group_ce", "bce", "kl", "margin_mse"])
+@pytest.mark.parametrize("name", LOSSES)
 def test_ragged_groups_together_give_the_gradient_of_each_alone(name: str) -> None:
-    weights = Weights(**({"group_ce": 0.0} | {name: 1.0}))
+    weights = objective(**{name: 1.0})
     together = SCORES.clone().requires_grad_()
     summed(together, SIZES, LABELS, TEACHERS, weights).backward()
     alone = SCORES.clone().requires_grad_()
@@ -131,7 +136,7 @@ ENTROPY = {1 / 3: math.log(3) - 2 / 3 * math.log(2), 1 / 2: math.log(2)}
 
 
 def guessed(**weights: float) -> float:
-    return guessing(SIZES, LABELS, TEACHERS, Weights(**{"group_ce": 0.0, **weights})).item()
+    return guessing(SIZES, LABELS, TEACHERS, objective(**weights)).item()
 
 
 def test_guessing_costs_the_logarithm_of_the_group_size() -> None:
@@ -165,10 +170,32 @@ def test_guessing_at_a_mixture_costs_the_sum_of_its_terms() -> None:
     assert guessed(group_ce=0.3, bce=0.5, kl=2.0, margin_mse=0.1) == pytest.approx(sum(parts), abs=1e-5)
 
 
-@pytest.mark.parametrize("term", ["group_ce", "bce", "kl", "margin_mse"])
+@pytest.mark.parametrize("term", LOSSES)
 def test_no_model_that_gives_a_group_one_score_is_better_than_guessing(term: str) -> None:
-    weights = Weights(**{"group_ce": 0.0, term: 1.0})
+    weights = objective(**{term: 1.0})
     for first in (-3.0, -0.7, 0.0, 2.0):
         for second in (-2.0, 0.0, 1.0):
             same = torch.tensor([first] * 3 + [second] * 2)
             assert summed(same, SIZES, LABELS, TEACHERS, weights).item() >= guessed(**{term: 1.0}) - 1e-5
+
+
+@pytest.mark.parametrize("term", LOSSES)
+def test_a_loss_moves_the_level_of_the_scores_where_its_row_says_so_and_nowhere_else(term: str) -> None:
+    before, after = (
+        summed(scores, SIZES, LABELS, TEACHERS, objective(**{term: 1.0})).item() for scores in (SCORES, SCORES + 1.5)
+    )
+    has_level = LOSSES[term].best_level is not None
+    assert (abs(after - before) > 1e-3) == has_level
+    assert bool(objective(**{term: 1.0}).level_terms) == has_level
+
+
+@pytest.mark.parametrize("term", LOSSES)
+def test_a_loss_reads_the_teacher_where_its_row_says_so_and_nowhere_else(term: str) -> None:
+    weights = objective(**{term: 1.0})
+    assert weights.needs_teacher == LOSSES[term].needs_teacher
+    if not weights.needs_teacher:
+        assert summed(SCORES, SIZES, LABELS, None, weights) == summed(SCORES, SIZES, LABELS, TEACHERS, weights)
+        return
+    assert summed(SCORES, SIZES, LABELS, TEACHERS.flip(0), weights) != summed(SCORES, SIZES, LABELS, TEACHERS, weights)
+    with pytest.raises(AssertionError, match="settings ask for teacher scores where a term reads them"):
+        summed(SCORES, SIZES, LABELS, None, weights)

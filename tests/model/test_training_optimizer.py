@@ -30,7 +30,7 @@ from crossrank.scoring.loading import check_base, find_model
 from crossrank.scoring.pooling import told_of_head
 from crossrank.training import losses
 from crossrank.training.distributed import World
-from crossrank.training.losses import Weights
+from crossrank.training.losses import Objective
 from crossrank.training.model import TrainedModel
 from crossrank.training.optimizer import FRESH_HEAD_RATE, optimizer_of, rates_of, restore
 from crossrank.training.rank_run import loop_of
@@ -326,7 +326,7 @@ def test_what_is_left_out_is_just_what_has_no_gradient(family: str, term: str) -
         for name, each in model.named_parameters()
         if each.grad is None or float(each.grad.abs().max()) < 1e-13 * largest
     }
-    assert unmoved(model, Weights(**{"group_ce": 0.0, term: 1.0}).move_level) == without
+    assert unmoved(model, moves_level=bool(Objective(weights={term: 1.0}).level_terms)) == without
 
 
 @pytest.mark.parametrize(

@@ -65,8 +65,8 @@ def why_not(settings: TrainSettings, bias: str | None, is_held_out: bool, began_
     """Why the bias cannot be fitted, as far as the settings say; None where it can."""
     if bias is None:
         return "the head has no bias"
-    if settings.weight_bce:
-        return "weight_bce trains it"
+    if terms := settings.objective.level_terms:
+        return f"weight_{terms[0]} trains it"
     if not is_held_out:
         return "no groups were held out"
     return BEGAN_BEFORE if began_before else None

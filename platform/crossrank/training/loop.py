@@ -77,7 +77,7 @@ class Loop:
         self.optimizer = optimizer
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
         self._settings = settings
-        self._weights = losses.Weights.of(settings)
+        self._objective = settings.objective
         self._forward = forward
         self._batcher = batcher
         self._world = world
@@ -139,7 +139,7 @@ class Loop:
             scores_P = logits_P[back_P.to(logits_P.device)]
             labels_P = torch.from_numpy(batch.labels_P).to(self._device)
             teachers_P = self._teachers(batch)
-            loss = losses.summed(scores_P, batch.sizes_S, labels_P, teachers_P, self._weights)
+            loss = losses.summed(scores_P, batch.sizes_S, labels_P, teachers_P, self._objective)
             self.scaler.scale(loss / num_groups).backward()
         except torch.cuda.OutOfMemoryError as error:
             raise Stop(
@@ -147,7 +147,7 @@ class Loop:
                 f"that, gradient_checkpointing to true, or lower train_group_size"
             ) from error
         with torch.no_grad():
-            guessing = losses.guessing(batch.sizes_S, labels_P, teachers_P, self._weights)
+            guessing = losses.guessing(batch.sizes_S, labels_P, teachers_P, self._objective)
             return torch.stack([loss.detach(), guessing, losses.spread(scores_P, batch.sizes_S)]).double()
 
     def _teachers(self, batch: MicroBatch) -> torch.Tensor | None:

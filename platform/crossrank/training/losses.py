@@ -1,5 +1,8 @@
 """Losses over ragged groups: the positive is the first document of each, the rest are negatives.
 
+`LOSSES` is the table of them. A new one is a function and a row in this file, and the knob ``weight_NAME`` of
+`TrainSettings`; all else is read from the table. The settings read it too, so torch is imported where it computes.
+
 Each term is a sum over the groups of a micro-batch. Divided by the groups of the whole step, over all ranks, and
 summed, micro-batches of any size give the gradient of one big batch.
 
@@ -8,85 +11,107 @@ Shape letters: P pairs of a micro-batch, S groups, D documents of the largest of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
+if TYPE_CHECKING:
+    from torch import Tensor
 
-from crossrank.training.settings import TrainSettings
+
+@dataclass(frozen=True)
+class ScoredGroups:
+    """What a loss may read: the groups of a micro-batch, one after another, the positive of each first."""
+
+    scores_P: Tensor
+    """Logits, in float32."""
+    sizes_S: Sequence[int]
+    """Documents of each group."""
+    labels_P: Tensor
+    """Above 0 for a positive."""
+    teachers_P: Tensor | None
+    """A teacher's scores on the scale of logits; None where no term reads them."""
+
+    @cached_property
+    def scores_SD(self) -> Tensor:
+        """A row for each group; -inf where there is no document."""
+        return rows(self.scores_P, self.sizes_S, -math.inf)
+
+    @cached_property
+    def teachers_SD(self) -> Tensor:
+        """As `scores_SD`."""
+        assert self.teachers_P is not None, "settings ask for teacher scores where a term reads them"
+        return rows(self.teachers_P.float(), self.sizes_S, -math.inf)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
-    """How much each term counts; 0 leaves it out."""
+class Objective:
+    """What is trained: the weighted sum of some losses."""
 
-    group_ce: float = 1.0
-    bce: float = 0.0
-    kl: float = 0.0
-    margin_mse: float = 0.0
+    weights: Mapping[str, float]
+    """How much each loss counts, by its name in `LOSSES`; one that is missing or 0 is left out."""
     temperature: float = 1.0
-    """Of the softmax over teacher and student scores in `kl`."""
-
-    @classmethod
-    def of(cls, settings: TrainSettings) -> Weights:
-        """The weights that the settings give."""
-        return cls(
-            group_ce=settings.weight_group_ce,
-            bce=settings.weight_bce,
-            kl=settings.weight_kl,
-            margin_mse=settings.weight_margin_mse,
-            temperature=settings.temperature,
-        )
+    """Of the softmax over teacher and student scores in `distillation`."""
 
     @property
-    def move_level(self) -> bool:
-        """Whether any term changes when all scores of a group rise alike; the others see differences alone."""
-        return self.bce > 0
+    def terms(self) -> dict[str, tuple[Loss, float]]:
+        """The losses that count, with their weights."""
+        return {name: (loss, weight) for name, loss in LOSSES.items() if (weight := self.weights.get(name, 0.0))}
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether a term reads teacher scores."""
+        return any(loss.needs_teacher for loss, _ in self.terms.values())
+
+    @property
+    def level_terms(self) -> list[str]:
+        """Names of the terms that change when all scores of a group rise alike; the others see differences alone."""
+        return [name for name, (loss, _) in self.terms.items() if loss.best_level is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A row of `LOSSES`."""
+
+    function: Callable[[ScoredGroups, Objective], Tensor]
+    """A scalar: the loss of each group, summed over the groups."""
+    needs_teacher: bool = False
+    """Whether it reads teacher scores, which every group must then have."""
+    best_level: Callable[[ScoredGroups], Tensor] | None = None
+    """The score of all documents of a group, shape (S,), at which it is least for a model that cannot tell them apart.
+    None where it sees differences of scores alone, so that any level is as good, and the bias of the head is no part
+    of what is trained."""
 
 
 def summed(
-    scores_P: Tensor, sizes_S: Sequence[int], labels_P: Tensor, teachers_P: Tensor | None, weights: Weights
+    scores_P: Tensor, sizes_S: Sequence[int], labels_P: Tensor, teachers_P: Tensor | None, objective: Objective
 ) -> Tensor:
-    """The weighted sum of the terms, summed over the groups; a scalar in float32.
-
-    Args:
-        scores_P: logits, group after group, the positive of each first.
-        sizes_S: documents of each group.
-        labels_P: above 0 for a positive.
-        teachers_P: a teacher's scores on the scale of logits; None where no term reads them.
-    """
-    scores_P = scores_P.float()
-    scores_SD = rows(scores_P, sizes_S, -torch.inf)
-    total = scores_P.new_zeros(())
-    if weights.group_ce:
-        total = total + weights.group_ce * group_cross_entropy(scores_SD)
-    if weights.bce:
-        total = total + weights.bce * binary_cross_entropy(scores_P, sizes_S, labels_P)
-    if weights.kl or weights.margin_mse:
-        assert teachers_P is not None, "settings ask for teacher scores where a term reads them"
-        teachers_SD = rows(teachers_P.float(), sizes_S, -torch.inf)
-        if weights.kl:
-            total = total + weights.kl * distillation(scores_SD, teachers_SD, weights.temperature)
-        if weights.margin_mse:
-            total = total + weights.margin_mse * margin_mse(scores_SD, teachers_SD)
+    """The weighted sum of the terms, summed over the groups; a scalar in float32. Arguments as `ScoredGroups`."""
+    groups = ScoredGroups(scores_P.float(), sizes_S, labels_P, teachers_P)
+    total = groups.scores_P.new_zeros(())
+    for loss, weight in objective.terms.values():
+        total = total + weight * loss.function(groups, objective)
     return total
 
 
-def guessing(sizes_S: Sequence[int], labels_P: Tensor, teachers_P: Tensor | None, weights: Weights) -> Tensor:
+def guessing(sizes_S: Sequence[int], labels_P: Tensor, teachers_P: Tensor | None, objective: Objective) -> Tensor:
     """What `summed` is for a model that cannot tell the documents of a group apart; a scalar in float32.
 
-    Such a model gives all documents of a group one score. Only the binary cross-entropy says which: it is least where
-    the sigmoid is the group's share of positives. So no such model has a lower loss, and one that has learnt that share
-    and nothing else is at it: ln(n) for a group's cross-entropy, the entropy of the share for a binary one, the
-    divergence of the teacher from an even distribution, and the mean of its squared margins.
+    Such a model gives all documents of a group one score, and each term is taken at the level that is best for it. So
+    no such model has a lower loss, and one that has learnt that level and nothing else is at it: ln(n) for a group's
+    cross-entropy, the entropy of the share of positives for a binary one, the divergence of the teacher from an even
+    distribution, and the mean of its squared margins.
     """
-    sizes = torch.tensor(sizes_S, device=labels_P.device)
-    shares_S = (rows(labels_P, sizes_S, 0.0) > 0).sum(dim=1) / sizes
-    levels_S = torch.logit(shares_S, eps=1e-6)
-    return summed(levels_S.repeat_interleave(sizes), sizes_S, labels_P, teachers_P, weights)
+    level = ScoredGroups(labels_P.float().new_zeros(labels_P.shape), sizes_S, labels_P, teachers_P)
+    total = level.scores_P.new_zeros(())
+    for loss, weight in objective.terms.values():
+        best = level
+        if loss.best_level is not None:
+            best = replace(level, scores_P=loss.best_level(level).repeat_interleave(_sizes(sizes_S, labels_P)))
+        total = total + weight * loss.function(best, objective)
+    return total
 
 
 def group_cross_entropy(scores_SD: Tensor) -> Tensor:
@@ -94,14 +119,22 @@ def group_cross_entropy(scores_SD: Tensor) -> Tensor:
 
     A group of n documents that the model cannot tell apart costs ln n.
     """
-    return -F.log_softmax(scores_SD, dim=1)[:, 0].sum()
+    return -scores_SD.log_softmax(dim=1)[:, 0].sum()
 
 
 def binary_cross_entropy(scores_P: Tensor, sizes_S: Sequence[int], labels_P: Tensor) -> Tensor:
     """Each document for itself, 1 for a positive and 0 for a negative; the mean of a group, summed over groups."""
-    losses_P = F.binary_cross_entropy_with_logits(scores_P, (labels_P > 0).float(), reduction="none")
-    sizes = torch.tensor(sizes_S, device=scores_P.device)
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    losses_P = binary_cross_entropy_with_logits(scores_P, (labels_P > 0).float(), reduction="none")
+    sizes = _sizes(sizes_S, scores_P)
     return (losses_P / sizes.repeat_interleave(sizes)).sum()
+
+
+def logit_of_share(groups: ScoredGroups) -> Tensor:
+    """The level at which `binary_cross_entropy` is least: its sigmoid is the group's share of positives."""
+    positives_S = (rows(groups.labels_P, groups.sizes_S, 0.0) > 0).sum(dim=1)
+    return (positives_S / _sizes(groups.sizes_S, groups.labels_P)).logit(eps=1e-6)
 
 
 def distillation(scores_SD: Tensor, teachers_SD: Tensor, temperature: float) -> Tensor:
@@ -109,11 +142,11 @@ def distillation(scores_SD: Tensor, teachers_SD: Tensor, temperature: float) -> 
 
     T squared keeps the size of the gradient whatever T is. Source: Hinton, Vinyals and Dean, arXiv 1503.02531.
     """
-    student_SD = F.log_softmax(scores_SD / temperature, dim=1)
-    teacher_SD = F.log_softmax(teachers_SD / temperature, dim=1)
-    is_real_SD = torch.isfinite(teachers_SD)
+    student_SD = (scores_SD / temperature).log_softmax(dim=1)
+    teacher_SD = (teachers_SD / temperature).log_softmax(dim=1)
+    is_real_SD = teachers_SD.isfinite()
     # Where there is no document both are -inf, and their difference is no number.
-    difference_SD = torch.where(is_real_SD, teacher_SD, 0.0) - torch.where(is_real_SD, student_SD, 0.0)
+    difference_SD = teacher_SD.where(is_real_SD, 0.0) - student_SD.where(is_real_SD, 0.0)
     return temperature**2 * (teacher_SD.exp() * difference_SD).sum()
 
 
@@ -122,19 +155,43 @@ def margin_mse(scores_SD: Tensor, teachers_SD: Tensor) -> Tensor:
 
     The mean over the negatives of a group, summed over groups. Source: Hofstaetter et al., arXiv 2010.02666.
     """
-    is_negative_SD = torch.isfinite(teachers_SD)[:, 1:]
-    margins = scores_SD[:, :1] - torch.where(is_negative_SD, scores_SD[:, 1:], 0.0)
-    wanted = teachers_SD[:, :1] - torch.where(is_negative_SD, teachers_SD[:, 1:], 0.0)
-    squares = torch.where(is_negative_SD, (margins - wanted) ** 2, 0.0)
+    is_negative_SD = teachers_SD.isfinite()[:, 1:]
+    margins = scores_SD[:, :1] - scores_SD[:, 1:].where(is_negative_SD, 0.0)
+    wanted = teachers_SD[:, :1] - teachers_SD[:, 1:].where(is_negative_SD, 0.0)
+    squares = ((margins - wanted) ** 2).where(is_negative_SD, 0.0)
     return (squares.sum(dim=1) / is_negative_SD.sum(dim=1)).sum()
+
+
+LOSSES = {
+    "group_ce": Loss(lambda groups, _: group_cross_entropy(groups.scores_SD)),
+    "bce": Loss(
+        lambda groups, _: binary_cross_entropy(groups.scores_P, groups.sizes_S, groups.labels_P),
+        best_level=logit_of_share,
+    ),
+    "kl": Loss(
+        lambda groups, objective: distillation(groups.scores_SD, groups.teachers_SD, objective.temperature),
+        needs_teacher=True,
+    ),
+    "margin_mse": Loss(lambda groups, _: margin_mse(groups.scores_SD, groups.teachers_SD), needs_teacher=True),
+}
+"""By name; the weight of each is the knob ``weight_NAME``. They are added in this order."""
 
 
 def spread(scores_P: Tensor, sizes_S: Sequence[int]) -> Tensor:
     """Largest minus smallest score of each group, summed: 0 is a model that tells nothing apart."""
     scores_P = scores_P.detach().float()
-    return (rows(scores_P, sizes_S, -torch.inf).amax(1) - rows(scores_P, sizes_S, torch.inf).amin(1)).sum()
+    return (rows(scores_P, sizes_S, -math.inf).amax(1) - rows(scores_P, sizes_S, math.inf).amin(1)).sum()
 
 
 def rows(values_P: Tensor, sizes_S: Sequence[int], filler: float) -> Tensor:
     """A row for each group, filled up at its end. Shape (S, D)."""
+    from torch.nn.utils.rnn import pad_sequence
+
     return pad_sequence(list(values_P.split(list(sizes_S))), batch_first=True, padding_value=filler)
+
+
+def _sizes(sizes_S: Sequence[int], like: Tensor) -> Tensor:
+    """The sizes as whole numbers on the device of another tensor."""
+    import torch
+
+    return torch.tensor(sizes_S, device=like.device)

@@ -27,7 +27,7 @@ from crossrank.scoring.model_families import encoder_of, forward_of
 from crossrank.scoring.pooling import head_reads, read_on_as, renew_unread_head
 from crossrank.scoring.precision import head_modules, keep_head_in_float32
 from crossrank.scoring.truncation import remember_truncation
-from crossrank.training import earlier, losses
+from crossrank.training import earlier
 from crossrank.training.portable import make_portable
 from crossrank.training.settings import TrainSettings
 from crossrank.training.unmoved import level_bias, unmoved
@@ -47,7 +47,7 @@ class TrainedModel:
         """Names of the weights that begin from nothing: the base has no head, or one that it was never read by."""
         self.level = level_bias(self.model)
         """Name of the bias that raises all scores alike; None in a head without one."""
-        self._unmoved = unmoved(self.model, losses.Weights.of(settings).move_level)
+        self._unmoved = unmoved(self.model, moves_level=bool(settings.objective.level_terms))
         check_vocabulary(folder, self.tokenizer, self.model)
         check_window(folder, self.model, settings.max_length)
         self.encoder: SpliceEncoder | PromptEncoder = encoder_of(

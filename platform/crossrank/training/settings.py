@@ -9,6 +9,7 @@ from crossrank import storage
 from crossrank.config.settings import SEED_MOST, knob, option
 from crossrank.errors import SettingsError
 from crossrank.resumable.settings import JobSettings
+from crossrank.training.losses import LOSSES, Objective
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +86,13 @@ class TrainSettings(JobSettings):
     @property
     def needs_teacher(self) -> bool:
         """Whether a term of the loss reads teacher scores."""
-        return bool(self.weight_kl or self.weight_margin_mse)
+        return self.objective.needs_teacher
+
+    @property
+    def objective(self) -> Objective:
+        """The loss that is trained."""
+        weights = {name: getattr(self, f"weight_{name}") for name in LOSSES}
+        return Objective(weights=weights, temperature=self.temperature)
 
     def _check_flags(self) -> None:
         if self.eval_groups is not None and self.eval_fraction is not None:
@@ -112,10 +119,7 @@ class TrainSettings(JobSettings):
             "groups_per_step": 1,
             "train_group_size": 0,
             "weight_decay": 0,
-            "weight_group_ce": 0,
-            "weight_bce": 0,
-            "weight_kl": 0,
-            "weight_margin_mse": 0,
+            **dict.fromkeys((f"weight_{name}" for name in LOSSES), 0),
             "lora_rank": 0,
             "lora_alpha": 1,
             "seed": 0,
@@ -143,12 +147,13 @@ class TrainSettings(JobSettings):
             raise SettingsError(
                 "train_group_size is 1, which leaves no negative; use 2 or more, or 0 for all documents"
             )
-        if not any((self.weight_group_ce, self.weight_bce, self.weight_kl, self.weight_margin_mse)):
+        if not self.objective.terms:
             raise SettingsError("every weight of the loss is 0, so there is nothing to learn; set weight_group_ce to 1")
         if self.teacher_scale is not None and not self.needs_teacher:
+            readers = " or ".join(f"weight_{name}" for name, loss in LOSSES.items() if loss.needs_teacher)
             raise SettingsError(
-                f"teacher_scale is {self.teacher_scale}, and no term of the loss reads teacher scores; set weight_kl "
-                f"or weight_margin_mse, or leave it out"
+                f"teacher_scale is {self.teacher_scale}, and no term of the loss reads teacher scores; set {readers}, "
+                f"or leave it out"
             )
         if self.micro_batch_tokens is not None and self.micro_batch_tokens < self.max_length:
             raise SettingsError(

@@ -26,7 +26,7 @@ def unmoved(model: Any, moves_level: bool) -> set[str]:
     bias of the last layer adds the same to every score, and a loss over differences in a group takes it away.
 
     Args:
-        moves_level: whether the loss changes when all scores rise alike, as in `losses.Weights.move_level`.
+        moves_level: whether the loss changes when all scores rise alike, as in `Objective.level_terms`.
     """
     names = set()
     if model.config.model_type in PLAIN_ATTENTION:

@@ -9,6 +9,7 @@ import pytest
 from crossrank.config.settings import from_mapping
 from crossrank.errors import CrossrankError, SettingsError
 from crossrank.resumable.settings import that_change_rows
+from crossrank.training.losses import LOSSES
 from crossrank.training.settings import TrainSettings
 from tests.unit.training.conftest import train_settings
 
@@ -172,3 +173,18 @@ def test_the_defaults_are_the_cross_entropy_of_groups_of_eight() -> None:
     weights = (settings.weight_group_ce, settings.weight_bce, settings.weight_kl, settings.weight_margin_mse)
     assert weights == (1.0, 0.0, 0.0, 0.0)
     assert (settings.groups_per_step, settings.train_group_size, settings.learning_rate) == (128, 8, 2e-5)
+
+
+def test_every_loss_has_a_knob_for_its_weight_and_every_such_knob_a_loss() -> None:
+    knobs = {name.removeprefix("weight_") for name in TrainSettings.__dataclass_fields__ if name.startswith("weight_")}
+    assert knobs - {"decay"} == set(LOSSES)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_each_loss_can_be_trained_alone_or_be_left_out(name: str) -> None:
+    nothing = dict.fromkeys((f"weight_{each}" for each in LOSSES), 0.0)
+    alone = train_settings(**nothing | {f"weight_{name}": 0.5})
+    assert list(alone.objective.terms) == [name]
+    assert alone.needs_teacher == LOSSES[name].needs_teacher
+    with pytest.raises(SettingsError, match=f"weight_{name} is -1.0; use at least 0"):
+        train_settings(**{f"weight_{name}": -1.0})
