@@ -52,8 +52,8 @@ class Reranker:
     """A cross-encoder with one logit, which says how well a document answers a query. Make one with `Reranker.load`.
 
         reranker = Reranker.load("BAAI/bge-reranker-v2-m3")
-        reranker.score([("query", "passage"), ...])             # float32 logits, in this order
-        reranker.rank("query", ["passage", ...], top_n=10)      # RankedDocument, best first
+        reranker.score([("query", "passage"), ...])  # float32 logits, in this order
+        reranker.rank("query", ["passage", ...], top_n=10)  # RankedDocument, best first
 
     Documents are texts, or dictionaries with ``text`` and perhaps ``title`` and ``id``. Any iterable with an order will
     do: a list, a tuple, a generator, a numpy array, a column of pandas, Arrow or datasets. What counts is the position
