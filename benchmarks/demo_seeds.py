@@ -27,9 +27,10 @@ from machine import machine
 from numpy.typing import NDArray
 
 from crossrank.demo.encoder import encoder_folder
-from crossrank.demo.run import ENCODER, MEASURE, RECIPE
+from crossrank.demo.run import ENCODER, RECIPE
 from crossrank.demo.sample import FOLDER, read_sample
 from crossrank.evaluation.intervals import Mean, mean_of, paired_difference
+from crossrank.evaluation.measures import MAIN
 from crossrank.evaluation.runs import run_of
 from crossrank.evaluation.settings import NO_RERANKER
 from crossrank.formats.trec import read_run
@@ -123,7 +124,7 @@ def main(arguments: Sequence[str]) -> None:
             name, folder = f"seed {seed}", work / f"seed-{seed}"
             took[name] = run_seed(seed, folder, work / "shared")
             of_seed[name] = reciprocal_ranks(folder, TUNED)
-            print(f"{name}: {MEASURE} {of_seed[name].mean():.4f}, {took[name]}", file=sys.stderr, flush=True)
+            print(f"{name}: {MAIN} {of_seed[name].mean():.4f}, {took[name]}", file=sys.stderr, flush=True)
         last = work / f"seed-{given.seeds[-1]}"
         ranks = {row: reciprocal_ranks(last, row) for row in (NO_RERANKER, ENCODER)} | of_seed
         ranks["all seeds"] = np.mean(list(of_seed.values()), axis=0)

@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from crossrank.config.command_line import command_of
+from crossrank.evaluation.measures import MAIN
 
 BASE = "BAAI/bge-reranker-v2-m3"
 """To train from, where no model was named."""
@@ -89,7 +90,7 @@ def _trained(settings: Any, _result: Any) -> str:
 
 
 def _evaluated(settings: Any, result: Any) -> str | None:
-    """Serve the reranker with the best MRR; servers run already, and an encoder without a head cannot be served."""
+    """Serve the reranker with the best main measure; servers run already, and an encoder without a head cannot be served."""
     encoders = {row["name"] for row in result["rows"] if row["scale"] == "cosine"} if result is not None else set()
     models = {
         name: model
@@ -100,7 +101,7 @@ def _evaluated(settings: Any, result: Any) -> str | None:
         again = replace(settings, models=(*settings.models, f"reranker={BASE}"))
         return command_of(["evaluate"], again)
     means = result["tables"]["retrieved"]["means"] if result is not None else {}
-    return _typed("serve", model=models[max(models, key=lambda name: means[name]["mrr@10"]["mean"] if means else 0)])
+    return _typed("serve", model=models[max(models, key=lambda name: means[name][MAIN]["mean"] if means else 0)])
 
 
 def _reranked(settings: Any, _result: Any) -> str:

@@ -12,8 +12,10 @@ from crossrank.demo.encoder import encoder_folder
 from crossrank.demo.sample import FOLDER, Sample, read_sample
 from crossrank.errors import beginning
 from crossrank.evaluation.finished import RESULTS
+from crossrank.evaluation.measures import MAIN
 from crossrank.evaluation.runs import run_of
 from crossrank.evaluation.settings import NO_RERANKER
+from crossrank.evaluation.wording import label_of
 from crossrank.formats.trec import read_run
 from crossrank.recipe.chain import FOLDERS, TUNED
 from crossrank.recipe.run import recipe
@@ -24,7 +26,6 @@ from crossrank.telemetry.verb_scope import doing
 RECIPE = Path(__file__).with_name("recipe.yaml")
 ENCODER = "encoder"
 """Row of the encoder before it was trained."""
-MEASURE = "mrr@10"
 SHOWN = 3
 """Example queries that are shown before and after."""
 
@@ -61,13 +62,13 @@ def _verdict(results: dict[str, Any]) -> str:
     """What the table says of the trained reranker, where the eye would rather see more."""
     table = results["tables"]["retrieved"]
     differences = {
-        each["against"]: each for each in table["differences"] if (each["row"], each["measure"]) == (TUNED, MEASURE)
+        each["against"]: each for each in table["differences"] if (each["row"], each["measure"]) == (TUNED, MAIN)
     }
     told = []
     for against, what in ((NO_RERANKER, "BM25 alone"), (ENCODER, "the encoder it was made from")):
         found = differences[against]["difference"]
         low, high = found["interval"]
-        told.append(f"MRR@10 against {what}: {found['mean']:+.3f} (95 % interval {low:+.3f} to {high:+.3f})")
+        told.append(f"{label_of(MAIN)} against {what}: {found['mean']:+.3f} (95 % interval {low:+.3f} to {high:+.3f})")
     return "\n".join(
         [
             f"The reranker, on {results['queries']:,} questions about passages that no stage trained on:",

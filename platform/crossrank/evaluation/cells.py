@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from crossrank.evaluation.measures import MAIN
 from crossrank.evaluation.relevance import in_words
 from crossrank.evaluation.verdict import BETTER, SIGNIFICANT, WORSE, mark_of, marks_of
-from crossrank.evaluation.wording import counted, label_of, mean_text, number_text, p_text
+from crossrank.evaluation.wording import counted, graded, label_of, mean_text, note_of, number_text, p_text
 
 Json = dict[str, Any]
 Cells = list[list[str]]
@@ -55,9 +56,10 @@ def told_of(results: Json) -> list[str]:
             f"first stage: 0 in every measure as retrieved."
         )
     if results["without_relevant"]:
+        but = " and ".join(graded(results["measures"]))
         found.append(
             f"{counted(results['without_relevant'], 'judged query has', 'judged queries have')} no document "
-            f"{in_words(results['relevant_from'])}: 0 in every measure but nDCG."
+            f"{in_words(results['relevant_from'])}: 0 in every measure{f' but {but}' if but else ''}."
         )
     if results["query_documents"]:
         found.append(
@@ -79,12 +81,12 @@ def settings_of(results: Json) -> list[tuple[str, str]]:
 
 def notes_of(results: Json) -> list[str]:
     """How the tables are read."""
-    contexts = results["contexts"]
+    takes_label = "".join(f"; {label} takes the label itself as gain" for label in graded(results["measures"]))
     found = [
         f"{BETTER} and {WORSE} mark what is better or worse by more than chance would give (p below {SIGNIFICANT}).",
         "A mark beside a mean compares it with no reranker. Without a mark a difference may be chance.",
-        f"has right in contexts@{contexts}: a relevant document is among the first {contexts} (Success@{contexts}).",
-        f"Relevant is a document {in_words(results['relevant_from'])}; nDCG takes the label itself as gain.",
+        *(f"{note}." for note in map(note_of, results["measures"]) if note is not None),
+        f"Relevant is a document {in_words(results['relevant_from'])}{takes_label}.",
         "The range beside a figure is its 95 % interval, by bootstrap over the queries.",
         "p is of a paired randomisation test, after Holm's correction for several comparisons.",
         f"Ordered by scores in float32, logits if nothing else is said; equal ones {_ties(results['has_order'])}.",
@@ -140,27 +142,26 @@ def names_of(results: Json) -> dict[str, str]:
 def difference_tables(results: Json, table: str) -> list[tuple[str, Cells]]:
     """Every comparison, query by query: a table for each row that others are compared with, with its title."""
     measures = results["measures"]
-    main = measures[1]
     names = names_of(results)
     found: dict[str, dict[str, dict[str, Json]]] = {}
     for each in results["tables"][table]["differences"]:
         found.setdefault(each["against"], {}).setdefault(each["row"], {})[each["measure"]] = each
-    head = ["", *map(label_of, measures), f"queries by {label_of(main)}"]
+    head = ["", *map(label_of, measures), f"queries by {label_of(MAIN)}"]
     return [
         (
             f"Compared with {names[against]}",
-            [head, *(_difference_row(names[row], of, main) for row, of in rows.items())],
+            [head, *(_difference_row(names[row], of) for row, of in rows.items())],
         )
         for against, rows in found.items()
     ]
 
 
-def _difference_row(name: str, of: dict[str, Json], main: str) -> list[str]:
+def _difference_row(name: str, of: dict[str, Json]) -> list[str]:
     cells = [
         _marked(mark_of(each), f"{mean_text(each['difference'], is_difference=True)}, {p_text(each['p_holm'])}")
         for each in of.values()
     ]
-    return [name, *cells, f"{of[main]['better']:,} better, {of[main]['worse']:,} worse"]
+    return [name, *cells, f"{of[MAIN]['better']:,} better, {of[MAIN]['worse']:,} worse"]
 
 
 def _marked(mark: str, text: str) -> str:
@@ -188,18 +189,17 @@ def cost_cells(results: Json) -> Cells:
 
 def slice_title(results: Json, name: str) -> str:
     """What a table over parts of the queries shows."""
-    return f"{label_of(results['measures'][1])} by {name}"
+    return f"{label_of(MAIN)} by {name}"
 
 
 def slice_cells(results: Json, slices: list[Json]) -> Cells:
-    """One measure over parts of the queries."""
-    measure = results["measures"][1]
+    """The main measure over parts of the queries."""
     head = ["", "queries", *names_of(results).values()]
     return [head] + [
         [
             each["slice"],
             f"{each['queries']:,}",
-            *(f"{each['means'][row['name']][measure]:.3f}" for row in results["rows"]),
+            *(f"{each['means'][row['name']][MAIN]:.3f}" for row in results["rows"]),
         ]
         for each in slices
     ]

@@ -10,13 +10,13 @@ from crossrank.corpus.ids import UNKNOWN
 from crossrank.corpus.store import TextStore
 from crossrank.errors import beginning
 from crossrank.evaluation.lists import Lists
+from crossrank.evaluation.measures import MAIN
 from crossrank.evaluation.relevance import is_relevant
 from crossrank.evaluation.rows import Row
 from crossrank.records import Candidate, Group, document_text
 
 SHOWN = 5
 """Queries of each kind and model."""
-MEASURE = "mrr@10"
 CHARACTERS = 400
 
 
@@ -35,7 +35,7 @@ class Example:
 
 def examples_of(row: Row, base: Row, lists: Lists, corpus: TextStore | None) -> dict[str, list[Example]]:
     """The queries that gained and lost the most against `base`, at most `SHOWN` of each."""
-    change_Q = row.values["retrieved"][MEASURE] - base.values["retrieved"][MEASURE]
+    change_Q = row.values["retrieved"][MAIN] - base.values["retrieved"][MAIN]
     order_Q = np.argsort(-change_Q, kind="stable")
     wins = [int(q) for q in order_Q[:SHOWN] if change_Q[q] > 0]
     losses = [int(q) for q in order_Q[::-1][:SHOWN] if change_Q[q] < 0]

@@ -24,6 +24,7 @@ from crossrank.evaluation.dry_run import dry_run
 from crossrank.evaluation.finished import RESULTS, lacks_nothing
 from crossrank.evaluation.inputs import corpus_of, fingerprints
 from crossrank.evaluation.lists import Lists, Rankings
+from crossrank.evaluation.measures import reported
 from crossrank.evaluation.question_csv import beir_of
 from crossrank.evaluation.report import write_report
 from crossrank.evaluation.rows import Row, first_stage_row, folder_of, model_row, rerank_with
@@ -198,7 +199,7 @@ def _measured(
     output: str,
 ) -> tuple[dict[str, Any], list[Row]]:
     """All figures, and the rows behind them."""
-    measures = [f"success@{settings.contexts}", "mrr@10", "ndcg@10", "recall@10", "map"]
+    measures = reported(settings.contexts)
     rows = [first_stage_row(NO_RERANKER, lists, measures)] if written.has_order else []
     for name, model in settings.named_models().items():
         rows.append(model_row(name, model, specs[name], lists, output, manifests[name], measures))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crossrank.evaluation.cells import Json, names_of
+from crossrank.evaluation.measures import MAIN
 from crossrank.evaluation.verdict import marks_of
 from crossrank.evaluation.wording import label_of, mean_text, number_text, with_minus
 
@@ -61,25 +62,24 @@ def _y(low: float, high: float) -> Axis:
 
 def forest(results: Json) -> Json:
     """The main measure of every row with its interval, on one scale; places are in percent of the width."""
-    measure = results["measures"][1]
     means = results["tables"]["retrieved"]["means"]
     marks = marks_of(results, "retrieved")
-    bounds = {name: found[measure]["interval"] or [found[measure]["mean"]] * 2 for name, found in means.items()}
+    bounds = {name: found[MAIN]["interval"] or [found[MAIN]["mean"]] * 2 for name, found in means.items()}
     low, high = min(low for low, _ in bounds.values()), max(high for _, high in bounds.values())
     pad = max(0.01, (high - low) * 0.08)
     place = Axis(max(0.0, low - pad), min(1.0, high + pad), 0, 100)
-    without = next((means[row["name"]][measure]["mean"] for row in results["rows"] if row["model"] is None), None)
+    without = next((means[row["name"]][MAIN]["mean"] for row in results["rows"] if row["model"] is None), None)
     return {
-        "measure": label_of(measure),
+        "measure": label_of(MAIN),
         "ticks": [(place(value), label) for value, label in place.ticks()],
         "without": None if without is None else place(without),
         "rows": [
             {
                 "name": shown,
-                "mark": marks.get((name, measure), ""),
-                "value": f"{means[name][measure]['mean']:.3f}",
-                "told": f"{shown}: {label_of(measure)} {mean_text(means[name][measure])}",
-                "at": place(means[name][measure]["mean"]),
+                "mark": marks.get((name, MAIN), ""),
+                "value": f"{means[name][MAIN]['mean']:.3f}",
+                "told": f"{shown}: {label_of(MAIN)} {mean_text(means[name][MAIN])}",
+                "at": place(means[name][MAIN]["mean"]),
                 "low": place(bounds[name][0]),
                 "width": round(place(bounds[name][1]) - place(bounds[name][0]), 1),
                 "is_model": next(row["model"] is not None for row in results["rows"] if row["name"] == name),
@@ -91,10 +91,9 @@ def forest(results: Json) -> Json:
 
 def speed(results: Json) -> Json | None:
     """Quality against speed: a point a model, pairs a second on a logarithmic axis."""
-    measure = results["measures"][1]
     means = results["tables"]["retrieved"]["means"]
     points = [
-        (names_of(results)[row["name"]], row["pairs_per_second"], means[row["name"]][measure])
+        (names_of(results)[row["name"]], row["pairs_per_second"], means[row["name"]][MAIN])
         for row in results["rows"]
         if row["pairs_per_second"]
     ]
@@ -102,20 +101,20 @@ def speed(results: Json) -> Json | None:
         return None
     logs = [math.log10(speed) for _, speed, _ in points]
     bounds = [bound for _, _, mean in points for bound in (mean["interval"] or [mean["mean"]] * 2)]
-    without = next((means[row["name"]][measure]["mean"] for row in results["rows"] if row["model"] is None), None)
+    without = next((means[row["name"]][MAIN]["mean"] for row in results["rows"] if row["model"] is None), None)
     if without is not None:
         bounds.append(without)
     pad = max(0.02, (max(bounds) - min(bounds)) * 0.1)
     x = _x(min(logs) - 0.3, max(logs) + 0.3)
     y = _y(max(0.0, min(bounds) - pad), min(1.0, max(bounds) + pad))
-    frame = _frame(x, y, "pairs a second", label_of(measure))
+    frame = _frame(x, y, "pairs a second", label_of(MAIN))
     frame["x_ticks"] = [(x(math.log10(value)), number_text(value)) for value in _decades(10**x.low, 10**x.high)]
     return frame | {
         "without": None if without is None else y(without),
         "points": [
             {
                 "number": number,
-                "told": f"{name}: {number_text(speed)} pairs a second, {label_of(measure)} {mean_text(mean)}",
+                "told": f"{name}: {number_text(speed)} pairs a second, {label_of(MAIN)} {mean_text(mean)}",
                 "x": x(math.log10(speed)),
                 "y": y(mean["mean"]),
                 "low": y((mean["interval"] or [mean["mean"]] * 2)[0]),

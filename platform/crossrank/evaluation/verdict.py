@@ -1,14 +1,15 @@
 """What the figures say in one sentence, and which of their differences may be chance.
 
-A verdict is about one measure, MRR, over candidates as retrieved: what a user would notice. A difference counts where
-its p-value, corrected for the number of comparisons, is below `SIGNIFICANT`.
+A verdict is about one measure, `MAIN`, over candidates as retrieved: what a user would notice. A difference counts
+where its p-value, corrected for the number of comparisons, is below `SIGNIFICANT`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from crossrank.evaluation.wording import an, label_of, p_text, signed
+from crossrank.evaluation.measures import MAIN
+from crossrank.evaluation.wording import label_of, p_text, signed, with_article
 
 Json = dict[str, Any]
 
@@ -35,12 +36,11 @@ def marks_of(results: Json, table: str) -> dict[tuple[str, str], str]:
 
 def verdict_of(results: Json) -> str:
     """The verdict, a sentence or two."""
-    measure = results["measures"][1]
-    means = {name: found[measure]["mean"] for name, found in results["tables"]["retrieved"]["means"].items()}
+    means = {name: found[MAIN]["mean"] for name, found in results["tables"]["retrieved"]["means"].items()}
     models = [row["name"] for row in results["rows"] if row["model"] is not None]
     whole = [row["name"] for row in results["rows"] if row["model"] is not None and not row["incomplete"]]
     base = next((row["name"] for row in results["rows"] if row["model"] is None), None)
-    said = label_of(measure)
+    said = label_of(MAIN)
     if not models:
         assert base is not None, "a report has a row"
         return f"{said} of the first stage alone is {means[base]:.3f}; no reranker was compared with it."
@@ -50,7 +50,7 @@ def verdict_of(results: Json) -> str:
     against = {
         each["against"]: each
         for each in results["tables"]["retrieved"]["differences"]
-        if each["row"] == best and each["measure"] == measure
+        if each["row"] == best and each["measure"] == MAIN
     }
     of = (
         f"the best of {len(whole)} models"
@@ -67,7 +67,7 @@ def verdict_of(results: Json) -> str:
 
 def _against_none(subject: str, mean: float, without: float | None, found: Json | None, said: str) -> str:
     if without is None or found is None:
-        return f"{subject} has {an(said)} of {mean:.3f}; what there is without a reranker is not known."
+        return f"{subject} has {with_article(MAIN)} of {mean:.3f}; what there is without a reranker is not known."
     step = f"{said} {mean:.3f} against {without:.3f}, {p_text(found['p_holm'])}"
     mark = mark_of(found)
     if not mark:

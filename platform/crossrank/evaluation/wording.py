@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+
+from crossrank.evaluation.measures import parse
 
 
 def label_of(measure: str) -> str:
     """A measure as people write it."""
-    kind, _, cutoff = measure.partition("@")
-    names = {"success": "has right in contexts", "mrr": "MRR", "ndcg": "nDCG", "recall": "Recall", "map": "MAP"}
-    return f"{names[kind]}@{cutoff}" if cutoff else names[kind]
+    row, cutoff = parse(measure)
+    return f"{row.label}@{cutoff}" if cutoff else row.label
 
 
-def an(word: str) -> str:
-    """The word with its article, as it is spoken: an MRR, an nDCG, a MAP."""
-    return f"{'an' if word.startswith(('MRR', 'nDCG')) else 'a'} {word}"
+def with_article(measure: str) -> str:
+    """A measure as people write it, with its article as it is spoken: an MRR, an nDCG, a MAP."""
+    return f"{parse(measure)[0].article} {label_of(measure)}"
+
+
+def note_of(measure: str) -> str | None:
+    """What a measure says, as a sentence without its full stop; None where its name says it."""
+    row, cutoff = parse(measure)
+    return None if row.note is None else f"{label_of(measure)}: {row.note.format(cutoff=cutoff)}"
+
+
+def graded(measures: Iterable[str]) -> list[str]:
+    """Labels of those that take a document's label as its gain; the others know relevant and not."""
+    return [parse(measure)[0].label for measure in measures if parse(measure)[0].of_gains is not None]
 
 
 def counted(number: int, one: str, several: str) -> str:

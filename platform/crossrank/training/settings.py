@@ -8,6 +8,7 @@ from typing import Any, Literal
 from crossrank import storage
 from crossrank.config.settings import SEED_MOST, knob, option
 from crossrank.errors import SettingsError
+from crossrank.evaluation.measures import Metric
 from crossrank.resumable.settings import JobSettings
 from crossrank.training.losses import LOSSES, Objective
 
@@ -67,9 +68,7 @@ class TrainSettings(JobSettings):
     save_steps: int | None = knob(None, help="A checkpoint every so many steps; null is a tenth of the run.")
     eval_steps: int | None = knob(None, help="Validation every so many steps, a multiple of save_steps; null is that.")
     save_total_limit: int = knob(3, help="Newest checkpoints that are kept, beside the best.", changes_rows=False)
-    metric: Literal["mrr@10", "ndcg@10", "success@3"] = knob(
-        "mrr@10", help="Measure by which the best checkpoint is chosen."
-    )
+    metric: Metric = knob("mrr@10", help="Measure by which the best checkpoint is chosen.")
     early_stopping_patience: int = knob(0, help="Validations without a better one after which it stops; 0 never.")
     collapse_patience: int = knob(200, help="Steps without learning after which it stops; 0 never.", changes_rows=False)
     max_skipped_steps: int = knob(

@@ -17,13 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.evaluation import measures
-from crossrank.evaluation.guessing import expected
-from crossrank.evaluation.measures import Judged, tie_rate
+from crossrank.evaluation.measures import VALIDATED, Judged, expected, tie_rate
 from crossrank.retrieval.encoder import Encoder
 from crossrank.scoring.interfaces import Scorer
 from crossrank.training.groups import Documents, GroupStore
 
-MEASURES = ("mrr@10", "ndcg@10", "success@3")
 CHUNK_GROUPS = 256
 """Groups that are scored together."""
 
@@ -55,7 +53,7 @@ class Measured:
 
 
 def measure(groups: GroupStore, score: ScoreGroups) -> Measured:
-    """nDCG@10, MRR@10 and Success@3 of every group."""
+    """The measures of a validation, of every group."""
     ties = 0.0
 
     def judged() -> Iterator[Judged]:
@@ -71,7 +69,7 @@ def measure(groups: GroupStore, score: ScoreGroups) -> Measured:
                 }
                 yield Judged([str(document) for document in np.argsort(-scores_D, kind="stable")], labels)
 
-    values = measures.measure(judged(), MEASURES)
+    values = measures.measure(judged(), VALIDATED)
     return Measured({name: values_Q.tolist() for name, values_Q in values.items()}, ties / max(1, groups.num_documents))
 
 
@@ -80,7 +78,7 @@ def guessing(groups: GroupStore | None) -> dict[str, dict[str, float]]:
     if groups is None:
         return {}
     labels = [groups.documents(group).labels_D for group in range(len(groups))]
-    means = {name: float(np.mean([expected(name, labels_D) for labels_D in labels])) for name in MEASURES}
+    means = {name: float(np.mean([expected(name, labels_D) for labels_D in labels])) for name in VALIDATED}
     return {"guessing": means}
 
 

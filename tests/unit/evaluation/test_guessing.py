@@ -7,8 +7,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from crossrank.evaluation.guessing import expected
-from crossrank.evaluation.measures import Judged, measure
+from crossrank.evaluation.measures import Judged, expected, measure
 
 NAMES = ["success@1", "success@3", "mrr@10", "mrr@2", "ndcg@10", "ndcg@2"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from crossrank.errors import SettingsError
-from crossrank.evaluation.measures import Judged, measure, tie_rate
+from crossrank.evaluation.measures import MAIN, MEASURES, VALIDATED, Judged, measure, parse, reported, tie_rate
 
 NAMES = ["success@1", "success@3", "mrr@10", "ndcg@10", "ndcg@3", "recall@5", "precision@5", "map", "map@4"]
 
@@ -52,6 +52,23 @@ def drawn(seed: int) -> Judged:
         doc_id: float(draw.choice([0, 0, 0, 1, 1, 2, 3])) for doc_id in draw.sample(documents, draw.randint(1, 12))
     }
     return Judged(draw.sample(documents, draw.randint(1, 20)), labels)
+
+
+def test_every_measure_of_the_table_has_its_formula_above() -> None:
+    assert {name.partition("@")[0] for name in NAMES} == set(MEASURES)
+
+
+def test_the_report_and_the_validations_of_training_show_these_measures() -> None:
+    assert reported(5) == ["success@5", "mrr@10", "ndcg@10", "recall@10", "map"]
+    assert VALIDATED == ("mrr@10", "ndcg@10", "success@3")
+    assert MAIN in reported(3)
+
+
+@pytest.mark.parametrize("name", VALIDATED)
+def test_a_measure_that_chooses_a_checkpoint_says_what_guessing_gives(name: str) -> None:
+    row, cutoff = parse(name)
+    assert row.guessed is not None
+    assert cutoff is not None
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -111,7 +128,10 @@ def test_no_queries_have_no_values() -> None:
 
 @pytest.mark.parametrize("name", ["mrr", "mrr@0", "ndcg@x", "hits@3", "map@", "", "success@03"])
 def test_what_is_no_measure_is_refused(name: str) -> None:
-    with pytest.raises(SettingsError, match=r"is no measure; use success@K, mrr@K, .* map or map@K with K from 1"):
+    with pytest.raises(
+        SettingsError,
+        match=r"is no measure; use success@K, mrr@K, ndcg@K, recall@K, precision@K, map or map@K with K from 1",
+    ):
         measure([Judged(["a"], {"a": 1})], [name])
 
 

@@ -18,7 +18,7 @@ from crossrank.evaluation.report import as_markdown, as_text
 from crossrank.evaluation.rows import Scores
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.evaluation.table import results_of
-from crossrank.evaluation.wording import label_of, mean_text, number_text, p_text, signed
+from crossrank.evaluation.wording import label_of, mean_text, number_text, p_text, signed, with_article
 from tests.unit.evaluation.test_table import MEASURES, facts_of, row_of
 
 SAME = (
@@ -166,6 +166,9 @@ def test_numbers_are_written_as_people_read_them() -> None:
     assert label_of("success@3") == "has right in contexts@3"
     assert label_of("mrr@10") == "MRR@10"
     assert label_of("map") == "MAP"
+    assert label_of("precision@5") == "Precision@5"
+    assert with_article("mrr@10") == "an MRR@10"
+    assert with_article("map") == "a MAP"
     assert mean_text({"mean": 0.12345, "interval": [0.1, 0.15]}) == "0.123 (0.100 to 0.150)"
     assert mean_text({"mean": 0.5, "interval": None}, is_difference=True) == "+0.500"
     assert mean_text({"mean": -0.5, "interval": [-1, 0.0001]}, is_difference=True) == "−0.500 (−1.000 to 0.000)"
