@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from crossrank import Reranker
-from crossrank.scoring.forward import TransformersForward
-from crossrank.scoring.packed import PackedForward, packable
+from crossrank.scoring.runtimes.packed import PackedForward, packable
+from crossrank.scoring.runtimes.padded import TransformersForward
 from tests.model.reference import Pair, assert_same_scores, one_at_a_time, plain
 from tests.model.tiny_models import FAMILIES, TEXTS
 

@@ -16,9 +16,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from crossrank import Reranker
 from crossrank.errors import JobFailed, OutputError
-from crossrank.scoring.forward import TransformersForward
 from crossrank.scoring.loading import find_model
-from crossrank.scoring.packed import PackedForward
+from crossrank.scoring.runtimes.packed import PackedForward
+from crossrank.scoring.runtimes.padded import TransformersForward
 from crossrank.storage.lease import Hold
 from crossrank.training.checkpoint import Checkpoints
 from crossrank.training.distributed import World

@@ -90,7 +90,7 @@ def _trained(settings: Any, _result: Any) -> str:
 
 
 def _evaluated(settings: Any, result: Any) -> str | None:
-    """Serve the reranker with the best main measure; servers run already, and an encoder without a head cannot be served."""
+    """Serve the best reranker by the main measure; servers run already, and encoders without a head cannot be."""
     encoders = {row["name"] for row in result["rows"] if row["scale"] == "cosine"} if result is not None else set()
     models = {
         name: model

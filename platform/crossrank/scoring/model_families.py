@@ -1,4 +1,4 @@
-"""What a model reads and how it is computed: its encoder and its forward, by its family and its device."""
+"""What a model reads: its encoder, by its family."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from typing import Any
 
 from crossrank.errors import SettingsError
 from crossrank.scoring.encoding import PromptEncoder, SpliceEncoder, Tokenizer, Truncation
-from crossrank.scoring.forward import Forward, TransformersForward
-from crossrank.scoring.packed import PackedForward, packable
 from crossrank.scoring.prompts import PROMPT_OF_MODEL_TYPE
 
 
@@ -29,21 +27,3 @@ def encoder_of(
     if instruction is not None:
         raise SettingsError(f"{model} has no prompt, so an instruction has no place; leave --instruction out")
     return SpliceEncoder(tokenizer, max_length, model, truncation)
-
-
-def forward_of(model: Any, hf_tokenizer: Any, *, trains: bool = False, recompute: bool = False) -> Forward:
-    """The fastest forward that computes this model where it is.
-
-    Args:
-        trains: its weights will change, and gradients are wanted.
-        recompute: layers are computed again for their gradients instead of being kept.
-    """
-    if packable(model):
-        return PackedForward(model, trains=trains, recompute=recompute)
-    pad_token_id = hf_tokenizer.pad_token_id if hf_tokenizer.pad_token_id is not None else model.config.pad_token_id
-    if pad_token_id is None:
-        raise SettingsError("the model names no padding token; set pad_token_id in its config.json")
-    model.config.pad_token_id = pad_token_id  # decoder models find the last real token by it
-    if recompute:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    return TransformersForward(model, pad_token_id)

@@ -17,21 +17,14 @@ from crossrank.batching import Cost, cut
 from crossrank.derived import Chosen
 from crossrank.errors import SettingsError
 from crossrank.scoring.encoding import EncodedPairs, PromptEncoder, SpliceEncoder, Tokenizer
-from crossrank.scoring.forward import Forward
 from crossrank.scoring.interfaces import EncodedText, Scored, Window
-from crossrank.scoring.loading import (
-    check_model,
-    check_vocabulary,
-    check_window,
-    find_model,
-    load_tokenizer,
-    load_weights,
-)
+from crossrank.scoring.loading import check_model, find_model, load_tokenizer
 from crossrank.scoring.malloc_trim import Heap
-from crossrank.scoring.model_families import encoder_of, forward_of
+from crossrank.scoring.model_families import encoder_of
 from crossrank.scoring.precision import choose_dtype
 from crossrank.scoring.prefetch import ahead
-from crossrank.scoring.token_budget import token_budget
+from crossrank.scoring.runtimes.registry import runtime_of
+from crossrank.scoring.runtimes.runtime import Forward
 from crossrank.scoring.truncation import saved_truncation
 
 logger = logging.getLogger(__name__)
@@ -94,24 +87,19 @@ class PairScorer:
         chosen_device = _device(device)
         chosen_dtype = choose_dtype(dtype, chosen_device)
         tokenizer = Tokenizer(load_tokenizer(folder))
-        loaded = load_weights(folder, config, chosen_dtype, chosen_device)
-        check_vocabulary(folder, tokenizer.hf, loaded)
-        check_window(folder, loaded, max_length)
-        encoder = encoder_of(model, config, tokenizer, max_length, instruction, truncation)
-        forward = forward_of(loaded, tokenizer.hf)
-        chosen_budget = (
-            token_budget(loaded.config, chosen_device, forward.cost, max_length)
-            if budget is None
-            else Chosen(budget, "as given")
+        runtime = runtime_of(chosen_device, chosen_dtype)
+        loaded = runtime.load(
+            folder, config, tokenizer.hf, device=chosen_device, dtype=chosen_dtype, max_length=max_length
         )
+        encoder = encoder_of(model, config, tokenizer, max_length, instruction, truncation)
         scorer = cls(
             name=model,
             revision=folder.revision,
             encoder=encoder,
-            forward=forward,
+            forward=loaded.forward,
             device=chosen_device,
             dtype=chosen_dtype,
-            budget=chosen_budget,
+            budget=loaded.budget if budget is None else Chosen(budget, "as given"),
         )
         logger.info("loaded %s", scorer)
         return scorer

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from crossrank.scoring.forward import Forward
 from crossrank.scoring.precision import refuse_without_bf16
+from crossrank.scoring.runtimes.runtime import TrainableForward
 from crossrank.training import losses
 from crossrank.training.distributed import Gradients, World
 from crossrank.training.guards import Seen, Stop
@@ -63,7 +63,7 @@ class Loop:
     def __init__(
         self,
         settings: TrainSettings,
-        forward: Forward,
+        forward: TrainableForward,
         optimizer: Any,
         batcher: Batcher,
         world: World,

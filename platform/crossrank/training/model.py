@@ -13,7 +13,6 @@ from torch import nn
 
 from crossrank.errors import MissingExtra
 from crossrank.scoring.encoding import PromptEncoder, SpliceEncoder, Tokenizer
-from crossrank.scoring.forward import Forward
 from crossrank.scoring.loading import (
     ModelFolder,
     check_base,
@@ -23,9 +22,11 @@ from crossrank.scoring.loading import (
     load_base,
     load_tokenizer,
 )
-from crossrank.scoring.model_families import encoder_of, forward_of
+from crossrank.scoring.model_families import encoder_of
 from crossrank.scoring.pooling import head_reads, read_on_as, renew_unread_head
 from crossrank.scoring.precision import head_modules, keep_head_in_float32
+from crossrank.scoring.runtimes.in_torch import forward_of
+from crossrank.scoring.runtimes.runtime import TrainableForward
 from crossrank.scoring.truncation import remember_truncation
 from crossrank.training import earlier
 from crossrank.training.portable import make_portable
@@ -72,7 +73,7 @@ class TrainedModel:
         keep_head_in_float32(self.model)
         self._max_length = settings.max_length
         # The adapters are put into the model itself, so what computes its logits computes them too.
-        self.forward: Forward = forward_of(
+        self.forward: TrainableForward = forward_of(
             self.model, self.tokenizer, trains=True, recompute=settings.gradient_checkpointing
         )
 

@@ -1,7 +1,6 @@
-"""From token ids to logits: the one interface behind which ways of computing may differ.
+"""The forward of any model on any device: as transformers wrote it, on a padded batch.
 
-`TransformersForward` runs the model as transformers wrote it, on any device. `PackedForward` (packed.py) is the
-faster way for the BERT family on a CPU. Both give equal scores, which tests hold them to.
+`PackedForward` (packed.py) is faster for the BERT family on a CPU. Both give equal scores, which tests hold them to.
 
 Shape letters: B pairs of a batch, T tokens of the longest of them.
 """
@@ -9,7 +8,7 @@ Shape letters: B pairs of a batch, T tokens of the longest of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,20 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from crossrank.batching import Cost
-
-
-class Forward(Protocol):
-    """Computes the logits of one batch."""
-
-    cost: Cost
-    """How a batch is to be cut: whether padding is computed too."""
-    name: str
-
-    def __call__(self, ids_B: Sequence[NDArray[np.int32]], first_B: NDArray[np.int32]) -> Tensor:
-        """Logits in float32, shape (B,), on the model's device; `first_B` as in `EncodedPairs.first_P`."""
-
-    def logits(self, ids_B: Sequence[NDArray[np.int32]], first_B: NDArray[np.int32]) -> Tensor:
-        """The same, with gradients where they are wanted."""
 
 
 class TransformersForward:

@@ -1,0 +1,1 @@
+"""What computes the logits: `registry.RUNTIMES` is the table, `runtime.Runtime` what a row of it has to be."""
