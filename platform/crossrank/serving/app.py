@@ -18,7 +18,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 import crossrank
-from crossrank.errors import in_short, kind_of, quoted
+from crossrank.errors import kind_of, quoted
+from crossrank.formats.lines import json_fault
 from crossrank.serving import dialects
 from crossrank.serving.about import About
 from crossrank.serving.ask import Answer, Ask
@@ -372,7 +373,7 @@ def _parsed(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise Unparsable(f"the body is not JSON: {in_short(error)}") from error
+        raise Unparsable(f"the body is not JSON: {json_fault(error)}") from error
 
 
 def _refused(path: str, body: Any, fault: Fault, request_id: str) -> Response:
