@@ -21,7 +21,7 @@ from crossrank.corpus.store import TextStore
 from crossrank.earlier import look_at, working
 from crossrank.errors import InputError
 from crossrank.evaluation.about import about
-from crossrank.evaluation.candidates import Written, write_candidates
+from crossrank.evaluation.candidates import Written, say_candidates, write_candidates
 from crossrank.evaluation.compared import spec_of
 from crossrank.evaluation.cosine import CosineSpec
 from crossrank.evaluation.dry_run import dry_run
@@ -132,12 +132,7 @@ def _run(
     of_report = about(settings, time.time())
     written, settings = _candidates(settings, encoder, output)
     finding.lap("candidates")
-    if not specs and not written.has_order:
-        raise InputError(
-            f"not every document of {settings.groups} has a rank, so there is no order to measure; give --models, or "
-            f"ranks of a first stage"
-        )
-    say(f"{counted(written.queries, 'judged query', 'judged queries')}; first stage: {written.first_stage}")
+    say_candidates(settings, written, len(specs))
     lists = Lists.read(written, settings.relevant_from)
     _refuse_nothing_relevant(lists)
     manifests = {}
