@@ -14,11 +14,13 @@ from crossrank.evaluation.group_candidates import GroupCandidates
 from crossrank.evaluation.inputs import corpus_of
 from crossrank.evaluation.query_candidates import QueryCandidates
 from crossrank.evaluation.settings import STAGES, EvaluateSettings
+from crossrank.evaluation.wording import counted
 from crossrank.formats import groups_parquet
 from crossrank.formats.set_aside import SetAside
 from crossrank.records import Reject
 from crossrank.retrieval.encoder import EncoderSpec
 from crossrank.storage.lease import Hold
+from crossrank.telemetry.progress import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +81,17 @@ def write_candidates(
         True,
         made.dropped,
     )
+
+
+def say_candidates(settings: EvaluateSettings, written: Written, models: int) -> None:
+    """Say how many queries there are and who found their candidates.
+
+    Raises:
+        InputError: there is no model, and no order of a first stage, so nothing could be measured.
+    """
+    if not models and not written.has_order:
+        raise InputError(
+            f"not every document of {settings.groups} has a rank of its own, so there is no order to measure; give "
+            f"--models, or ranks of a first stage"
+        )
+    say(f"{counted(written.queries, 'judged query', 'judged queries')}; first stage: {written.first_stage}")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from crossrank import storage
-from crossrank.evaluation.candidates import write_candidates
+from crossrank.evaluation.candidates import say_candidates, write_candidates
 from crossrank.evaluation.question_csv import beir_of
 from crossrank.evaluation.rows import rerank_with
 from crossrank.evaluation.settings import EvaluateSettings
@@ -40,6 +40,7 @@ def dry_run(settings: EvaluateSettings, specs: dict[str, ScorerSpec]) -> dict[st
         if settings.is_dense:
             settings = replace(settings, candidates="bm25", encoder=None, query_prompt=None, passage_prompt=None)
         written = write_candidates(settings, f"{here}/groups.parquet", reject)
+        say_candidates(settings, written, len(specs))
         plans = {}
         for name, spec in specs.items():
             say(f"{name}:")

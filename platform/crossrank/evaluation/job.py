@@ -19,7 +19,7 @@ from crossrank.corpus.store import TextStore
 from crossrank.errors import InputError
 from crossrank.evaluation.about import about
 from crossrank.evaluation.bi_encoder_system import CosineSpec
-from crossrank.evaluation.candidates import Written, write_candidates
+from crossrank.evaluation.candidates import Written, say_candidates, write_candidates
 from crossrank.evaluation.dry_run import dry_run
 from crossrank.evaluation.finished import RESULTS, lacks_nothing
 from crossrank.evaluation.inputs import corpus_of, fingerprints
@@ -133,12 +133,7 @@ def _run(
     of_report = about(settings, time.time())
     written, settings = _candidates(settings, encoder, output, hold)
     finding.lap("candidates")
-    if not specs and not written.has_order:
-        raise InputError(
-            f"not every document of {settings.groups} has a rank, so there is no order to measure; give --models, or "
-            f"ranks of a first stage"
-        )
-    say(f"{counted(written.queries, 'judged query', 'judged queries')}; first stage: {written.first_stage}")
+    say_candidates(settings, written, len(specs))
     lists = Lists.read(written, settings.relevant_from)
     _refuse_nothing_relevant(lists)
     manifests = {}

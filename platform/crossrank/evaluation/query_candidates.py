@@ -14,6 +14,7 @@ from crossrank import storage
 from crossrank.corpus.ids import UNKNOWN
 from crossrank.corpus.source import CorpusSource
 from crossrank.corpus.store import Usable
+from crossrank.errors import InputError
 from crossrank.evaluation.facts import INJECTED, text_of, with_facts
 from crossrank.evaluation.first_stage import FirstStageInputs
 from crossrank.evaluation.inputs import queries_of
@@ -65,6 +66,7 @@ class QueryCandidates:
         if not self._keeps:
             settings = replace(settings, depth=settings.depth + 1)  # one to spare for the one that is left out
         self._rows = self._rows_of_judged()
+        self._refuse_another_corpus()
         inputs = FirstStageInputs(
             settings, source, self._queries, corpus, self._corpus, self._rows, encoder, folder, hold
         )
@@ -108,6 +110,21 @@ class QueryCandidates:
             else:
                 found[row] = query_id
         return sorted(found)[: self._limit]
+
+    def _refuse_another_corpus(self) -> None:
+        """Refuse judgements of which nothing could be found: every measure would be 0, whatever is compared."""
+        relevant: list[str] = []
+        for start in range(0, len(self._rows), CHUNK_QUERIES):
+            for query_id in self._queries.ids(self._rows[start : start + CHUNK_QUERIES]):
+                relevant += [doc_id for doc_id, label in self._labels[query_id].items() if is_relevant(label)]
+            if (self._corpus.rows(relevant) != UNKNOWN).any():
+                return
+        if relevant:
+            raise InputError(
+                f"the corpus has none of the {len(relevant):,} documents that {self._qrels} judges relevant, such as "
+                f"{relevant[0]}, so every measure would be 0; check that both are of one collection: ids are compared "
+                f"character by character"
+            )
 
     def _group(self, query_id: str, query: str, retrieved: list[tuple[str, float]]) -> Group:
         labels = self._labels[query_id]

@@ -85,17 +85,23 @@ def parse_json(text: str) -> Any:
     """A JSON value. `ValueError` says what is wrong with it, `UnicodeError` that half a surrogate pair is in it."""
     try:
         value = _DECODER.decode(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{error.msg} at column {error.colno}") from error
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-    except ValueError as error:
-        if "set_int_max_str_digits" in str(error):  # Python's advice to who reads numbers
-            raise ValueError("a whole number in it has thousands of digits") from error
-        raise
+    except (ValueError, RecursionError) as error:
+        raise ValueError(json_fault(error)) from error
     if _ESCAPED_SURROGATE.search(text):
         json.dumps(value, ensure_ascii=False).encode()
     return value
+
+
+def json_fault(error: ValueError | RecursionError) -> str:
+    """What is wrong with JSON that Python's decoder did not read, without Python's advice to programmers."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start + 1} is not UTF-8"
+    if isinstance(error, json.JSONDecodeError):
+        line = f"line {error.lineno}, " if error.lineno > 1 else ""
+        return f"{error.msg} at {line}column {error.colno}"
+    return "a whole number in it has thousands of digits" if "set_int_max_str_digits" in str(error) else str(error)
 
 
 def json_kind(value: object) -> str:

@@ -35,6 +35,8 @@ def check_columns(names: Sequence[str], query_column: str, documents_column: str
                 f"the dataset has no column {name}, it has {listed(names)}; "
                 f"name it with query_column or documents_column"
             )
+        if names.count(name) > 1:
+            raise InputError(f"the dataset has {names.count(name)} columns {name}; rename all but one of them")
     for name in ADDED_COLUMNS:
         if name in names:
             raise InputError(f"the dataset has a column {name} already, which the ranking adds; rename it")

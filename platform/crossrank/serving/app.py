@@ -17,7 +17,8 @@ from fastapi import FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from crossrank.errors import in_short, kind_of, quoted
+from crossrank.errors import kind_of, quoted
+from crossrank.formats.lines import json_fault
 from crossrank.serving import dialects
 from crossrank.serving.deduplication import score_once
 from crossrank.serving.dialects import Limits, Served, Wanted
@@ -372,7 +373,7 @@ def _parsed(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise Unparsable(f"the body is not JSON: {in_short(error)}") from error
+        raise Unparsable(f"the body is not JSON: {json_fault(error)}") from error
 
 
 def _refused(path: str, body: Any, fault: Fault, request_id: str) -> Response:

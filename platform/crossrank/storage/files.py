@@ -71,6 +71,7 @@ def refuse_keys(text: str) -> None:
 
 def join(uri: str, *names: str) -> str:
     """`uri` with more path elements, whatever it starts with."""
+    _refuse_no_path(uri)
     return "/".join([uri.rstrip("/"), *names])
 
 

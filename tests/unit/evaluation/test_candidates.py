@@ -68,6 +68,24 @@ def docs_of(group: Group) -> list[tuple[str, float | None, str | None]]:
     return [(doc.doc_id, doc.label, doc.source) for doc in group.docs]
 
 
+@pytest.mark.parametrize("limit", [None, 2])
+def test_judgements_of_another_collection_are_refused_and_are_no_figures_of_zero(
+    folder: Path, limit: int | None
+) -> None:
+    # An accent as one character in the corpus, and as two in the judgements: one id to the eye.
+    (folder / "qrels.txt").write_text("q1 0 cafe\u0301 1\nq1 0 cats 0\nq2 0 gone 1\n")
+    with (folder / "corpus.jsonl").open("a") as corpus:
+        corpus.write(json.dumps({"_id": "caf\u00e9", "text": "coffee"}) + "\n")
+    with pytest.raises(
+        InputError, match=r"the corpus has none of the 2 documents that .*qrels.txt judges relevant"
+    ) as of:
+        written_of(folder, limit=limit)
+    assert "such as cafe\u0301, so every measure would be 0; check that both are of one collection" in str(of.value)
+    # One that is there is enough.
+    (folder / "qrels.txt").write_text("q1 0 caf\u00e9 1\nq2 0 gone 1\n")
+    assert [group.query_id for group in written_of(folder, limit=limit)[1]] == ["q1", "q2"]
+
+
 def test_what_the_first_stage_missed_and_somebody_judged_stands_behind_what_it_found(folder: Path) -> None:
     _, groups, facts, aside = written_of(folder)
     assert not aside

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from crossrank.errors import InputError
 from crossrank.evaluation import dry_run as module
 from crossrank.evaluation.candidates import Written
 from crossrank.evaluation.settings import EvaluateSettings
@@ -47,3 +48,17 @@ def test_every_model_is_planned_for_and_nothing_is_left_behind(
     assert not (tmp_path / "out").exists()
     assert not Path(planned[0][1].groups).exists()
     assert json.dumps(found)
+
+
+@pytest.mark.parametrize("ranks", [(None, None), (0, 0)])
+def test_what_could_not_be_measured_is_refused_by_a_dry_run_as_well(
+    ranks: tuple[int | None, int | None], planned: list[tuple[str, Written, EvaluateSettings]], tmp_path: Path
+) -> None:
+    docs = [{"doc_id": str(n), "text": f"text {n}", "label": n, "rank": rank} for n, rank in enumerate(ranks)]
+    (tmp_path / "g.jsonl").write_text(json.dumps({"query_id": "q", "query": "what", "docs": docs}))
+    settings = EvaluateSettings(groups=str(tmp_path / "g.jsonl"), output=str(tmp_path / "out"), dry_run=True)
+    with pytest.raises(
+        InputError, match=r"has a rank of its own, so there is no order to measure; give --models, or ranks"
+    ):
+        module.dry_run(settings, {})
+    assert module.dry_run(settings, {"a": OverlapSpec()})["models"] == {"a": {"queries": 1}}

@@ -191,3 +191,11 @@ def test_columns_of_nulls_alone_may_be_anything() -> None:
     check_types(pa.schema({"query": pa.null(), "docs": pa.null()}), "query", "docs")
     [row] = ranked(pa.table({"query": pa.nulls(1), "docs": pa.nulls(1)}))
     assert row["reason"] == "empty_query"
+
+
+def test_two_columns_of_one_name_are_refused_and_neither_is_taken() -> None:
+    batch = pa.Table.from_arrays(
+        [pa.array([QUERY]), pa.array([TEXTS]), pa.array(["other"])], ["query", "docs", "query"]
+    )
+    with pytest.raises(InputError, match=r"the dataset has 2 columns query; rename all but one of them"):
+        ranked(batch)

@@ -154,9 +154,19 @@ def test_an_extra_or_copied_part_is_refused_by_its_name_since_the_table_would_ha
     )
 
 
-@pytest.mark.parametrize("name", ["_prepared/block-00000.parquet", "_old.parquet", ".part-00001.parquet", "notes.txt"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "_prepared/block-00000.parquet",
+        "_old.parquet",
+        ".part-00001.parquet",
+        "notes.txt",
+        "backup/_old.parquet",
+        "backup/.old/part-00001.parquet",
+    ],
+)
 def test_what_readers_pass_over_may_lie_beside_the_parts(parts: Parts, name: str) -> None:
-    Path(parts.output, name).parent.mkdir(exist_ok=True)
+    Path(parts.output, name).parent.mkdir(parents=True, exist_ok=True)
     Path(parts.output, name).write_bytes(Path(parts.part(1)).read_bytes())
     parts.refuse_foreign_tables(3)
     assert pq.read_table(parts.output).num_rows == 8 or name == "notes.txt"

@@ -327,6 +327,7 @@ def test_a_pipe_is_refused_and_stays_one(tmp_path: Path) -> None:
     "use",
     [
         storage.absolute,
+        lambda uri: storage.join(uri, "_manifest.json"),  # or it would lie in the root of the disk
         storage.exists,
         storage.read_bytes,
         storage.delete,
