@@ -16,6 +16,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from crossrank import Reranker
 from crossrank.errors import JobFailed, OutputError
+from crossrank.resumable.earlier import Earlier
+from crossrank.resumable.job import Job, Run
 from crossrank.scoring.loading import find_model
 from crossrank.scoring.runtimes.packed import PackedForward
 from crossrank.scoring.runtimes.padded import TransformersForward
@@ -364,7 +366,9 @@ def test_where_the_base_stays_the_output_and_its_card_say_so(
     Checkpoints(settings.output, 1).write_note("validation-10", tied.result(10).state())
     base = Measured({"mrr@10": [0.5], "ndcg@10": [0.5], "success@3": [0.5]}, 0.0)
     left = Level("classifier.bias", why_not="the base stays as it was")
-    manifest = finish(settings, task, read, ended, {"base model": base}, left, {"command": "crossrank train"}, Hold())
+    job = Job("train", settings, {}, Earlier(settings.output, None, is_replaced=False), started=0.0)
+    begun = Run(job, {"command": "crossrank train"}, Hold())
+    manifest = finish(settings, task, read, ended, {"base model": base}, left, begun)
     assert (manifest["chosen_step"], manifest["state"]) == (0, "finished")
     assert "finished: the base as it was, after 10 steps, is the result" in capsys.readouterr().err
     card = (tmp_path / "out" / "README.md").read_text()

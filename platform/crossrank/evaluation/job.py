@@ -38,10 +38,9 @@ from crossrank.evaluation.wording import counted
 from crossrank.formats.group_order import glancing
 from crossrank.provenance import provenance
 from crossrank.records import document_text
-from crossrank.resumable.clock import Clock
-from crossrank.resumable.earlier import look_at, working
+from crossrank.resumable.job import Job, Run, announce, begin
 from crossrank.resumable.joining import join_if_named
-from crossrank.resumable.output import manifest_of, read_json, write_json
+from crossrank.resumable.output import read_json, write_json
 from crossrank.resumable.rejects import rejected_file
 from crossrank.resumable.settings import that_change_rows
 from crossrank.retrieval.encoder import EncoderSpec, find_encoder
@@ -65,8 +64,7 @@ def evaluate(settings: EvaluateSettings, encoder: EncoderSpec | None = None) -> 
     Writes report.html, report.md, results.json and a TREC run of every row. Run the same command again after a kill
     and it goes on; a finished job does nothing and says so. Give more --models and only those are scored.
     """
-    started = time.time()
-    say(str(provenance()))
+    started = announce()
     output = storage.absolute(settings.output)
     with Waiting("looking at the models and the inputs"):
         specs = {name: spec_of(name, model, settings) for name, model in settings.named_models().items()}
@@ -80,36 +78,27 @@ def evaluate(settings: EvaluateSettings, encoder: EncoderSpec | None = None) -> 
             "encoder_revision": encoder.revision if encoder else None,
             "inputs": fingerprints(settings),
         }
-    earlier = look_at(output, KIND, identity, settings)
-    before = earlier.kept
-    if before is not None and earlier.is_finished and not settings.dry_run:
-        if lacks_nothing(settings, specs, before, output):
-            return _nothing_to_do(before, output)
+    job = Job.of(KIND, settings, identity, started)
+    if job.is_finished and not settings.dry_run:
+        if lacks_nothing(settings, specs, job.kept, output):
+            return _nothing_to_do(job)
         say(f"{output} was finished, and not all of this is in it: doing what is missing, and measuring again")
-    if not _has_candidates(output) or earlier.is_replaced:
+    if not _has_candidates(output) or job.is_replaced:
         with Waiting("looking into the inputs"), glancing():
             refuse_unusable(settings)
     if settings.dry_run:
         return dry_run(settings, specs)
-    manifest = {
-        "kind": KIND,
-        "state": "running",
-        "crossrank": asdict(provenance()),
-        "settings": asdict(settings),
-        "identity": identity,
-        "started": started,
-    }
-    with working(earlier, manifest) as hold:
-        earlier.give_way(manifest, None, [storage.join(output, name) for name in WRITTEN])
-        return _run(settings, specs, encoder, output, manifest, hold)
+    with begin(job) as run:
+        run.give_way(None, [storage.join(output, name) for name in WRITTEN])
+        return _run(settings, specs, encoder, run)
 
 
-def _nothing_to_do(before: dict[str, Any], output: str) -> dict[str, Any]:
-    queries = counted(before["candidates"]["queries"], "judged query", "judged queries")
-    models = counted(len(before["settings"]["models"]), "model", "models")
-    say(f"{output} is finished: {queries}, {models}; nothing to do")
-    results = read_json(storage.join(output, RESULTS))
-    _say(results, output)
+def _nothing_to_do(job: Job) -> dict[str, Any]:
+    queries = counted(job.kept["candidates"]["queries"], "judged query", "judged queries")
+    models = counted(len(job.kept["settings"]["models"]), "model", "models")
+    job.nothing_to_do(f"{queries}, {models}")
+    results = read_json(storage.join(job.output, RESULTS))
+    _say(results, job.output)
     return results
 
 
@@ -121,33 +110,25 @@ def _that_decide(settings: EvaluateSettings) -> dict[str, Any]:
 
 
 def _run(
-    settings: EvaluateSettings,
-    specs: dict[str, ScorerSpec],
-    encoder: EncoderSpec | None,
-    output: str,
-    manifest: dict[str, Any],
-    hold: Hold,
+    settings: EvaluateSettings, specs: dict[str, ScorerSpec], encoder: EncoderSpec | None, run: Run
 ) -> dict[str, Any]:
-    finding = Clock()
+    output = run.output
     join_if_named(settings.places())
     of_report = about(settings, time.time())
-    written, settings = _candidates(settings, encoder, output, hold)
-    finding.lap("candidates")
+    written, settings = _candidates(settings, encoder, output, run.hold)
+    run.clock.lap("candidates")
     say_candidates(settings, written, len(specs))
     lists = Lists.read(written, settings.relevant_from)
     _refuse_nothing_relevant(lists)
     manifests = {}
     for name, spec in specs.items():
-        hold.check()
+        run.hold.check()
         manifests[name] = rerank_with(settings, name, spec, written, output)
-    hold.check()
-    reporting = Clock()  # the jobs in between have told their own stages
+    run.hold.check()
+    run.clock.skip()  # the jobs in between have told their own stages
     results = report(settings, specs, manifests, written, lists, output, of_report)
-    reporting.lap("report")
-    hold.check()
-    manifest |= {"state": "finished", "finished": time.time(), "candidates": asdict(written)}
-    manifest |= {"seconds": finding.laps | reporting.laps}
-    write_json(manifest_of(output), manifest)
+    run.clock.lap("report")
+    run.finish(candidates=asdict(written))
     _say(results, output)
     return results
 

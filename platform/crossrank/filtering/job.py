@@ -10,7 +10,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
@@ -27,13 +26,11 @@ from crossrank.filtering.tally import Tally
 from crossrank.formats.group_files import fingerprint_of_groups
 from crossrank.formats.group_order import glancing
 from crossrank.formats.set_aside import SetAside
-from crossrank.provenance import provenance
 from crossrank.records import Json, Reject, Rejected
-from crossrank.resumable.clock import Clock
-from crossrank.resumable.earlier import Earlier, look_at, working
+from crossrank.resumable.job import Job, Run, announce, begin
 from crossrank.resumable.joining import join_if_named
 from crossrank.resumable.layout import Layout
-from crossrank.resumable.output import Manifest, write_json
+from crossrank.resumable.output import Manifest
 from crossrank.resumable.rejects import rejected_file
 from crossrank.resumable.settings import that_change_rows
 from crossrank.scoring.checked import checked_spec
@@ -57,8 +54,7 @@ def filter(settings: FilterSettings, teacher: ScorerSpec | None = None) -> dict[
     _report/ counts and shows them. Run it with other settings, or with --clear, and the earlier flags are replaced. Run
     the same command again after a kill and it goes on where it was; a finished job does nothing and says so.
     """
-    started = time.time()
-    say(str(provenance()))
+    started = announce()
     layout = Layout(storage.absolute(settings.output))
     with Waiting("looking at the groups"):
         if teacher is None and settings.teacher is not None:
@@ -66,26 +62,18 @@ def filter(settings: FilterSettings, teacher: ScorerSpec | None = None) -> dict[
         with glancing():
             _refuse_untranslated(settings)
         identity = _identity(settings, teacher)
-    earlier = look_at(layout.output, KIND, identity, settings, num_parts="blocks")
+    job = Job.of(KIND, settings, identity, started, num_parts="blocks")
     if settings.dry_run:
         return _dry_run(settings, teacher)
-    before = earlier.kept
-    if before is not None and earlier.is_finished:
-        lacking = set(range(before["blocks"])) - _finished(layout, before.get("plan") or {})
-        if not lacking:
-            say(f"{layout.output} is finished: {before['rows']['out']:,} groups; nothing to do")
-            return before
-        say(f"{layout.output} was finished, and {len(lacking)} of its parts are gone or damaged: making them again")
-    manifest: Manifest = {
-        "kind": KIND,
-        "state": "running",
-        "crossrank": asdict(provenance()),
-        "settings": asdict(settings),
-        "identity": identity,
-        "started": started,
-    }
-    with working(earlier, manifest) as hold:
-        return _run(settings, teacher, layout, earlier, manifest | {"plan": (before or {}).get("plan")}, hold)
+    if job.is_finished and job.lacks_nothing(_lacking(layout, job.kept)):
+        return job.nothing_to_do(f"{job.kept['rows']['out']:,} groups")
+    with begin(job) as run:
+        return _run(settings, teacher, layout, run)
+
+
+def _lacking(layout: Layout, before: Manifest) -> set[int]:
+    """Parts of a finished job that are gone or damaged since."""
+    return set(range(before["blocks"])) - _finished(layout, before.get("plan") or {})
 
 
 def _identity(settings: FilterSettings, teacher: ScorerSpec | None) -> dict[str, Any]:
@@ -150,28 +138,20 @@ def _processes(settings: FilterSettings) -> int:
     return asked[1] if asked is not None and settings.teacher is None else os.cpu_count() or 1
 
 
-def _run(
-    settings: FilterSettings,
-    teacher: ScorerSpec | None,
-    layout: Layout,
-    earlier: Earlier,
-    manifest: Manifest,
-    hold: Hold,
-) -> Manifest:
-    clock = Clock()
-    plan: Json | None = manifest["plan"]
+def _run(settings: FilterSettings, teacher: ScorerSpec | None, layout: Layout, run: Run) -> Manifest:
+    plan: Json | None = run.job.kept.get("plan")
     pool = None
     join_if_named()
     if teacher is not None:
         pool = teacher_stage.start(settings, teacher)
-        clock.lap("start_ray")
+        run.clock.lap("start_ray")
         if plan is None:
             plan = teacher_stage.measured(settings, teacher, pool)
-            clock.lap("measure")
+            run.clock.lap("measure")
     checkpoint = storage.join(layout.output, "_checkpoint")
-    earlier.give_way(manifest, layout, [layout.prepared, layout.rejected, _report(layout), checkpoint])
-    manifest["plan"] = plan = plan or {"block_groups": BLOCK_GROUPS}
-    write_json(layout.manifest, manifest)
+    run.give_way(layout, [layout.prepared, layout.rejected, _report(layout), checkpoint])
+    plan = plan or {"block_groups": BLOCK_GROUPS}
+    run.save(plan=plan)
     done_before = _finished(layout, plan)
     task = Task(
         layout,
@@ -181,15 +161,15 @@ def _run(
         for_teacher=teacher is not None,
     )
     if teacher is None or not _all_prepared(layout, plan, done_before):
-        plan |= _judge_blocks(settings, task, plan["block_groups"], done_before, hold)
-        write_json(layout.manifest, manifest)
-        clock.lap("judge")
+        plan |= _judge_blocks(settings, task, plan["block_groups"], done_before, run.hold)
+        run.save(plan=plan)
+        run.clock.lap("judge")
     sizes: list[int] = plan["rows_of_blocks"]
     layout.refuse_foreign_tables(len(sizes))
     if teacher is not None and pool is not None:
-        teacher_stage.compare(settings, teacher, task, plan, pool, done_before, hold)
-        clock.lap("compare")
-    hold.check()
+        teacher_stage.compare(settings, teacher, task, plan, pool, done_before, run.hold)
+        run.clock.lap("compare")
+    run.hold.check()
     missing = sorted(set(range(len(sizes))) - _with_tally(layout))
     if missing:
         raise JobFailed(f"{layout.part(missing[0])} is not there, though all is judged; run the same command again")
@@ -202,25 +182,20 @@ def _run(
     rows = sum(sizes)
     report = as_json(tally, languages, plan["rejected"])
     del report["samples"]
-    manifest |= {
-        "state": "finished",
-        "blocks": len(sizes),
-        "rows": {
+    resumed = sum(sizes[number] for number in done_before if number < len(sizes))
+    manifest = run.finish(
+        blocks=len(sizes),
+        rows={
             "in": rows + sum(plan["rejected"].values()),
             "out": rows,
             "rejected": plan["rejected"],
-            "resumed": sum(sizes[number] for number in done_before if number < len(sizes)),
+            "resumed": resumed,
         },
-        "documents": plan["documents"],
-        "report": None if settings.clear else report,
-        "seconds": clock.laps,
-        "finished": time.time(),
-    }
-    hold.check()
-    write_json(layout.manifest, manifest)
-    ROWS_RESUMED.add(manifest["rows"]["resumed"])
+        documents=plan["documents"],
+        report=None if settings.clear else report,
+    )
+    ROWS_RESUMED.add(resumed)
     storage.delete(layout.prepared)
-    storage.delete_leftovers(layout.output)
     _say_finished(settings, layout, manifest)
     return manifest
 

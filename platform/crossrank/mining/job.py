@@ -5,8 +5,7 @@ Wrong input is named, and a job that is finished already ends, before Ray is sta
 
 from __future__ import annotations
 
-import time
-from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from crossrank import storage
@@ -14,22 +13,19 @@ from crossrank.formats.group_order import glancing
 from crossrank.mining.dry_run import dry_run
 from crossrank.mining.inputs import Inputs
 from crossrank.mining.layout import MineLayout
-from crossrank.mining.manifest import finished, report
+from crossrank.mining.manifest import facts_of, report
 from crossrank.mining.plan import Plan, prepare, read_plan, refuse_unusable
 from crossrank.mining.settings import MineSettings
 from crossrank.mining.totals import totals
 from crossrank.mining.work import BlockSearches
-from crossrank.provenance import provenance
 from crossrank.resumable.block_job import Figures
 from crossrank.resumable.blocks import do_blocks, say_resumed
-from crossrank.resumable.clock import Clock
-from crossrank.resumable.earlier import Earlier, look_at, working
+from crossrank.resumable.job import Job, Run, announce, begin
 from crossrank.resumable.output import Manifest, remove, write_json
 from crossrank.retrieval.dense_search import encode_missing
 from crossrank.retrieval.encoder import EncoderSpec
 from crossrank.retrieval.vectors import VectorStore
 from crossrank.scoring.spec import ScorerSpec
-from crossrank.storage.lease import Hold
 from crossrank.telemetry.job_metrics import NEGATIVES, PAIRS, ROWS_DONE, TOKENS, TRUNCATED
 from crossrank.telemetry.progress import Waiting, say
 from crossrank.telemetry.verb_scope import doing
@@ -49,85 +45,68 @@ def mine(
     The output is a folder of groups that `crossrank train` reads. Run the same command again after a kill and it goes
     on where it was; a finished job does nothing and says so.
     """
-    started = time.time()
-    say(str(provenance()))
-    output = storage.absolute(settings.output)
-    layout = MineLayout(output)
+    started = announce()
+    layout = MineLayout(storage.absolute(settings.output))
     with Waiting("looking at the models and the inputs"):
         inputs = Inputs.of(settings, layout, encoder, teacher)
         identity = inputs.identity()
-    earlier = look_at(output, KIND, identity, settings, num_parts="blocks")
+    job = Job.of(KIND, settings, identity, started, num_parts="blocks")
     if settings.dry_run:
         return dry_run(inputs)
-    before = earlier.kept
-    if before is not None and earlier.is_finished:
-        plan = read_plan(layout)
-        sizes = plan.rows_of_blocks if plan else layout.sizes_of_parts(before["rows"]["out"], before["blocks"])
-        lacking = layout.lacking_parts(before["blocks"], sizes)
-        if not lacking:
-            say(f"{output} is finished: {before['rows']['out']:,} groups, {before['mined']:,} negatives; nothing to do")
-            return before
-        say(f"{output} was finished, and {len(lacking)} of its parts are gone or damaged: making them again")
-    if not storage.exists(layout.plan) or earlier.is_replaced:
+    if job.is_finished and job.lacks_nothing(_lacking(layout, job.kept)):
+        return job.nothing_to_do(f"{job.kept['rows']['out']:,} groups, {job.kept['mined']:,} negatives")
+    if not storage.exists(layout.plan) or job.is_replaced:
         with Waiting("looking into the inputs"), glancing():
             refuse_unusable(settings, inputs.open())
-    manifest = {
-        "kind": KIND,
-        "state": "running",
-        "crossrank": asdict(provenance()),
-        "settings": asdict(settings),
-        "identity": identity,
-        "started": started,
-    }
-    with working(earlier, manifest) as hold:
-        return _run(inputs, layout, earlier, manifest, hold)
+    with begin(job) as run:
+        return _run(inputs, layout, run)
 
 
-def _run(inputs: Inputs, layout: MineLayout, earlier: Earlier, manifest: Manifest, hold: Hold) -> Manifest:
-    clock = Clock()
+def _lacking(layout: MineLayout, before: Manifest) -> set[int]:
+    """Parts of a finished job that are gone or damaged since. Its plan may have been removed."""
+    plan = read_plan(layout)
+    sizes = plan.rows_of_blocks if plan else layout.sizes_of_parts(before["rows"]["out"], before["blocks"])
+    return layout.lacking_parts(before["blocks"], sizes)
+
+
+def _run(inputs: Inputs, layout: MineLayout, run: Run) -> Manifest:
     with Waiting("reading the corpus"):
         corpus = inputs.open()
     vectors = inputs.vectors(corpus)
     if vectors is not None and vectors.missing():
         storage.check_writable(vectors.uri(0))
-    plan = None if earlier.is_replaced else read_plan(layout)
+    plan = None if run.job.is_replaced else read_plan(layout)
     if plan is None:
         remove(layout.prepared)
-
-        def begin() -> None:
-            earlier.give_way(manifest, layout, [layout.dropped_folder, layout.report])
-
-        plan = prepare(inputs.settings, corpus, vectors, layout, begin)
+        judged = partial(run.give_way, layout, [layout.dropped_folder, layout.report])
+        plan = prepare(inputs.settings, corpus, vectors, layout, judged)
     layout.refuse_foreign_tables(len(plan.rows_of_blocks))
-    clock.lap("prepare")
+    run.clock.lap("prepare")
     blocks = sorted(layout.lacking_parts(len(plan.rows_of_blocks), plan.rows_of_blocks))
     resumed = sum(plan.rows_of_blocks) - sum(plan.rows_of_blocks[number] for number in blocks)
     if blocks:
-        _work(inputs, plan, vectors, blocks, clock, hold)
-    hold.check()
+        _work(inputs, plan, vectors, blocks, run)
+    run.hold.check()
     with Waiting("adding up"):
         found = totals(layout, plan.rows_of_blocks)
         write_json(layout.report, report(found, corpus))
-    clock.lap("add_up")
-    manifest = finished(manifest, plan, found, resumed, vectors, clock)
-    hold.check()
-    write_json(layout.manifest, manifest)
+    run.clock.lap("add_up")
+    manifest = run.finish(**facts_of(plan, found, resumed, vectors))
     layout.delete_searches()
-    storage.delete_leftovers(layout.output)
     _say_finished(layout, manifest)
     return manifest
 
 
-def _work(inputs: Inputs, plan: Plan, vectors: VectorStore | None, blocks: list[int], clock: Clock, hold: Hold) -> None:
+def _work(inputs: Inputs, plan: Plan, vectors: VectorStore | None, blocks: list[int], run: Run) -> None:
     """Encode the shards that have no vectors, search for the blocks that lack their part, and mine for those."""
     if vectors is not None:
-        _search(inputs, plan, vectors, blocks, clock, hold)
+        _search(inputs, plan, vectors, blocks, run)
     pool = inputs.pool(with_encoder=False, with_teacher=True)
-    clock.lap("start_workers")
+    run.clock.lap("start_workers")
     left, total = {block: plan.rows_of_blocks[block] for block in blocks}, sum(plan.rows_of_blocks)
     say_resumed(left, total, "groups")
-    do_blocks(inputs.mining(plan.language, len(plan.slices), pool), left, total, "groups", pool, hold, _count)
-    clock.lap("mine")
+    do_blocks(inputs.mining(plan.language, len(plan.slices), pool), left, total, "groups", pool, run.hold, _count)
+    run.clock.lap("mine")
 
 
 def _count(figures: Figures) -> None:
@@ -139,16 +118,18 @@ def _count(figures: Figures) -> None:
     TRUNCATED.add(figures["truncated"])
 
 
-def _search(inputs: Inputs, plan: Plan, vectors: VectorStore, blocks: list[int], clock: Clock, hold: Hold) -> None:
+def _search(inputs: Inputs, plan: Plan, vectors: VectorStore, blocks: list[int], run: Run) -> None:
     """The dense first stage: vectors of what has none yet, then what is nearest to the queries of these blocks."""
     pool = inputs.pool(with_encoder=True, with_teacher=False)
-    clock.lap("start_ray")
-    encode_missing(inputs.encoding(vectors, pool), pool, hold)
-    clock.lap("encode")
+    run.clock.lap("start_ray")
+    encode_missing(inputs.encoding(vectors, pool), pool, run.hold)
+    run.clock.lap("encode")
     searches = BlockSearches(inputs.layout, tuple((start, end) for start, end in plan.slices), len(plan.rows_of_blocks))
     left = dict.fromkeys(searches.missing(blocks), 1)
-    do_blocks(inputs.searching(vectors, searches, pool), left, len(searches), "searches", pool, hold, lambda _: None)
-    clock.lap("search")
+    do_blocks(
+        inputs.searching(vectors, searches, pool), left, len(searches), "searches", pool, run.hold, lambda _: None
+    )
+    run.clock.lap("search")
 
 
 def _say_finished(layout: MineLayout, manifest: Manifest) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from crossrank.corpus.store import TextStore
@@ -10,7 +9,6 @@ from crossrank.errors import beginning
 from crossrank.mining.false_negatives import FALSE_NEGATIVES
 from crossrank.mining.plan import Plan
 from crossrank.mining.totals import Totals
-from crossrank.resumable.clock import Clock
 from crossrank.resumable.output import Manifest
 from crossrank.retrieval.vectors import VectorStore
 
@@ -35,13 +33,10 @@ def _beginning(doc_id: str, corpus: TextStore) -> str:
     return beginning(text, SHOWN)
 
 
-def finished(
-    manifest: Manifest, plan: Plan, found: Totals, resumed: int, vectors: VectorStore | None, clock: Clock
-) -> Manifest:
-    """The manifest of a job that ended. Groups read are groups written and groups set aside."""
+def facts_of(plan: Plan, found: Totals, resumed: int, vectors: VectorStore | None) -> Manifest:
+    """What the manifest says of a job that ended. Groups read are groups written and groups set aside."""
     stats = found.stats
-    return manifest | {
-        "state": "finished",
+    return {
         "blocks": len(plan.rows_of_blocks),
         "chosen": {"language": f"{plan.language} ({plan.language_why})", "slices": len(plan.slices)},
         "rows": {
@@ -63,6 +58,4 @@ def finished(
         "tokens": stats["tokens"],
         "truncated_documents": stats["truncated"],
         "embeddings": None if vectors is None else vectors.folder,
-        "seconds": clock.laps,
-        "finished": time.time(),
     }

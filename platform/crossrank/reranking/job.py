@@ -5,27 +5,25 @@ Wrong input is named, and a job that is finished already ends, before Ray is sta
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from crossrank import storage
 from crossrank.errors import InputError
 from crossrank.formats.group_order import glancing
 from crossrank.formats.set_aside import SetAside
-from crossrank.provenance import provenance
 from crossrank.reranking import derive
 from crossrank.reranking.block import Keep
 from crossrank.reranking.identity import identify
 from crossrank.reranking.left import Left
-from crossrank.reranking.manifest import Manifest, Scoring, finished, new_manifest
+from crossrank.reranking.manifest import Manifest, Scoring, facts_of
 from crossrank.reranking.plan import Cut, prepare, read_plan
 from crossrank.reranking.prepare import Sources, read_work, refuse_unusable
 from crossrank.reranking.settings import RerankSettings
 from crossrank.reranking.work import RerankBlocks
 from crossrank.resumable.blocks import do_blocks, say_resumed
-from crossrank.resumable.clock import Clock
-from crossrank.resumable.earlier import Earlier, look_at, working
+from crossrank.resumable.job import Job, Run, announce, begin
 from crossrank.resumable.layout import Layout
 from crossrank.resumable.output import write_json
 from crossrank.scoring.checked import checked_spec
@@ -75,33 +73,26 @@ def reranked(
     """
     if places is None:
         places = {"--model": settings.model, "--corpus": settings.corpus, "--output": settings.output}
-    started = time.time()
-    say(str(provenance()))
-    output = storage.absolute(settings.output)
-    layout = Layout(output)
+    started = announce()
+    layout = Layout(storage.absolute(settings.output))
     with Waiting("looking at the model and the inputs"):
         if spec is None:
             spec = checked_spec(settings.model, settings)
         sources, identity = identify(settings, spec)
-    earlier = look_at(output, KIND, identity, settings, num_parts="blocks")
+    job = Job.of(KIND, settings, identity, started, num_parts="blocks")
     if settings.dry_run:
         with glancing():
             refuse_unusable(settings, sources)
         return _dry_run(settings, sources, spec, places)
-    before = earlier.kept
-    if before is not None and earlier.is_finished:
-        left = left_of(layout, before, asks_again)
-        if not left:
-            return _nothing_to_do(settings, layout, before)
-        _say_left(layout, left)
+    if job.is_finished and not _say_left(job, left_of(layout, job.kept, asks_again)):
+        return _nothing_to_do(settings, layout, job)
     if settings.run is not None:
         storage.check_writable(settings.run)
-    if not storage.exists(layout.plan) or earlier.is_replaced:
+    if not storage.exists(layout.plan) or job.is_replaced:
         with Waiting("looking into the inputs"), glancing():
             refuse_unusable(settings, sources)
-    manifest = new_manifest(settings, spec, identity, started)
-    with working(earlier, manifest) as hold:
-        return _run(settings, spec, sources, layout, earlier, manifest, hold, asks_again, places)
+    with begin(job, model={"name": settings.model, "revision": spec.revision}) as run:
+        return _run(settings, spec, sources, layout, run, asks_again, places)
 
 
 def left_of(layout: Layout, before: Manifest, asks_again: bool) -> Left:
@@ -117,16 +108,16 @@ def _workers(settings: RerankSettings, spec: ScorerSpec, places: Mapping[str, st
     return on_ray.start_workers(settings.wanted(), places, spec.process_bytes)
 
 
-def _nothing_to_do(settings: RerankSettings, layout: Layout, manifest: dict[str, Any]) -> dict[str, Any]:
+def _nothing_to_do(settings: RerankSettings, layout: Layout, job: Job) -> Manifest:
+    manifest = job.kept
     written_before = settings.run is not None and settings.run == manifest["settings"]["run"]
     if settings.run is not None and not (written_before and storage.exists(settings.run)):
         num_lines = derive.write_run(layout, manifest["blocks"], settings.run)
         manifest["settings"]["run"] = settings.run
         write_json(layout.manifest, manifest)
         say(f"{layout.output} is finished; wrote the run {settings.run} from it, {num_lines:,} lines")
-    else:
-        say(f"{layout.output} is finished: {manifest['rows']['out']:,} queries; nothing to do")
-    return manifest
+        return manifest
+    return job.nothing_to_do(f"{manifest['rows']['out']:,} queries")
 
 
 def _dry_run(
@@ -161,42 +152,34 @@ def _run(
     spec: ScorerSpec,
     sources: Sources,
     layout: Layout,
-    earlier: Earlier,
-    manifest: Manifest,
-    hold: Hold,
+    run: Run,
     asks_again: bool,
     places: Mapping[str, str | None],
 ) -> Manifest:
-    clock = Clock()
     pool = _workers(settings, spec, places)
-    clock.lap("start_ray")
-    plan = None if earlier.is_replaced else read_plan(layout)
+    run.clock.lap("start_ray")
+    plan = None if run.job.is_replaced else read_plan(layout)
     if plan is None:
-
-        def begin() -> None:
-            earlier.give_way(manifest, layout, [layout.rejected])
-
-        plan = prepare(settings, spec.on(pool.device), sources, layout, pool, Cut.by(layout, earlier.kept), begin)
-    layout.refuse_foreign_tables(len(plan.rows_of_blocks))
-    clock.lap("prepare")
+        cut = Cut.by(layout, run.job.kept or None)
+        judged = partial(run.give_way, layout, [layout.rejected])
+        plan = prepare(settings, spec.on(pool.device), sources, layout, pool, cut, judged)
+    sizes = plan.rows_of_blocks
+    layout.refuse_foreign_tables(len(sizes))
+    run.clock.lap("prepare")
     keep = Keep(settings.top_n, settings.normalize, settings.with_text)
-    left = Left.of(layout, len(plan.rows_of_blocks), plan.rows_of_blocks, asks_again)
+    left = Left.of(layout, len(sizes), sizes, asks_again)
     placed = spec.on(pool.device, plan.precision)
-    job = RerankBlocks(layout, placed, sources.corpus, keep, frozenset(left.unanswered))
-    scoring = _score(job, left.rows(plan.rows_of_blocks), sum(plan.rows_of_blocks), pool, hold)
-    clock.lap("score")
-    hold.check()
-    num_blocks = len(plan.rows_of_blocks)
+    blocks = RerankBlocks(layout, placed, sources.corpus, keep, frozenset(left.unanswered))
+    scoring = _score(blocks, left.rows(sizes), sum(sizes), pool, run.hold)
+    run.clock.lap("score")
+    run.hold.check()
     with Waiting("adding up"):
-        found = derive.totals(layout, plan.rows_of_blocks)
+        found = derive.totals(layout, sizes)
         rejected = derive.write_rejected(layout, found.parts_with_rejected)
         if settings.run is not None:
-            derive.write_run(layout, num_blocks, settings.run)
-    clock.lap("derive")
-    manifest = finished(manifest, plan, pool, found, rejected, scoring, clock)
-    hold.check()
-    write_json(layout.manifest, manifest)
-    storage.delete_leftovers(layout.output)
+            derive.write_run(layout, len(sizes), settings.run)
+    run.clock.lap("derive")
+    manifest = run.finish(**facts_of(plan, pool, found, rejected, scoring, run))
     _say_finished(layout, manifest)
     return manifest
 
@@ -209,15 +192,13 @@ def _score(job: RerankBlocks, left: Mapping[int, int], total: int, pool: Pool, h
     return scoring
 
 
-def _say_left(layout: Layout, left: Left) -> None:
-    """Say why a finished job is not finished."""
-    if left.lacking:
-        say(
-            f"{layout.output} was finished, and {len(left.lacking)} of its parts are gone or damaged: making them again"
-        )
+def _say_left(job: Job, left: Left) -> bool:
+    """Say why a finished job is not finished; whether there is a reason."""
+    job.lacks_nothing(left.lacking)
     if left.unanswered:
         queries = f"{sum(left.unanswered.values()):,} of its queries have no scores"
-        say(f"{layout.output} was finished, and {queries}: asking for them again")
+        say(f"{job.output} was finished, and {queries}: asking for them again")
+    return bool(left)
 
 
 def _say_finished(layout: Layout, manifest: Manifest) -> None:

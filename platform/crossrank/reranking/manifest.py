@@ -4,36 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from crossrank.cluster.pool import Pool
-from crossrank.provenance import provenance
 from crossrank.reranking.derive import Totals
 from crossrank.reranking.plan import Plan
-from crossrank.reranking.settings import RerankSettings
 from crossrank.resumable.block_job import Figures
-from crossrank.resumable.clock import Clock
-from crossrank.scoring.spec import ScorerSpec
+from crossrank.resumable.job import Run
 from crossrank.telemetry.job_metrics import PADDING, PAIRS, ROWS_DONE, ROWS_REJECTED, TOKENS, TRUNCATED
 
 Manifest = dict[str, Any]
 RAMP = 0.1
 """Share of the blocks in which some workers still load their model, and in which some have run out of work."""
-
-
-def new_manifest(settings: RerankSettings, spec: ScorerSpec, identity: dict[str, Any], started: float) -> Manifest:
-    """The manifest of a job that begins."""
-    return {
-        "kind": "rerank",
-        "state": "running",
-        "crossrank": asdict(provenance()),
-        "settings": asdict(settings),
-        "identity": identity,
-        "model": {"name": settings.model, "revision": spec.revision},
-        "started": started,
-    }
 
 
 @dataclass(slots=True)
@@ -81,24 +64,17 @@ class Scoring:
         return round(sum(pairs for _, pairs in steady[1:]) / (steady[-1][0] - steady[0][0]), 2)
 
 
-def finished(
-    manifest: Manifest,
-    plan: Plan,
-    pool: Pool,
-    found: Totals,
-    rejected: dict[str, dict[str, int]],
-    scoring: Scoring,
-    clock: Clock,
+def facts_of(
+    plan: Plan, pool: Pool, found: Totals, rejected: dict[str, dict[str, int]], scoring: Scoring, run: Run
 ) -> Manifest:
-    """The manifest of a job that ended.
+    """What the manifest says of a job that ended.
 
     Its rows add up: ``in`` is ``out`` and the queries that were set aside while preparing; ``out`` is ``ok`` and
     ``rejected``.
     """
     tokens, padding, pairs = (found.stats[name] for name in ("tokens", "padding", "pairs"))
-    first_score_s = None if scoring.first_ended is None else round(scoring.first_ended - manifest["started"], 2)
-    return manifest | {
-        "state": "finished",
+    first_score_s = None if scoring.first_ended is None else round(scoring.first_ended - run.job.started, 2)
+    return {
         "blocks": len(plan.rows_of_blocks),
         "chosen": {
             "block_size": plan.block_size,
@@ -125,11 +101,9 @@ def finished(
         "query_truncated_tokens": found.stats["query_truncated_tokens"],
         "tie_rate": round(found.stats["tied_documents"] / max(pairs, 1), 6),
         "scorer": plan.measured["scorer"],
-        "seconds": clock.laps,
         "workers": len(scoring.workers),
         "threads_of_workers": sorted(scoring.threads),
         "first_score_s": first_score_s,
-        "pairs_per_second": round(scoring.pairs / max(clock.laps["score"], 1e-9), 2),
+        "pairs_per_second": round(scoring.pairs / max(run.clock.laps["score"], 1e-9), 2),
         "steady_pairs_per_second": scoring.steady_pairs_per_second,
-        "finished": time.time(),
     }

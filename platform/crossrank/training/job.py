@@ -5,22 +5,18 @@ Wrong input is named, and a run that is finished already ends, before Ray is sta
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from crossrank import storage
 from crossrank.config.command_line import command_of
 from crossrank.derived import Chosen
-from crossrank.provenance import provenance
-from crossrank.resumable.clock import Clock
-from crossrank.resumable.earlier import Earlier, look_at, working
-from crossrank.resumable.output import Manifest, manifest_of, write_json
+from crossrank.resumable.job import Job, Run, announce, begin
+from crossrank.resumable.output import Manifest
 from crossrank.resumable.settings import that_change_rows
 from crossrank.scoring.checked import refuse_unloadable
 from crossrank.scoring.loading import ModelFolder, check_base, find_model, has_head
 from crossrank.scoring.pooling import told_of_head
-from crossrank.storage.lease import Hold
 from crossrank.telemetry.job_context import environment
 from crossrank.telemetry.progress import Waiting, say, show_plan
 from crossrank.telemetry.verb_scope import doing
@@ -52,8 +48,7 @@ def train(settings: TrainSettings) -> dict[str, Any]:
     The output is a model folder with its model card. Run the same command again after a kill and it goes on at the
     exact step, also with other workers; a finished run does nothing and says so.
     """
-    started = time.time()
-    say(str(provenance()))
+    started = announce()
     output = storage.absolute(settings.output)
     with Waiting("looking at the base and the groups"):
         base = find_model(settings.base)
@@ -66,37 +61,27 @@ def train(settings: TrainSettings) -> dict[str, Any]:
         "base_revision": base.revision,
         "inputs": inputs.fingerprints,
     }
-    earlier = look_at(output, KIND, identity, settings)
-    before = earlier.kept
-    if before is not None and earlier.is_finished and not settings.dry_run:
-        missing = [name for name in before["files"] if not storage.exists(storage.join(output, name))]
+    job = Job.of(KIND, settings, identity, started)
+    if job.is_finished and not settings.dry_run:
+        missing = [name for name in job.kept["files"] if not storage.exists(storage.join(output, name))]
         if not missing:
-            say(f"{output} is finished: {result.chosen_of(before)}; nothing to do")
-            result.push(settings, output, before)
-            return before
+            manifest = job.nothing_to_do(result.chosen_of(job.kept))
+            result.push(settings, output, manifest)
+            return manifest
         say(f"{output} was finished, and {missing[0]} is gone: making it again from the checkpoints")
     if not has_head(config):
         how = told_of_head(base, config)
         say(f"{settings.base} is an encoder without a head: it gets a fresh one of one logit{how}")
-    manifest = {
-        "kind": KIND,
-        "state": "running",
-        "crossrank": asdict(provenance()),
-        "command": command_of([KIND], settings),
-        "settings": asdict(settings),
-        "identity": identity,
-        "base": {"name": settings.base, "revision": base.revision, "has_head": has_head(config)},
-        "started": started,
-    }
     with Waiting("reading the groups"):
-        inputs, left = _apart_for_level(settings, base, inputs, before)
+        inputs, left = _apart_for_level(settings, base, inputs, job.kept or None)
         read = inputs.read()
     if settings.dry_run:
         return _dry_run(settings, base, config, inputs, read)
     if settings.push_to_hub is not None:
         check_repo(settings.push_to_hub)
-    with working(earlier, manifest) as hold:
-        return _run(settings, base, config, inputs, read, left, output, manifest, earlier, hold)
+    of_base = {"name": settings.base, "revision": base.revision, "has_head": has_head(config)}
+    with begin(job, command=command_of([KIND], settings), base=of_base) as run:
+        return _run(settings, base, config, inputs, read, left, run)
 
 
 def _that_decide(settings: TrainSettings) -> dict[str, Any]:
@@ -112,10 +97,7 @@ def _run(
     inputs: Inputs,
     read: Read,
     left: Level,
-    output: str,
-    manifest: Manifest,
-    earlier: Earlier,
-    hold: Hold,
+    run: Run,
 ) -> Manifest:
     from crossrank.cluster import on_ray as cluster
     from crossrank.resumable import on_ray
@@ -123,21 +105,20 @@ def _run(
     from crossrank.training.on_ray.ranks import train_on
     from crossrank.training.on_ray.validating import RayValidator
 
-    clock = Clock()
+    output = run.output
     places = {"--base": settings.base, "--groups": settings.groups, "--eval-groups": settings.eval_groups}
     on_ray.join(places | {"--corpus": settings.corpus, "--output": settings.output})
     pool = cluster.pool(settings.wanted())
-    clock.lap("prepare")
-    sizes = _sizes(settings, config, len(read.train), pool, earlier.kept)
-    earlier.give_way(manifest, None, result.files_of(output, earlier.manifest or {}))
+    run.clock.lap("prepare")
+    sizes = _sizes(settings, config, len(read.train), pool, run.job.kept or None)
+    run.give_way(None, result.files_of(output, run.job.earlier.manifest or {}))
     if sizes.num_groups != len(read.train):
         say(
             f"{len(read.train):,} groups can be trained on, and the run began with {sizes.num_groups:,} under an "
             f"earlier version, which set fewer aside; the steps that are left take them in a new order"
         )
     # What was worked out is kept, so that a run goes on with it wherever it goes on.
-    manifest |= {"groups": read.counts(), "sizes": asdict(sizes), "level": left.state()}
-    write_json(manifest_of(output), manifest)
+    run.save(groups=read.counts(), sizes=asdict(sizes), level=left.state())
     read.write_rejected(output)
     task = _task(settings, base, inputs, sizes, output)
     telling = Telling(sizes, read, pool)
@@ -154,14 +135,14 @@ def _run(
         telling.baselines(baselines)
 
     def heard(row: dict[str, Any]) -> None:
-        hold.check()
+        run.hold.check()
         telling.row(row)
 
-    clock.lap("baselines")
+    run.clock.lap("baselines")
     with telling:
         ended = train_on(task, validation, pool, settings.max_failures, heard)
-    hold.check()
-    clock.lap("train")
+    run.hold.check()
+    run.clock.lap("train")
     if ended.chosen == BASE:
         left = replace(left, why_not="the base stays as it was")
     if left.why_not is None:
@@ -170,8 +151,8 @@ def _run(
         apart = replace(validation, groups=inputs.level)
         with Waiting("fitting the bias of the head"):
             left = level_on(apart, Checkpoints(output, settings.save_total_limit), ended.chosen, left, pool.threads())
-    clock.lap("level")
-    return result.finish(settings, task, read, ended, baselines, left, manifest | {"seconds": clock.laps}, hold)
+    run.clock.lap("level")
+    return result.finish(settings, task, read, ended, baselines, left, run)
 
 
 def _apart_for_level(

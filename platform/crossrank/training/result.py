@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from crossrank import storage
 from crossrank.evaluation.intervals import Mean, mean_of, paired_difference
+from crossrank.resumable.job import Run
 from crossrank.resumable.output import Manifest, manifest_of, write_json
-from crossrank.storage.lease import Hold
 from crossrank.telemetry.progress import say
 from crossrank.training.best_checkpoint import BASE, NONE_RANKS
 from crossrank.training.card import CardFacts, DataFacts, Result, model_card, worse_than_before
@@ -46,8 +45,7 @@ def finish(
     ended: Ended,
     baselines: dict[str, Measured],
     level: Level,
-    manifest: Manifest,
-    hold: Hold,
+    run: Run,
 ) -> Manifest:
     """Write the result of a run into its output; its manifest, which comes last, says that it is finished.
 
@@ -60,31 +58,27 @@ def finish(
     measured = {step: _noted(checkpoints, step) for step in steps}
     checkpoint = checkpoints.fetch(ended.chosen)
     level = in_files(level, checkpoint)
-    facts = _facts(settings, task, read, ended, baselines, measured, level, manifest)
+    facts = _facts(settings, task, read, ended, baselines, measured, level, run.manifest["command"])
     warnings = [*worse_than_before(facts), *facts.warnings]
     lines = {name: found.means() for name, found in baselines.items()} | guessing(read.validate)
     files = _write(task.output, checkpoint, facts, ended, lines, level)
     training = [row for row in ended.history if "validation" not in row]
-    manifest = manifest | {
-        "state": "finished",
-        "steps": ended.steps,
-        "chosen_step": ended.chosen,
-        "why_it_ended": ended.why,
-        "skipped_steps": ended.skipped,
-        "validations": {str(step): found.means() for step, found in measured.items()},
-        "baselines": {name: found.means() for name, found in baselines.items()},
-        "truncated_share": _truncated_share(training),
-        "pairs": sum(row["pairs"] for row in training),
-        "tokens": sum(row["tokens"] for row in training),
-        "groups_per_second": _median([row["groups_per_second"] for row in training]),
-        "warnings": warnings,
-        "level": level.state(),
-        "files": files,
-        "finished": time.time(),
-    }
-    hold.check()  # the upload of a model may have taken minutes
-    write_json(manifest_of(task.output), manifest)
-    storage.delete_leftovers(task.output)
+    run.hold.check()  # the upload of a model may have taken minutes
+    manifest = run.finish(
+        steps=ended.steps,
+        chosen_step=ended.chosen,
+        why_it_ended=ended.why,
+        skipped_steps=ended.skipped,
+        validations={str(step): found.means() for step, found in measured.items()},
+        baselines={name: found.means() for name, found in baselines.items()},
+        truncated_share=_truncated_share(training),
+        pairs=sum(row["pairs"] for row in training),
+        tokens=sum(row["tokens"] for row in training),
+        groups_per_second=_median([row["groups_per_second"] for row in training]),
+        warnings=warnings,
+        level=level.state(),
+        files=files,
+    )
     _say(task.output, manifest, facts)
     push(settings, task.output, manifest)
     return manifest
@@ -140,7 +134,7 @@ def _facts(
     baselines: dict[str, Measured],
     measured: dict[int, Measured],
     level: Level,
-    manifest: Manifest,
+    command: str,
 ) -> CardFacts:
     chosen = measured.get(ended.chosen)
     base = baselines.get(BASE_ROW)
@@ -156,7 +150,7 @@ def _facts(
         base_model=settings.base,
         base_revision=task.revision,
         base_on_hub=task.base == settings.base and not storage.is_s3(task.base) and not Path(task.base).exists(),
-        command=manifest["command"],
+        command=command,
         data=DataFacts(
             uri=settings.groups,
             fingerprint=task.groups.fingerprint,

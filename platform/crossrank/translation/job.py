@@ -6,7 +6,6 @@ memory never starts it, and only joins a cluster that is named, to be counted th
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -16,14 +15,12 @@ from crossrank import storage
 from crossrank.errors import InputError
 from crossrank.formats.group_files import fingerprint_of_groups
 from crossrank.formats.group_order import glancing
-from crossrank.provenance import provenance
 from crossrank.resumable.clock import Clock
-from crossrank.resumable.earlier import Earlier, look_at, working
+from crossrank.resumable.job import Job, Run, announce, begin
 from crossrank.resumable.joining import join_if_named
 from crossrank.resumable.layout import Layout
-from crossrank.resumable.output import Manifest, write_json
+from crossrank.resumable.output import Manifest
 from crossrank.resumable.settings import that_change_rows
-from crossrank.storage.lease import Hold
 from crossrank.telemetry.figures import counted
 from crossrank.telemetry.progress import Waiting, say
 from crossrank.telemetry.verb_scope import doing
@@ -52,42 +49,31 @@ def translate(settings: TranslateSettings) -> dict[str, Any]:
     What is translated is kept in a translation memory (--memory) that all jobs share. Run the same command again
     after a kill and it goes on where it was; a finished job does nothing and says so.
     """
-    started = time.time()
-    say(str(provenance()))
-    output = storage.absolute(settings.output)
-    layout = Layout(output)
+    started = announce()
+    layout = Layout(storage.absolute(settings.output))
     with Waiting("looking at the back-end and the groups"):
         backend = backend_of(settings)
         if backend is not None and settings.is_paid:
             backend.check()
         identity = _identity(settings, backend)
-    earlier = look_at(output, KIND, identity, settings, num_parts="parts")
+    job = Job.of(KIND, settings, identity, started, num_parts="parts")
     if settings.dry_run:
         with glancing():
             refuse_unusable(settings)
-        return dry_run(settings, backend, lambda memory: lookup_of(settings, backend, memory), output)
-    before = earlier.kept
-    if before is not None and earlier.is_finished:
-        lacking = layout.lacking_parts(before["parts"], parts.sizes_of(before["rows"]["out"], settings.groups_per_part))
-        if not lacking:
-            say(f"{output} is finished: {before['rows']['out']:,} groups; nothing to do")
-            return before
-        say(f"{output} was finished, and {len(lacking)} of its parts are gone or damaged: making them again")
-    if not storage.exists(layout.plan) or earlier.is_replaced:
+        return dry_run(settings, backend, lambda memory: lookup_of(settings, backend, memory), job.output)
+    if job.is_finished and job.lacks_nothing(_lacking(settings, layout, job.kept)):
+        return job.nothing_to_do(f"{job.kept['rows']['out']:,} groups")
+    if not storage.exists(layout.plan) or job.is_replaced:
         with Waiting("looking into the groups"), glancing():
             refuse_unusable(settings)
-    manifest = {
-        "kind": KIND,
-        "state": "running",
-        "crossrank": asdict(provenance()),
-        "settings": asdict(settings),
-        "identity": identity,
-        "backend": None if backend is None else backend.identity,
-        "memory": settings.memory_folder,
-        "started": started,
-    }
-    with working(earlier, manifest) as hold:
-        return _run(settings, backend, layout, earlier, manifest, hold)
+    of_backend = None if backend is None else backend.identity
+    with begin(job, backend=of_backend, memory=settings.memory_folder) as run:
+        return _run(settings, backend, layout, run)
+
+
+def _lacking(settings: TranslateSettings, layout: Layout, before: Manifest) -> set[int]:
+    """Parts of a finished job that are gone or damaged since."""
+    return layout.lacking_parts(before["parts"], parts.sizes_of(before["rows"]["out"], settings.groups_per_part))
 
 
 def lookup_of(settings: TranslateSettings, backend: Translates, memory: Memory) -> Lookup:
@@ -122,60 +108,45 @@ def _identity(settings: TranslateSettings, backend: Translates) -> dict[str, Any
     return identity
 
 
-def _run(
-    settings: TranslateSettings,
-    backend: Translates,
-    layout: Layout,
-    earlier: Earlier,
-    manifest: Manifest,
-    hold: Hold,
-) -> Manifest:
-    clock = Clock()
+def _run(settings: TranslateSettings, backend: Translates, layout: Layout, run: Run) -> Manifest:
     join_if_named({"--model": settings.model})
     with _memory(settings, backend) as memory:
         lookup = lookup_of(settings, backend, memory)
-        spending = spending_of(settings, layout.output, afresh=earlier.is_replaced)
+        spending = spending_of(settings, layout.output, afresh=run.job.is_replaced)
         work = Work(settings, memory, lookup, spending)
         resumed_usd = spending.usd
 
-        def begin() -> None:
+        def judged() -> None:
             unpaid = [] if spending.characters else [spent_file(layout.output)]
-            earlier.give_way(manifest, layout, [layout.rejected, *unpaid])  # the memory stays
+            run.give_way(layout, [layout.rejected, *unpaid])  # the memory stays
 
-        figures, plan = _fill_memory(
-            work, backend, layout, None if earlier.is_replaced else memory.folder, clock, begin
-        )
+        planned_with = None if run.job.is_replaced else memory.folder
+        figures, plan = _fill_memory(work, backend, layout, planned_with, run.clock, judged)
     num_parts = len(parts.sizes_of(plan.groups, settings.groups_per_part))
     layout.refuse_foreign_tables(num_parts)
-    hold.check()
+    run.hold.check()
     # Later than a failure of yesterday: what failed while it was asked again is an answer.
     lookup = lookup_of(settings, backend, memory)
     resumed = parts.write_parts(settings, lookup, layout, plan.groups)
-    clock.lap("write")
+    run.clock.lap("write")
     storage.copy(layout.prepared_rejected, storage.join(layout.rejected, "rejected.parquet"))
     found = parts.total(layout, num_parts)
     rejected = sum(sum(reasons.values()) for reasons in plan.rejected.values())
-    manifest |= {
-        "state": "finished",
-        "parts": num_parts,
-        "rows": {"in": plan.groups + rejected, "out": found["groups"], "rejected": rejected, "resumed": resumed},
-        "rejected": plan.rejected,
-        "texts": {
+    manifest = run.finish(
+        parts=num_parts,
+        rows={"in": plan.groups + rejected, "out": found["groups"], "rejected": rejected, "resumed": resumed},
+        rejected=plan.rejected,
+        texts={
             "all": plan.texts,
             "unique": asdict(plan.unique),
             "in_memory": asdict(plan.held),
             "missing": asdict(plan.missing),
         },
-        "translation": figures,
-        "failed_queries": found["failed_queries"],
-        "documents": {name: found[name] for name in sorted(found) if "documents" in name},
-        "spent": {"characters": spending.characters, "usd": spending.usd, "usd_of_earlier_runs": resumed_usd},
-        "seconds": clock.laps,
-        "finished": time.time(),
-    }
-    hold.check()
-    write_json(layout.manifest, manifest)
-    storage.delete_leftovers(layout.output)
+        translation=figures,
+        failed_queries=found["failed_queries"],
+        documents={name: found[name] for name in sorted(found) if "documents" in name},
+        spent={"characters": spending.characters, "usd": spending.usd, "usd_of_earlier_runs": resumed_usd},
+    )
     _say_finished(settings, layout, manifest)
     return manifest
 
@@ -195,13 +166,13 @@ def _fill_memory(
     layout: Layout,
     planned_with: str | None,
     clock: Clock,
-    begin: Callable[[], None],
+    judged: Callable[[], None],
 ) -> tuple[dict[str, Any], Plan]:
     """Prepare the job, and translate what the memory lacks.
 
     Args:
         planned_with: the memory that a plan may have been made with; None where a new one is made.
-        begin: called when all is judged, to write the manifest and remove what an earlier run left.
+        judged: called when all is judged, to write the manifest and remove what an earlier run left.
     """
     settings, memory, lookup = work.settings, work.memory, work.lookup
     tried: list[PaidBackend | Backend] = []
@@ -220,7 +191,7 @@ def _fill_memory(
     plan = None if planned_with is None else read_plan(layout, planned_with)
     is_resumed = plan is not None
     if plan is None:
-        plan = prepare(settings, lookup, layout, memory.folder, try_first, begin)
+        plan = prepare(settings, lookup, layout, memory.folder, try_first, judged)
     clock.lap("prepare")
     say(
         f"{plan.groups:,} groups with {plan.texts:,} texts, {plan.unique.texts:,} of them different; the memory has "

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from crossrank.mining import job
 from crossrank.provenance import Provenance
+from crossrank.resumable import job
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from crossrank.provenance import Provenance
-from crossrank.reranking import job
-from crossrank.reranking import manifest as manifest_module
 from crossrank.reranking.settings import RerankSettings
+from crossrank.resumable import job
 from tests.unit.reranking.job.in_process import (
     CORPUS,
     QUERIES,
@@ -34,5 +33,4 @@ def settings(tmp_path: Path) -> RerankSettings:
 
 @pytest.fixture(autouse=True)
 def _asks_git_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (job, manifest_module):
-        monkeypatch.setattr(module, "provenance", lambda: Provenance("1.2", "here", None, "01ab"))
+    monkeypatch.setattr(job, "provenance", lambda: Provenance("1.2", "here", None, "01ab"))

@@ -1,0 +1,152 @@
+"""A job on its output, from its first look to its finished manifest: what every verb with an output does alike.
+
+job = Job.of(KIND, settings, identity)          # refuses what stands there, and writes nothing
+if job.is_finished and job.lacks_nothing(...):  # a finished job ends here, before anything is started
+    return job.nothing_to_do("12 groups")
+with begin(job, model=...) as run:              # from now on it alone writes there
+    run.give_way(layout, [...])                 # when all is judged: what it replaces goes
+    ...
+    return run.finish(rows=...)                 # the manifest is written last
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from crossrank import storage
+from crossrank.provenance import provenance
+from crossrank.resumable.clock import Clock
+from crossrank.resumable.earlier import Earlier, look_at, working
+from crossrank.resumable.output import Manifest, manifest_of, write_json
+from crossrank.resumable.parts import Parts
+from crossrank.resumable.settings import JobSettings
+from crossrank.storage.lease import Hold
+from crossrank.telemetry.progress import say
+
+
+def announce() -> float:
+    """Say which code runs; returns when the job started, in seconds since 1970."""
+    say(str(provenance()))
+    return time.time()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job whose settings are accepted by what its output holds. Nothing is written yet."""
+
+    kind: str
+    """The verb."""
+    settings: JobSettings
+    identity: dict[str, Any]
+    """What has to be the same for the job to go on."""
+    earlier: Earlier
+    started: float
+
+    @classmethod
+    def of(
+        cls,
+        kind: str,
+        settings: JobSettings,
+        identity: dict[str, Any],
+        started: float,
+        num_parts: str | None = None,
+    ) -> Job:
+        """Look at the output; arguments and refusals as those of `look_at`."""
+        output = storage.absolute(settings.output)
+        return cls(kind, settings, identity, look_at(output, kind, identity, settings, num_parts), started)
+
+    @property
+    def output(self) -> str:
+        return self.earlier.output
+
+    @property
+    def kept(self) -> Manifest:
+        """The manifest of the run that is gone on with; empty where there is none."""
+        return self.earlier.kept or {}
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether what is there makes way."""
+        return self.earlier.is_replaced
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing but lost parts is left to do."""
+        return self.earlier.is_finished
+
+    def lacks_nothing(self, lacking: Collection[Any]) -> bool:
+        """Whether every part of a finished job is there; says how many are not.
+
+        Args:
+            lacking: the parts that are gone or damaged.
+        """
+        if lacking:
+            say(f"{self.output} was finished, and {len(lacking)} of its parts are gone or damaged: making them again")
+        return not lacking
+
+    def nothing_to_do(self, result: str) -> Manifest:
+        """Say that a finished job does nothing; returns its manifest.
+
+        Args:
+            result: what it made, such as ``12 groups``.
+        """
+        say(f"{self.output} is finished: {result}; nothing to do")
+        return self.kept
+
+
+@dataclass(slots=True)
+class Run:
+    """A job at work: it alone writes its output."""
+
+    job: Job
+    manifest: Manifest
+    hold: Hold
+    clock: Clock = field(default_factory=Clock)
+
+    @property
+    def output(self) -> str:
+        return self.job.output
+
+    def give_way(self, parts: Parts | None, uris: Iterable[str]) -> None:
+        """Remove what the job replaces, now that all is judged; see `Earlier.give_way`."""
+        self.job.earlier.give_way(self.manifest, parts, uris)
+
+    def save(self, **facts: Any) -> None:
+        """Keep in the manifest what a run that goes on has to know."""
+        self.hold.check()
+        self.manifest |= facts
+        write_json(manifest_of(self.output), self.manifest)
+
+    def finish(self, **facts: Any) -> Manifest:
+        """Write the manifest, last of all; returns it.
+
+        Args:
+            facts: what came out.
+        """
+        self.save(state="finished", **({"seconds": self.clock.laps} | facts), finished=time.time())
+        storage.delete_leftovers(self.output)
+        return self.manifest
+
+
+@contextmanager
+def begin(job: Job, **facts: Any) -> Iterator[Run]:
+    """Be the only job that writes the output, from its first manifest on; see `working`.
+
+    Args:
+        facts: what the manifest says of this verb beside what it says of every job.
+    """
+    manifest = {
+        "kind": job.kind,
+        "state": "running",
+        "crossrank": asdict(provenance()),
+        "settings": asdict(job.settings),
+        "identity": job.identity,
+        **facts,
+        "started": job.started,
+    }
+    with working(job.earlier, manifest) as hold:
+        yield Run(job, manifest, hold)
