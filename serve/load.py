@@ -27,7 +27,8 @@ import aiohttp
 
 from crossrank.cli.main import run
 from crossrank.cli.options import command
-from crossrank.config.settings import SEED_MOST, option
+from crossrank.config.bounds import SEED_MOST
+from crossrank.config.settings import CheckedSettings, option
 from crossrank.errors import SettingsError
 from crossrank.telemetry.progress import say
 
@@ -133,29 +134,25 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LoadSettings:
+class LoadSettings(CheckedSettings):
     """What to send where. The same seed gives the same requests at the same moments."""
 
     url: str = option(help="The server, such as http://127.0.0.1:8000.")
-    rate: float | None = option(None, help="Requests a second; this or --pairs-rate.")
-    pairs_rate: float | None = option(None, help="Documents a second, over all requests.")
-    seconds: float = option(30.0, help="How long requests are sent.")
+    rate: float | None = option(None, help="Requests a second; this or --pairs-rate.", above=0)
+    pairs_rate: float | None = option(None, help="Documents a second, over all requests.", above=0)
+    seconds: float = option(30.0, help="How long requests are sent.", above=0)
     documents: str = option("10", help="Documents of a request: a number, or shares such as 10:0.8,50:0.15,200:0.05.")
     words: str = option("5:80", help="Fewest and most words of a document.")
-    timeout_ms: float = option(10_000.0, help="Deadline of a request; the server is told.")
+    timeout_ms: float = option(10_000.0, help="Deadline of a request; the server is told.", above=0)
     dialect: Literal["tei", "cohere"] = option("cohere", help="Whose requests to send.")
     key: str | None = option(None, help="API key; CROSSRANK_API_KEY where it is not given.")
     seed: int = option(0, help="Another seed, other requests at other moments.", most=SEED_MOST)
     find_capacity: bool = option(False, help="Start at the rate, and raise it until the goodput no longer follows.")
     json: str | None = option(None, help="File for the figures; they are printed in any case.")
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         if (self.rate is None) == (self.pairs_rate is None):
             raise SettingsError("give either --rate or --pairs-rate: one says what the other one is")
-        for name in ("rate", "pairs_rate", "seconds", "timeout_ms"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise SettingsError(f"--{name.replace('_', '-')} is {value}; use a number above 0")
         Mix.parse(self.documents)
         word_range(self.words)
 

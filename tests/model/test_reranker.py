@@ -17,9 +17,9 @@ from crossrank import Reranker
 from crossrank.errors import InputError, SettingsError
 from crossrank.scoring import pair_scorer
 from crossrank.scoring import reranker as reranker_module
+from crossrank.scoring.float32_head import lower_backbone
 from crossrank.scoring.interfaces import PlainText, Scored, Tokens
 from crossrank.scoring.pair_scorer import PairScorer
-from crossrank.scoring.precision import lower_backbone
 from tests.model.reference import assert_same_scores, plain
 from tests.model.tiny_models import FAMILIES, TEXTS, WINDOW
 

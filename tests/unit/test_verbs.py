@@ -17,6 +17,7 @@ import pytest
 import crossrank
 from crossrank import verbs
 from crossrank.config.keywords import keywords_of
+from crossrank.config.settings import described
 from crossrank.errors import InputError, SettingsError
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.filtering.settings import FilterSettings
@@ -68,7 +69,7 @@ def test_a_verb_takes_every_flag_and_key_as_a_keyword_and_nothing_else(name: str
         assert found.kind is inspect.Parameter.KEYWORD_ONLY
         assert found.default == (inspect.Parameter.empty if each.default is MISSING else each.default)
         assert not isinstance(found.annotation, str), "a type, for editors, not its name"
-        assert f"    {each.name}: {each.metadata['help']}" in told
+        assert f"    {each.name}: {described(each)}" in told
     assert verb.__name__ == name
 
 

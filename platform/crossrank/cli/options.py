@@ -12,8 +12,9 @@ from crossrank.cli.next_command import next_command
 from crossrank.config.files import assignments, config_values, read_assigned
 from crossrank.config.settings import (
     Settings,
-    _flag,
     _kind,
+    described,
+    flag,
     from_mapping,
 )
 from crossrank.config.usage import OneOf
@@ -76,7 +77,7 @@ class _Command(click.Command):
 def _told(knobs: list[Field[Any]]) -> str | None:
     if not knobs:
         return None
-    lines = "\n".join(f"  {each.name}={_shown(each.default)}: {each.metadata['help']}" for each in knobs)
+    lines = "\n".join(f"  {each.name}={_shown(each.default)}: {described(each)}" for each in knobs)
     return f"\b\nKeys of --config and --set, with their defaults:\n{lines}"
 
 
@@ -87,8 +88,8 @@ def _shown(default: Any) -> str:
 
 def _click_option(each: Field[Any], hint: Any) -> click.Option:
     kind, choices = _kind(hint)
-    names = [_flag(each.name), each.name]
-    text = each.metadata["help"]
+    names = [flag(each.name), each.name]
+    text = described(each)
     if each.default is not MISSING and each.default not in (None, False, ()):
         text += f"  [default: {each.default}]"
     elif each.default is MISSING:

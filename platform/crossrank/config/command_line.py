@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from crossrank.config.settings import flag
 from crossrank.config.yaml_text import as_yaml
 
 
@@ -25,14 +26,10 @@ def command_of(verb: Sequence[str], settings: Any) -> str:
         if not each.metadata["flag"]:
             sets.append(f"{each.name}={as_yaml(value)}")
         elif value is True:
-            words.append(_flag(each.name))
+            words.append(flag(each.name))
         elif isinstance(value, tuple):
-            words += [_flag(each.name), *value] if value else []
+            words += [flag(each.name), *value] if value else []
         else:
-            words += [_flag(each.name), str(value)]
+            words += [flag(each.name), str(value)]
     words += [part for assignment in sets for part in ("--set", assignment)]
     return shlex.join(words)
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"

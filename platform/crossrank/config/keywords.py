@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
-from crossrank.config.settings import from_mapping
+from crossrank.config.settings import described, from_mapping
 from crossrank.errors import SettingsError
 
 P = ParamSpec("P")
@@ -36,7 +36,7 @@ def keywords_of(settings_class: Callable[P, Settings]) -> Callable[[Callable[[Se
             if args:
                 raise SettingsError(f"{name} takes its flags by name; write {run.__name__}({_example(settings_class)})")
             values = {key: _plain(value) for key, value in flags.items()}
-            settings: Settings = from_mapping(settings_class, values, name, way_out=BY_NAME, flag=str)
+            settings: Settings = from_mapping(settings_class, values, name, way_out=BY_NAME, name_of=str)
             return run(settings)
 
         verb.__name__ = verb.__qualname__ = run.__name__
@@ -68,7 +68,7 @@ def _example(settings_class: type[Any]) -> str:
 def _docstring(written: str, settings_class: type[Any]) -> str:
     """What was written, with every keyword before what is returned."""
     summary, returns, rest = inspect.cleandoc(written).partition("Returns:")
-    told = [f"    {each.name}: {each.metadata['help']}" for each in fields(settings_class)]
+    told = [f"    {each.name}: {described(each)}" for each in fields(settings_class)]
     return "\n".join([summary.rstrip(), "", "Args:", *told, "", f"{returns}{rest}".rstrip(), "", RAISES])
 
 

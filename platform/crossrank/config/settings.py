@@ -5,12 +5,14 @@ and the lines of the manifest alike.
 from __future__ import annotations
 
 import math
+import numbers
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import MISSING, field, fields
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, Literal, TypedDict, TypeVar, Union, Unpack, get_args, get_origin, get_type_hints
 
 from crossrank import storage
+from crossrank.config.bounds import Bounds
 from crossrank.config.nearest import in_place_of, unknown_key
 from crossrank.config.yaml_text import is_of_yaml, shown
 from crossrank.errors import SettingsError
@@ -25,12 +27,18 @@ IN_WORDS: dict[type, str] = {
     tuple: "a list of texts",
 }
 """What a field may be."""
+NUMBERS: dict[type, type] = {int: numbers.Integral, float: numbers.Real}
+"""What a number may be in Python, those of numpy among them."""
 
 
-WHOLE_MOST = 2**31 - 1
-"""The largest whole number of a setting: what takes it in the end, Arrow or a C library, often counts in 32 bits."""
-SEED_MOST = 2**63 - 1
-"""The largest seed."""
+class _Limits(TypedDict, total=False):
+    """The arguments of `Bounds`."""
+
+    least: float
+    most: float
+    above: float
+    below: float
+    refusal: str
 
 
 def option(
@@ -38,7 +46,7 @@ def option(
     *,
     help: str,  # noqa: A002 - click's own word
     changes_rows: bool = True,
-    most: int = WHOLE_MOST,
+    **bounds: Unpack[_Limits],
 ) -> Any:
     """A field that is a flag.
 
@@ -46,10 +54,10 @@ def option(
         default: MISSING makes the flag required.
         help: one sentence for ``--help``.
         changes_rows: whether another value gives other rows; then it has to match when a job is resumed.
-        most: the largest value of a whole number, and its negative the smallest.
+        bounds: the numbers that it takes, as `Bounds` has them; `CheckedSettings` refuses others, and ``--help`` says
+            which they are.
     """
-    metadata = {"help": help, "changes_rows": changes_rows, "most": most, "flag": True}
-    return field(default=default, metadata=metadata)
+    return _declared(default, help, changes_rows, bounds, is_flag=True)
 
 
 def knob(
@@ -57,11 +65,77 @@ def knob(
     *,
     help: str,  # noqa: A002 - click's own word
     changes_rows: bool = True,
-    most: int = WHOLE_MOST,
+    **bounds: Unpack[_Limits],
 ) -> Any:
     """A field that is no flag: a key of the configuration file, or of ``--set KEY=VALUE``. Arguments as `option`."""
-    metadata = {"help": help, "changes_rows": changes_rows, "most": most, "flag": False}
+    return _declared(default, help, changes_rows, bounds, is_flag=False)
+
+
+def _declared(default: Any, text: str, changes_rows: bool, bounds: _Limits, *, is_flag: bool) -> Any:
+    metadata = {"help": text, "changes_rows": changes_rows, "bounds": Bounds(**bounds), "flag": is_flag}
     return field(default=default, metadata=metadata)
+
+
+def flag(name: str) -> str:
+    """The flag of a setting: ``--top-n`` for ``top_n``."""
+    return f"--{name.replace('_', '-')}"
+
+
+def as_written(each: Field[Any]) -> str:
+    """The name of a setting as a person writes it: a flag with its dashes, a knob as the key that it is."""
+    return flag(each.name) if each.metadata["flag"] else each.name
+
+
+def described(each: Field[Any]) -> str:
+    """The help of a setting, with the numbers that it takes."""
+    bounds: str | None = each.metadata["bounds"].in_words
+    return each.metadata["help"] + (f" [{bounds}]" if bounds else "")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckedSettings:
+    """What the settings of every verb derive from: however they are made, no number lies outside its bounds.
+
+    A class says in `check` what does not go together. Each class of a family has its own, which is called for it, the
+    base's first: none has to call that of its base, and none can forget to.
+    """
+
+    def __post_init__(self) -> None:
+        _refuse_out_of_bounds(self)
+        for each in reversed(type(self).__mro__):
+            if "check" in vars(each):
+                vars(each)["check"](self)
+
+    def check(self) -> None:
+        """Refuse settings that do not go together; each number by itself is within its bounds."""
+
+
+def _refuse_out_of_bounds(settings: CheckedSettings) -> None:
+    hints = get_type_hints(type(settings))
+    for each in fields(settings):
+        value = getattr(settings, each.name)
+        kind, _ = _kind(hints[each.name])
+        if kind not in NUMBERS or (value is None and type(None) in get_args(hints[each.name])):
+            continue
+        is_number = isinstance(value, NUMBERS[kind]) and not isinstance(value, bool)
+        if not is_number:
+            raise SettingsError(f"{as_written(each)} is {shown(value)}, and {IN_WORDS[kind]} is wanted")
+        way_out = each.metadata["bounds"].way_out(int(value) if kind is int else _as_float(value))
+        if way_out is not None:
+            raise SettingsError(f"{as_written(each)} is {_as_typed(value)}{way_out}")
+
+
+def _as_typed(value: float) -> str:
+    """0 for 0.0, which is what was typed."""
+    return str(value).removesuffix(".0")
+
+
+def _as_float(value: float) -> float:
+    """A whole number too large for a float is none that is finite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def from_mapping(
@@ -70,7 +144,7 @@ def from_mapping(
     source: str,
     of_set: Collection[str] = (),
     way_out: str = "give as a flag, or as a key of --config",
-    flag: Callable[[str], str] | None = None,
+    name_of: Callable[[str], str] = flag,
 ) -> Settings:
     """Settings from the keys of a configuration file, or of flags; each value is checked against its field's type.
 
@@ -78,7 +152,7 @@ def from_mapping(
         source: where the values come from, for a sentence about one of them.
         of_set: the keys that come from ``--set`` instead.
         way_out: where a key that is missing can be given.
-        flag: how the name of a field is written where it is asked for; None is as a flag.
+        name_of: how the name of a field is written where it is asked for.
 
     Raises:
         SettingsError: an unknown key, a value of another type, a required key that is missing.
@@ -92,16 +166,12 @@ def from_mapping(
         if name not in known:
             raise SettingsError(unknown_key(place, key, known))
         checked[name] = _checked(value, hints[name], f"{key} in {place}")
-        _refuse_out_of_range(checked[name], known[name].metadata["most"], f"{key} in {place}")
+        _refuse_out_of_range(checked[name], known[name].metadata["bounds"].largest, f"{key} in {place}")
     missing = [name for name, each in known.items() if each.default is MISSING and name not in checked]
     if missing:
-        flags = " and ".join(map(flag or _flag, missing))
+        flags = " and ".join(map(name_of, missing))
         raise SettingsError(f"{flags} {'is' if len(missing) == 1 else 'are'} missing; {way_out}")
     return settings_class(**checked)
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def _kind(hint: Any) -> tuple[type, list[str]]:
@@ -136,7 +206,7 @@ def _checked(value: Any, hint: Any, what: str) -> Any:
     if value is None and optional:
         return None
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = _as_float(value)
     if kind is float and isinstance(value, str):  # YAML takes 2e-5 for a text: it wants a point before the e
         value = _number(value)
     if kind is str and isinstance(value, int) and not isinstance(value, bool):

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from crossrank import storage
-from crossrank.config.settings import SEED_MOST, option
+from crossrank.config.bounds import SEED_MOST
+from crossrank.config.settings import CheckedSettings, option
 from crossrank.demo.encoder import encoder_folder
 from crossrank.demo.sample import FOLDER, Sample, read_sample
 from crossrank.errors import beginning
@@ -34,11 +35,11 @@ Ranking = dict[str, list[str]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DemoSettings:
+class DemoSettings(CheckedSettings):
     """Where the demo puts its results."""
 
     output: str = option("demo-output", help="Folder for the results; what is done there is not done again.")
-    seed: int = option(13, help="Seed of the training.", most=SEED_MOST)
+    seed: int = option(13, help="Seed of the training.", least=0, most=SEED_MOST)
 
 
 @doing("demo")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from crossrank import storage
-from crossrank.config.settings import SEED_MOST, knob, option
+from crossrank.config.bounds import SEED_MOST
+from crossrank.config.settings import knob, option
 from crossrank.errors import USER_OF_URL, SettingsError
 from crossrank.resumable.settings import JobSettings
+from crossrank.scoring.flags import instruction_flag, max_length_flag, precision_flag
+from crossrank.scoring.precision import Precision
 
 STAGES = ("bm25", "dense", "bm25+dense")
 """First stages that are no file."""
@@ -42,63 +43,50 @@ class EvaluateSettings(JobSettings):
         help="Lowest label of a relevant document, 2 for TREC Deep Learning; default any above 0. nDCG takes labels "
         "as they are.",
         changes_rows=False,
+        above=0,
+        refusal="; use a number above 0, which is what nobody finds relevant",
     )
-    contexts: int = option(3, help="Documents that a reader would be given: the K of has-right-in-contexts.")
-    depth: int = option(100, help="Candidates of a query.")
+    contexts: int = option(3, help="Documents that a reader would be given: the K of has-right-in-contexts.", least=1)
+    depth: int = option(100, help="Candidates of a query.", least=1)
     keep_query_document: bool = option(
         False,
         help="Keep candidates that are the query itself, by id or text; by default they are left out, as in BEIR.",
     )
     language: str = option("auto", help="Language of the BM25 analyser: auto, ko, ko-kiwi, en, de, ...")
-    max_length: int = option(512, help="Tokens of query, document and special tokens together.")
-    precision: Literal["fp32", "bf16", "fp16"] | None = option(
-        None, help="Number format of the models; default fp32 on CPU and bf16 on GPU."
-    )
-    instruction: str | None = option(None, help="What relevant means, for models that read a prompt.")
+    max_length: int = max_length_flag()
+    precision: Precision | None = precision_flag("Number format of the models; default fp32 on CPU and bf16 on GPU.")
+    instruction: str | None = instruction_flag()
     query_id_column: str | None = option(None, help="Column of the query id.")
     query_column: str | None = option(None, help="Column of the query text.")
     doc_id_column: str | None = option(None, help="Column of the document id.")
     title_column: str | None = option(None, help="Column of the title.")
     text_column: str | None = option(None, help="Column of the document text.")
-    resamples: int = knob(2000, help="Resamples of the bootstrap; the randomisation test tosses five times as often.")
-    timed_queries: int = knob(100, help="Queries that are timed one at a time for p50 and p99; 0 for none.")
-    seed: int = knob(
-        0, help="Of the bootstrap, the randomisation test and the choice of timed queries.", most=SEED_MOST
+    resamples: int = knob(
+        2000,
+        help="Resamples of the bootstrap; the randomisation test tosses five times as often.",
+        least=100,
+        most=RESAMPLES_MOST,
     )
-    timeout_s: float = knob(60.0, help="Seconds to wait for one answer of a server.")
+    timed_queries: int = knob(100, help="Queries that are timed one at a time for p50 and p99; 0 for none.", least=0)
+    seed: int = knob(
+        0, help="Of the bootstrap, the randomisation test and the choice of timed queries.", least=0, most=SEED_MOST
+    )
+    timeout_s: float = knob(
+        60.0,
+        help="Seconds to wait for one answer of a server.",
+        above=0,
+        most=TIMEOUT_MOST_S,
+        refusal=f"; use a number of seconds above 0, up to {TIMEOUT_MOST_S:,}",
+    )
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         self._refuse_several_inputs()
         self._refuse_idle_encoder()
         self.named_models()
-        for name, least in (
-            ("contexts", 1),
-            ("depth", 1),
-            ("max_length", 8),
-            ("limit", 1),
-            ("resamples", 100),
-            ("timed_queries", 0),
-            ("seed", 0),
-        ):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise SettingsError(f"{name.replace('_', '-')} is {value}; use at least {least}")
-        if self.resamples > RESAMPLES_MOST:
-            raise SettingsError(f"resamples is {self.resamples}; use at most {RESAMPLES_MOST:,}")
-        if not 0 < self.timeout_s <= TIMEOUT_MOST_S:
-            raise SettingsError(
-                f"timeout-s is {self.timeout_s:g}; use a number of seconds above 0, up to {TIMEOUT_MOST_S:,}"
-            )
-        if self.relevant_from is not None and not 0 < self.relevant_from < math.inf:
-            raise SettingsError(
-                f"--relevant-from is {self.relevant_from:g}; use a number above 0, which is what nobody finds relevant"
-            )
         if self.contexts > self.depth:
             raise SettingsError(
                 f"--contexts is {self.contexts} and --depth {self.depth}; a query has no more candidates"
             )
-        if not self.output:
-            raise SettingsError("--output is empty; name a folder")
         candidates = None if self.candidates in STAGES else self.candidates
         storage.refuse_overwriting(
             "--output",
@@ -110,7 +98,6 @@ class EvaluateSettings(JobSettings):
             groups=self.groups,
             eval_csv=self.eval_csv,
         )
-        self.wanted()
 
     def named_models(self) -> dict[str, str]:
         """The models by the names of their rows, in their order.

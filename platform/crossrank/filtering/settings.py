@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal
 
 from crossrank import storage
-from crossrank.config.settings import SEED_MOST, knob, option
+from crossrank.config.bounds import SEED_MOST
+from crossrank.config.settings import knob, option
 from crossrank.errors import SettingsError
 from crossrank.filtering.judge import Judge
 from crossrank.filtering.rules.language import language_of
 from crossrank.filtering.rules.thresholds import Thresholds
 from crossrank.filtering.teacher_rules import Margins
 from crossrank.resumable.settings import JobSettings
+from crossrank.scoring.flags import instruction_flag, max_length_flag, precision_flag
+from crossrank.scoring.precision import Precision
 
 _DEFAULT = Thresholds()
 
@@ -26,60 +28,60 @@ class FilterSettings(JobSettings):
     target: str | None = option(None, help="Language of the translations, such as ko; wanted unless --clear.")
     teacher: str | None = option(None, help="Reranker that reads both languages, to compare its scores in them.")
     clear: bool = option(False, help="Take off what an earlier filter added, and nothing else.")
-    max_length: int = option(512, help="Tokens of query, document and special tokens together, for the teacher.")
-    precision: Literal["fp32", "bf16", "fp16"] | None = option(
-        None, help="Number format of the teacher; default fp32 on CPU and bf16 on GPU."
-    )
-    instruction: str | None = option(None, help="What relevant means, for a teacher that reads a prompt.")
+    max_length: int = max_length_flag("Tokens of query, document and special tokens together, for the teacher.")
+    precision: Precision | None = precision_flag("Number format of the teacher; default fp32 on CPU and bf16 on GPU.")
+    instruction: str | None = instruction_flag("What relevant means, for a teacher that reads a prompt.")
 
-    teacher_drop: float = knob(3.0, help="Logits that a positive may lose by translation.")
-    teacher_margin: float = knob(0.0, help="Logits that a negative has to be under the worst positive, in the source.")
-    min_length_ratio: float | None = knob(None, help="Least characters for one of the source; null goes by languages.")
-    max_length_ratio: float | None = knob(None, help="Most characters for one of the source; null goes by languages.")
-    length_slack: int = knob(_DEFAULT.length_slack, help="Characters more or less that say nothing.")
-    kept_words: float = knob(_DEFAULT.kept_words, help="Share of the source's words that an untranslated text keeps.")
+    teacher_drop: float = knob(3.0, help="Logits that a positive may lose by translation.", least=0)
+    teacher_margin: float = knob(
+        0.0, help="Logits that a negative has to be under the worst positive, in the source.", least=0
+    )
+    min_length_ratio: float | None = knob(
+        None, help="Least characters for one of the source; null goes by languages.", least=0
+    )
+    max_length_ratio: float | None = knob(
+        None, help="Most characters for one of the source; null goes by languages.", least=0
+    )
+    length_slack: int = knob(_DEFAULT.length_slack, help="Characters more or less that say nothing.", least=0)
+    kept_words: float = knob(
+        _DEFAULT.kept_words, help="Share of the source's words that an untranslated text keeps.", least=0
+    )
     source_probability: float = knob(
-        _DEFAULT.source_probability, help="Least probability of the source language in an untranslated text."
+        _DEFAULT.source_probability, help="Least probability of the source language in an untranslated text.", least=0
     )
-    language_letters: int = knob(_DEFAULT.language_letters, help="Letters from which a language is identified.")
+    language_letters: int = knob(
+        _DEFAULT.language_letters, help="Letters from which a language is identified.", least=0
+    )
     target_probability: float = knob(
-        _DEFAULT.target_probability, help="Probability of the target language under which another one may be it."
+        _DEFAULT.target_probability,
+        help="Probability of the target language under which another one may be it.",
+        least=0,
     )
-    other_probability: float = knob(_DEFAULT.other_probability, help="Least probability of another language.")
-    foreign_letters: int = knob(_DEFAULT.foreign_letters, help="Letters of a third script that are too many.")
-    foreign_share: float = knob(_DEFAULT.foreign_share, help="Share of letters of a third script that is too large.")
+    other_probability: float = knob(_DEFAULT.other_probability, help="Least probability of another language.", least=0)
+    foreign_letters: int = knob(_DEFAULT.foreign_letters, help="Letters of a third script that are too many.", least=0)
+    foreign_share: float = knob(
+        _DEFAULT.foreign_share, help="Share of letters of a third script that is too large.", least=0
+    )
     latin_share: float = knob(
-        _DEFAULT.latin_share, help="Share of new Latin letters that is too large in another script."
+        _DEFAULT.latin_share, help="Share of new Latin letters that is too large in another script.", least=0
     )
-    repeats: int = knob(_DEFAULT.repeats, help="Repetitions of a phrase in a row that make a loop.")
-    character_run: int = knob(_DEFAULT.character_run, help="Equal characters in a row that make a loop.")
+    repeats: int = knob(_DEFAULT.repeats, help="Repetitions of a phrase in a row that make a loop.", least=0)
+    character_run: int = knob(_DEFAULT.character_run, help="Equal characters in a row that make a loop.", least=0)
     compressed_share: float = knob(
-        _DEFAULT.compressed_share, help="Compressed size, against the source's, under which a text is a loop."
+        _DEFAULT.compressed_share, help="Compressed size, against the source's, under which a text is a loop.", least=0
     )
     lost_numbers_share: float = knob(
-        _DEFAULT.lost_numbers_share, help="Share of the source's numbers that may not be lost."
+        _DEFAULT.lost_numbers_share, help="Share of the source's numbers that may not be lost.", least=0
     )
-    samples: int = knob(10, help="Samples of each reason in the report.")
-    seed: int = knob(0, help="Draws the samples.", most=SEED_MOST)
+    samples: int = knob(10, help="Samples of each reason in the report.", least=0)
+    seed: int = knob(0, help="Draws the samples.", least=0, most=SEED_MOST)
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         if self.clear:
             self._refuse_beside_clear()
         else:
             self.judge()
-        for flag, uri in (("--output", self.output),):
-            storage.refuse_overwriting(flag, uri, groups=self.groups, teacher=self.teacher)
-        if not self.output:
-            raise SettingsError("--output is empty; name a folder")
-        for name, least in (("max_length", 8), ("limit", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise SettingsError(f"--{name.replace('_', '-')} is {value}; use at least {least}")
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if not each.metadata["flag"] and value is not None and not 0 <= value < float("inf"):
-                raise SettingsError(f"{each.name} is {value}; use a number from 0")
-        self.wanted()
+        storage.refuse_overwriting("--output", self.output, groups=self.groups, teacher=self.teacher)
 
     def judge(self) -> Judge:
         """Who judges by these settings.

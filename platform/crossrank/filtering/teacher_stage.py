@@ -16,6 +16,7 @@ from crossrank.records import Json, Rejected
 from crossrank.resumable.block_job import Figures
 from crossrank.resumable.block_size import queries_per_block
 from crossrank.resumable.blocks import do_blocks
+from crossrank.scoring.precision import precision_of
 from crossrank.scoring.spec import ScorerSpec
 from crossrank.scoring.throughput import measure_scoring
 from crossrank.storage.lease import Hold
@@ -49,7 +50,7 @@ def measured(settings: FilterSettings, teacher: ScorerSpec, pool: Pool) -> Json:
     found = _measured(settings, teacher, pool)
     size = queries_per_block(num_groups, num_pairs, found["pairs_per_second"], pool.most)
     say(f"one worker scores {found['pairs_per_second']:,.0f} pairs/s; groups a block: {size}")
-    precision = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}.get(found["scorer"].get("dtype", ""))
+    precision = precision_of(found["scorer"].get("dtype"))
     return {"block_groups": min(size.value, BLOCK_GROUPS), "precision": precision, "measured": found}
 
 

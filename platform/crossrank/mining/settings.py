@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from crossrank import storage
-from crossrank.config.settings import knob, option
+from crossrank.config.settings import as_written, knob, option
 from crossrank.errors import SettingsError
 from crossrank.mining.false_negatives import CONTAINMENT, JACCARD, Alike, Margin
 from crossrank.resumable.settings import JobSettings
 from crossrank.retrieval import fusion
+from crossrank.scoring.flags import instruction_flag, max_length_flag, precision_flag
+from crossrank.scoring.precision import Precision
 
 RELATIVE_MARGIN = 0.05
+A_SHARE = "; use a share above 0 and up to 1"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,15 +29,18 @@ class MineSettings(JobSettings):
     teacher: str | None = option(
         None, help="Reranker that scores what was found and what is judged: hub id, folder or s3://."
     )
-    negatives: int = option(15, help="Negatives that are added to a group, at most.")
-    depth: int = option(100, help="Passages of each first stage, and the last rank that is taken from.")
-    skip_top: int = option(0, help="Ranks at the top that are left out, the positives counted among them.")
+    negatives: int = option(15, help="Negatives that are added to a group, at most.", least=1)
+    depth: int = option(100, help="Passages of each first stage, and the last rank that is taken from.", least=1)
+    skip_top: int = option(0, help="Ranks at the top that are left out, the positives counted among them.", least=0)
     relative_margin: float | None = option(
         None,
         help="A negative's probability is under (1 - this) of the lowest positive's, by the teacher; default 0.05.",
+        least=0,
+        below=1,
+        refusal="; use a part from 0 to below 1",
     )
     absolute_margin: float | None = option(
-        None, help="A negative's logit is under the lowest positive's by more than this, by the teacher."
+        None, help="A negative's logit is under the lowest positive's by more than this, by the teacher.", least=0
     )
     keep_query_document: bool = option(
         False, help="Take the query itself, found by its id or its text, as a negative too; by default it is left out."
@@ -48,54 +54,43 @@ class MineSettings(JobSettings):
     )
     query_prompt: str | None = option(None, help="Text before a query for the encoder, such as 'query: ' for e5.")
     passage_prompt: str | None = option(None, help="Text before a passage for the encoder, such as 'passage: '.")
-    max_length: int = option(512, help="Tokens that the teacher reads of query, document and special tokens together.")
-    precision: Literal["fp32", "bf16", "fp16"] | None = option(
-        None, help="Number format of the teacher; default fp32 on CPU and bf16 on GPU."
-    )
-    instruction: str | None = option(None, help="What relevant means, for teachers that read a prompt.")
+    max_length: int = max_length_flag("Tokens that the teacher reads of query, document and special tokens together.")
+    precision: Precision | None = precision_flag("Number format of the teacher; default fp32 on CPU and bf16 on GPU.")
+    instruction: str | None = instruction_flag("What relevant means, for teachers that read a prompt.")
     doc_id_column: str | None = option(None, help="Column of the document id.")
     title_column: str | None = option(None, help="Column of the title.")
     text_column: str | None = option(None, help="Column of the document text.")
 
     pooling: Literal["mean", "cls"] | None = knob(None, help="How the encoder is read; null for what its files say.")
-    encoder_max_length: int | None = knob(None, help="Tokens that the encoder reads; null for what its files say.")
+    encoder_max_length: int | None = knob(
+        None, help="Tokens that the encoder reads; null for what its files say.", least=8
+    )
     embedding_dtype: Literal["float32", "float16"] = knob("float32", help="How the corpus's vectors are kept.")
-    rrf_k: int = knob(fusion.K, help="The k of reciprocal rank fusion.")
-    near_duplicate_jaccard: float = knob(JACCARD, help="From this likeness to a positive on a passage is dropped.")
+    rrf_k: int = knob(fusion.K, help="The k of reciprocal rank fusion.", least=1)
+    near_duplicate_jaccard: float = knob(
+        JACCARD, help="From this likeness to a positive on a passage is dropped.", above=0, most=1, refusal=A_SHARE
+    )
     near_duplicate_containment: float = knob(
-        CONTAINMENT, help="From this share on of the shorter text in the longer a passage is dropped."
+        CONTAINMENT,
+        help="From this share on of the shorter text in the longer a passage is dropped.",
+        above=0,
+        most=1,
+        refusal=A_SHARE,
     )
 
-    def __post_init__(self) -> None:
-        if not self.output:
-            raise SettingsError("--output is empty; name a folder")
+    def check(self) -> None:
         inputs = {"groups": self.groups, "corpus": self.corpus, "encoder": self.encoder, "teacher": self.teacher}
         storage.refuse_overwriting("--output", self.output, **inputs)
         self._check_embeddings()
-        for name, least in (
-            ("negatives", 1),
-            ("depth", 1),
-            ("skip_top", 0),
-            ("limit", 1),
-            ("max_length", 8),
-            ("encoder_max_length", 8),
-            ("rrf_k", 1),
-        ):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise SettingsError(f"{_flag(name)} is {value}; use at least {least}")
         if self.depth - self.skip_top < self.negatives:
             left = max(self.depth - self.skip_top, 0)
             raise SettingsError(
                 f"--skip-top {self.skip_top} and --depth {self.depth} leave {left} ranks, under --negatives "
                 f"({self.negatives}), so no group could ever get them; raise --depth, or lower one of the others"
             )
-        self._check_margins()
-        for name in ("near_duplicate_jaccard", "near_duplicate_containment"):
-            if not 0 < getattr(self, name) <= 1:
-                raise SettingsError(f"{_flag(name)} is {getattr(self, name)}; use a share above 0 and up to 1")
+        if self.relative_margin is not None and self.absolute_margin is not None:
+            raise SettingsError("--relative-margin and --absolute-margin are two ways to say one thing; leave one out")
         self._refuse_idle()
-        self.wanted()
 
     def _check_embeddings(self) -> None:
         """Refuse files that are no groups among the groups."""
@@ -106,26 +101,19 @@ class MineSettings(JobSettings):
                 f"name a folder beside it"
             )
 
-    def _check_margins(self) -> None:
-        if self.relative_margin is not None and self.absolute_margin is not None:
-            raise SettingsError("--relative-margin and --absolute-margin are two ways to say one thing; leave one out")
-        if self.relative_margin is not None and not 0 <= self.relative_margin < 1:
-            raise SettingsError(f"--relative-margin is {self.relative_margin}; use a share from 0 and under 1")
-        if self.absolute_margin is not None and not 0 <= self.absolute_margin < float("inf"):
-            raise SettingsError(f"--absolute-margin is {self.absolute_margin}; use a number from 0")
-
     def _refuse_idle(self) -> None:
         """Refuse what has no effect, or somebody waits for one."""
         without = {
             "teacher": ("relative_margin", "absolute_margin", "precision", "instruction"),
             "encoder": ("embeddings", "query_prompt", "passage_prompt", "pooling", "encoder_max_length"),
         }
+        declared = {each.name: each for each in fields(self)}
         for wanted, names in without.items():
             for name in names if getattr(self, wanted) is None else ():
                 if getattr(self, name) is not None:
                     raise SettingsError(
-                        f"{_flag(name)} is {getattr(self, name)!r}, and there is no --{wanted} to use it; "
-                        f"name one, or leave it out"
+                        f"{as_written(declared[name])} is {getattr(self, name)!r}, and there is no --{wanted} to use "
+                        f"it; name one, or leave it out"
                     )
 
     @property
@@ -139,8 +127,3 @@ class MineSettings(JobSettings):
     def alike(self) -> Alike:
         """From when on a passage counts as a copy of a positive."""
         return Alike(self.near_duplicate_jaccard, self.near_duplicate_containment)
-
-
-def _flag(name: str) -> str:
-    knobs = ("encoder_max_length", "rrf_k", "near_duplicate_jaccard", "near_duplicate_containment", "pooling")
-    return f"--set {name}" if name in knobs else f"--{name.replace('_', '-')}"

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from crossrank import storage
 from crossrank.config.command_line import command_of
 from crossrank.config.nearest import in_place_of
-from crossrank.config.settings import from_mapping, option
+from crossrank.config.settings import CheckedSettings, from_mapping, option
 from crossrank.errors import SettingsError, UserError
 from crossrank.evaluation.job import evaluate
 from crossrank.evaluation.settings import EvaluateSettings
@@ -64,13 +64,13 @@ COLUMNS = ("doc_id_column", "title_column", "text_column")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GroupsSettings:
+class GroupsSettings(CheckedSettings):
     """The section ``import``: what ``crossrank convert`` makes groups of."""
 
     format: str = option(help="Format of the input, as of crossrank convert --from.")
     input: str = option(help="File or folder, local or s3://, or a data set hf://owner/name.")
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         known = [name for name, form in FORMATS.items() if form.reads_groups]
         if self.format not in known:
             raise SettingsError(

@@ -20,6 +20,7 @@ from crossrank.resumable.block_size import queries_per_block
 from crossrank.resumable.layout import Layout, write_table
 from crossrank.resumable.output import read_json, remove, write_json
 from crossrank.resumable.rejects import rejected_file
+from crossrank.scoring.precision import precision_of
 from crossrank.scoring.spec import ScorerSpec
 from crossrank.scoring.throughput import measure_scoring
 from crossrank.storage.content_hash import hash_bytes
@@ -94,7 +95,7 @@ def prepare(
             measured = on_ray.returned(on_ray.begin_call(pool, measure_scoring, spec, work.sample(), pool))
         rate = measured["pairs_per_second"]
         size = queries_per_block(work.num_queries, work.num_pairs, rate, pool.most)
-        precision = _precision(measured["scorer"])
+        precision: str | None = precision_of(measured["scorer"].get("dtype"))
         if earlier is not None:
             size = Chosen(earlier.queries, "as the parts that are there")
             precision = earlier.precision or precision
@@ -107,10 +108,6 @@ def prepare(
     write_json(layout.plan, asdict(plan))
     ROWS_READ.add(plan.num_read)
     return plan
-
-
-def _precision(scorer: dict[str, Any]) -> str | None:
-    return {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}.get(scorer.get("dtype", ""))
 
 
 def _write_blocks(work: Work, layout: Layout, size: Chosen[int], corpus: TextStore | None, reject: Reject) -> list[int]:

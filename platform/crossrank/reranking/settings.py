@@ -11,6 +11,8 @@ from crossrank.errors import SettingsError
 from crossrank.formats.sources import refuse_other_extension
 from crossrank.formats.trec import RUN_EXTENSIONS
 from crossrank.resumable.settings import JobSettings
+from crossrank.scoring.flags import instruction_flag, max_length_flag, precision_flag
+from crossrank.scoring.precision import Precision
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,26 +24,24 @@ class RerankSettings(JobSettings):
     corpus: str | None = option(None, help="Corpus: JSONL, TSV, CSV, Parquet or a BEIR folder.")
     candidates: str = option("bm25", help="bm25, or a TREC run whose documents are reranked.")
     groups: str | None = option(None, help="Groups (Parquet or JSONL) that carry their candidates.")
-    depth: int = option(100, help="Candidates of a query that are scored.")
-    top_n: int = option(10, help="Documents of a query that are kept; 0 keeps all.")
+    depth: int = option(100, help="Candidates of a query that are scored.", least=1)
+    top_n: int = option(10, help="Documents of a query that are kept; 0 keeps all.", least=0)
     language: str = option("auto", help="Language of the BM25 analyser: auto, ko, ko-kiwi, en, de, ...")
     run: str | None = option(None, help="Write the result as a TREC run to this file too.", changes_rows=False)
     with_text: bool = option(False, help="Keep the texts of the documents in the output.")
     normalize: Literal["none", "sigmoid", "softmax"] = option(
         "none", help="Scores: none are logits, softmax runs over the candidates of a query."
     )
-    max_length: int = option(512, help="Tokens of query, document and special tokens together.")
-    precision: Literal["fp32", "bf16", "fp16"] | None = option(
-        None, help="Number format of the model; default fp32 on CPU and bf16 on GPU."
-    )
-    instruction: str | None = option(None, help="What relevant means, for models that read a prompt.")
+    max_length: int = max_length_flag()
+    precision: Precision | None = precision_flag()
+    instruction: str | None = instruction_flag()
     query_id_column: str | None = option(None, help="Column of the query id.")
     query_column: str | None = option(None, help="Column of the query text.")
     doc_id_column: str | None = option(None, help="Column of the document id.")
     title_column: str | None = option(None, help="Column of the title.")
     text_column: str | None = option(None, help="Column of the document text.")
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         if self.groups is None and (self.queries is None or self.corpus is None):
             raise SettingsError("there is nothing to rerank; give --queries and --corpus, or --groups")
         if self.groups is not None and self.queries is not None:
@@ -68,13 +68,6 @@ class RerankSettings(JobSettings):
             )
         if self.run is not None:
             refuse_other_extension("--run", self.run, "TREC runs", RUN_EXTENSIONS)
-        for name, least in (("depth", 1), ("top_n", 0), ("max_length", 8), ("limit", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise SettingsError(f"--{name.replace('_', '-')} is {value}; use at least {least}")
-        if not self.output:
-            raise SettingsError("--output is empty; name a folder")
-        self.wanted()
 
     def _refuse_idle_columns(self) -> None:
         """Refuse the name of a column in a file that is not read."""

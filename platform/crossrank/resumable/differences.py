@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass
 from typing import Any
 
+from crossrank.config.settings import as_written
+
 AFRESH = "use --overwrite to start afresh, or another --output"
 """The way out where an output holds something else."""
 REVISION = "_revision"
@@ -22,8 +24,7 @@ class Named:
 
     def flag(self, name: str) -> str:
         """How a user writes a setting: as a flag, or as a key of ``--set``."""
-        is_flag = name in self.declared and self.declared[name].metadata["flag"]
-        return f"--{name.replace('_', '-')}" if is_flag else name
+        return as_written(self.declared[name]) if name in self.declared else name
 
     def default(self, name: str) -> Any:
         """What a setting is where nobody says anything."""

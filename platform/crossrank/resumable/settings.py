@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 from typing import Any
 
 from crossrank.cluster.pool import Wanted
-from crossrank.config.settings import (
-    WHOLE_MOST,
-    option,
-)
+from crossrank.config.bounds import WHOLE_MOST
+from crossrank.config.settings import CheckedSettings, option
 from crossrank.errors import SettingsError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class JobSettings:
+class JobSettings(CheckedSettings):
     """The flags that every job has."""
 
     output: str = option(help="Folder for the result, a local path or s3://bucket/folder.", changes_rows=False)
@@ -28,6 +25,8 @@ class JobSettings:
         None,
         help="GPUs of a worker, a fraction to share one; default 1 where the cluster has GPUs, else 0.",
         changes_rows=False,
+        least=0,
+        refusal="; use 0 for CPU, or a positive number",
     )
     accelerator: str | None = option(
         None,
@@ -35,18 +34,21 @@ class JobSettings:
         changes_rows=False,
     )
     dry_run: bool = option(False, help="Say pairs, tokens and hours from a sample, and stop.", changes_rows=False)
-    limit: int | None = option(None, help="Take the first N queries only.")
+    limit: int | None = option(None, help="Take the first N queries only.", least=1)
     overwrite: bool = option(False, help="Throw away what the output holds and start afresh.", changes_rows=False)
 
+    def check(self) -> None:
+        if not self.output:
+            raise SettingsError("--output is empty; name a folder")
+        self.wanted()
+
     def wanted(self) -> Wanted:
-        """The workers that these flags ask for. Every job's settings call it when they are made, to have it refused.
+        """The workers that these flags ask for.
 
         Raises:
             SettingsError: a number of workers or of GPUs that there cannot be, a kind of GPU for workers without any.
         """
         gpus = self.gpus_per_worker
-        if gpus is not None and not 0 <= gpus < math.inf:
-            raise SettingsError(f"--gpus-per-worker is {gpus:g}; use 0 for CPU, or a positive number")
         if self.accelerator is not None:
             gpus = 1.0 if gpus is None else gpus
             if not gpus:

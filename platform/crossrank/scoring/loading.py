@@ -266,7 +266,7 @@ def load_weights(folder: ModelFolder, config: dict[str, Any], dtype: Any, device
     """
     import torch
 
-    from crossrank.scoring.precision import lower_backbone
+    from crossrank.scoring.float32_head import lower_backbone
 
     model, missing = _read_weights(folder)
     refuse_lacking(folder, config, model, missing)

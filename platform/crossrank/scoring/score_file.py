@@ -13,14 +13,16 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 from crossrank import storage
-from crossrank.config.settings import option
+from crossrank.config.settings import CheckedSettings, option
 from crossrank.errors import JobFailed
 from crossrank.formats.lines import json_line, read_json_lines, writing_lines
 from crossrank.formats.set_aside import SetAside
 from crossrank.formats.sources import JSON_LINES, refuse_other_extension
 from crossrank.provenance import provenance
 from crossrank.records import Json, Reason, Reject, Rejected
+from crossrank.scoring.flags import instruction_flag, max_length_flag, precision_flag
 from crossrank.scoring.normalize import normalize_runs
+from crossrank.scoring.precision import Precision
 from crossrank.telemetry.figures import counted
 from crossrank.telemetry.progress import Progress, Waiting, say
 from crossrank.telemetry.verb_scope import doing
@@ -38,7 +40,7 @@ REJECTED = ".rejected.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ScoreSettings:
+class ScoreSettings(CheckedSettings):
     """What to score, with what, and where to put it."""
 
     model: str = option(help="Reranker: hub id, folder or s3://.")
@@ -47,9 +49,9 @@ class ScoreSettings:
     normalize: Literal["none", "sigmoid", "softmax"] = option(
         "none", help="none are logits, softmax runs over consecutive lines with the same query."
     )
-    max_length: int = option(512, help="Tokens of query, document and special tokens together.")
-    precision: Literal["fp32", "bf16", "fp16"] | None = option(None, help="Default fp32 on CPU and bf16 on GPU.")
-    instruction: str | None = option(None, help="What relevant means, for models that read a prompt.")
+    max_length: int = max_length_flag()
+    precision: Precision | None = precision_flag()
+    instruction: str | None = instruction_flag()
 
 
 @doing("score")

@@ -3,64 +3,55 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from crossrank.config.settings import option
+from crossrank.config.settings import CheckedSettings, option
 from crossrank.errors import SettingsError
+from crossrank.scoring.flags import instruction_flag, max_length_flag, precision_flag
+from crossrank.scoring.precision import Precision
 
 EVERYWHERE = "0.0.0.0"
 HOSTS = ("127.0.0.1", "localhost", EVERYWHERE)
 """Where a server can listen. Its replicas listen there too, each on a port of its own, and HAProxy reaches those of its
 own machine at 127.0.0.1 alone: at any other address, of this machine or of IPv6, every request would get a 500."""
 
-LEAST = {
-    "min_replicas": 0,
-    "max_replicas": 1,
-    "gpus_per_replica": 0,
-    "threads": 1,
-    "max_length": 8,
-    "max_documents": 1,
-    "max_client_batch_size": 1,
-}
 PORT_MOST = 2**16 - 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ReplicaSettings:
+class ReplicaSettings(CheckedSettings):
     """A model behind HTTP, wherever its replicas run; the args of a Serve file have these names."""
 
     model: str = option(help="Reranker: hub id, folder or s3://.")
     model_name: str | None = option(None, help="Name that requests give as model; default --model itself.")
-    min_replicas: int = option(1, help="Replicas at rest; 0 stops all when nobody asks.")
-    max_replicas: int = option(1, help="Replicas at most.")
-    scale_down_after_s: float = option(60.0, help="Seconds with fewer replicas wanted before one is stopped.")
-    gpus_per_replica: float = option(0.0, help="GPUs of a replica, a fraction to share one.")
-    threads: int | None = option(None, help="CPU threads of a replica; default the cores over --max-replicas.")
+    min_replicas: int = option(1, help="Replicas at rest; 0 stops all when nobody asks.", least=0)
+    max_replicas: int = option(1, help="Replicas at most.", least=1)
+    scale_down_after_s: float = option(60.0, help="Seconds with fewer replicas wanted before one is stopped.", above=0)
+    gpus_per_replica: float = option(0.0, help="GPUs of a replica, a fraction to share one.", least=0)
+    threads: int | None = option(None, help="CPU threads of a replica; default the cores over --max-replicas.", least=1)
     api_keys: str | None = option(None, help="File of API keys, one a line; CROSSRANK_API_KEYS holds more.")
-    tokens_per_key: float | None = option(None, help="Tokens a second that one API key may use; default no limit.")
-    max_length: int = option(512, help="Tokens of query, document and special tokens together.")
-    precision: Literal["fp32", "bf16", "fp16"] | None = option(None, help="Number format; fp32 on CPU, bf16 on GPU.")
-    instruction: str | None = option(None, help="What relevant means, for models that read a prompt.")
-    max_documents: int = option(10_000, help="Documents of one request.")
-    max_client_batch_size: int | None = option(None, help="Texts of one request in TEI's dialect, as TEI caps them.")
-    max_body_mb: float = option(32.0, help="Megabytes of one request.")
-    default_timeout_s: float = option(30.0, help="Seconds that a request may take when it does not say.")
-    max_timeout_s: float = option(60.0, help="Seconds that a request may ask for.")
-    max_queue_s: float = option(20.0, help="Seconds of work that may wait before requests get 429.")
+    tokens_per_key: float | None = option(
+        None,
+        help="Tokens a second that one API key may use; default no limit.",
+        above=0,
+        refusal="; use a number above 0, or leave it out",
+    )
+    max_length: int = max_length_flag()
+    precision: Precision | None = precision_flag()
+    instruction: str | None = instruction_flag()
+    max_documents: int = option(10_000, help="Documents of one request.", least=1)
+    max_client_batch_size: int | None = option(
+        None, help="Texts of one request in TEI's dialect, as TEI caps them.", least=1
+    )
+    max_body_mb: float = option(32.0, help="Megabytes of one request.", above=0)
+    default_timeout_s: float = option(30.0, help="Seconds that a request may take when it does not say.", above=0)
+    max_timeout_s: float = option(60.0, help="Seconds that a request may ask for.", above=0)
+    max_queue_s: float = option(20.0, help="Seconds of work that may wait before requests get 429.", above=0)
 
-    def __post_init__(self) -> None:
-        for name, least in LEAST.items():
-            if getattr(self, name) is not None and getattr(self, name) < least:
-                raise SettingsError(f"--{name.replace('_', '-')} is {getattr(self, name)}; use at least {least}")
+    def check(self) -> None:
         if self.max_replicas < self.min_replicas:
             raise SettingsError(
                 f"--max-replicas is {self.max_replicas}, under --min-replicas ({self.min_replicas}); raise it"
             )
-        if self.tokens_per_key is not None and not self.tokens_per_key > 0:
-            raise SettingsError(f"--tokens-per-key is {self.tokens_per_key}; use a number above 0, or leave it out")
-        for name in ("scale_down_after_s", "max_body_mb", "default_timeout_s", "max_timeout_s", "max_queue_s"):
-            if not getattr(self, name) > 0:
-                raise SettingsError(f"--{name.replace('_', '-')} is {getattr(self, name)}; use a number above 0")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,14 +59,13 @@ class ServeSettings(ReplicaSettings):
     """`ReplicaSettings`, and where to listen."""
 
     host: str = option("127.0.0.1", help="127.0.0.1 for this machine alone, 0.0.0.0 for all that reach it.")
-    port: int = option(8000, help="Port to listen on.")
+    port: int = option(
+        8000, help="Port to listen on.", least=1, most=PORT_MOST, refusal=f"; use a number from 1 to {PORT_MOST}"
+    )
     without_keys: bool = option(False, help="Let everybody in, also on an address that others reach.")
 
-    def __post_init__(self) -> None:
-        ReplicaSettings.__post_init__(self)  # slots make another class, which super() does not know
+    def check(self) -> None:
         check_host("--host", self.host)
-        if not 1 <= self.port <= PORT_MOST:
-            raise SettingsError(f"--port is {self.port}; use a number from 1 to {PORT_MOST}")
 
 
 def check_host(name: str, host: str) -> None:

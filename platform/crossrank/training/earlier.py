@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from crossrank.scoring.precision import head_modules
+from crossrank.scoring.float32_head import head_modules
 from crossrank.training.optimizer import FRESH_HEAD_RATE
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from crossrank.scoring.precision import refuse_without_bf16
+from crossrank.scoring.precision import choose_dtype, refuse_without_bf16
 from crossrank.scoring.runtimes.runtime import TrainableForward
 from crossrank.training import losses
 from crossrank.training.distributed import Gradients, World
@@ -29,8 +29,6 @@ from crossrank.training.sampler import seed_of
 from crossrank.training.schedule import factor
 from crossrank.training.settings import TrainSettings
 from crossrank.training.steps import Batcher, MicroBatch
-
-PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ class Loop:
 
     Args:
         forward: of the model whose weights `optimizer` changes.
-        precision: ``fp32``, ``bf16`` or ``fp16`` of the forward pass; weights and optimiser are float32 always.
+        precision: number format of the forward pass; weights and optimiser are float32 always.
 
     Raises:
         SettingsError: bf16 on a GPU without it.
@@ -157,5 +155,5 @@ class Loop:
         return teachers_P if self._settings.teacher_scale is None else teachers_P * self._settings.teacher_scale
 
     def _autocast(self) -> AbstractContextManager[Any]:
-        dtype = PRECISIONS.get(self._precision)
-        return nullcontext() if dtype is None else torch.autocast(self._device.type, dtype)
+        dtype = choose_dtype(self._precision, self._device)
+        return nullcontext() if dtype == torch.float32 else torch.autocast(self._device.type, dtype)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from crossrank import storage
-from crossrank.config.settings import option
+from crossrank.config.settings import CheckedSettings, option
 from crossrank.errors import ModelRefused, OutputError, SettingsError, in_short
 from crossrank.provenance import provenance
 from crossrank.scoring.loading import (
@@ -50,18 +50,22 @@ SHAPE = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MergeSettings:
+class MergeSettings(CheckedSettings):
     """What to merge, how far, and where to put it."""
 
     base: str = option(help="Model that the tuned one started from: hub id, folder or s3://.")
     tuned: str = option(help="Tuned reranker: hub id, folder or s3://.")
-    alpha: float = option(0.5, help="Share of the tuned weights: 0 is the base, 1 the tuned model.")
+    alpha: float = option(
+        0.5,
+        help="Share of the tuned weights: 0 is the base, 1 the tuned model.",
+        least=0,
+        most=1,
+        refusal="; use 0 for the base, 1 for the tuned model, or between",
+    )
     output: str = option(help="Folder for the merged model, a local path or s3://bucket/folder.", changes_rows=False)
     overwrite: bool = option(False, help="Throw away the model that the output holds.", changes_rows=False)
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.alpha <= 1:
-            raise SettingsError(f"--alpha is {self.alpha}; use 0 for the base, 1 for the tuned model, or between")
+    def check(self) -> None:
         if not self.output:
             raise SettingsError("--output is empty; name a folder")
         storage.refuse_overwriting("--output", self.output, base=self.base, tuned=self.tuned)

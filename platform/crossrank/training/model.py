@@ -13,6 +13,7 @@ from torch import nn
 
 from crossrank.errors import MissingExtra
 from crossrank.scoring.encoding import PromptEncoder, SpliceEncoder, Tokenizer
+from crossrank.scoring.float32_head import head_modules, keep_head_in_float32
 from crossrank.scoring.loading import (
     ModelFolder,
     check_base,
@@ -24,7 +25,6 @@ from crossrank.scoring.loading import (
 )
 from crossrank.scoring.model_families import encoder_of
 from crossrank.scoring.pooling import head_reads, read_on_as, renew_unread_head
-from crossrank.scoring.precision import head_modules, keep_head_in_float32
 from crossrank.scoring.runtimes.in_torch import forward_of
 from crossrank.scoring.runtimes.runtime import TrainableForward
 from crossrank.scoring.truncation import remember_truncation

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from crossrank.scoring.precision import head_modules
+from crossrank.scoring.float32_head import head_modules
 
 FRESH_HEAD_RATE = 1e-3
 """Of a head that begins from nothing: with the encoder's rate the loss stays at ln(group size) for many steps."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from crossrank import storage
-from crossrank.config.settings import SEED_MOST, knob, option
+from crossrank.config.bounds import SEED_MOST
+from crossrank.config.settings import knob, option
 from crossrank.errors import SettingsError
 from crossrank.evaluation.measures import Metric
 from crossrank.resumable.settings import JobSettings
+from crossrank.scoring.flags import instruction_flag, max_length_flag, precision_flag
+from crossrank.scoring.precision import Precision
 from crossrank.training.losses import LOSSES, Objective
 
 
@@ -20,16 +23,22 @@ class TrainSettings(JobSettings):
     base: str = option(help="Model to start from: hub id, folder or s3://; an encoder without a head gets one.")
     groups: str = option(help="Labelled groups to train on (Parquet or JSONL).")
     eval_groups: str | None = option(None, help="Labelled groups to validate on.")
-    eval_fraction: float | None = option(None, help="Part of --groups, by query, that is kept for validation.")
+    eval_fraction: float | None = option(
+        None,
+        help="Part of --groups, by query, that is kept for validation.",
+        above=0,
+        below=1,
+        refusal="; use a part between 0 and 1, such as 0.02",
+    )
     held_out: str | None = option(
         None, help="Groups whose queries are not trained on, since they are measured on later."
     )
     corpus: str | None = option(None, help="Corpus in which documents without text are looked up.")
-    max_length: int = option(512, help="Tokens of query, document and special tokens together.")
-    precision: Literal["fp32", "bf16", "fp16"] | None = option(
-        None, help="Number format of the forward pass; default fp32 on CPU and bf16 on GPU. Weights stay in fp32."
+    max_length: int = max_length_flag()
+    precision: Precision | None = precision_flag(
+        "Number format of the forward pass; default fp32 on CPU and bf16 on GPU. Weights stay in fp32."
     )
-    instruction: str | None = option(None, help="What relevant means, for models that read a prompt.")
+    instruction: str | None = instruction_flag()
     doc_id_column: str | None = option(None, help="Column of the document id in --corpus.")
     title_column: str | None = option(None, help="Column of the title in --corpus.")
     text_column: str | None = option(None, help="Column of the document text in --corpus.")
@@ -37,48 +46,73 @@ class TrainSettings(JobSettings):
         None, help="Repository (owner/name) that the finished model is uploaded to.", changes_rows=False
     )
 
-    learning_rate: float = knob(2e-5, help="At its highest.")
-    head_learning_rate: float | None = knob(None, help="Of the head; null is learning_rate, and 1e-3 for a fresh head.")
-    num_train_epochs: int = knob(1, help="Times that every group is trained on.")
-    groups_per_step: int = knob(128, help="Groups of one optimiser step, over all workers together.")
-    train_group_size: int = knob(8, help="Documents of a group in a step, the positive among them; 0 takes all.")
-    weight_decay: float = knob(0.01, help="Of matrices; biases and norms have none.")
+    learning_rate: float = knob(2e-5, help="At its highest.", above=0)
+    head_learning_rate: float | None = knob(
+        None, help="Of the head; null is learning_rate, and 1e-3 for a fresh head.", above=0
+    )
+    num_train_epochs: int = knob(1, help="Times that every group is trained on.", least=1)
+    groups_per_step: int = knob(128, help="Groups of one optimiser step, over all workers together.", least=1)
+    train_group_size: int = knob(
+        8, help="Documents of a group in a step, the positive among them; 0 takes all.", least=0
+    )
+    weight_decay: float = knob(0.01, help="Of matrices; biases and norms have none.", least=0)
     lr_scheduler: Literal["linear", "cosine", "constant"] = knob("linear", help="How the rate falls after warm-up.")
-    warmup_ratio: float = knob(0.1, help="Part of all steps in which the rate rises.")
-    max_grad_norm: float = knob(1.0, help="Longer gradients are cut to this length.")
-    dropout: float | None = knob(None, help="Of every dropout; null leaves the model's own.")
+    warmup_ratio: float = knob(
+        0.1,
+        help="Part of all steps in which the rate rises.",
+        least=0,
+        below=1,
+        refusal="; use a part from 0 to below 1",
+    )
+    max_grad_norm: float = knob(1.0, help="Longer gradients are cut to this length.", above=0)
+    dropout: float | None = knob(
+        None,
+        help="Of every dropout; null leaves the model's own.",
+        least=0,
+        below=1,
+        refusal="; use a part from 0 to below 1, or null for the model's own",
+    )
     truncation: Literal["only_second", "longest_first"] = knob(
         "only_second", help="What is cut of a pair over the window; it is saved with the model."
     )
-    weight_group_ce: float = knob(1.0, help="Weight of the cross-entropy of the positive against its group.")
-    weight_bce: float = knob(0.0, help="Weight of the binary cross-entropy of each document.")
-    weight_kl: float = knob(0.0, help="Weight of the KL divergence from the teacher's scores.")
-    weight_margin_mse: float = knob(0.0, help="Weight of the squared error of the teacher's margins.")
+    weight_group_ce: float = knob(1.0, help="Weight of the cross-entropy of the positive against its group.", least=0)
+    weight_bce: float = knob(0.0, help="Weight of the binary cross-entropy of each document.", least=0)
+    weight_kl: float = knob(0.0, help="Weight of the KL divergence from the teacher's scores.", least=0)
+    weight_margin_mse: float = knob(0.0, help="Weight of the squared error of the teacher's margins.", least=0)
     teacher_scale: float | None = knob(
         None,
         help="Number that teacher scores are multiplied by; null is 1, for logits. Scores from 0 to 1 want about 10.",
+        above=0,
     )
-    temperature: float = knob(1.0, help="Of the softmax over scores in the KL divergence.")
+    temperature: float = knob(1.0, help="Of the softmax over scores in the KL divergence.", above=0)
     freeze_embeddings: bool = knob(False, help="Leave the embeddings as they are: shorter steps, for little data.")
-    lora_rank: int = knob(0, help="Rank of LoRA adapters, which need the extra lora; 0 trains all weights.")
-    lora_alpha: int = knob(16, help="Scale of LoRA adapters.")
+    lora_rank: int = knob(0, help="Rank of LoRA adapters, which need the extra lora; 0 trains all weights.", least=0)
+    lora_alpha: int = knob(16, help="Scale of LoRA adapters.", least=1)
     micro_batch_tokens: int | None = knob(None, help="Token slots of one forward pass; null works it out.")
     gradient_checkpointing: bool = knob(False, help="Compute layers again for their gradients: slower, less memory.")
-    seed: int = knob(42, help="Of the order, the negatives, the dropout and a fresh head.", most=SEED_MOST)
-    save_steps: int | None = knob(None, help="A checkpoint every so many steps; null is a tenth of the run.")
-    eval_steps: int | None = knob(None, help="Validation every so many steps, a multiple of save_steps; null is that.")
-    save_total_limit: int = knob(3, help="Newest checkpoints that are kept, beside the best.", changes_rows=False)
+    seed: int = knob(42, help="Of the order, the negatives, the dropout and a fresh head.", least=0, most=SEED_MOST)
+    save_steps: int | None = knob(None, help="A checkpoint every so many steps; null is a tenth of the run.", least=1)
+    eval_steps: int | None = knob(
+        None, help="Validation every so many steps, a multiple of save_steps; null is that.", least=1
+    )
+    save_total_limit: int = knob(
+        3, help="Newest checkpoints that are kept, beside the best.", changes_rows=False, least=1
+    )
     metric: Metric = knob("mrr@10", help="Measure by which the best checkpoint is chosen.")
-    early_stopping_patience: int = knob(0, help="Validations without a better one after which it stops; 0 never.")
-    collapse_patience: int = knob(200, help="Steps without learning after which it stops; 0 never.", changes_rows=False)
+    early_stopping_patience: int = knob(
+        0, help="Validations without a better one after which it stops; 0 never.", least=0
+    )
+    collapse_patience: int = knob(
+        200, help="Steps without learning after which it stops; 0 never.", changes_rows=False, least=0
+    )
     max_skipped_steps: int = knob(
-        10, help="Steps in a row whose gradients are no numbers before it stops.", changes_rows=False
+        10, help="Steps in a row whose gradients are no numbers before it stops.", changes_rows=False, least=0
     )
     max_failures: int = knob(
-        3, help="Times that workers may die and the run goes on from its last checkpoint.", changes_rows=False
+        3, help="Times that workers may die and the run goes on from its last checkpoint.", changes_rows=False, least=0
     )
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         self._check_flags()
         self._check_knobs()
 
@@ -96,10 +130,6 @@ class TrainSettings(JobSettings):
     def _check_flags(self) -> None:
         if self.eval_groups is not None and self.eval_fraction is not None:
             raise SettingsError("--eval-groups and --eval-fraction both name what is validated on; give one")
-        if self.eval_fraction is not None and not 0 < self.eval_fraction < 1:
-            raise SettingsError(f"--eval-fraction is {self.eval_fraction}; use a part between 0 and 1, such as 0.02")
-        if not self.output:
-            raise SettingsError("--output is empty; name a folder")
         storage.refuse_overwriting(
             "--output",
             self.output,
@@ -108,40 +138,8 @@ class TrainSettings(JobSettings):
             corpus=self.corpus,
             **{"eval-groups": self.eval_groups, "held-out": self.held_out},
         )
-        for name, least in (("max_length", 8), ("limit", 1)):
-            self._at_least(f"--{name.replace('_', '-')}", getattr(self, name), least)
-        self.wanted()
 
     def _check_knobs(self) -> None:
-        floors: dict[str, float] = {
-            "num_train_epochs": 1,
-            "groups_per_step": 1,
-            "train_group_size": 0,
-            "weight_decay": 0,
-            **dict.fromkeys((f"weight_{name}" for name in LOSSES), 0),
-            "lora_rank": 0,
-            "lora_alpha": 1,
-            "seed": 0,
-            "save_steps": 1,
-            "eval_steps": 1,
-            "save_total_limit": 1,
-            "early_stopping_patience": 0,
-            "collapse_patience": 0,
-            "max_skipped_steps": 0,
-            "max_failures": 0,
-        }
-        for name, least in floors.items():
-            self._at_least(name, getattr(self, name), least)
-        for name in ("learning_rate", "head_learning_rate", "max_grad_norm", "temperature", "teacher_scale"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise SettingsError(f"{name} is {value}; use a number above 0")
-        if self.seed >= 1 << 63:
-            raise SettingsError(f"seed is {self.seed}; use a number below 2^63")
-        if not 0 <= self.warmup_ratio < 1:
-            raise SettingsError(f"warmup_ratio is {self.warmup_ratio}; use a part from 0 to below 1")
-        if self.dropout is not None and not 0 <= self.dropout < 1:
-            raise SettingsError(f"dropout is {self.dropout}; use a part from 0 to below 1, or null for the model's own")
         if self.train_group_size == 1:
             raise SettingsError(
                 "train_group_size is 1, which leaves no negative; use 2 or more, or 0 for all documents"
@@ -164,8 +162,3 @@ class TrainSettings(JobSettings):
                 f"eval_steps is {self.eval_steps}, no multiple of save_steps ({self.save_steps}), and a validation "
                 f"reads a checkpoint; use {-(-self.eval_steps // self.save_steps) * self.save_steps}"
             )
-
-    @staticmethod
-    def _at_least(name: str, value: Any, least: float) -> None:
-        if value is not None and not value >= least:
-            raise SettingsError(f"{name} is {value}; use at least {least}")

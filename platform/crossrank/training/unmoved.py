@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
+from crossrank.scoring.float32_head import head_modules
 from crossrank.scoring.loading import ModelFolder
-from crossrank.scoring.precision import head_modules
 
 PLAIN_ATTENTION = {"bert", "roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "electra"}
 """Model types that compute softmax(q k) with positions in the embeddings alone. Elsewhere a key is turned by its

@@ -9,6 +9,7 @@ from crossrank import storage
 from crossrank.config.settings import knob, option
 from crossrank.errors import SettingsError
 from crossrank.resumable.settings import JobSettings
+from crossrank.scoring.precision import Precision
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,39 +29,44 @@ class TranslateSettings(JobSettings):
         changes_rows=False,
     )
     budget_usd: float | None = option(
-        None, help="Stop before the first request that would exceed so many US dollars.", changes_rows=False
+        None,
+        help="Stop before the first request that would exceed so many US dollars.",
+        changes_rows=False,
+        above=0,
+        refusal=", which pays for nothing; name an amount above 0, use --dry-run to see the cost, or --backend memory "
+        "to pay nothing",
     )
-    concurrency: int = option(32, help="Requests under way at once, over all workers.", changes_rows=False)
+    concurrency: int = option(32, help="Requests under way at once, over all workers.", changes_rows=False, least=1)
     formality: Literal["formal", "informal"] | None = option(None, help="Of amazon, for languages that have it.")
     terminology: str | None = option(None, help="Of amazon: name of a custom terminology.")
     requests_per_second: float | None = option(
-        None, help="Limit of amazon, where it is known; else it is found out.", changes_rows=False
+        None, help="Limit of amazon, where it is known; else it is found out.", changes_rows=False, above=0
     )
     bytes_per_second: float | None = option(
-        None, help="Limit of amazon in bytes of text, where there is one.", changes_rows=False
+        None, help="Limit of amazon in bytes of text, where there is one.", changes_rows=False, above=0
     )
     dry_run: bool = option(
         False, help="Say texts, characters, what the memory holds, cost and time, and stop.", changes_rows=False
     )
 
-    usd_per_million_characters: float = knob(15.0, help="Price of amazon.", changes_rows=False)
+    usd_per_million_characters: float = knob(15.0, help="Price of amazon.", changes_rows=False, above=0)
     give_up_s: float = knob(
-        300.0, help="Seconds that a text is tried while amazon fails; throttling never counts.", changes_rows=False
+        300.0,
+        help="Seconds that a text is tried while amazon fails; throttling never counts.",
+        changes_rows=False,
+        above=0,
     )
     retry_failed: bool = knob(
         False, help="Ask again for texts of which the memory says that they failed.", changes_rows=False
     )
-    groups_per_part: int = knob(1000, help="Groups of one file of the output.")
-    max_new_tokens: int = knob(512, help="Of seq2seq: longest translation.")
-    num_beams: int = knob(1, help="Of seq2seq: beams of the search; 1 is greedy.")
-    precision: Literal["fp32", "bf16", "fp16"] | None = knob(
-        None, help="Of seq2seq: number format; null is fp32 on CPU and bf16 on GPU."
-    )
+    groups_per_part: int = knob(1000, help="Groups of one file of the output.", least=1)
+    max_new_tokens: int = knob(512, help="Of seq2seq: longest translation.", least=1)
+    num_beams: int = knob(1, help="Of seq2seq: beams of the search; 1 is greedy.", least=1)
+    precision: Precision | None = knob(None, help="Of seq2seq: number format; null is fp32 on CPU and bf16 on GPU.")
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         self._check_places()
         self._check_languages()
-        self._check_numbers()
         self._check_backend()
 
     @property
@@ -74,8 +80,6 @@ class TranslateSettings(JobSettings):
         return self.backend == "amazon"
 
     def _check_places(self) -> None:
-        if not self.output:
-            raise SettingsError("--output is empty; name a folder")
         storage.refuse_overwriting("--output", self.output, groups=self.groups, memory=self.memory)
         storage.refuse_overwriting("--memory", self.memory, groups=self.groups)
 
@@ -87,29 +91,6 @@ class TranslateSettings(JobSettings):
             raise SettingsError("--source is auto, and a guess may be wrong for short queries; name the language")
         if self.source == self.target:
             raise SettingsError(f"--source and --target are both {self.source}; name two languages")
-
-    def _check_numbers(self) -> None:
-        for name, least in (("limit", 1), ("concurrency", 1)):
-            value = getattr(self, name)
-            if value is not None and not value >= least:
-                raise SettingsError(f"--{name.replace('_', '-')} is {value}; use at least {least}")
-        for name in ("groups_per_part", "max_new_tokens", "num_beams"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name} is {getattr(self, name)}; use at least 1")
-        for name in ("requests_per_second", "bytes_per_second"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise SettingsError(f"--{name.replace('_', '-')} is {value:g}; use a number above 0")
-        if self.budget_usd is not None and not 0 < self.budget_usd < float("inf"):
-            raise SettingsError(
-                f"--budget-usd is {self.budget_usd:g}, which pays for nothing; name an amount above 0, use "
-                f"--dry-run to see the cost, or --backend memory to pay nothing"
-            )
-        for name in ("usd_per_million_characters", "give_up_s"):
-            value = getattr(self, name)
-            if not 0 < value < float("inf"):
-                raise SettingsError(f"{name} is {value:g}; use a number above 0")
-        self.wanted()
 
     def _check_backend(self) -> None:
         if self.backend == "seq2seq" and self.model is None:

@@ -32,7 +32,7 @@ GIVEN: dict[str, Any] = {"models": ("a=A",), "groups": "g.jsonl", "output": "out
         ({"models": ("A",)}, "--models has 'A'; write NAME=MODEL, such as base=BAAI/bge-reranker-v2-m3"),
         ({"models": ("a=A", "a=B")}, "--models has the name 'a' twice"),
         ({"models": ("no reranker=A",)}, "--models has the name 'no reranker' twice"),
-        ({"contexts": 0}, "contexts is 0; use at least 1"),
+        ({"contexts": 0}, "--contexts is 0; use at least 1"),
         ({"contexts": 5, "depth": 3}, "--contexts is 5 and --depth 3; a query has no more candidates"),
         ({"resamples": 10}, "resamples is 10; use at least 100"),
     ],

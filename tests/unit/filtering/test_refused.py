@@ -40,8 +40,8 @@ def settings(groups: str, tmp_path: Path) -> Callable[..., FilterSettings]:
         ({"output": ""}, "--output is empty; name a folder"),
         ({"limit": 0}, "--limit is 0; use at least 1"),
         ({"workers": "0"}, "--workers is '0'; use a number from 1, or MIN:MAX such as 1:8"),
-        ({"repeats": -1}, "repeats is -1; use a number from 0"),
-        ({"teacher_drop": float("nan")}, "teacher_drop is nan; use a number from 0"),
+        ({"repeats": -1}, "repeats is -1; use at least 0"),
+        ({"teacher_drop": float("nan")}, "teacher_drop is nan; use at least 0"),
     ],
 )
 def test_settings_that_do_not_fit_are_named(

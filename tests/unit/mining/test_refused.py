@@ -44,7 +44,7 @@ GIVEN = {"groups": "g.jsonl", "corpus": "c.jsonl", "output": "out"}
         ({"negatives": 0}, "--negatives is 0; use at least 1"),
         ({"depth": 0}, "--depth is 0; use at least 1"),
         ({"skip_top": -1}, "--skip-top is -1; use at least 0"),
-        ({"rrf_k": 0}, "--set rrf_k is 0; use at least 1"),
+        ({"rrf_k": 0}, "rrf_k is 0; use at least 1"),
         (
             {"skip_top": 100},
             LEFT.format(skip_top=100, depth=100, left=0),
@@ -57,8 +57,8 @@ GIVEN = {"groups": "g.jsonl", "corpus": "c.jsonl", "output": "out"}
             {"relative_margin": 0.1, "absolute_margin": 1.0, "teacher": "t"},
             "--relative-margin and --absolute-margin are two ways to say one thing; leave one out",
         ),
-        ({"relative_margin": 1.0, "teacher": "t"}, "--relative-margin is 1.0; use a share from 0 and under 1"),
-        ({"absolute_margin": -1.0, "teacher": "t"}, "--absolute-margin is -1.0; use a number from 0"),
+        ({"relative_margin": 1.0, "teacher": "t"}, "--relative-margin is 1; use a part from 0 to below 1"),
+        ({"absolute_margin": -1.0, "teacher": "t"}, "--absolute-margin is -1; use at least 0"),
         (
             {"absolute_margin": 1.0},
             "--absolute-margin is 1.0, and there is no --teacher to use it; name one, or leave it out",
@@ -67,7 +67,7 @@ GIVEN = {"groups": "g.jsonl", "corpus": "c.jsonl", "output": "out"}
             {"query_prompt": "query: "},
             "--query-prompt is 'query: ', and there is no --encoder to use it; name one, or leave it out",
         ),
-        ({"near_duplicate_jaccard": 0.0}, "--set near_duplicate_jaccard is 0.0; use a share above 0 and up to 1"),
+        ({"near_duplicate_jaccard": 0.0}, "near_duplicate_jaccard is 0; use a share above 0 and up to 1"),
         ({"output": "c.jsonl"}, "--output c.jsonl would overwrite --corpus c.jsonl; name another file"),
         ({"output": "g.jsonl"}, "--output g.jsonl would overwrite --groups g.jsonl; name another file"),
         (

@@ -34,7 +34,7 @@ def test_an_address_at_which_haproxy_does_not_reach_the_replicas_is_refused(host
         ({"min_replicas": -1}, "--min-replicas is -1; use at least 0"),
         ({"max_replicas": 0}, "--max-replicas is 0; use at least 1"),
         ({"min_replicas": 3, "max_replicas": 2}, "--max-replicas is 2, under --min-replicas"),
-        ({"max_body_mb": 0.0}, "--max-body-mb is 0.0; use a number above 0"),
+        ({"max_body_mb": 0.0}, "--max-body-mb is 0; use a number above 0"),
         ({"default_timeout_s": float("nan")}, "--default-timeout-s is nan"),
         ({"max_documents": 0}, "--max-documents is 0"),
         ({"threads": 0}, "--threads is 0; use at least 1"),

@@ -24,7 +24,7 @@ NUMBERS_ABOVE_0 = ("learning_rate", "head_learning_rate", "max_grad_norm", "temp
             "--eval-groups and --eval-fraction both name what is validated on; give one",
         ),
         *(
-            ({"eval_fraction": part}, f"--eval-fraction is {part}; use a part between 0 and 1, such as 0.02")
+            ({"eval_fraction": part}, f"--eval-fraction is {part:g}; use a part between 0 and 1, such as 0.02")
             for part in (0.0, 1.0, -0.1, 2.0, float("nan"))
         ),
         ({"output": ""}, "--output is empty; name a folder"),
@@ -62,14 +62,14 @@ NUMBERS_ABOVE_0 = ("learning_rate", "head_learning_rate", "max_grad_norm", "temp
         ),
         ({"weight_decay": float("nan")}, "weight_decay is nan; use at least 0"),
         *(
-            ({name: value}, f"{name} is {value}; use a number above 0")
+            ({name: value}, f"{name} is {value:g}; use a number above 0")
             for name in NUMBERS_ABOVE_0
             for value in (0.0, -1e-5, float("nan"), float("inf"))
         ),
-        ({"seed": 2**63}, "seed is 9223372036854775808; use a number below 2^63"),
-        ({"warmup_ratio": 1.0}, "warmup_ratio is 1.0; use a part from 0 to below 1"),
+        ({"seed": 2**63}, "seed is 9223372036854775808; use a number up to 9223372036854775807"),
+        ({"warmup_ratio": 1.0}, "warmup_ratio is 1; use a part from 0 to below 1"),
         ({"warmup_ratio": -0.1}, "warmup_ratio is -0.1; use a part from 0 to below 1"),
-        ({"dropout": 1.0}, "dropout is 1.0; use a part from 0 to below 1, or null for the model's own"),
+        ({"dropout": 1.0}, "dropout is 1; use a part from 0 to below 1, or null for the model's own"),
         (
             {"train_group_size": 1},
             "train_group_size is 1, which leaves no negative; use 2 or more, or 0 for all documents",

@@ -16,7 +16,7 @@ from itertools import chain, islice
 from typing import Any, Literal
 
 from crossrank import storage
-from crossrank.config.settings import option
+from crossrank.config.settings import CheckedSettings, option
 from crossrank.errors import InputError, SettingsError, listed
 from crossrank.formats.lines import read_lines, writing_lines
 from crossrank.formats.set_aside import SetAside, telling
@@ -38,7 +38,7 @@ ESCAPED = re.compile(r"\\.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ExportSettings:
+class ExportSettings(CheckedSettings):
     """What to write where."""
 
     memory: str = option(help="Folder of the translation memory, local or s3://.")
@@ -46,7 +46,7 @@ class ExportSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ImportSettings:
+class ImportSettings(CheckedSettings):
     """What to read into which memory, and whose translations they are."""
 
     memory: str = option(help="Folder of the translation memory, local or s3://.")
@@ -59,7 +59,7 @@ class ImportSettings:
     formality: Literal["formal", "informal"] | None = option(None, help="Of amazon.")
     terminology: str | None = option(None, help="Of amazon.")
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         storage.refuse_overwriting("--memory", self.memory, input=self.input)
         if (self.source is None) != (self.target is None):
             raise SettingsError(
