@@ -18,7 +18,7 @@ def test_the_page_of_the_command_line_is_up_to_date() -> None:
 
 def test_a_flag_stands_with_its_values_its_words_and_its_default() -> None:
     page = cli.page()
-    assert "| `--depth INTEGER` | Candidates of a query that are scored. | `100` |" in page
+    assert "| `--depth INTEGER` | Candidates of a query that are scored. [at least 1] | `100` |" in page
     assert "| `--model TEXT` | Reranker: hub id, folder or s3://. | required |" in page
     assert "| `--normalize none\\|sigmoid\\|softmax` |" in page, "a bare bar would end the cell"
     assert "| `--from groups\\|" in page
@@ -26,7 +26,7 @@ def test_a_flag_stands_with_its_values_its_words_and_its_default() -> None:
 
 
 def test_a_key_of_a_recipe_stands_with_its_default() -> None:
-    assert "| `learning_rate` | At its highest. | `2e-05` |" in cli.page()
+    assert "| `learning_rate` | At its highest. [above 0] | `2e-05` |" in cli.page()
 
 
 def test_every_row_has_three_cells_and_every_verb_its_section() -> None:
@@ -56,7 +56,7 @@ def test_the_page_of_python_tells_a_keyword_a_default_a_refusal_and_what_comes_b
     page = api.page()
     assert "    crossrank.mine(output=..., groups=..., corpus=..., ...)\n" in page
     assert "| `groups` | Groups" in page
-    assert "| `max_length` | Tokens of query, document and special tokens together. | `512` |" in page
+    assert "| `max_length` | Tokens of query, document and special tokens together. [at least 8] | `512` |" in page
     assert "| `source` | File or folder that is read. | required |" in page
     assert "- `UserError`: an input or a keyword is wrong; the message says how to put it right." in page
     assert "```python\nreranker = Reranker.load(" in page

@@ -92,8 +92,8 @@ class Reranker:
         Args:
             model: hub id, folder (a string or a `pathlib.Path`), or ``s3://bucket/folder``.
             device: ``cpu``, ``cuda``, ``cuda:1``; None takes a GPU if there is one.
-            dtype: ``fp32``, ``bf16``, ``fp16`` or the torch dtype; None is fp32 on CPU and bf16 on GPU. The
-                classification head runs in fp32 always.
+            dtype: number format, as ``--precision`` has it or the torch dtype; None is fp32 on CPU and bf16 on GPU.
+                The classification head runs in fp32 always.
             max_length: tokens of the window, query, document and special tokens together.
             instruction: what relevant means, for models with a prompt; None takes the model's own.
             budget: token slots of one batch, at least `max_length`; None works it out from the device.

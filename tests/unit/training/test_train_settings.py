@@ -9,6 +9,7 @@ import pytest
 from crossrank.config.settings import from_mapping
 from crossrank.errors import CrossrankError, SettingsError
 from crossrank.resumable.settings import that_change_rows
+from crossrank.scoring.precision import DTYPES
 from crossrank.training.losses import LOSSES
 from crossrank.training.settings import TrainSettings
 from tests.unit.training.conftest import train_settings
@@ -130,7 +131,7 @@ def test_a_value_at_its_limit_is_taken(values: dict[str, Any]) -> None:
         ({"lr_scheduler": "step"}, "lr_scheduler in here is 'step'; use one of linear, cosine, constant"),
         ({"truncation": "first"}, "truncation in here is 'first'; use one of only_second, longest_first"),
         ({"metric": "map"}, "metric in here is 'map'; use one of mrr@10, ndcg@10, success@3"),
-        ({"precision": "int8"}, "precision in here is 'int8'; use one of fp32, bf16, fp16"),
+        ({"precision": "int8"}, f"precision in here is 'int8'; use one of {', '.join(DTYPES)}"),
         ({"num_train_epochs": 1.5}, "num_train_epochs in here is 1.5, and a whole number is wanted"),
         ({"learning_rate": "fast"}, "learning_rate in here is 'fast', and a number is wanted"),
         ({"freeze_embeddings": "yes"}, "freeze_embeddings in here is 'yes', and true or false is wanted"),
@@ -186,5 +187,5 @@ def test_each_loss_can_be_trained_alone_or_be_left_out(name: str) -> None:
     alone = train_settings(**nothing | {f"weight_{name}": 0.5})
     assert list(alone.objective.terms) == [name]
     assert alone.needs_teacher == LOSSES[name].needs_teacher
-    with pytest.raises(SettingsError, match=f"weight_{name} is -1.0; use at least 0"):
+    with pytest.raises(SettingsError, match=f"weight_{name} is -1; use at least 0"):
         train_settings(**{f"weight_{name}": -1.0})

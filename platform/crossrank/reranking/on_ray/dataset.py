@@ -57,7 +57,7 @@ def rerank_dataset(
         top_n: documents of a query that are kept; 0 keeps all.
         normalize: ``none`` for logits, ``sigmoid`` for 0 to 1 each, ``softmax`` over all documents of a query.
         max_length: tokens of the window, query, document and special tokens together.
-        precision: ``fp32``, ``bf16`` or ``fp16``; None is fp32 on CPU and bf16 on GPU.
+        precision: number format of the model, as ``--precision`` has it; None is fp32 on CPU and bf16 on GPU.
         instruction: what relevant means, for models with a prompt; None takes the model's own.
         revision: branch, tag or commit of a hub id; None takes the newest.
         workers: how many, or the least and the most; None takes one for each GPU, or for each node without any.
