@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -33,12 +34,12 @@ def test_a_scorer_that_computes_in_none_of_them_has_no_precision_to_be_kept() ->
 @pytest.mark.parametrize("settings", [RerankSettings, ScoreSettings, TrainSettings, TranslateSettings, ServeSettings])
 def test_every_verb_takes_the_same_number_formats(settings: type) -> None:
     assert get_type_hints(settings)["precision"] == Precision | None
-    required = {"model": "m", "groups": "g", "input": "i", "output": "o", "base": "b", "source": "en", "target": "ko"}
-    required |= {"backend": "memory"}
-    known = {name: value for name, value in required.items() if name in get_type_hints(settings)}
-    known = known if settings is not TranslateSettings else known | {"model": None}
+    required = {field.name for field in fields(settings) if field.default is MISSING}
+    given = {name: {"target": "ko", "backend": "memory"}.get(name, name) for name in required}
+    if settings is RerankSettings:
+        given["groups"] = "groups"
     for precision in DTYPES:
-        assert settings(**known, precision=precision).precision == precision
+        assert settings(**given, precision=precision).precision == precision
 
 
 def test_names_of_number_formats_are_listed_in_one_file() -> None:
