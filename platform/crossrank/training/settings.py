@@ -147,7 +147,8 @@ class TrainSettings(JobSettings):
         if not self.objective.terms:
             raise SettingsError("every weight of the loss is 0, so there is nothing to learn; set weight_group_ce to 1")
         if self.teacher_scale is not None and not self.needs_teacher:
-            readers = " or ".join(f"weight_{name}" for name, loss in LOSSES.items() if loss.needs_teacher)
+            *others, last = [f"weight_{name}" for name, loss in LOSSES.items() if loss.needs_teacher]
+            readers = f"{', '.join(others)} or {last}"
             raise SettingsError(
                 f"teacher_scale is {self.teacher_scale}, and no term of the loss reads teacher scores; set {readers}, "
                 f"or leave it out"
