@@ -32,12 +32,14 @@ class Bounds:
         """``at least 1``, ``from 0 to below 1``, ``above 0``; None where any number is taken."""
         if self.least is None and self.above is None:
             return None if self.most in (None, SEED_MOST) else f"at most {self.most:,}"
-        low = f"from {self.least:,}" if self.least is not None else f"above {self.above:,}"
+        has_most = self.most not in (None, SEED_MOST)
+        if self.above is not None:
+            if self.below is not None:
+                return f"between {self.above:,} and {self.below:,}"
+            return f"above {self.above:,}" + (f", up to {self.most:,}" if has_most else "")
         if self.below is not None:
-            return f"{low} to below {self.below:,}"
-        if self.most not in (None, SEED_MOST):
-            return f"{low} to {self.most:,}"
-        return low if self.least is None else f"at least {self.least:,}"
+            return f"from {self.least:,} to below {self.below:,}"
+        return f"from {self.least:,} to {self.most:,}" if has_most else f"at least {self.least:,}"
 
     def way_out(self, value: float) -> str | None:
         """The end of a sentence that refuses a number; None where it is taken."""
@@ -47,8 +49,6 @@ class Bounds:
         return self.refusal or f"; use {words}"
 
     def _instead_of(self, value: float) -> str | None:
-        if isinstance(value, int) and abs(value) > self.largest:
-            return f"a number up to {self.largest}"
         # Written so that NaN, of which no comparison is true, is refused by the first bound.
         if self.above is not None and not self.above < value < math.inf:
             return f"a number above {self.above:,}"
@@ -56,6 +56,8 @@ class Bounds:
             return f"at least {self.least:,}"
         if self.below is not None and not value < self.below:
             return f"a number below {self.below:,}"
-        if self.most is not None and not value <= self.most:
+        if self.most is not None and self.most < self.largest and not value <= self.most:
             return f"at most {self.most:,}"
+        if isinstance(value, int) and abs(value) > self.largest:
+            return f"a number up to {self.largest}"
         return None if math.isfinite(value) else "a finite number"

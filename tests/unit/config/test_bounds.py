@@ -30,6 +30,7 @@ from crossrank.mining.settings import MineSettings
 from crossrank.reranking.settings import RerankSettings
 from crossrank.scoring.score_file import ScoreSettings
 from crossrank.serving.settings import ReplicaSettings, ServeSettings
+from crossrank.training.losses import LOSSES
 from crossrank.training.merge import MergeSettings
 from crossrank.training.settings import TrainSettings
 from crossrank.translation.settings import TranslateSettings
@@ -72,6 +73,36 @@ BOUND_OTHERWISE = {
 }
 """Numbers without a least value of their own, with the reason."""
 Give = Callable[[type[CheckedSettings], Field[Any], dict[str, Any], Any, Path], Any]
+
+
+TAKEN = {
+    "above 0": (
+        "budget_usd bytes_per_second default_timeout_s give_up_s head_learning_rate learning_rate max_body_mb "
+        "max_grad_norm max_queue_s max_timeout_s pairs_rate rate relevant_from requests_per_second scale_down_after_s "
+        "seconds teacher_scale temperature timeout_ms tokens_per_key usd_per_million_characters"
+    ),
+    "above 0, up to 1": "near_duplicate_containment near_duplicate_jaccard",
+    "above 0, up to 86,400": "timeout_s",
+    "between 0 and 1": "eval_fraction",
+    "at least 0": (
+        "absolute_margin character_run collapse_patience compressed_share early_stopping_patience foreign_letters "
+        "foreign_share gpus_per_replica gpus_per_worker kept_words language_letters latin_share length_slack "
+        "lora_rank lost_numbers_share max_failures max_length_ratio max_skipped_steps min_length_ratio min_replicas "
+        "other_probability repeats samples seed skip_top source_probability target_probability teacher_drop "
+        "teacher_margin timed_queries top_n train_group_size weight_decay"
+    ),
+    "at least 1": (
+        "concurrency contexts depth eval_steps groups_per_part groups_per_step limit lora_alpha max_client_batch_size "
+        "max_documents max_new_tokens max_replicas negatives num_beams num_train_epochs rrf_k save_steps "
+        "save_total_limit threads"
+    ),
+    "at least 8": "encoder_max_length max_length",
+    "from 0 to 1": "alpha",
+    "from 0 to below 1": "dropout relative_margin warmup_ratio",
+    "from 1 to 65,535": "port",
+    "from 100 to 10,000,000": "resamples",
+}
+"""What numbers take, in the words of ``--help``, by hand; a name means the same in every verb."""
 
 
 def numbers_of(settings: type[CheckedSettings]) -> Iterator[tuple[Field[Any], type]]:
@@ -239,6 +270,24 @@ def flags_of(given: dict[str, Any]) -> list[str]:
     return [f"--{name.replace('_', '-')}={value}" for name, value in known.items()]
 
 
+def test_the_bounds_are_those_that_users_know() -> None:
+    found = {
+        each.name: each.metadata["bounds"].in_words
+        for settings in GIVEN
+        for each, _ in numbers_of(settings)
+        if (settings, each.name) not in BOUND_OTHERWISE
+    }
+    by_hand = {name: words for words, names in TAKEN.items() for name in names.split()}
+    assert {name: found.get(name) for name in by_hand} == by_hand
+    assert {found[f"weight_{name}"] for name in LOSSES} == {"at least 0"}
+
+
+def test_a_number_far_beyond_is_offered_the_smaller_limit() -> None:
+    # 2**31 is too large for any setting, and 10,000,000 is what this one takes.
+    with pytest.raises(SettingsError, match=r"^resamples is 2147483648; use at most 10,000,000$"):
+        EvaluateSettings(**GIVEN[EvaluateSettings] | {"resamples": 2**31})
+
+
 def test_every_number_has_a_least_value() -> None:
     without = {
         (settings, each.name)
@@ -273,8 +322,8 @@ def test_help_says_the_bounds_of_flags_and_of_keys() -> None:
         "--plain INTEGER Any number. [default: 1]",
         "--depth INTEGER Candidates. [at least 1] [default: 100]",
         "--share FLOAT A share. [from 0 to 1] [default: 0.5]",
-        "--part FLOAT A part. [above 0 to below 1]",
-        "wait=60.0: Seconds. [above 0 to 86,400]",
+        "--part FLOAT A part. [between 0 and 1]",
+        "wait=60.0: Seconds. [above 0, up to 86,400]",
         "ratio=0.1: A ratio. [from 0 to below 1]",
         "rate=1.0: A rate. [above 0]",
         "few=3: A few. [at most 10]",
