@@ -37,19 +37,19 @@ class Measure:
     """A row of `MEASURES`."""
 
     label: str
-    """How people write it, before the cutoff."""
+    """Name as people write it, before the cutoff."""
     of_hits: str | None = None
-    """Its name in `ir_measures`, for a measure that knows relevant and not."""
+    """Name in `ir_measures`, for a measure that knows relevant and not."""
     of_gains: Callable[[Sequence[str], Mapping[str, float], int], float] | None = None
-    """Else what computes it from a ranking, the labels as gains, and the cutoff."""
+    """Function of a ranking, the labels as gains, and the cutoff, for a measure that is not in `ir_measures`."""
     guessed: Callable[[NDArray[np.floating[Any]], int], float] | None = None
-    """Its mean over all orders of documents with these labels, for a measure of `Metric`. See `guessing`."""
+    """Mean over all orders of documents with these labels, for a measure of `Metric`; see `guessing`."""
     takes_whole: bool = False
     """Whether it may stand without a cutoff, over the whole ranking."""
     note: str | None = None
-    """What it says, for readers of a report; ``{cutoff}`` is filled in."""
+    """Explanation for readers of a report, where the name does not say it; ``{cutoff}`` is filled in."""
     article: str = "a"
-    """The article before its label, as it is spoken."""
+    """Article before the label, as it is spoken."""
 
 
 MEASURES = {
@@ -65,7 +65,7 @@ MEASURES = {
     "precision": Measure("Precision", of_hits="P"),
     "map": Measure("MAP", of_hits="AP", takes_whole=True),
 }
-"""By the part of a name before the ``@``."""
+"""Measures by the part of their names before the ``@``."""
 NAME = re.compile(rf"({'|'.join(MEASURES)})(?:@([1-9][0-9]*))?")
 
 

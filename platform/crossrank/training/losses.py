@@ -30,18 +30,18 @@ class ScoredGroups:
     sizes_S: Sequence[int]
     """Documents of each group."""
     labels_P: Tensor
-    """Above 0 for a positive."""
+    """Labels, above 0 for a positive."""
     teachers_P: Tensor | None
     """A teacher's scores on the scale of logits; None where no term reads them."""
 
     @cached_property
     def scores_SD(self) -> Tensor:
-        """A row for each group; -inf where there is no document."""
+        """A row of scores for each group; -inf where there is no document."""
         return rows(self.scores_P, self.sizes_S, -math.inf)
 
     @cached_property
     def teachers_SD(self) -> Tensor:
-        """As `scores_SD`."""
+        """A row of the teacher's scores for each group; -inf where there is no document."""
         assert self.teachers_P is not None, "settings ask for teacher scores where a term reads them"
         return rows(self.teachers_P.float(), self.sizes_S, -math.inf)
 
@@ -51,9 +51,9 @@ class Objective:
     """What is trained: the weighted sum of some losses."""
 
     weights: Mapping[str, float]
-    """How much each loss counts, by its name in `LOSSES`; one that is missing or 0 is left out."""
+    """Weights by the names of `LOSSES`; a loss whose weight is missing or 0 is left out."""
     temperature: float = 1.0
-    """Of the softmax over teacher and student scores in `distillation`."""
+    """Temperature of the softmax over teacher and student scores in `distillation`."""
 
     @property
     def terms(self) -> dict[str, tuple[Loss, float]]:
@@ -76,7 +76,7 @@ class Loss:
     """A row of `LOSSES`."""
 
     function: Callable[[ScoredGroups, Objective], Tensor]
-    """A scalar: the loss of each group, summed over the groups."""
+    """Computes a scalar: the loss of each group, summed over the groups."""
     needs_teacher: bool = False
     """Whether it reads teacher scores, which every group must then have."""
     best_level: Callable[[ScoredGroups], Tensor] | None = None
@@ -174,7 +174,7 @@ LOSSES = {
     ),
     "margin_mse": Loss(lambda groups, _: margin_mse(groups.scores_SD, groups.teachers_SD), needs_teacher=True),
 }
-"""By name; the weight of each is the knob ``weight_NAME``. They are added in this order."""
+"""Losses by name; the weight of each is the knob ``weight_NAME``. They are added in this order."""
 
 
 def spread(scores_P: Tensor, sizes_S: Sequence[int]) -> Tensor:

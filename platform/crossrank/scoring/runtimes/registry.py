@@ -9,7 +9,10 @@ from crossrank.scoring.runtimes.in_torch import TorchRuntime
 from crossrank.scoring.runtimes.runtime import Runtime
 
 RUNTIMES: tuple[Runtime, ...] = (TorchRuntime(),)
-"""The first that computes what is asked for serves it. A new one is a file beside this and a row before torch."""
+"""Runtimes in the order in which they are asked; the first that computes what is wanted serves it.
+
+A new one is a file beside this and a row before torch, which computes every number format of floats.
+"""
 
 
 def runtime_of(device: torch.device, dtype: torch.dtype) -> Runtime:

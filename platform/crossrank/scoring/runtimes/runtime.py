@@ -24,9 +24,9 @@ class Forward(Protocol):
     """Computes the logits of one batch."""
 
     cost: Cost
-    """How a batch is to be cut: whether padding is computed too."""
+    """Cost of a batch, by which it is cut: whether padding is computed too."""
     name: str
-    """As manifests and logs have it."""
+    """Name in manifests and logs."""
 
     def __call__(self, ids_B: Sequence[NDArray[np.int32]], first_B: NDArray[np.int32]) -> torch.Tensor:
         """Logits in float32, shape (B,), on the model's device; `first_B` as in `EncodedPairs.first_P`."""
@@ -36,7 +36,7 @@ class TrainableForward(Forward, Protocol):
     """A forward of a torch model whose weights change."""
 
     def logits(self, ids_B: Sequence[NDArray[np.int32]], first_B: NDArray[np.int32]) -> torch.Tensor:
-        """The same as a call, with gradients where they are wanted."""
+        """Logits as a call gives them, with gradients where they are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
