@@ -44,7 +44,7 @@ from crossrank.training.distributed import World
 from crossrank.training.inputs import inputs_of
 from crossrank.training.model import TrainedModel
 from crossrank.training.optimizer import FRESH_HEAD_RATE
-from crossrank.training.rank_run import Task, loop_of
+from crossrank.training.rank_run import TrainTask, loop_of
 from crossrank.training.sampler import Sampler, documents_of
 from crossrank.training.settings import TrainSettings
 from crossrank.training.sizing import sizes_of
@@ -163,7 +163,7 @@ def train_crossrank(groups: Path, folder: Path, seed: int) -> Score:
     inputs = inputs_of(settings)
     sizes = sizes_of(settings, len(inputs.train.open()), check_base(base), None)
     model = TrainedModel(settings, base, CPU)
-    task = Task(settings, settings.base, base.revision, inputs.train, sizes, settings.output)
+    task = TrainTask(settings, settings.base, base.revision, inputs.train, sizes, settings.output)
     for _ in loop_of(task, model, CPU, World()).steps(0):
         pass
     model.save(folder)

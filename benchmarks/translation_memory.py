@@ -25,11 +25,11 @@ from typing import Any
 import numpy as np
 from machine import machine
 
-from crossrank.translation.keys import Keys
+from crossrank.translation.keys import TextKeys
 from crossrank.translation.memory.blocks import Entry
 from crossrank.translation.memory.store import Memory
 
-KEYS = Keys({"backend": "amazon", "source": "en", "target": "ko"})
+KEYS = TextKeys({"backend": "amazon", "source": "en", "target": "ko"})
 CHARACTERS = 335
 BLOCK = 32
 """Entries of one sync: what the slots of a job keep together."""

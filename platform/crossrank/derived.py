@@ -7,7 +7,7 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen(Generic[Value]):
+class Derived(Generic[Value]):
     """A value and why it is that."""
 
     value: Value

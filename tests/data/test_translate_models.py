@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from crossrank.cluster.on_ray import pool
-from crossrank.cluster.pool import Wanted
+from crossrank.cluster.pool import WorkerRequest
 from crossrank.errors import JobFailed, ModelRefused
 from crossrank.translation.backend import Keep, Outcome
 from crossrank.translation.on_ray import models
@@ -60,7 +60,7 @@ def translated(texts: list[str], marker: str = "", workers: int = 2) -> dict[str
             assert text not in kept, "twice"
             kept[text] = outcome.text
 
-    translate_on(Capitals(marker), pool(Wanted((workers, workers), 0.0)), iter(texts), keep)
+    translate_on(Capitals(marker), pool(WorkerRequest((workers, workers), 0.0)), iter(texts), keep)
     return kept
 
 
@@ -105,4 +105,4 @@ def test_a_bug_is_one_sentence() -> None:
 
 
 def test_the_time_of_a_sample_is_measured() -> None:
-    assert seconds_of(Capitals(""), pool(Wanted((1, 1), 0.0)), TEXTS) > 0
+    assert seconds_of(Capitals(""), pool(WorkerRequest((1, 1), 0.0)), TEXTS) > 0

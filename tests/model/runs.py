@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from crossrank.derived import Chosen
+from crossrank.derived import Derived
 from crossrank.scoring.loading import find_model
 from crossrank.training.distributed import World
 from crossrank.training.inputs import inputs_of
 from crossrank.training.model import TrainedModel
-from crossrank.training.rank_run import Ended, Row, Task, loop_of, run
+from crossrank.training.rank_run import Ended, Row, TrainTask, loop_of, run
 from crossrank.training.settings import TrainSettings
 from crossrank.training.sizing import sizes_of
 from crossrank.training.validation import Measured
@@ -64,12 +64,12 @@ def settings_of(base: Path, groups: Path, output: Path, **more: Any) -> TrainSet
     return TrainSettings(base=str(base), groups=str(groups), output=str(output), **(given | more))
 
 
-def task_of(settings: TrainSettings) -> Task:
+def task_of(settings: TrainSettings) -> TrainTask:
     """As the job makes it."""
     folder = find_model(settings.base)
     inputs = inputs_of(settings)
     sizes = sizes_of(settings, len(inputs.train.open()), {}, None)
-    return Task(settings, settings.base, folder.revision, inputs.train, sizes, settings.output)
+    return TrainTask(settings, settings.base, folder.revision, inputs.train, sizes, settings.output)
 
 
 def losses_of(settings: TrainSettings, num_steps: int) -> list[float]:
@@ -84,14 +84,14 @@ def losses_of(settings: TrainSettings, num_steps: int) -> list[float]:
     return found
 
 
-def longer(task: Task, num_steps: int) -> Task:
+def longer(task: TrainTask, num_steps: int) -> TrainTask:
     """The same task with so many steps."""
     return replace(task, sizes=replace(task.sizes, num_steps=num_steps))
 
 
-def with_budget(task: Task, tokens: int) -> Task:
+def with_budget(task: TrainTask, tokens: int) -> TrainTask:
     """The same task with micro-batches of so many tokens."""
-    return replace(task, sizes=replace(task.sizes, budget=Chosen(tokens, "as the test wants")))
+    return replace(task, sizes=replace(task.sizes, budget=Derived(tokens, "as the test wants")))
 
 
 class Killed(BaseException):

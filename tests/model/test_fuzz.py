@@ -22,11 +22,11 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from crossrank.scoring.pair_scorer import PairScorer
-from crossrank.serving.app import Site, build_app
-from crossrank.serving.dialects import SPOKEN, TIMEOUT_HEADER
-from crossrank.serving.service import Service
+from crossrank.serving.app import AppContext, build_app
+from crossrank.serving.dialects import ROUTES, TIMEOUT_HEADER
+from crossrank.serving.service import ScoringService
 
-WITH_BODIES = [("POST", path) for path in (*SPOKEN, "/tokenize")]
+WITH_BODIES = [("POST", path) for path in (*ROUTES, "/tokenize")]
 OPERATIONS = [
     *WITH_BODIES,
     ("POST", "/ping"),
@@ -48,9 +48,9 @@ CHECKS = [nothing_failed, status_code_conformance, content_type_conformance, res
 
 @pytest.fixture(scope="module")
 def schema(tiny: Callable[[str], Path]) -> Iterator[Any]:
-    service = Service(PairScorer.load(str(tiny("bert")), device="cpu", max_length=64))
+    service = ScoringService(PairScorer.load(str(tiny("bert")), device="cpu", max_length=64))
     asyncio.run(service.start())
-    yield schemathesis.openapi.from_asgi("/openapi.json", build_app(Site(service, ("tiny",))))
+    yield schemathesis.openapi.from_asgi("/openapi.json", build_app(AppContext(service, ("tiny",))))
     service.stop()
 
 

@@ -22,7 +22,7 @@ from crossrank.errors import InputError, ModelRefused, OutputError, SettingsErro
 from crossrank.scoring.loading import find_model
 from crossrank.training import merge as merging
 from crossrank.training.merge import MergeSettings, merge
-from crossrank.training.tensors import Kind, opened, write_tensors
+from crossrank.training.tensors import TensorKind, opened, write_tensors
 from tests.model.tiny_models import TEXTS
 from tests.ray.s3_server import s3_server
 
@@ -175,7 +175,7 @@ def test_a_weight_is_let_go_before_the_next_is_asked_for(tmp_path: Path) -> None
         return found
 
     with open(tmp_path / "model.safetensors", "wb") as file:
-        write_tensors(file, {str(number): Kind("F32", (2, 3)) for number in range(5)}, tensor)
+        write_tensors(file, {str(number): TensorKind("F32", (2, 3)) for number in range(5)}, tensor)
     found = weights_of(tmp_path)
     assert [found[str(number)][1, 2].item() for number in range(5)] == [0, 1, 2, 3, 4]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from crossrank import Reranker
 from crossrank.batching import Cost
-from crossrank.derived import Chosen
+from crossrank.derived import Derived
 from crossrank.errors import SettingsError
 from crossrank.scoring.loading import ModelFolder
 from crossrank.scoring.precision import choose_dtype
@@ -47,7 +47,7 @@ class InWholeNumbers:
 
     def load(self, folder: ModelFolder, config: dict[str, Any], hf_tokenizer: Any, **_: Any) -> Loaded:
         self.loaded.append(folder)
-        return Loaded(CountsTokens(), Chosen(256, "as it likes"))
+        return Loaded(CountsTokens(), Derived(256, "as it likes"))
 
 
 @pytest.mark.parametrize("precision", [None, "fp32", "bf16", "fp16", torch.float64])

@@ -12,13 +12,13 @@ import pytest
 import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
 
-from crossrank.derived import Chosen
+from crossrank.derived import Derived
 from crossrank.errors import JobFailed
 from crossrank.translation.backend import Outcome
 from crossrank.translation.backends.seq2seq import Seq2SeqBackend
 from crossrank.translation.backends.seq2seq_decoding import Greedy
 from crossrank.translation.backends.seq2seq_translator import Seq2SeqTranslator
-from crossrank.translation.backends.seq2seq_writing import Stop
+from crossrank.translation.backends.seq2seq_writing import StopReason
 from crossrank.translation.splitter import Piece
 from tests.model.seq2seq_models import FAMILIES, WINDOW, build
 from tests.model.tiny_models import TEXTS
@@ -53,7 +53,7 @@ def translated(translator: Any, texts: list[str]) -> list[Outcome]:
 def in_batches_of(translator: Any, tokens: int) -> Any:
     """The same translator with another budget."""
     other = Seq2SeqTranslator.__new__(Seq2SeqTranslator)
-    other.__dict__ |= translator.__dict__ | {"budget": Chosen(tokens, "a test")}
+    other.__dict__ |= translator.__dict__ | {"budget": Derived(tokens, "a test")}
     return other
 
 
@@ -105,9 +105,9 @@ def test_a_batch_is_written_as_each_text_alone_is_by_transformers(
     for place, sentence in enumerate(SENTENCES):
         expected = reference.tokens(sentence, most[place])
         tokens, stop = written[place].tokens, written[place].stop
-        if stop is Stop.END:
+        if stop is StopReason.END:
             assert [*tokens, reference.model.config.eos_token_id] == expected
-        elif stop is Stop.LIMIT:
+        elif stop is StopReason.LIMIT:
             assert tokens == expected
             assert len(tokens) == most[place]
         else:
@@ -129,7 +129,7 @@ def test_beams_find_what_those_of_transformers_find_for_each_text_alone(
         expected = reference.tokens(SENTENCES[place], most[place], beams=3)
         end = reference.model.config.eos_token_id
         assert written.tokens == (expected[: expected.index(end)] if end in expected else expected)
-        assert (written.stop is Stop.END) == (end in expected)
+        assert (written.stop is StopReason.END) == (end in expected)
 
 
 def test_what_a_text_becomes_hangs_on_no_other_text(translator: Callable[[str], Any]) -> None:

@@ -17,10 +17,10 @@ from fastapi.testclient import TestClient
 
 from crossrank import Reranker
 from crossrank.serving.dialects import Limits
-from crossrank.serving.keys import Keys
+from crossrank.serving.keys import ApiKeys
 from crossrank.serving.quotas import Quotas
-from crossrank.serving.request import Ask
-from crossrank.serving.service import Deadlines, Service
+from crossrank.serving.request import ScoreRequest
+from crossrank.serving.service import Deadlines, ScoringService
 from tests.model.served import DOCUMENTS, KEY, QUERY, served
 
 PATHS = ("/rerank", "/v1/rerank", "/v2/rerank", "/reranking", "/v1/reranking")
@@ -119,7 +119,7 @@ def test_a_body_over_the_limit_is_refused_however_it_is_sent(reranker: Reranker)
 
 
 def test_without_a_key_nothing_is_told_but_health_and_metrics(reranker: Reranker) -> None:
-    with served(reranker, keys=Keys([KEY])) as client:
+    with served(reranker, keys=ApiKeys([KEY])) as client:
         body = {"query": "q", "texts": ["a"]}
         for authorization in (None, "Bearer wrong", "Bearer ", KEY[:-1], f"Basic {KEY}"):
             headers = {} if authorization is None else {"authorization": authorization}
@@ -139,7 +139,7 @@ def test_without_a_key_nothing_is_told_but_health_and_metrics(reranker: Reranker
 
 def test_a_key_gets_what_it_may_use_and_no_more(reranker: Reranker) -> None:
     other = "another-key-of-23-chars"
-    with served(reranker, keys=Keys([KEY, other]), quotas=Quotas(1.0)) as client:
+    with served(reranker, keys=ApiKeys([KEY, other]), quotas=Quotas(1.0)) as client:
 
         def ask(key: str, documents: list[str]) -> Any:
             body = {"query": "q", "documents": documents}
@@ -157,7 +157,7 @@ def test_a_key_gets_what_it_may_use_and_no_more(reranker: Reranker) -> None:
 
 
 def test_a_key_does_not_pay_for_what_was_refused(reranker: Reranker) -> None:
-    with served(reranker, keys=Keys([KEY]), quotas=Quotas(1.0)) as client:
+    with served(reranker, keys=ApiKeys([KEY]), quotas=Quotas(1.0)) as client:
         headers = {"authorization": f"Bearer {KEY}"}
         too_long = {"query": "word " * 1_000, "documents": DOCUMENTS}
         assert client.post("/v2/rerank", json=too_long, headers=headers).status_code == 422
@@ -165,13 +165,13 @@ def test_a_key_does_not_pay_for_what_was_refused(reranker: Reranker) -> None:
 
 
 def test_a_key_is_asked_for_before_the_body_is_read(reranker: Reranker) -> None:
-    with served(reranker, keys=Keys([KEY])) as client:
+    with served(reranker, keys=ApiKeys([KEY])) as client:
         assert client.post("/rerank", content=b"{nonsense").status_code == 401
 
 
 def test_a_full_queue_is_told_with_an_honest_time(reranker: Reranker) -> None:
     with served(reranker, deadlines=Deadlines(queue_s=1e-9)) as client:
-        service: Service = client.app.state.service  # type: ignore[attr-defined]
+        service: ScoringService = client.app.state.service  # type: ignore[attr-defined]
         service.engine.in_flight_tokens = 10_000
         answer = client.post("/v1/rerank", json={"query": QUERY, "documents": DOCUMENTS})
         assert answer.status_code == 429
@@ -192,7 +192,7 @@ def test_a_model_that_breaks_is_an_error_and_unhealthy_and_then_well_again(
     reranker: Reranker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with served(reranker) as client:
-        service: Service = client.app.state.service  # type: ignore[attr-defined]
+        service: ScoringService = client.app.state.service  # type: ignore[attr-defined]
         service.engine.last_success = None
         with monkeypatch.context() as patch:
             patch.setattr(reranker._scorer, "launch", _raise)
@@ -257,14 +257,16 @@ def test_metrics_count_what_was_asked(reranker: Reranker) -> None:
 
 def test_a_pair_has_the_same_score_whatever_else_is_in_flight(reranker: Reranker, logits: list[float]) -> None:
     async def scores() -> list[list[float]]:
-        service = Service(reranker._scorer)
+        service = ScoringService(reranker._scorer)
         await service.start()
         rng = np.random.default_rng(0)
         noise = [
-            Ask(queries=(f"noise {n}",), documents=tuple("word " * int(k) for k in rng.integers(1, 50, size=20)))
+            ScoreRequest(
+                queries=(f"noise {n}",), documents=tuple("word " * int(k) for k in rng.integers(1, 50, size=20))
+            )
             for n in range(20)
         ]
-        mine = Ask(queries=(QUERY,), documents=tuple(DOCUMENTS))
+        mine = ScoreRequest(queries=(QUERY,), documents=tuple(DOCUMENTS))
         answers = await asyncio.gather(*(service.score(ask) for ask in [*noise[:10], mine, *noise[10:], mine]))
         service.stop()
         return [answer.logits_C.tolist() for answer in (answers[10], answers[-1])]
@@ -275,9 +277,9 @@ def test_a_pair_has_the_same_score_whatever_else_is_in_flight(reranker: Reranker
 
 def test_a_request_that_nobody_waits_for_is_dropped_before_the_model(reranker: Reranker) -> None:
     async def abandoned() -> tuple[int, int]:
-        service = Service(reranker._scorer)
+        service = ScoringService(reranker._scorer)
         await service.start()
-        large = Ask(queries=(QUERY,), documents=tuple("word " * 50 for _ in range(2_000)), timeout_s=60.0)
+        large = ScoreRequest(queries=(QUERY,), documents=tuple("word " * 50 for _ in range(2_000)), timeout_s=60.0)
         task = asyncio.create_task(service.score(large))
         while not service.engine.queue.num_tickets:
             await asyncio.sleep(0)
@@ -295,9 +297,9 @@ def test_a_request_that_nobody_waits_for_is_dropped_before_the_model(reranker: R
 
 def test_a_server_that_stops_refuses_and_ends_what_waits(reranker: Reranker) -> None:
     async def stopped() -> list[Any]:
-        service = Service(reranker._scorer)
+        service = ScoringService(reranker._scorer)
         await service.start()
-        large = Ask(queries=(QUERY,), documents=tuple("word " * 50 for _ in range(2_000)), timeout_s=60.0)
+        large = ScoreRequest(queries=(QUERY,), documents=tuple("word " * 50 for _ in range(2_000)), timeout_s=60.0)
         task = asyncio.create_task(service.score(large))
         while not service.engine.queue.num_tickets:
             await asyncio.sleep(0)

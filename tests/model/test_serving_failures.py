@@ -23,13 +23,13 @@ from crossrank import Reranker
 from crossrank.scoring.pair_scorer import PairScorer
 from crossrank.serving import incremental, tokens
 from crossrank.serving import service as service_module
-from crossrank.serving.app import Site, build_app, metrics_text
+from crossrank.serving.app import AppContext, build_app, metrics_text
 from crossrank.serving.errors import Expired
-from crossrank.serving.keys import Keys
+from crossrank.serving.keys import ApiKeys
 from crossrank.serving.metrics import Metrics
 from crossrank.serving.quotas import Quotas
-from crossrank.serving.request import Answer, Ask
-from crossrank.serving.service import Service
+from crossrank.serving.request import ScoreRequest, ScoreResponse
+from crossrank.serving.service import ScoringService
 from tests.model.served import DOCUMENTS, KEY, QUERY, served, service_of
 from tests.unit.serving.scraped import scraped
 
@@ -89,7 +89,7 @@ def test_a_mistake_of_ours_is_a_refusal_in_the_dialect_counted_and_logged(
 
 
 def test_a_mistake_of_another_replica_is_a_refusal_too(reranker: Reranker) -> None:
-    async def score(ask: Ask) -> Answer:
+    async def score(ask: ScoreRequest) -> ScoreResponse:
         raise ValueError("as Ray would raise what another replica raised")
 
     with served(reranker, score=score) as client:
@@ -181,8 +181,8 @@ def test_when_the_other_replicas_cannot_be_asked_the_figures_that_are_known_are_
             raise act
         return [site.all_replicas.told(other.replica, other.families(1, 0.0, 0.0))]
 
-    service = Service(reranker._scorer)
-    site = Site(service, ("tiny",), metrics_of_all=metrics_of_all)
+    service = ScoringService(reranker._scorer)
+    site = AppContext(service, ("tiny",), metrics_of_all=metrics_of_all)
     client = TestClient(build_app(site), raise_server_exceptions=False)
     site.metrics.arrived("rerank")
     assert figures(client)['te_request_count{method="rerank"}'] == 2
@@ -202,13 +202,13 @@ def test_what_was_told_is_shared_with_the_other_replicas(reranker: Reranker) -> 
     async def metrics_of_all() -> list[str]:
         return []
 
-    service = Service(reranker._scorer)
-    site = Site(service, ("tiny",), metrics_of_all=metrics_of_all, share=share)
+    service = ScoringService(reranker._scorer)
+    site = AppContext(service, ("tiny",), metrics_of_all=metrics_of_all, share=share)
     with TestClient(build_app(site)) as client:
         site.metrics.arrived("rerank")
         client.get("/metrics")
         client.get("/health/live")  # by then it has happened
-    other = Site(service, ("tiny",))
+    other = AppContext(service, ("tiny",))
     other.all_replicas.remember(shared[0])
     assert scraped(other.all_replicas.exposed([metrics_text(other)]))['te_request_count{method="rerank"}'] == 1
     service.stop()
@@ -228,7 +228,7 @@ def test_tokens_are_made_beside_the_event_loop_and_paid_for(
         return shown(*arguments)
 
     monkeypatch.setattr(service_module, "shown_tokens", noted)
-    with served(reranker, keys=Keys([KEY]), quotas=Quotas(1.0)) as client:
+    with served(reranker, keys=ApiKeys([KEY]), quotas=Quotas(1.0)) as client:
         headers = {"authorization": f"Bearer {KEY}"}
         found = client.post("/tokenize", json={"inputs": "charge it " * 20}, headers=headers)
         assert len(found.json()[0]) > 10  # what the key had saved up
@@ -246,8 +246,12 @@ def test_more_text_than_can_be_shown_is_refused(client: TestClient) -> None:
     assert client.get("/info").json()["limits"]["max_tokenize_characters"] == 200_000
 
 
-LARGE = Ask(queries=(QUERY,), documents=tuple(f"{n} " + "charge it now " * 20 for n in range(5_000)), timeout_s=60.0)
-MEDIUM = Ask(queries=(QUERY,), documents=tuple(f"{n} " + "charge it now " * 20 for n in range(100)), timeout_s=60.0)
+LARGE = ScoreRequest(
+    queries=(QUERY,), documents=tuple(f"{n} " + "charge it now " * 20 for n in range(5_000)), timeout_s=60.0
+)
+MEDIUM = ScoreRequest(
+    queries=(QUERY,), documents=tuple(f"{n} " + "charge it now " * 20 for n in range(100)), timeout_s=60.0
+)
 
 
 def test_a_large_request_lets_others_come_between_while_it_is_tokenised(
@@ -256,7 +260,7 @@ def test_a_large_request_lets_others_come_between_while_it_is_tokenised(
     monkeypatch.setattr(service_module, "TOKENIZER_THREADS", 1)
 
     async def order() -> list[int]:
-        service = Service(reranker._scorer)
+        service = ScoringService(reranker._scorer)
         await service.start()
         counted: list[int] = []
         monkeypatch.setattr(service.admission, "counted", lambda characters, _: counted.append(characters))
@@ -285,10 +289,10 @@ def test_a_request_is_not_tokenised_beyond_its_deadline(reranker: Reranker, monk
     monkeypatch.setattr(service_module, "TOKENIZER_THREADS", 1)
 
     async def late() -> tuple[float, int, int]:
-        service = Service(reranker._scorer)
+        service = ScoringService(reranker._scorer)
         await service.start()
         began = time.monotonic()
-        ask = Ask(queries=LARGE.queries, documents=LARGE.documents, timeout_s=0.2)
+        ask = ScoreRequest(queries=LARGE.queries, documents=LARGE.documents, timeout_s=0.2)
         results = await asyncio.gather(*(service.score(ask, patient=True) for _ in range(3)), return_exceptions=True)
         seconds = time.monotonic() - began
         assert all(isinstance(result, Expired) for result in results), results

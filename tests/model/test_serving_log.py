@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 
 from crossrank import Reranker
 from crossrank.serving import service as service_module
-from crossrank.serving.keys import Keys
+from crossrank.serving.keys import ApiKeys
 from crossrank.telemetry.log_format import JsonFormatter
 from tests.model.served import DOCUMENTS, KEY, QUERY, served
 
@@ -28,7 +28,7 @@ HEADERS = {"authorization": f"Bearer {KEY}"}
 @pytest.fixture(scope="module")
 def client(tiny: Callable[[str], Path]) -> Iterator[TestClient]:
     reranker = Reranker.load(str(tiny("bert")), device="cpu", max_length=64)
-    with served(reranker, keys=Keys([KEY])) as client:
+    with served(reranker, keys=ApiKeys([KEY])) as client:
         yield client
 
 

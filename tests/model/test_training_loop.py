@@ -21,11 +21,11 @@ from crossrank.resumable.job import Job, Run
 from crossrank.scoring.loading import find_model
 from crossrank.scoring.runtimes.packed import PackedForward
 from crossrank.scoring.runtimes.padded import TransformersForward
-from crossrank.storage.lease import Hold
+from crossrank.storage.lease import Lease
 from crossrank.training.checkpoint import Checkpoints
 from crossrank.training.distributed import World
 from crossrank.training.groups import GroupStore
-from crossrank.training.guards import Stop
+from crossrank.training.guards import TrainingStopped
 from crossrank.training.inputs import inputs_of
 from crossrank.training.job import _apart_for_level
 from crossrank.training.level import Level
@@ -367,7 +367,7 @@ def test_where_the_base_stays_the_output_and_its_card_say_so(
     base = Measured({"mrr@10": [0.5], "ndcg@10": [0.5], "success@3": [0.5]}, 0.0)
     left = Level("classifier.bias", why_not="the base stays as it was")
     job = Job("train", settings, {}, Earlier(settings.output, None, is_replaced=False), started=0.0)
-    begun = Run(job, {"command": "crossrank train"}, Hold())
+    begun = Run(job, {"command": "crossrank train"}, Lease())
     manifest = finish(settings, task, read, ended, {"base model": base}, left, begun)
     assert (manifest["chosen_step"], manifest["state"]) == (0, "finished")
     assert "finished: the base as it was, after 10 steps, is the result" in capsys.readouterr().err
@@ -398,7 +398,9 @@ def test_where_all_checkpoints_tie_and_the_base_has_no_head_nothing_is_the_resul
 ) -> None:
     settings = settings_of(encoder, groups, tmp_path / "out", save_steps=4)
     values = dict.fromkeys((4, 8, 10), 1.0)
-    with pytest.raises(Stop, match=r"every checkpoint gives over half .* has no head, so no reranker is left; lower"):
+    with pytest.raises(
+        TrainingStopped, match=r"every checkpoint gives over half .* has no head, so no reranker is left; lower"
+    ):
         run(task_of(settings), CPU, SaidValidator(values, tied=values), Listener())
     assert Checkpoints(settings.output, 1).steps() == [4, 8, 10], "they are kept"
 

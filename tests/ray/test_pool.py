@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from crossrank.cluster.pool import Pool, Wanted
+from crossrank.cluster.pool import Pool, WorkerRequest
 from crossrank.errors import SettingsError
 
 ray = pytest.importorskip("ray")
@@ -50,7 +50,7 @@ def pool_of(monkeypatch: pytest.MonkeyPatch) -> PoolOf:
 
     def pool_of(nodes: list[Any], workers: Any, gpus: Any, worker_bytes: int, accelerator: str | None = None) -> Pool:
         monkeypatch.setattr(ray, "nodes", lambda: nodes)
-        return on_ray.pool(Wanted(workers, gpus, accelerator), worker_bytes)
+        return on_ray.pool(WorkerRequest(workers, gpus, accelerator), worker_bytes)
 
     return pool_of
 
@@ -74,7 +74,7 @@ def brings(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[Any], Any], list[d
 
 def test_gpus_are_used_where_there_are_some(pool_of: PoolOf) -> None:
     pool = pool_of([HEAD, node(8, 1.0), node(32, 4.0), node(16)], None, None, GB)
-    assert (pool.least, pool.most, pool.gpus) == (5, 5, 1.0)
+    assert (pool.min_workers, pool.max_workers, pool.gpus) == (5, 5, 1.0)
     assert pool.per_node == 4
     assert pool.threads() == 4, "of the 16 cores of the node that asks"
 
@@ -86,14 +86,14 @@ def test_cpu_nodes_do_not_count_where_workers_need_a_gpu(pool_of: PoolOf) -> Non
 
 def test_without_gpus_there_is_one_worker_a_core_and_none_on_the_head(pool_of: PoolOf) -> None:
     pool = pool_of([HEAD, node(16), node(16)], None, None, GB)
-    assert (pool.most, pool.gpus, pool.threads()) == (32, 0.0, 1)
+    assert (pool.max_workers, pool.gpus, pool.threads()) == (32, 0.0, 1)
     assert pool.why == "one a core, about 1.0 GB each"
 
 
 def test_where_memory_is_short_fewer_workers_have_more_threads(pool_of: PoolOf) -> None:
     # 70 % of 64 GB hold four of 10 GB on each node.
     pool = pool_of([HEAD, node(16), node(16)], None, 0.0, 10 * GB)
-    assert (pool.most, pool.per_node, pool.threads()) == (8, 4, 4)
+    assert (pool.max_workers, pool.per_node, pool.threads()) == (8, 4, 4)
 
 
 def test_a_node_that_died_does_not_count(pool_of: PoolOf) -> None:
@@ -101,8 +101,8 @@ def test_a_node_that_died_does_not_count(pool_of: PoolOf) -> None:
 
 
 def test_logical_cpus_of_this_machine_are_not_its_cores(pool_of: PoolOf) -> None:
-    assert pool_of([node(48, name=HERE)], None, None, GB).most == 16
-    assert pool_of([node(4, name=HERE)], None, None, GB).most == 4, "what Ray was given, where it is less"
+    assert pool_of([node(48, name=HERE)], None, None, GB).max_workers == 16
+    assert pool_of([node(4, name=HERE)], None, None, GB).max_workers == 4, "what Ray was given, where it is less"
 
 
 @pytest.mark.parametrize("gpus", [0.5, 1.0, 2.0])
@@ -121,9 +121,9 @@ def test_more_gpus_than_there_are_is_refused_here_since_nobody_brings_them(
 def test_workers_go_where_the_gpus_are_of_the_kind_that_was_asked_for(pool_of: PoolOf) -> None:
     nodes = [HEAD, node(8, 4.0, kind="L4"), node(8, 2.0, kind="H100"), node(16)]
     pool = pool_of(nodes, None, 1.0, GB, "H100")
-    assert (pool.most, pool.gpus, pool.accelerator) == (2, 1.0, "H100")
-    assert pool_of(nodes, None, 0.5, GB, "L4").most == 8
-    assert pool_of(nodes, None, 1.0, GB).most == 6, "any kind"
+    assert (pool.max_workers, pool.gpus, pool.accelerator) == (2, 1.0, "H100")
+    assert pool_of(nodes, None, 0.5, GB, "L4").max_workers == 8
+    assert pool_of(nodes, None, 1.0, GB).max_workers == 6, "any kind"
 
 
 def test_a_kind_that_is_not_there_is_waited_for_with_what_is(
@@ -131,7 +131,7 @@ def test_a_kind_that_is_not_there_is_waited_for_with_what_is(
 ) -> None:
     nodes = [HEAD, node(8, 4.0, kind="L4")]
     asked = brings(nodes, node(8, 1.0, kind="H100"))
-    assert pool_of(nodes, None, 1.0, GB, "H100").most == 1
+    assert pool_of(nodes, None, 1.0, GB, "H100").max_workers == 1
     assert asked == [{"num_cpus": 1, "num_gpus": 1.0, "accelerator_type": "H100"}]
     said = capsys.readouterr().err
     assert (
@@ -156,7 +156,7 @@ def test_a_cluster_that_grows_is_waited_for_and_then_looked_at(
     asked = brings(nodes, node(8, 1.0))
     pool = pool_of(nodes, None, 1.0, GB)
     assert asked == [{"num_cpus": 1, "num_gpus": 1.0}]
-    assert (pool.most, pool.per_node, pool.gpus) == (1, 1, 1.0)
+    assert (pool.max_workers, pool.per_node, pool.gpus) == (1, 1, 1.0)
     said = capsys.readouterr().err
     assert "has 1 GPU for a worker (it has 1 node, of at most 16 CPU cores and 0 GPUs); waiting for one" in said
 
@@ -172,4 +172,4 @@ def test_threads_are_those_of_the_node_that_came_and_not_of_none(
     asked = brings(nodes, node(16))
     pool = pool_of(nodes, workers, None, GB)
     assert asked == [{"num_cpus": 1, "num_gpus": 0.0}]
-    assert (pool.most, pool.threads()) == (most, threads)
+    assert (pool.max_workers, pool.threads()) == (most, threads)

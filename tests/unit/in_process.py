@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import pytest
 
 from crossrank import storage
-from crossrank.cluster.pool import Pool, Wanted
+from crossrank.cluster.pool import Pool, WorkerRequest
 from crossrank.mining.work import BlockSearches
 from crossrank.resumable.block_job import BlockJob, Figures
 from crossrank.telemetry.progress import say
@@ -51,7 +51,9 @@ class InProcess:
         """Numbers of the blocks that were reranked."""
         return [int(item.split()[1]) for item in self.done if item.startswith("rerank")]
 
-    def start_workers(self, wanted: Wanted, places: Mapping[str, str | None], worker_bytes: int | None = None) -> Pool:
+    def start_workers(
+        self, wanted: WorkerRequest, places: Mapping[str, str | None], worker_bytes: int | None = None
+    ) -> Pool:
         pool = Pool(1, 2, 0.0, 2, "by the test")
         say(f"workers: {pool.workers}")
         return pool

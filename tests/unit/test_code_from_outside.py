@@ -16,7 +16,7 @@ import crossrank
 ROOT = Path(crossrank.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
 LOADS_OBJECTS = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "jsonpickle", "pandas"}
-BETWEEN_OUR_OWN_PROCESSES = {"reranking/on_ray/blocks.py", "training/on_ray/ranks.py"}
+BETWEEN_OUR_OWN_PROCESSES = {"resumable/on_ray/workers.py", "training/on_ray/ranks.py"}
 """Where driver and workers of one job hand each other values by way of Ray, which pickles all that it carries."""
 
 
@@ -63,7 +63,7 @@ def test_no_library_that_makes_objects_of_files_is_imported() -> None:
 def test_what_is_unpickled_came_by_way_of_ray_and_never_from_a_file() -> None:
     unpickled = [(path, ast.unparse(call.args[0])) for path, call in found("pickle.loads")]
     assert sorted(unpickled) == [
-        ("reranking/on_ray/blocks.py", "figures['failure']"),  # of a worker of this job
+        ("resumable/on_ray/workers.py", "figures['failure']"),  # of a worker of this job
         ("training/on_ray/ranks.py", "config['given']"),  # of the driver
         ("training/on_ray/ranks.py", "ended"),  # of rank 0
         ("training/on_ray/ranks.py", "ended"),  # of the board of this run

@@ -18,7 +18,7 @@ import boto3
 import pytest
 import requests
 
-from crossrank.demo.sample import FOLDER, Sample, read_sample
+from crossrank.demo.sample import FOLDER, DemoSample, read_sample
 from crossrank.formats.groups_parquet import read_groups
 from crossrank.recipe.run import recipe
 from crossrank.records import Group, Rejected
@@ -83,7 +83,7 @@ class Ran:
         return found
 
 
-def texts_of(sample: Sample, language: str) -> dict[str, str]:
+def texts_of(sample: DemoSample, language: str) -> dict[str, str]:
     """Passages without their titles, which triplets do not have."""
     lines = (FOLDER / language / "corpus.jsonl").read_text(encoding="utf-8").split("\n")
     rows = {row["_id"]: row["text"] for row in map(json.loads, filter(None, lines))}

@@ -6,14 +6,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crossrank.derived import Chosen
+from crossrank.derived import Derived
 
 MEMORY_SHARE = 0.7
 """Part of a node's free memory that the workers of a CPU may take: the corpus, the blocks and others need the rest."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WorkerRequest:
     """The workers that a job was told to have; None leaves it to what the cluster has."""
 
     workers: tuple[int, int] | None = None
@@ -40,8 +40,8 @@ class Node:
 class Pool:
     """How many workers there are and what each takes."""
 
-    least: int
-    most: int
+    min_workers: int
+    max_workers: int
     gpus: float
     per_node: int
     """Workers that share the cores of a node."""
@@ -51,9 +51,14 @@ class Pool:
     """The kind that these GPUs have to be of."""
 
     @property
-    def workers(self) -> Chosen[str]:
+    def workers(self) -> Derived[str]:
         """How many, with the reason."""
-        return Chosen(str(self.most) if self.least == self.most else f"{self.least} to {self.most}", self.why)
+        return Derived(
+            str(self.max_workers)
+            if self.min_workers == self.max_workers
+            else f"{self.min_workers} to {self.max_workers}",
+            self.why,
+        )
 
     @property
     def device(self) -> str | None:
@@ -103,7 +108,7 @@ def cpus_beside_others(pool_: Pool, nodes: Sequence[Node]) -> int:
     would wait for ever. A GPU places its worker without one.
     """
     room = sum(node.cores for node in nodes)
-    return 0 if pool_.gpus or room < 2 * pool_.most + 2 else 1
+    return 0 if pool_.gpus or room < 2 * pool_.max_workers + 2 else 1
 
 
 def _on_cpu(nodes: Sequence[Node], worker_bytes: int) -> tuple[list[int], str]:

@@ -45,7 +45,7 @@ def option(
     default: Any = MISSING,
     *,
     help: str,  # noqa: A002 - click's own word
-    changes_rows: bool = True,
+    affects_output: bool = True,
     **bounds: Unpack[_Limits],
 ) -> Any:
     """A field that is a flag.
@@ -53,26 +53,26 @@ def option(
     Args:
         default: MISSING makes the flag required.
         help: one sentence for ``--help``.
-        changes_rows: whether another value gives other rows; then it has to match when a job is resumed.
+        affects_output: whether another value gives other rows; then it has to match when a job is resumed.
         bounds: the numbers that it takes, as `Bounds` has them; `CheckedSettings` refuses others, and ``--help`` says
             which they are.
     """
-    return _declared(default, help, changes_rows, bounds, is_flag=True)
+    return _declared(default, help, affects_output, bounds, is_flag=True)
 
 
 def knob(
     default: Any,
     *,
     help: str,  # noqa: A002 - click's own word
-    changes_rows: bool = True,
+    affects_output: bool = True,
     **bounds: Unpack[_Limits],
 ) -> Any:
     """A field that is no flag: a key of the configuration file, or of ``--set KEY=VALUE``. Arguments as `option`."""
-    return _declared(default, help, changes_rows, bounds, is_flag=False)
+    return _declared(default, help, affects_output, bounds, is_flag=False)
 
 
-def _declared(default: Any, text: str, changes_rows: bool, bounds: _Limits, *, is_flag: bool) -> Any:
-    metadata = {"help": text, "changes_rows": changes_rows, "bounds": Bounds(**bounds), "flag": is_flag}
+def _declared(default: Any, text: str, affects_output: bool, bounds: _Limits, *, is_flag: bool) -> Any:
+    metadata = {"help": text, "affects_output": affects_output, "bounds": Bounds(**bounds), "flag": is_flag}
     return field(default=default, metadata=metadata)
 
 

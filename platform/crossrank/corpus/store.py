@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from crossrank.corpus.ids import IdIndex, hash_id
 from crossrank.formats.set_aside import SetAside
 from crossrank.records import Reason, Reject, Rejected
-from crossrank.storage.node_cache import made_once
+from crossrank.storage.node_cache import build_once
 
 BATCH_ROWS = 1 << 14
 """Rows of one Arrow batch; row r lies in batch r >> 14."""
@@ -135,7 +135,7 @@ def open_store(folder: Path, read: Read, empty: Reason) -> TextStore:
         read: reads the rows from their files.
         empty: the reason for a row without text.
     """
-    made_once(folder, lambda new: _convert(new, read, empty))
+    build_once(folder, lambda new: _convert(new, read, empty))
     return TextStore(folder)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from crossrank.corpus.store import TextStore
 from crossrank.scoring.interfaces import PairEncoder, Tokens
-from crossrank.storage.node_cache import made_once
+from crossrank.storage.node_cache import build_once
 
 CHUNK_ROWS = 4096
 
@@ -43,7 +43,7 @@ def open_tokens(folder: Path, store: TextStore, wanted_N: NDArray[np.bool_], enc
 
     Of several processes of a node one makes them, the rest wait. Rows not wanted have no tokens.
     """
-    made_once(folder, lambda new: _tokenise(new, store, wanted_N, encoder))
+    build_once(folder, lambda new: _tokenise(new, store, wanted_N, encoder))
     return TokenStore(folder)
 
 

@@ -10,7 +10,7 @@ from crossrank import storage
 from crossrank.config.bounds import SEED_MOST
 from crossrank.config.settings import CheckedSettings, option
 from crossrank.demo.encoder import encoder_folder
-from crossrank.demo.sample import FOLDER, Sample, read_sample
+from crossrank.demo.sample import FOLDER, DemoSample, read_sample
 from crossrank.errors import beginning
 from crossrank.evaluation.finished import RESULTS
 from crossrank.evaluation.measures import MAIN
@@ -22,7 +22,7 @@ from crossrank.recipe.chain import FOLDERS, TUNED
 from crossrank.recipe.run import recipe
 from crossrank.records import Rejected
 from crossrank.resumable.output import read_json
-from crossrank.telemetry.verb_scope import doing
+from crossrank.telemetry.verb_scope import verb_scope
 
 RECIPE = Path(__file__).with_name("recipe.yaml")
 ENCODER = "encoder"
@@ -42,7 +42,7 @@ class DemoSettings(CheckedSettings):
     seed: int = option(13, help="Seed of the training.", least=0, most=SEED_MOST)
 
 
-@doing("demo")
+@verb_scope("demo")
 def demo(settings: DemoSettings) -> dict[str, Any]:
     """Run the whole recipe on the sample that ships with crossrank: import, translate, filter, mine, train, evaluate.
 
@@ -101,7 +101,7 @@ def _where(output: str) -> list[str]:
     ]
 
 
-def _chosen(before: Ranking, after: Ranking, test: Sample) -> list[str]:
+def _chosen(before: Ranking, after: Ranking, test: DemoSample) -> list[str]:
     """The first question that got better, the first that got worse, and the first that stayed, where there are some."""
 
     def change(query_id: str) -> int:
@@ -114,7 +114,7 @@ def _chosen(before: Ranking, after: Ranking, test: Sample) -> list[str]:
     return (chosen + [query_id for query_id in changes if query_id not in chosen])[:SHOWN]
 
 
-def _rank(ranking: Ranking, query_id: str, test: Sample) -> int:
+def _rank(ranking: Ranking, query_id: str, test: DemoSample) -> int:
     """Rank of the passage that answers, from 1; one past the end when it is not there."""
     ranked, answer = ranking[query_id], test.relevant[query_id]
     return ranked.index(answer) + 1 if answer in ranked else len(ranked) + 1

@@ -16,7 +16,7 @@ JUDGED: dict[Split, str] = {"train": "ko", "test": "en"}
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class DemoSample:
     """One language and one half of the sample."""
 
     documents: dict[str, str]
@@ -27,14 +27,14 @@ class Sample:
     """Id of the passage that answers a question."""
 
 
-def read_sample(language: str, split: Split) -> Sample:
+def read_sample(language: str, split: Split) -> DemoSample:
     """The sample of a language, with the questions of one half."""
     documents = {row["_id"]: document_text(row["title"], row["text"]) for row in _rows(language, "corpus")}
     queries = {row["_id"]: row["text"] for row in _rows(language, "queries")}
     judgements = FOLDER / JUDGED[split] / "qrels" / f"{split}.tsv"
     judged = [line.split("\t") for line in judgements.read_text().splitlines()[1:]]
     relevant = {query_id: doc_id for query_id, doc_id, _ in judged}
-    return Sample(documents, {query_id: queries[query_id] for query_id in relevant}, relevant)
+    return DemoSample(documents, {query_id: queries[query_id] for query_id in relevant}, relevant)
 
 
 def _rows(language: str, name: str) -> list[dict[str, str]]:

@@ -19,12 +19,12 @@ from crossrank.formats import groups_parquet
 from crossrank.formats.set_aside import SetAside
 from crossrank.records import Reject
 from crossrank.retrieval.encoder import EncoderSpec
-from crossrank.storage.lease import Hold
+from crossrank.storage.lease import Lease
 from crossrank.telemetry.progress import say
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenCandidates:
     """The candidates as they lie in the output."""
 
     groups: str
@@ -43,13 +43,13 @@ class Written:
 
 
 def write_candidates(
-    settings: EvaluateSettings, uri: str, reject: Reject, encoder: EncoderSpec | None = None, hold: Hold | None = None
-) -> Written:
+    settings: EvaluateSettings, uri: str, reject: Reject, encoder: EncoderSpec | None = None, lease: Lease | None = None
+) -> WrittenCandidates:
     """Find and write the candidates of every judged query to a Parquet file of groups.
 
     Args:
         encoder: of a dense first stage.
-        hold: what keeps others from the folder; None where nobody else could write there.
+        lease: what keeps others from the folder; None where nobody else could write there.
 
     Raises:
         InputError: no query is left that has a relevant document, or a run has candidates for none of them.
@@ -61,7 +61,7 @@ def write_candidates(
         made = GroupCandidates(settings, corpus.open() if corpus else None, set_aside)
     else:
         assert corpus is not None, "settings ask for a corpus beside queries"
-        made = QueryCandidates(settings, corpus, set_aside, encoder, f"{uri.rsplit('/', 1)[0]}/dense", hold or Hold())
+        made = QueryCandidates(settings, corpus, set_aside, encoder, f"{uri.rsplit('/', 1)[0]}/dense", lease or Lease())
     written = groups_parquet.write_groups(uri, made.groups())
     told = set_aside.in_words()
     if not written:
@@ -71,7 +71,7 @@ def write_candidates(
             f"{settings.candidates} has no document of the corpus for any of the {written:,} judged queries "
             f"({told}); check that the run belongs to them"
         )
-    return Written(
+    return WrittenCandidates(
         uri,
         corpus.uri if corpus else None,
         written,
@@ -83,7 +83,7 @@ def write_candidates(
     )
 
 
-def say_candidates(settings: EvaluateSettings, written: Written, models: int) -> None:
+def say_candidates(settings: EvaluateSettings, written: WrittenCandidates, models: int) -> None:
     """Say how many queries there are and who found their candidates.
 
     Raises:

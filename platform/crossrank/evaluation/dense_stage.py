@@ -17,13 +17,13 @@ from crossrank import storage
 from crossrank.corpus.source import CorpusSource, QuerySource
 from crossrank.corpus.store import TextStore
 from crossrank.evaluation.settings import EvaluateSettings
-from crossrank.reranking.candidates import Bm25Candidates, Found
+from crossrank.reranking.candidates import Bm25Candidates, CandidateHits
 from crossrank.resumable.blocks import do_blocks
 from crossrank.retrieval.dense_search import EncodeShards, SearchShards, encode_missing, read_hits
 from crossrank.retrieval.encoder import EncoderSpec
 from crossrank.retrieval.fusion import reciprocal_ranks
 from crossrank.retrieval.vectors import VectorStore
-from crossrank.storage.lease import Hold
+from crossrank.storage.lease import Lease
 from crossrank.telemetry.progress import say
 
 CHUNK_QUERIES = 512
@@ -83,13 +83,13 @@ class DenseCandidates:
         queries: QuerySource,
         query_rows: Sequence[int],
         folder: str,
-        hold: Hold,
+        lease: Lease,
     ) -> DenseCandidates:
         """Encode what of the corpus has no vectors yet, and search it.
 
         Args:
             folder: where what is found is kept; a chunk that is there is not searched again.
-            hold: what keeps others from it.
+            lease: what keeps others from it.
 
         Raises:
             CorpusTooLarge: the disk does not hold the vectors.
@@ -113,18 +113,18 @@ class DenseCandidates:
         )
         pool = on_ray.start_workers(settings.wanted(), settings.places(), encoder.process_bytes)
         encoder = encoder.on(pool.device)
-        encode_missing(EncodeShards(corpus, encoder, vectors), pool, hold)
+        encode_missing(EncodeShards(corpus, encoder, vectors), pool, lease)
         searches = ChunkSearches(queries, tuple(query_rows), vectors.num_shards, folder)
         job = SearchShards(corpus, encoder, vectors, settings.depth, searches)
-        do_blocks(job, dict.fromkeys(searches.missing(), 1), len(searches), "searches", pool, hold, lambda _: None)
+        do_blocks(job, dict.fromkeys(searches.missing(), 1), len(searches), "searches", pool, lease, lambda _: None)
         return cls(searches, min(settings.depth, vectors.num_rows))
 
-    def found(self, query_rows: Sequence[int]) -> list[Found]:
+    def found(self, query_rows: Sequence[int]) -> list[CandidateHits]:
         places = np.searchsorted(self._rows_Q, query_rows)
-        hits: dict[int, list[Found]] = {}
+        hits: dict[int, list[CandidateHits]] = {}
         for number in np.unique(places // CHUNK_QUERIES).tolist():
             hits[number] = [
-                Found(rows_C, scores_C.astype(np.float64))
+                CandidateHits(rows_C, scores_C.astype(np.float64))
                 for rows_C, scores_C in read_hits(self._searches.file(number))
             ]
         return [hits[place // CHUNK_QUERIES][place % CHUNK_QUERIES] for place in places.tolist()]
@@ -145,7 +145,7 @@ class FusedCandidates:
     def language(self) -> str:
         return self.bm25.language
 
-    def found(self, query_rows: Sequence[int]) -> list[Found]:
+    def found(self, query_rows: Sequence[int]) -> list[CandidateHits]:
         both = zip(self.bm25.found(query_rows), self.dense.found(query_rows), strict=True)
         return [_fused([each.rows_C for each in rankings], self.depth) for rankings in both]
 
@@ -153,9 +153,9 @@ class FusedCandidates:
         return max(self.bm25.num_pairs(), self.dense.num_pairs())
 
 
-def _fused(rankings: list[NDArray[np.int32]], depth: int) -> Found:
+def _fused(rankings: list[NDArray[np.int32]], depth: int) -> CandidateHits:
     rows_C, scores_C = reciprocal_ranks(rankings)
-    return Found(rows_C[:depth], scores_C[:depth])
+    return CandidateHits(rows_C[:depth], scores_C[:depth])
 
 
 def _vectors(corpus: TextStore, encoder: EncoderSpec, folder: str) -> VectorStore:

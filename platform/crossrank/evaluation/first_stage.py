@@ -13,7 +13,7 @@ from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.records import Reject
 from crossrank.reranking.candidates import Bm25Candidates, FirstStage, RunCandidates
 from crossrank.retrieval.encoder import EncoderSpec
-from crossrank.storage.lease import Hold
+from crossrank.storage.lease import Lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class FirstStageInputs:
     encoder: EncoderSpec | None
     folder: str
     """Where a dense stage keeps what it found."""
-    hold: Hold
+    lease: Lease
     """What keeps others from it."""
 
     def stage(self, reject: Reject) -> tuple[FirstStage, str]:
@@ -56,5 +56,5 @@ class FirstStageInputs:
     def _dense(self) -> DenseCandidates:
         assert self.encoder is not None, "settings ask for an encoder"
         return DenseCandidates.find(
-            self.settings, self.encoder, self.corpus_source, self.query_source, self.rows, self.folder, self.hold
+            self.settings, self.encoder, self.corpus_source, self.query_source, self.rows, self.folder, self.lease
         )

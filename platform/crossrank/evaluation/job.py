@@ -19,7 +19,7 @@ from crossrank.corpus.store import TextStore
 from crossrank.errors import InputError
 from crossrank.evaluation.about import about
 from crossrank.evaluation.bi_encoder_system import CosineSpec
-from crossrank.evaluation.candidates import Written, say_candidates, write_candidates
+from crossrank.evaluation.candidates import WrittenCandidates, say_candidates, write_candidates
 from crossrank.evaluation.dry_run import dry_run
 from crossrank.evaluation.finished import RESULTS, lacks_nothing
 from crossrank.evaluation.inputs import corpus_of, fingerprints
@@ -42,13 +42,13 @@ from crossrank.resumable.job import Job, Run, announce, begin
 from crossrank.resumable.joining import join_if_named
 from crossrank.resumable.output import read_json, write_json
 from crossrank.resumable.rejects import rejected_file
-from crossrank.resumable.settings import that_change_rows
+from crossrank.resumable.settings import that_affect_output
 from crossrank.retrieval.encoder import EncoderSpec, find_encoder
 from crossrank.scoring.spec import ScorerSpec
 from crossrank.storage.content_hash import hash_bytes
-from crossrank.storage.lease import Hold
+from crossrank.storage.lease import Lease
 from crossrank.telemetry.progress import Waiting, say, show
-from crossrank.telemetry.verb_scope import doing
+from crossrank.telemetry.verb_scope import verb_scope
 
 KIND = "evaluate"
 FORMAT = 1
@@ -57,7 +57,7 @@ WRITTEN = (CANDIDATES, "_rows", "_timing", "_rejected", "runs")
 """Folders that a job fills, and that are removed where it starts afresh."""
 
 
-@doing(KIND)
+@verb_scope(KIND)
 def evaluate(settings: EvaluateSettings, encoder: EncoderSpec | None = None) -> dict[str, Any]:
     """Compare rerankers, and what there is without one, on judged queries.
 
@@ -106,7 +106,7 @@ def _that_decide(settings: EvaluateSettings) -> dict[str, Any]:
     """What has to be the same when a report is gone on with. Models may be added, and files may have moved."""
     by_content = {"groups", "queries", "corpus", "qrels", "candidates", "eval_csv", "encoder"}
     free = by_content | {"models", "timeout_s", "timed_queries"}
-    return {name: value for name, value in that_change_rows(settings).items() if name not in free}
+    return {name: value for name, value in that_affect_output(settings).items() if name not in free}
 
 
 def _run(
@@ -115,16 +115,16 @@ def _run(
     output = run.output
     join_if_named(settings.places())
     of_report = about(settings, time.time())
-    written, settings = _candidates(settings, encoder, output, run.hold)
+    written, settings = _candidates(settings, encoder, output, run.lease)
     run.clock.lap("candidates")
     say_candidates(settings, written, len(specs))
     lists = Lists.read(written, settings.relevant_from)
     _refuse_nothing_relevant(lists)
     manifests = {}
     for name, spec in specs.items():
-        run.hold.check()
+        run.lease.check()
         manifests[name] = rerank_with(settings, name, spec, written, output)
-    run.hold.check()
+    run.lease.check()
     run.clock.skip()  # the jobs in between have told their own stages
     results = report(settings, specs, manifests, written, lists, output, of_report)
     run.clock.lap("report")
@@ -137,7 +137,7 @@ def report(
     settings: EvaluateSettings,
     specs: dict[str, ScorerSpec],
     manifests: dict[str, dict[str, Any]],
-    written: Written,
+    written: WrittenCandidates,
     lists: Lists,
     output: str,
     of_report: dict[str, Any],
@@ -170,7 +170,7 @@ def _measured(
     settings: EvaluateSettings,
     specs: dict[str, ScorerSpec],
     manifests: dict[str, dict[str, Any]],
-    written: Written,
+    written: WrittenCandidates,
     lists: Lists,
     output: str,
 ) -> tuple[dict[str, Any], list[Row]]:
@@ -211,8 +211,8 @@ def _has_candidates(output: str) -> bool:
 
 
 def _candidates(
-    settings: EvaluateSettings, encoder: EncoderSpec | None, output: str, hold: Hold
-) -> tuple[Written, EvaluateSettings]:
+    settings: EvaluateSettings, encoder: EncoderSpec | None, output: str, lease: Lease
+) -> tuple[WrittenCandidates, EvaluateSettings]:
     """The candidates, written now if they are not there yet, and the settings with the CSV as what it became."""
     folder = storage.join(output, CANDIDATES)
     note = _note(output)
@@ -224,7 +224,7 @@ def _candidates(
     if storage.exists(note):
         corpus = corpus_of(changed)
         # The output or the corpus may have moved since.
-        written = replace(Written(**read_json(note)), groups=groups, corpus=corpus.uri if corpus else None)
+        written = replace(WrittenCandidates(**read_json(note)), groups=groups, corpus=corpus.uri if corpus else None)
         if not (written.has_order or written.is_hashed):
             say(
                 f"the candidates in {output} were written by an earlier version, which broke ties by the order of the "
@@ -237,7 +237,7 @@ def _candidates(
             beir_of(storage.absolute(settings.eval_csv), of_csv, reject)
         # A dense stage says itself how far it is.
         with nullcontext() if settings.is_dense else Waiting("finding the candidates"):
-            written = write_candidates(changed, groups, reject, encoder, hold)
+            written = write_candidates(changed, groups, reject, encoder, lease)
     write_json(note, asdict(written))
     return written, changed
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from crossrank import storage
 from crossrank.errors import JobFailed
-from crossrank.evaluation.candidates import Written
+from crossrank.evaluation.candidates import WrittenCandidates
 from crossrank.evaluation.facts import FACTS, Facts
 from crossrank.evaluation.relevance import are_relevant, is_relevant
 from crossrank.formats.group_rows import group_of
@@ -47,7 +47,7 @@ class Lists:
     """The lowest label of a relevant document; None for any above 0."""
 
     @classmethod
-    def read(cls, written: Written, relevant_from: float | None = None) -> Lists:
+    def read(cls, written: WrittenCandidates, relevant_from: float | None = None) -> Lists:
         """All of them; about 30 bytes a document beside its id."""
         query_ids: list[str] = []
         facts: list[Facts] = []

@@ -25,7 +25,7 @@ from crossrank.formats.document_order import initial_order
 from crossrank.records import Candidate, Group, Reason, Reject, Rejected
 from crossrank.retrieval.encoder import EncoderSpec
 from crossrank.retrieval.query_documents import AskedQuery
-from crossrank.storage.lease import Hold
+from crossrank.storage.lease import Lease
 
 CHUNK_QUERIES = 512
 
@@ -42,7 +42,7 @@ class QueryCandidates:
         reject: Reject,
         encoder: EncoderSpec | None,
         folder: str,
-        hold: Hold,
+        lease: Lease,
     ) -> None:
         assert settings.queries is not None
         assert settings.qrels is not None
@@ -68,7 +68,7 @@ class QueryCandidates:
         self._rows = self._rows_of_judged()
         self._refuse_another_corpus()
         inputs = FirstStageInputs(
-            settings, source, self._queries, corpus, self._corpus, self._rows, encoder, folder, hold
+            settings, source, self._queries, corpus, self._corpus, self._rows, encoder, folder, lease
         )
         self._stage, self.first_stage = inputs.stage(reject)
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank import storage
-from crossrank.evaluation.candidates import Written
+from crossrank.evaluation.candidates import WrittenCandidates
 from crossrank.evaluation.lists import Lists, Rankings
 from crossrank.evaluation.measures import Judged, measure
 from crossrank.evaluation.server_system import ServerSpec
@@ -36,7 +36,7 @@ Values = dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class PairScores:
     """What a model gave every pair, for the pictures of how its scores lie."""
 
     scores_P: NDArray[np.float32]
@@ -64,13 +64,13 @@ class Row:
     """Queries without scores, which count 0."""
     manifest: dict[str, Any]
     """Of the rerank job; empty for the first stage."""
-    scores: Scores | None
+    scores: PairScores | None
     scale: Scale = "logit"
     """What the scores are."""
 
 
 def rerank_with(
-    settings: EvaluateSettings, name: str, spec: ScorerSpec, written: Written, output: str
+    settings: EvaluateSettings, name: str, spec: ScorerSpec, written: WrittenCandidates, output: str
 ) -> dict[str, Any]:
     """Score all candidates with one model, or go on with it; returns the job's manifest.
 
@@ -144,7 +144,7 @@ def model_row(
         rankings.tie_rate(),
         int(rankings.is_missing_Q.sum()),
         manifest,
-        Scores(rankings.scores_P, labels_P, lists.relevant_from),
+        PairScores(rankings.scores_P, labels_P, lists.relevant_from),
         scale_of(spec),
     )
 

@@ -42,7 +42,7 @@ class EvaluateSettings(JobSettings):
         None,
         help="Lowest label of a relevant document, 2 for TREC Deep Learning; default any above 0. nDCG takes labels "
         "as they are.",
-        changes_rows=False,
+        affects_output=False,
         above=0,
         refusal="; use a number above 0, which is what nobody finds relevant",
     )

@@ -34,7 +34,7 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class JudgeTask:
     """What is done to every block; small enough to be sent to each process."""
 
     layout: Layout
@@ -88,7 +88,7 @@ def _refuse(row: Rejected) -> None:
     raise AssertionError(f"crossrank wrote {row.source}, and row {row.line} is no group: {row.detail}")
 
 
-def do_block(task: Task, block: Block) -> Json:
+def do_block(task: JudgeTask, block: Block) -> Json:
     """Judge a block, or take off what was judged before, and write it. Returns a line of figures."""
     groups: Iterable[Group]
     if task.judge is None:
@@ -106,7 +106,7 @@ def do_block(task: Task, block: Block) -> Json:
     }
 
 
-def write_part(task: Task, number: int, first_row: int, groups: list[Group]) -> None:
+def write_part(task: JudgeTask, number: int, first_row: int, groups: list[Group]) -> None:
     """Write a finished part and, before it, its tally."""
     tally = Tally() if task.judge is None else tally_of(first_row, groups, task.judge, task.num_samples, task.seed)
     write_json(tally_file(task.layout, number), tally.to_json())

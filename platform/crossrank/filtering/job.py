@@ -16,7 +16,7 @@ from typing import Any
 from crossrank import storage
 from crossrank.errors import InputError, JobFailed
 from crossrank.filtering import teacher_stage
-from crossrank.filtering.blocks import BLOCK_GROUPS, Block, Task, blocks, groups_of, read_tally, tally_file
+from crossrank.filtering.blocks import BLOCK_GROUPS, Block, JudgeTask, blocks, groups_of, read_tally, tally_file
 from crossrank.filtering.judge import NO_ORIGIN, OTHER_LANGUAGES
 from crossrank.filtering.processes import do_blocks
 from crossrank.filtering.report import as_json, write_report
@@ -32,21 +32,21 @@ from crossrank.resumable.joining import join_if_named
 from crossrank.resumable.layout import Layout
 from crossrank.resumable.output import Manifest
 from crossrank.resumable.rejects import rejected_file
-from crossrank.resumable.settings import that_change_rows
+from crossrank.resumable.settings import that_affect_output
 from crossrank.scoring.checked import checked_spec
 from crossrank.scoring.spec import ScorerSpec
-from crossrank.storage.lease import Hold
+from crossrank.storage.lease import Lease
 from crossrank.telemetry.figures import counted
 from crossrank.telemetry.job_metrics import ROWS_DONE, ROWS_READ, ROWS_RESUMED
 from crossrank.telemetry.progress import Progress, Waiting, say, show_plan
-from crossrank.telemetry.verb_scope import doing
+from crossrank.telemetry.verb_scope import verb_scope
 
 KIND = "filter"
 FORMAT = 1
 """Of blocks, tallies and rules. Raise it when a change makes it impossible to go on with an output that was begun."""
 
 
-@doing(KIND)
+@verb_scope(KIND)
 def filter(settings: FilterSettings, teacher: ScorerSpec | None = None) -> dict[str, Any]:  # noqa: A001 - the verb
     """Flag bad translations in groups: failed, untranslated, in another language, cut off, looping, numbers lost.
 
@@ -81,7 +81,7 @@ def _identity(settings: FilterSettings, teacher: ScorerSpec | None) -> dict[str,
     by_content = {"groups", "teacher"}
     return {
         "format": FORMAT,
-        "settings": {name: value for name, value in that_change_rows(settings).items() if name not in by_content},
+        "settings": {name: value for name, value in that_affect_output(settings).items() if name not in by_content},
         "identifier": identifier_version(),
         "teacher_revision": teacher.revision if teacher else None,
         "inputs": {"groups": fingerprint_of_groups(storage.absolute(settings.groups))},
@@ -153,7 +153,7 @@ def _run(settings: FilterSettings, teacher: ScorerSpec | None, layout: Layout, r
     plan = plan or {"block_groups": BLOCK_GROUPS}
     run.save(plan=plan)
     done_before = _finished(layout, plan)
-    task = Task(
+    task = JudgeTask(
         layout,
         None if settings.clear else settings.judge(),
         settings.samples,
@@ -161,15 +161,15 @@ def _run(settings: FilterSettings, teacher: ScorerSpec | None, layout: Layout, r
         for_teacher=teacher is not None,
     )
     if teacher is None or not _all_prepared(layout, plan, done_before):
-        plan |= _judge_blocks(settings, task, plan["block_groups"], done_before, run.hold)
+        plan |= _judge_blocks(settings, task, plan["block_groups"], done_before, run.lease)
         run.save(plan=plan)
         run.clock.lap("judge")
     sizes: list[int] = plan["rows_of_blocks"]
     layout.refuse_foreign_tables(len(sizes))
     if teacher is not None and pool is not None:
-        teacher_stage.compare(settings, teacher, task, plan, pool, done_before, run.hold)
+        teacher_stage.compare(settings, teacher, task, plan, pool, done_before, run.lease)
         run.clock.lap("compare")
-    run.hold.check()
+    run.lease.check()
     missing = sorted(set(range(len(sizes))) - _with_tally(layout))
     if missing:
         raise JobFailed(f"{layout.part(missing[0])} is not there, though all is judged; run the same command again")
@@ -208,7 +208,7 @@ def _all_prepared(layout: Layout, plan: Json, done: set[int]) -> bool:
     )
 
 
-def _judge_blocks(settings: FilterSettings, task: Task, block_groups: int, done: set[int], hold: Hold) -> Json:
+def _judge_blocks(settings: FilterSettings, task: JudgeTask, block_groups: int, done: set[int], lease: Lease) -> Json:
     """Judge the blocks that have no part, and set aside what is no group. Returns what there is, for the plan.
 
     The whole input is read also when a job is resumed: what was set aside is then written once, whole.
@@ -238,7 +238,7 @@ def _judge_blocks(settings: FilterSettings, task: Task, block_groups: int, done:
     ):
         progress.advance(0, "judging")
         for figures in do_blocks(task, unfinished(progress, reject), _processes(settings)):
-            hold.check()
+            lease.check()
             progress.advance(figures["groups"])
             if not task.for_teacher:
                 ROWS_DONE.add(figures["groups"])

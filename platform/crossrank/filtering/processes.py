@@ -12,14 +12,14 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExe
 from concurrent.futures.process import BrokenProcessPool
 
 from crossrank.errors import JobFailed
-from crossrank.filtering.blocks import Block, Task, do_block
+from crossrank.filtering.blocks import Block, JudgeTask, do_block
 from crossrank.records import Json
 
 WAITING = 2
 """Blocks a process that are read ahead: enough that none is idle, few enough that memory stays flat."""
 
 
-def do_blocks(task: Task, blocks: Iterator[Block], processes: int) -> Iterator[Json]:
+def do_blocks(task: JudgeTask, blocks: Iterator[Block], processes: int) -> Iterator[Json]:
     """Do the blocks, in any order; gives the figures of each as it is finished.
 
     A single block is done in this process: to start others takes longer.
@@ -44,7 +44,7 @@ def do_blocks(task: Task, blocks: Iterator[Block], processes: int) -> Iterator[J
         pool.shutdown(cancel_futures=True)
 
 
-def done_by(pool: Executor, task: Task, blocks: Iterator[Block], most: int) -> Iterator[Json]:
+def done_by(pool: Executor, task: JudgeTask, blocks: Iterator[Block], most: int) -> Iterator[Json]:
     """The figures of blocks that a pool does, with at most so many blocks that were read and are not done."""
     waiting: set[Future[Json]] = set()
     for block in blocks:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from crossrank import storage
 from crossrank.errors import InputError
-from crossrank.filtering.blocks import BLOCK_GROUPS, Task, groups_of, read_block, write_part
+from crossrank.filtering.blocks import BLOCK_GROUPS, JudgeTask, groups_of, read_block, write_part
 from crossrank.filtering.settings import FilterSettings
 from crossrank.filtering.teacher_rules import Margins, Pair, compared, pairs_of, scores_of
 from crossrank.records import Json, Rejected
@@ -19,7 +19,7 @@ from crossrank.resumable.blocks import do_blocks
 from crossrank.scoring.precision import precision_of
 from crossrank.scoring.spec import ScorerSpec
 from crossrank.scoring.throughput import measure_scoring
-from crossrank.storage.lease import Hold
+from crossrank.storage.lease import Lease
 from crossrank.storage.retries import with_retries
 from crossrank.telemetry.job_metrics import PAIRS, ROWS_DONE
 from crossrank.telemetry.progress import Progress, Waiting, say
@@ -48,7 +48,7 @@ def measured(settings: FilterSettings, teacher: ScorerSpec, pool: Pool) -> Json:
             num_pairs += 2 * len(group.docs)
             progress.advance(1)
     found = _measured(settings, teacher, pool)
-    size = queries_per_block(num_groups, num_pairs, found["pairs_per_second"], pool.most)
+    size = queries_per_block(num_groups, num_pairs, found["pairs_per_second"], pool.max_workers)
     say(f"one worker scores {found['pairs_per_second']:,.0f} pairs/s; groups a block: {size}")
     precision = precision_of(found["scorer"].get("dtype"))
     return {"block_groups": min(size.value, BLOCK_GROUPS), "precision": precision, "measured": found}
@@ -58,7 +58,7 @@ def measured(settings: FilterSettings, teacher: ScorerSpec, pool: Pool) -> Json:
 class CompareBlocks:
     """Has the teacher score the groups of a block in both languages, and judge by that; a `BlockJob`."""
 
-    task: Task
+    task: JudgeTask
     teacher: ScorerSpec
     margins: Margins
     first_rows: tuple[int, ...]
@@ -80,14 +80,14 @@ class CompareBlocks:
 
 
 def compare(
-    settings: FilterSettings, teacher: ScorerSpec, task: Task, plan: Json, pool: Pool, done: set[int], hold: Hold
+    settings: FilterSettings, teacher: ScorerSpec, task: JudgeTask, plan: Json, pool: Pool, done: set[int], lease: Lease
 ) -> None:
     """Have the teacher compare the blocks that have no part yet."""
     sizes: list[int] = plan["rows_of_blocks"]
     left = {number: size for number, size in enumerate(sizes) if number not in done}
     first_rows = tuple(accumulate(sizes, initial=0))
     job = CompareBlocks(task, teacher.on(pool.device, plan["precision"]), settings.margins(), first_rows)
-    do_blocks(job, left, sum(sizes), "groups compared", pool, hold, _count)
+    do_blocks(job, left, sum(sizes), "groups compared", pool, lease, _count)
 
 
 def _count(figures: Figures) -> None:
@@ -103,9 +103,9 @@ def dry_run(settings: FilterSettings, teacher: ScorerSpec, num_pairs: int) -> di
     return {
         "pairs": num_pairs,
         "tokens": int(num_pairs * found["tokens_per_pair"]),
-        "workers": pool.most,
+        "workers": pool.max_workers,
         "pairs_per_second_of_a_worker": round(found["pairs_per_second"], 1),
-        "hours_of_the_teacher": round(num_pairs / found["pairs_per_second"] / pool.most / 3600, 4),
+        "hours_of_the_teacher": round(num_pairs / found["pairs_per_second"] / pool.max_workers / 3600, 4),
     }
 
 

@@ -16,7 +16,7 @@ from crossrank.formats.sources import PARQUET, has_extension, refuse_other_exten
 from crossrank.records import Group, Reject, Rejected
 from crossrank.telemetry.figures import counted
 from crossrank.telemetry.progress import say
-from crossrank.telemetry.verb_scope import doing
+from crossrank.telemetry.verb_scope import verb_scope
 
 
 class ConversionCounts(NamedTuple):
@@ -58,7 +58,7 @@ def _converted(source_format: str, target_format: str, source: str, target: str,
     return ConversionCounts(passage.read, written, passage.rejected)
 
 
-@doing("convert")
+@verb_scope("convert")
 def convert_telling(source_format: str, target_format: str, source: str, target: str) -> ConversionCounts:
     """`convert`, telling what is rejected and what came of it.
 

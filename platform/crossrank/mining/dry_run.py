@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from crossrank.corpus.store import TextStore, Usable
-from crossrank.mining.inputs import Inputs
+from crossrank.mining.inputs import MiningInputs
 from crossrank.mining.plan import LARGER_DISK, read_groups
-from crossrank.mining.throughput import Sample, measure_mining
+from crossrank.mining.throughput import MiningSample, measure_mining
 from crossrank.retrieval.first_stage import language_of
 from crossrank.telemetry.progress import Waiting, show_plan
 
@@ -17,7 +17,7 @@ SAMPLE = 32
 """Groups and passages that the speed is measured with."""
 
 
-def dry_run(inputs: Inputs) -> dict[str, Any]:
+def dry_run(inputs: MiningInputs) -> dict[str, Any]:
     """Measure, print the plan and return it. Nothing is written to the output.
 
     Pairs are those that the teacher scores at least: the judged documents, and as many passages as are wanted.
@@ -32,7 +32,7 @@ def dry_run(inputs: Inputs) -> dict[str, Any]:
     vectors = inputs.vectors(corpus)
     pool = inputs.pool(with_encoder=True, with_teacher=True)
     groups = work.sample(SAMPLE)
-    sample = Sample([group.query for group in groups], _passages(corpus))
+    sample = MiningSample([group.query for group in groups], _passages(corpus))
     with Waiting("measuring the first stage and the models"):
         measuring = on_ray.begin_call(pool, measure_mining, inputs.sampled(language.value, pool), sample, pool)
         speed = on_ray.returned(measuring)
@@ -53,8 +53,8 @@ def dry_run(inputs: Inputs) -> dict[str, Any]:
         seconds["teacher"] = pairs / speed["pairs"]
         plan |= {"pairs": pairs, "tokens": int(pairs * speed.pop("tokens_per_pair"))}
     plan |= {f"{name}_per_second_of_a_worker": round(value, 1) for name, value in speed.items()}
-    plan |= {f"hours_{name}": round(value / pool.most / 3600, 4) for name, value in seconds.items()}
-    plan |= {"workers": pool.most, "hours": round(sum(seconds.values()) / pool.most / 3600, 4)}
+    plan |= {f"hours_{name}": round(value / pool.max_workers / 3600, 4) for name, value in seconds.items()}
+    plan |= {"workers": pool.max_workers, "hours": round(sum(seconds.values()) / pool.max_workers / 3600, 4)}
     show_plan(plan)
     return plan
 

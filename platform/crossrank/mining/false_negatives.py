@@ -51,7 +51,7 @@ FALSE_NEGATIVES = tuple(
 )
 """The reasons that say: this probably answers the query."""
 
-Fault = tuple[Drop, str]
+DropReason = tuple[Drop, str]
 """A reason, and what was found."""
 
 
@@ -62,7 +62,7 @@ class Alike:
     jaccard: float = JACCARD
     containment: float = CONTAINMENT
 
-    def find(self, passage: Fingerprint, positives: Iterable[tuple[str, Fingerprint]]) -> Fault | None:
+    def find(self, passage: Fingerprint, positives: Iterable[tuple[str, Fingerprint]]) -> DropReason | None:
         """The fault of a passage that is one of the positives, each with its id; None for one that is none."""
         for doc_id, positive in positives:
             if passage.letters and passage.letters == positive.letters:
@@ -131,7 +131,7 @@ class Margin:
         probability = (1.0 - self.value) * _sigmoid(lowest)
         return min(_logit(probability), lowest)  # a high logit is a probability of 1.0, which no logit is
 
-    def find(self, logit: float, ceiling: float) -> Fault | None:
+    def find(self, logit: float, ceiling: float) -> DropReason | None:
         """The fault of a passage that scores too high; None for one that does not."""
         if not math.isfinite(logit):
             return Drop.SCORE_NOT_FINITE, f"the teacher scores it {logit}"

@@ -14,7 +14,7 @@ Stages = dict[str, tuple[NDArray[np.int32], NDArray[np.float32]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundPassage:
     """A passage that the first stage found for a query."""
 
     row: int
@@ -29,7 +29,7 @@ class Found:
         return "+".join(self.of_stage)
 
 
-def fused(stages: Stages, k: int) -> list[Found]:
+def fused(stages: Stages, k: int) -> list[FoundPassage]:
     """One ranking of what the stages found. A single one keeps its own scores."""
     of_stage: dict[int, dict[str, tuple[int, float]]] = {}
     for name, (rows, scores) in stages.items():
@@ -40,5 +40,5 @@ def fused(stages: Stages, k: int) -> list[Found]:
     for rank, (row, score) in enumerate(zip(fused_rows.tolist(), fused_scores.tolist(), strict=True), start=1):
         stages_of_it = of_stage[row]
         own = next(iter(stages_of_it.values()))[1]
-        found.append(Found(row, rank, score if len(stages) > 1 else own, stages_of_it))
+        found.append(FoundPassage(row, rank, score if len(stages) > 1 else own, stages_of_it))
     return found

@@ -9,8 +9,8 @@ from itertools import islice
 from typing import Any
 
 from crossrank.corpus.ids import UNKNOWN, hash_id
-from crossrank.mining.false_negatives import Alike, Drop, Fault, Margin, answers_of
-from crossrank.mining.found import Found, Stages, fused
+from crossrank.mining.false_negatives import Alike, Drop, DropReason, Margin, answers_of
+from crossrank.mining.found import FoundPassage, Stages, fused
 from crossrank.mining.layout import STATS
 from crossrank.mining.near_duplicates import Fingerprint, text_hash
 from crossrank.mining.passages import Passages
@@ -39,7 +39,7 @@ class Rules:
 
 
 @dataclass(slots=True)
-class Search:
+class GroupMining:
     """One group on its way to its negatives."""
 
     group: Group
@@ -47,7 +47,7 @@ class Search:
     rules: Rules
     group_rows: list[int]
     """Rows of the corpus of the group's documents, -1 where it has none."""
-    survivors: Iterator[Found]
+    survivors: Iterator[FoundPassage]
     """What no filter of the texts has dropped, best first; filtered as it is asked for."""
     stats: Counter[str]
     asked: AskedQuery | None
@@ -60,7 +60,7 @@ class Search:
     @classmethod
     def begun(
         cls, group: Group, siblings: list[dict[str, int]], stages: Stages, passages: Passages, rules: Rules
-    ) -> Search:
+    ) -> GroupMining:
         """Look at what the stages found, as rows and scores of each by its name."""
         group_rows = passages.store.rows([doc.doc_id for doc in group.docs]).tolist()
         asked = None if rules.keep_query_document else AskedQuery.of(group.query_id, group.query)
@@ -71,7 +71,7 @@ class Search:
         search.survivors = search._filtered(window, siblings)
         return search
 
-    def _count_positives(self, found: list[Found], stages: Stages) -> None:
+    def _count_positives(self, found: list[FoundPassage], stages: Stages) -> None:
         positives = {
             row
             for doc, row in zip(self.group.docs, self.group_rows, strict=True)
@@ -82,7 +82,7 @@ class Search:
             self.stats[f"{name}_at_10"] = int(not positives.isdisjoint(rows[:FIRST_RANKS].tolist()))
         self.stats["fused_at_10"] = int(not positives.isdisjoint(each.row for each in found[:FIRST_RANKS]))
 
-    def _filtered(self, window: list[Found], siblings: list[dict[str, int]]) -> Iterator[Found]:
+    def _filtered(self, window: list[FoundPassage], siblings: list[dict[str, int]]) -> Iterator[FoundPassage]:
         ids = {doc.doc_id for doc in self.group.docs}
         positives = [
             (doc.doc_id, Fingerprint.of(text))
@@ -106,13 +106,13 @@ class Search:
 
     def _fault(
         self,
-        found: Found,
+        found: FoundPassage,
         doc_id: str,
         ids: set[str],
         positives: Sequence[tuple[str, Fingerprint]],
         elsewhere: _Elsewhere,
         answer_in: Callable[[str], str | None],
-    ) -> Fault | None:
+    ) -> DropReason | None:
         if doc_id in ids:
             return Drop.IN_GROUP, "the group has it already"
         if self.asked is not None:
@@ -129,7 +129,7 @@ class Search:
         answer = answer_in(self.passages.text(found.row))
         return (Drop.HAS_ANSWER, f"has the answer {answer!r}") if answer is not None else None
 
-    def drop(self, found: Found, doc_id: str, fault: Fault) -> None:
+    def drop(self, found: FoundPassage, doc_id: str, fault: DropReason) -> None:
         reason, detail = fault
         self.dropped.append(
             {
@@ -151,7 +151,7 @@ class Search:
             self.take(found, None)
         self.stats["exhausted"] = int(len(taken) < number)
 
-    def take(self, found: Found, teacher_score: float | None) -> None:
+    def take(self, found: FoundPassage, teacher_score: float | None) -> None:
         [doc_id] = self.passages.store.ids([found.row])
         stages = {name: {"rank": rank, "score": round(score, 4)} for name, (rank, score) in found.of_stage.items()}
         self.negatives.append(

@@ -16,7 +16,7 @@ from crossrank.mining.layout import MineLayout
 from crossrank.mining.settings import MineSettings
 from crossrank.mining.throughput import Sampled
 from crossrank.mining.work import MineBlocks
-from crossrank.resumable.settings import that_change_rows
+from crossrank.resumable.settings import that_affect_output
 from crossrank.retrieval.dense_search import EncodeShards, Searches, SearchShards
 from crossrank.retrieval.encoder import EncoderSpec, find_encoder
 from crossrank.retrieval.vectors import VectorStore
@@ -31,7 +31,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
+class MiningInputs:
     """Found and checked, but not yet read."""
 
     settings: MineSettings
@@ -43,7 +43,7 @@ class Inputs:
     @classmethod
     def of(
         cls, settings: MineSettings, layout: MineLayout, encoder: EncoderSpec | None, teacher: ScorerSpec | None
-    ) -> Inputs:
+    ) -> MiningInputs:
         """Find the models that the settings name, unless stand-ins are given, and the corpus.
 
         Raises:
@@ -61,7 +61,7 @@ class Inputs:
     def identity(self) -> dict[str, Any]:
         """What has to be the same when the job is resumed. Where inputs and models lie does not matter."""
         by_content = {"groups", "corpus", "encoder", "teacher"}
-        kept = that_change_rows(self.settings)
+        kept = that_affect_output(self.settings)
         return {
             "format": FORMAT,
             "settings": {name: value for name, value in kept.items() if name not in by_content},

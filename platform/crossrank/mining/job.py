@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from crossrank import storage
 from crossrank.formats.group_order import glancing
 from crossrank.mining.dry_run import dry_run
-from crossrank.mining.inputs import Inputs
+from crossrank.mining.inputs import MiningInputs
 from crossrank.mining.layout import MineLayout
 from crossrank.mining.manifest import facts_of, report
-from crossrank.mining.plan import Plan, prepare, read_plan, refuse_unusable
+from crossrank.mining.plan import MiningPlan, prepare, read_plan, refuse_unusable
 from crossrank.mining.settings import MineSettings
 from crossrank.mining.totals import totals
 from crossrank.mining.work import BlockSearches
@@ -28,7 +28,7 @@ from crossrank.retrieval.vectors import VectorStore
 from crossrank.scoring.spec import ScorerSpec
 from crossrank.telemetry.job_metrics import NEGATIVES, PAIRS, ROWS_DONE, TOKENS, TRUNCATED
 from crossrank.telemetry.progress import Waiting, say
-from crossrank.telemetry.verb_scope import doing
+from crossrank.telemetry.verb_scope import verb_scope
 
 if TYPE_CHECKING:
     pass
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 KIND = "mine"
 
 
-@doing(KIND)
+@verb_scope(KIND)
 def mine(
     settings: MineSettings, encoder: EncoderSpec | None = None, teacher: ScorerSpec | None = None
 ) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def mine(
     started = announce()
     layout = MineLayout(storage.absolute(settings.output))
     with Waiting("looking at the models and the inputs"):
-        inputs = Inputs.of(settings, layout, encoder, teacher)
+        inputs = MiningInputs.of(settings, layout, encoder, teacher)
         identity = inputs.identity()
     job = Job.of(KIND, settings, identity, started, num_parts="blocks")
     if settings.dry_run:
@@ -69,7 +69,7 @@ def _lacking(layout: MineLayout, before: Manifest) -> set[int]:
     return layout.lacking_parts(before["blocks"], sizes)
 
 
-def _run(inputs: Inputs, layout: MineLayout, run: Run) -> Manifest:
+def _run(inputs: MiningInputs, layout: MineLayout, run: Run) -> Manifest:
     with Waiting("reading the corpus"):
         corpus = inputs.open()
     vectors = inputs.vectors(corpus)
@@ -86,7 +86,7 @@ def _run(inputs: Inputs, layout: MineLayout, run: Run) -> Manifest:
     resumed = sum(plan.rows_of_blocks) - sum(plan.rows_of_blocks[number] for number in blocks)
     if blocks:
         _work(inputs, plan, vectors, blocks, run)
-    run.hold.check()
+    run.lease.check()
     with Waiting("adding up"):
         found = totals(layout, plan.rows_of_blocks)
         write_json(layout.report, report(found, corpus))
@@ -97,7 +97,7 @@ def _run(inputs: Inputs, layout: MineLayout, run: Run) -> Manifest:
     return manifest
 
 
-def _work(inputs: Inputs, plan: Plan, vectors: VectorStore | None, blocks: list[int], run: Run) -> None:
+def _work(inputs: MiningInputs, plan: MiningPlan, vectors: VectorStore | None, blocks: list[int], run: Run) -> None:
     """Encode the shards that have no vectors, search for the blocks that lack their part, and mine for those."""
     if vectors is not None:
         _search(inputs, plan, vectors, blocks, run)
@@ -105,7 +105,7 @@ def _work(inputs: Inputs, plan: Plan, vectors: VectorStore | None, blocks: list[
     run.clock.lap("start_workers")
     left, total = {block: plan.rows_of_blocks[block] for block in blocks}, sum(plan.rows_of_blocks)
     say_resumed(left, total, "groups")
-    do_blocks(inputs.mining(plan.language, len(plan.slices), pool), left, total, "groups", pool, run.hold, _count)
+    do_blocks(inputs.mining(plan.language, len(plan.slices), pool), left, total, "groups", pool, run.lease, _count)
     run.clock.lap("mine")
 
 
@@ -118,16 +118,16 @@ def _count(figures: Figures) -> None:
     TRUNCATED.add(figures["truncated"])
 
 
-def _search(inputs: Inputs, plan: Plan, vectors: VectorStore, blocks: list[int], run: Run) -> None:
+def _search(inputs: MiningInputs, plan: MiningPlan, vectors: VectorStore, blocks: list[int], run: Run) -> None:
     """The dense first stage: vectors of what has none yet, then what is nearest to the queries of these blocks."""
     pool = inputs.pool(with_encoder=True, with_teacher=False)
     run.clock.lap("start_ray")
-    encode_missing(inputs.encoding(vectors, pool), pool, run.hold)
+    encode_missing(inputs.encoding(vectors, pool), pool, run.lease)
     run.clock.lap("encode")
     searches = BlockSearches(inputs.layout, tuple((start, end) for start, end in plan.slices), len(plan.rows_of_blocks))
     left = dict.fromkeys(searches.missing(blocks), 1)
     do_blocks(
-        inputs.searching(vectors, searches, pool), left, len(searches), "searches", pool, run.hold, lambda _: None
+        inputs.searching(vectors, searches, pool), left, len(searches), "searches", pool, run.lease, lambda _: None
     )
     run.clock.lap("search")
 

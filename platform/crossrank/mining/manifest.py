@@ -7,8 +7,8 @@ from typing import Any
 from crossrank.corpus.store import TextStore
 from crossrank.errors import beginning
 from crossrank.mining.false_negatives import FALSE_NEGATIVES
-from crossrank.mining.plan import Plan
-from crossrank.mining.totals import Totals
+from crossrank.mining.plan import MiningPlan
+from crossrank.mining.totals import MiningTotals
 from crossrank.resumable.output import Manifest
 from crossrank.retrieval.vectors import VectorStore
 
@@ -16,7 +16,7 @@ SHOWN = 300
 """Characters of a dropped passage that the report shows."""
 
 
-def report(found: Totals, corpus: TextStore) -> dict[str, Any]:
+def report(found: MiningTotals, corpus: TextStore) -> dict[str, Any]:
     """What was dropped, by reason, with samples and the beginning of their texts."""
     return {
         reason: {
@@ -33,7 +33,7 @@ def _beginning(doc_id: str, corpus: TextStore) -> str:
     return beginning(text, SHOWN)
 
 
-def facts_of(plan: Plan, found: Totals, resumed: int, vectors: VectorStore | None) -> Manifest:
+def facts_of(plan: MiningPlan, found: MiningTotals, resumed: int, vectors: VectorStore | None) -> Manifest:
     """What the manifest says of a job that ended. Groups read are groups written and groups set aside."""
     stats = found.stats
     return {

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from crossrank.formats.group_rows import group_of, row_of
-from crossrank.mining.group_search import Rules, Search
+from crossrank.mining.group_search import GroupMining, Rules
 from crossrank.mining.layout import DROPPED_SCHEMA, PART_SCHEMA
 from crossrank.mining.passages import Passages
 from crossrank.mining.teacher_scores import Teaching
@@ -33,7 +33,7 @@ def mine_block(
     groups = [group_of({name: row[name] for name in row if name not in ("row", "siblings")}) for row in rows]
     lexical = bm25.search([group.query for group in groups], rules.depth)
     searches = [
-        Search.begun(
+        GroupMining.begun(
             group, row["siblings"], {"bm25": lexical[q]} | ({"dense": dense[q]} if dense else {}), passages, rules
         )
         for q, (group, row) in enumerate(zip(groups, rows, strict=True))

@@ -37,7 +37,7 @@ LARGER_DISK = "use --set embedding_dtype=float16, or --embeddings on a larger di
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class MiningPlan:
     """What a prepared job is; kept in `_prepared/plan.json`, so that a resumed job need not prepare again."""
 
     rows_of_blocks: list[int]
@@ -51,9 +51,9 @@ class Plan:
     groups_set_aside: int
 
 
-def read_plan(layout: MineLayout) -> Plan | None:
+def read_plan(layout: MineLayout) -> MiningPlan | None:
     """The plan of a job that is prepared; None for one that is not."""
-    return Plan(**read_json(layout.plan)) if storage.exists(layout.plan) else None
+    return MiningPlan(**read_json(layout.plan)) if storage.exists(layout.plan) else None
 
 
 def read_groups(settings: MineSettings, corpus: TextStore) -> GroupsToMine:
@@ -81,7 +81,7 @@ def prepare(
     vectors: VectorStore | None,
     layout: MineLayout,
     begin: Callable[[], None],
-) -> Plan:
+) -> MiningPlan:
     """Index the corpus, read the groups and write the blocks; the plan is written last.
 
     Args:
@@ -120,7 +120,7 @@ def prepare(
         f"{counted.positives_in_corpus:,} under their ids"
     )
     begin()
-    plan = Plan(
+    plan = MiningPlan(
         rows_of_blocks,
         slices,
         language.value,

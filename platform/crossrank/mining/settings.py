@@ -50,7 +50,7 @@ class MineSettings(JobSettings):
         None,
         help="Folder where the corpus's vectors are kept for other jobs; default the cache of this machine, or "
         "OUTPUT/_embeddings on a cluster.",
-        changes_rows=False,
+        affects_output=False,
     )
     query_prompt: str | None = option(None, help="Text before a query for the encoder, such as 'query: ' for e5.")
     passage_prompt: str | None = option(None, help="Text before a passage for the encoder, such as 'passage: '.")

@@ -10,8 +10,8 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.mining.found import Found
-from crossrank.mining.group_search import Rules, Search
+from crossrank.mining.found import FoundPassage
+from crossrank.mining.group_search import GroupMining, Rules
 from crossrank.mining.passages import Passages
 from crossrank.mining.prepare import positives_of
 from crossrank.scoring.interfaces import Scorer
@@ -25,7 +25,7 @@ class Teaching:
         self._passages = passages
         self._rules = rules
 
-    def teach(self, searches: list[Search]) -> None:
+    def teach(self, searches: list[GroupMining]) -> None:
         """Score the judged documents of every group, then survivors until each has its negatives or no more."""
         ceilings = self._ceilings(searches)
         open_ = [search for search, ceiling in zip(searches, ceilings, strict=True) if ceiling is not None]
@@ -42,14 +42,14 @@ class Teaching:
                     self._judge(search, found, next(scores), ceiling)
             open_ = [search for search in open_ if search.wanted() and not search.stats["exhausted"]]
 
-    def _judge(self, search: Search, found: Found, logit: float, ceiling: float) -> None:
+    def _judge(self, search: GroupMining, found: FoundPassage, logit: float, ceiling: float) -> None:
         fault = self._rules.margin.find(logit, ceiling)
         if fault is None:
             search.take(found, logit)
         else:
             search.drop(found, self._passages.store.ids([found.row])[0], fault)
 
-    def _ceilings(self, searches: list[Search]) -> list[float | None]:
+    def _ceilings(self, searches: list[GroupMining]) -> list[float | None]:
         """From which logit on a passage is no negative of each group; None where no positive has a finite one."""
         judged = [
             (search, place, text)
@@ -71,7 +71,7 @@ class Teaching:
             ceilings.append(self._rules.margin.ceiling(of_positives) if of_positives else None)
         return ceilings
 
-    def _scores(self, pairs: list[tuple[Search, str]]) -> list[float]:
+    def _scores(self, pairs: list[tuple[GroupMining, str]]) -> list[float]:
         """Logits of pairs of a group's query and a text. Each query and each text is made ready once."""
         if not pairs:
             return []
@@ -87,7 +87,9 @@ class Teaching:
         return [float(logit) for logit in scored.logits_P]
 
     @staticmethod
-    def _count(pairs: list[tuple[Search, str]], tokens_P: NDArray[np.int32], truncated_P: NDArray[np.int32]) -> None:
+    def _count(
+        pairs: list[tuple[GroupMining, str]], tokens_P: NDArray[np.int32], truncated_P: NDArray[np.int32]
+    ) -> None:
         for (search, _), tokens, truncated in zip(pairs, tokens_P.tolist(), truncated_P.tolist(), strict=True):
             search.stats["pairs"] += 1
             search.stats["tokens"] += tokens

@@ -11,7 +11,7 @@ import numpy as np
 
 from crossrank.cluster.pool import Pool
 from crossrank.corpus.source import CorpusSource
-from crossrank.derived import Chosen
+from crossrank.derived import Derived
 from crossrank.retrieval.dense import Shard, search
 from crossrank.retrieval.encoder import EncoderSpec
 from crossrank.retrieval.first_stage import open_bm25
@@ -33,14 +33,14 @@ class Sampled:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class MiningSample:
     """Texts like those of the job."""
 
     queries: list[str]
     passages: list[str]
 
 
-def measure_mining(sampled: Sampled, sample: Sample, pool: Pool) -> dict[str, float]:
+def measure_mining(sampled: Sampled, sample: MiningSample, pool: Pool) -> dict[str, float]:
     """Speeds of one worker, each as what it does in a second; only of what the job has.
 
     Returns:
@@ -49,7 +49,7 @@ def measure_mining(sampled: Sampled, sample: Sample, pool: Pool) -> dict[str, fl
     """
     threads = pool.threads()
     store = sampled.corpus.open()
-    index = open_bm25(store, Chosen(sampled.language, "as chosen"))
+    index = open_bm25(store, Derived(sampled.language, "as chosen"))
     seconds, _ = _timed(lambda: index.search(sample.queries, sampled.depth))
     found = {"bm25_queries": len(sample.queries) / seconds}
     if sampled.encoder is not None:

@@ -18,7 +18,7 @@ SAMPLES = 10
 
 
 @dataclass(slots=True)
-class Totals:
+class MiningTotals:
     """Sums over all parts."""
 
     groups: int = 0
@@ -34,9 +34,9 @@ class Totals:
         return {name: round(self.stats[f"{name}_at_10"] / judged, 4) for name in ("bm25", "dense", "fused")}
 
 
-def totals(layout: MineLayout, rows_of_blocks: list[int]) -> Totals:
+def totals(layout: MineLayout, rows_of_blocks: list[int]) -> MiningTotals:
     """Add up the parts, after checking that each holds every row of its block once."""
-    found = Totals()
+    found = MiningTotals()
     samples: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for number, num_rows in enumerate(rows_of_blocks):
         part = _table(layout, layout.part(number), ["row", "query_id", "query", "stats"])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pyarrow.compute as pc
 
 from crossrank.corpus.source import CorpusSource
-from crossrank.derived import Chosen
+from crossrank.derived import Derived
 from crossrank.mining.group_search import Rules
 from crossrank.mining.layout import MineLayout
 from crossrank.mining.mine_block import mine_block
@@ -82,7 +82,7 @@ class MineBlocks:
         """Open the corpus and its index, and load the teacher if there is one."""
         corpus = self.corpus.open()
         passages = Passages(corpus)
-        bm25 = open_bm25(corpus, Chosen(self.language, "as the job began"))
+        bm25 = open_bm25(corpus, Derived(self.language, "as the job began"))
         teacher = None if self.teacher is None else self.teacher.load(threads)
 
         def mine(number: int) -> Figures:

@@ -28,7 +28,7 @@ from crossrank.formats.conversion import convert_telling
 from crossrank.formats.sources import JSON_LINES, has_extension
 from crossrank.mining.job import mine
 from crossrank.mining.settings import MineSettings
-from crossrank.recipe.measured import Measured
+from crossrank.recipe.measured import MeasuredQueries
 from crossrank.recipe.reading import Recipe
 from crossrank.recipe.stage import Job, Noted, Stage
 from crossrank.records import Json
@@ -120,7 +120,7 @@ class _Chain:
         made = {name: make[name]() for name in self._recipe.sections}
         for evaluation in made.get("evaluate", ()) if "train" in made else ():
             assert isinstance(evaluation, Job)
-            made["train"].insert(0, Measured(evaluation.settings, self._held_out, self._measured))
+            made["train"].insert(0, MeasuredQueries(evaluation.settings, self._held_out, self._measured))
         return [stage for stages in made.values() for stage in stages]
 
     def _folder(self, *names: str) -> str:

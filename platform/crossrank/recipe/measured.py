@@ -18,7 +18,7 @@ from crossrank.telemetry.progress import say
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredQueries:
     """Writes them as groups without documents, for ``crossrank train --held-out``. It has no command of its own.
 
     It takes the memory of the queries. A ``limit`` of the evaluation takes none away.

@@ -11,12 +11,12 @@ from crossrank.recipe.chain import stages_of
 from crossrank.recipe.reading import ORDER, read_recipe
 from crossrank.recipe.stage import Stage
 from crossrank.resumable.output import alone
-from crossrank.storage.lease import Hold
+from crossrank.storage.lease import Lease
 from crossrank.telemetry.progress import say
-from crossrank.telemetry.verb_scope import doing
+from crossrank.telemetry.verb_scope import verb_scope
 
 
-@doing("recipe")
+@verb_scope("recipe")
 def recipe(
     file: str,
     sets: Sequence[str] = (),
@@ -46,13 +46,13 @@ def recipe(
     afresh_from = _place_of(overwrite, "--overwrite", stages, file, len(stages))
     missing = ""
     # Stages that are jobs have locks of their own; what the recipe makes itself, such as groups, has this one.
-    with nullcontext(Hold()) if dry_run else alone(read.output, "output") as hold:
+    with nullcontext(Lease()) if dry_run else alone(read.output, "output") as lease:
         for place, stage in enumerate(stages[: last + 1]):
             if stage.command:
                 say(f"stage {_number(stages, stage)}, {stage.name}: {stage.command}")
             with _named(stage, file):
                 if not dry_run:
-                    hold.check()
+                    lease.check()
                     stage.run(afresh=place >= afresh_from)
                 elif place < afresh_from and stage.is_done():
                     say(f"{stage.name} is done: {stage.product}")

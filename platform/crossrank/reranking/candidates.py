@@ -34,7 +34,7 @@ SPILLED = np.dtype(
 )
 
 
-class Found(NamedTuple):
+class CandidateHits(NamedTuple):
     """Candidates of one query, best first."""
 
     rows_C: NDArray[np.int32]
@@ -48,7 +48,7 @@ class FirstStage(Protocol):
     def language(self) -> str | None:
         """Of its analyser, with the reason; None where texts are not analysed."""
 
-    def found(self, query_rows: Sequence[int]) -> list[Found]:
+    def found(self, query_rows: Sequence[int]) -> list[CandidateHits]:
         """Candidates of these queries, which are neighbours in ascending order."""
 
     def num_pairs(self) -> int:
@@ -76,9 +76,9 @@ class Bm25Candidates:
         num_usable = int((corpus.usable(slice(None)) == Usable.YES).sum())
         return cls(open_bm25(corpus, chosen), queries, depth, num_queries, num_usable, str(chosen))
 
-    def found(self, query_rows: Sequence[int]) -> list[Found]:
+    def found(self, query_rows: Sequence[int]) -> list[CandidateHits]:
         hits = self.index.search(self.queries.texts(query_rows), self.depth)
-        return [Found(rows, scores.astype(np.float64)) for rows, scores in hits]
+        return [CandidateHits(rows, scores.astype(np.float64)) for rows, scores in hits]
 
     def num_pairs(self) -> int:
         return self.num_queries * min(self.depth, self.num_usable)
@@ -132,17 +132,17 @@ class RunCandidates:
         say_contradicted(uri, num_contradicted, num_read)
         return cls(folder, num_pairs)
 
-    def found(self, query_rows: Sequence[int]) -> list[Found]:
+    def found(self, query_rows: Sequence[int]) -> list[CandidateHits]:
         return [self._found(row) for row in query_rows]
 
     def num_pairs(self) -> int:
         return self._num_pairs
 
-    def _found(self, query_row: int) -> Found:
+    def _found(self, query_row: int) -> CandidateHits:
         self._load(query_row // SPILL_QUERIES)
         place = query_row % SPILL_QUERIES
         mine = self._records[self._starts[place] : self._starts[place + 1]]
-        return Found(mine["document"].copy(), mine["score"].copy())
+        return CandidateHits(mine["document"].copy(), mine["score"].copy())
 
     def _load(self, number: int) -> None:
         if self._number != number:

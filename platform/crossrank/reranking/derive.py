@@ -37,7 +37,7 @@ DOCUMENT = "docs.list.element"
 
 
 @dataclass(slots=True)
-class Totals:
+class RerankTotals:
     """Sums over all parts."""
 
     queries: int = 0
@@ -61,7 +61,7 @@ class Totals:
             self.stats[each.name] += pc.sum(stats.field(each.name)).as_py() or 0
 
 
-def totals(layout: Layout, rows_of_blocks: list[int]) -> Totals:
+def totals(layout: Layout, rows_of_blocks: list[int]) -> RerankTotals:
     """Add up the parts, after checking that each holds every row of its block once.
 
     Args:
@@ -70,7 +70,7 @@ def totals(layout: Layout, rows_of_blocks: list[int]) -> Totals:
     unfinished = sorted(set(range(len(rows_of_blocks))) - layout.finished_parts())
     if unfinished:
         raise JobFailed(f"{layout.part(unfinished[0])} is not there, though all is scored; run the same command again")
-    found = Totals()
+    found = RerankTotals()
     first = 0
     columns = ["row", "reason", f"{DOCUMENT}.rank", "stats"]
     for number, part in enumerate(_parts(layout, range(len(rows_of_blocks)), columns)):

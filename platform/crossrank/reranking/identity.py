@@ -9,7 +9,7 @@ from crossrank.corpus.source import CorpusSource, QuerySource
 from crossrank.formats.group_files import fingerprint_of_groups
 from crossrank.reranking.prepare import Sources
 from crossrank.reranking.settings import RerankSettings
-from crossrank.resumable.settings import that_change_rows
+from crossrank.resumable.settings import that_affect_output
 from crossrank.scoring.spec import ScorerSpec
 from crossrank.storage.content_hash import fingerprint
 
@@ -41,7 +41,7 @@ def identify(settings: RerankSettings, spec: ScorerSpec) -> tuple[Sources, dict[
         )
     # Where the model and the inputs lie does not matter, only what they hold.
     by_content = {"model", *fingerprints}
-    kept = {name: value for name, value in that_change_rows(settings).items() if name not in by_content}
+    kept = {name: value for name, value in that_affect_output(settings).items() if name not in by_content}
     return Sources(queries, corpus), {
         "format": FORMAT,
         "settings": kept,

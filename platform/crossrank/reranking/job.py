@@ -29,10 +29,10 @@ from crossrank.resumable.output import write_json
 from crossrank.scoring.checked import checked_spec
 from crossrank.scoring.spec import ScorerSpec
 from crossrank.scoring.throughput import measure_scoring
-from crossrank.storage.lease import Hold
+from crossrank.storage.lease import Lease
 from crossrank.telemetry.figures import counted
 from crossrank.telemetry.progress import Waiting, say, show_plan
-from crossrank.telemetry.verb_scope import doing
+from crossrank.telemetry.verb_scope import verb_scope
 
 if TYPE_CHECKING:
     from crossrank.cluster.pool import Pool
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 KIND = "rerank"
 
 
-@doing(KIND)
+@verb_scope(KIND)
 def rerank(settings: RerankSettings, spec: ScorerSpec | None = None) -> dict[str, Any]:
     """Rerank the candidates of queries with a cross-encoder, over any number of workers.
 
@@ -132,13 +132,13 @@ def _dry_run(
     with Waiting("loading and measuring the model"):
         measuring = on_ray.begin_call(pool, measure_scoring, spec.on(pool.device), work.sample(), pool)
         measured = on_ray.returned(measuring)
-    hours = work.num_pairs / measured["pairs_per_second"] / pool.most / 3600
+    hours = work.num_pairs / measured["pairs_per_second"] / pool.max_workers / 3600
     plan = {
         "queries": work.num_queries,
         "pairs": work.num_pairs,
         "tokens": int(work.num_pairs * measured["tokens_per_pair"]),
         "set_aside": dict(aside.counts),
-        "workers": pool.most,
+        "workers": pool.max_workers,
         "pairs_per_second_of_a_worker": round(measured["pairs_per_second"], 1),
         "hours": round(hours, 4),
         "scorer": measured["scorer"],
@@ -170,9 +170,9 @@ def _run(
     left = Left.of(layout, len(sizes), sizes, asks_again)
     placed = spec.on(pool.device, plan.precision)
     blocks = RerankBlocks(layout, placed, sources.corpus, keep, frozenset(left.unanswered))
-    scoring = _score(blocks, left.rows(sizes), sum(sizes), pool, run.hold)
+    scoring = _score(blocks, left.rows(sizes), sum(sizes), pool, run.lease)
     run.clock.lap("score")
-    run.hold.check()
+    run.lease.check()
     with Waiting("adding up"):
         found = derive.totals(layout, sizes)
         rejected = derive.write_rejected(layout, found.parts_with_rejected)
@@ -184,11 +184,11 @@ def _run(
     return manifest
 
 
-def _score(job: RerankBlocks, left: Mapping[int, int], total: int, pool: Pool, hold: Hold) -> Scoring:
+def _score(job: RerankBlocks, left: Mapping[int, int], total: int, pool: Pool, lease: Lease) -> Scoring:
     """Score what is left."""
     say_resumed(left, total, "queries")
     scoring = Scoring()
-    do_blocks(job, left, total, "queries", pool, hold, scoring.add)
+    do_blocks(job, left, total, "queries", pool, lease, scoring.add)
     return scoring
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crossrank.cluster.pool import Pool
-from crossrank.reranking.derive import Totals
-from crossrank.reranking.plan import Plan
+from crossrank.reranking.derive import RerankTotals
+from crossrank.reranking.plan import RerankPlan
 from crossrank.resumable.block_job import Figures
 from crossrank.resumable.job import Run
 from crossrank.telemetry.job_metrics import PADDING, PAIRS, ROWS_DONE, ROWS_REJECTED, TOKENS, TRUNCATED
@@ -65,7 +65,7 @@ class Scoring:
 
 
 def facts_of(
-    plan: Plan, pool: Pool, found: Totals, rejected: dict[str, dict[str, int]], scoring: Scoring, run: Run
+    plan: RerankPlan, pool: Pool, found: RerankTotals, rejected: dict[str, dict[str, int]], scoring: Scoring, run: Run
 ) -> Manifest:
     """What the manifest says of a job that ended.
 

@@ -12,9 +12,9 @@ import pyarrow as pa
 from crossrank import storage
 from crossrank.corpus.ids import UNKNOWN
 from crossrank.corpus.store import TextStore
-from crossrank.derived import Chosen
+from crossrank.derived import Derived
 from crossrank.records import Reject
-from crossrank.reranking.prepare import Sources, Work, blocks, read_work
+from crossrank.reranking.prepare import RerankWork, Sources, blocks, read_work
 from crossrank.reranking.settings import RerankSettings
 from crossrank.resumable.block_size import queries_per_block
 from crossrank.resumable.layout import Layout, write_table
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RerankPlan:
     """What a prepared job is; kept in `_prepared/plan.json`, so that a resumed job need not prepare again."""
 
     rows_of_blocks: list[int]
@@ -47,9 +47,9 @@ class Plan:
     measured: dict[str, Any]
 
 
-def read_plan(layout: Layout) -> Plan | None:
+def read_plan(layout: Layout) -> RerankPlan | None:
     """The plan of a job that is prepared; None for one that is not."""
-    return Plan(**read_json(layout.plan)) if storage.exists(layout.plan) else None
+    return RerankPlan(**read_json(layout.plan)) if storage.exists(layout.plan) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def prepare(
     pool: Pool,
     earlier: Cut | None,
     begin: Callable[[], None],
-) -> Plan:
+) -> RerankPlan:
     """Read and count the inputs, measure one worker, and write the blocks; the plan is written last.
 
     Args:
@@ -94,23 +94,25 @@ def prepare(
         with Waiting("loading and measuring the model"):
             measured = on_ray.returned(on_ray.begin_call(pool, measure_scoring, spec, work.sample(), pool))
         rate = measured["pairs_per_second"]
-        size = queries_per_block(work.num_queries, work.num_pairs, rate, pool.most)
+        size = queries_per_block(work.num_queries, work.num_pairs, rate, pool.max_workers)
         precision: str | None = precision_of(measured["scorer"].get("dtype"))
         if earlier is not None:
-            size = Chosen(earlier.queries, "as the parts that are there")
+            size = Derived(earlier.queries, "as the parts that are there")
             precision = earlier.precision or precision
         batches = measured["scorer"].get("token_budget", "no fixed number")
         say(f"one worker scores {rate:,.0f} pairs/s, tokens a batch: {batches}; queries a block: {size}")
         corpus = sources.corpus.open() if sources.corpus else None
         begin()
         rows_of_blocks = _write_blocks(work, layout, size, corpus, reject)
-    plan = Plan(rows_of_blocks, work.num_read, precision, str(size), work.language, measured)
+    plan = RerankPlan(rows_of_blocks, work.num_read, precision, str(size), work.language, measured)
     write_json(layout.plan, asdict(plan))
     ROWS_READ.add(plan.num_read)
     return plan
 
 
-def _write_blocks(work: Work, layout: Layout, size: Chosen[int], corpus: TextStore | None, reject: Reject) -> list[int]:
+def _write_blocks(
+    work: RerankWork, layout: Layout, size: Derived[int], corpus: TextStore | None, reject: Reject
+) -> list[int]:
     """Write the blocks, and which corpus rows they name. Returns the queries of each block."""
     wanted_N = np.zeros(len(corpus) if corpus is not None else 0, dtype=bool)
     rows_of_blocks: list[int] = []

@@ -38,7 +38,7 @@ PreparedRow = dict[str, Any]
 """A row of `PREPARED_SCHEMA`."""
 
 
-class Work(Protocol):
+class RerankWork(Protocol):
     """What there is to rerank, read and counted, but not yet written as blocks."""
 
     num_read: int
@@ -89,7 +89,7 @@ def refuse_unusable(settings: RerankSettings, sources: Sources) -> None:
         refuse_run_without_candidates(settings.candidates, queries, corpus, num_queries)
 
 
-def read_work(settings: RerankSettings, sources: Sources, reject: Reject) -> Work:
+def read_work(settings: RerankSettings, sources: Sources, reject: Reject) -> RerankWork:
     """Read the inputs: convert corpus and queries, index or look up the candidates."""
     corpus = sources.corpus.open() if sources.corpus else None
     if corpus is not None:

@@ -27,7 +27,7 @@ class RerankSettings(JobSettings):
     depth: int = option(100, help="Candidates of a query that are scored.", least=1)
     top_n: int = option(10, help="Documents of a query that are kept; 0 keeps all.", least=0)
     language: str = option("auto", help="Language of the BM25 analyser: auto, ko, ko-kiwi, en, de, ...")
-    run: str | None = option(None, help="Write the result as a TREC run to this file too.", changes_rows=False)
+    run: str | None = option(None, help="Write the result as a TREC run to this file too.", affects_output=False)
     with_text: bool = option(False, help="Keep the texts of the documents in the output.")
     normalize: Literal["none", "sigmoid", "softmax"] = option(
         "none", help="Scores: none are logits, softmax runs over the candidates of a query."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crossrank.derived import Chosen
+from crossrank.derived import Derived
 
 TARGET_S = 30.0
 """Measured work of a block on one worker. A kill loses half of one a worker, on average."""
@@ -14,7 +14,7 @@ MOST_PAIRS = 200_000
 """Pairs of a block at most, whatever the speed: a worker holds one block in memory."""
 
 
-def queries_per_block(num_queries: int, num_pairs: int, pairs_per_second: float, workers: int) -> Chosen[int]:
+def queries_per_block(num_queries: int, num_pairs: int, pairs_per_second: float, workers: int) -> Derived[int]:
     """Queries of a block, at least 1, with the reason.
 
     Args:
@@ -32,4 +32,4 @@ def queries_per_block(num_queries: int, num_pairs: int, pairs_per_second: float,
         (MOST_PAIRS / pairs_per_query, f"{MOST_PAIRS:,} pairs in memory"),
     ]
     most, why = min(bounds)
-    return Chosen(max(1, int(most)), f"at most {why}")
+    return Derived(max(1, int(most)), f"at most {why}")

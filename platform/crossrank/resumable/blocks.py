@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from crossrank.resumable.block_job import BlockJob, Figures
-from crossrank.storage.lease import Hold
+from crossrank.storage.lease import Lease
 from crossrank.telemetry.job_metrics import ROWS_RESUMED
 from crossrank.telemetry.progress import Progress, say
 
@@ -20,7 +20,7 @@ def do_blocks(
     total: int,
     what: str,
     pool: Pool,
-    hold: Hold,
+    lease: Lease,
     count: Callable[[Figures], str | None],
 ) -> None:
     """Have the blocks done that lack their part, and say how far the job is.
@@ -29,7 +29,7 @@ def do_blocks(
         left: numbers of those blocks, with the rows of each that are left to do.
         total: rows of all blocks.
         what: rows are called, such as ``queries``.
-        hold: what keeps others from the output; looked at with every block.
+        lease: what keeps others from the output; looked at with every block.
         count: takes the figures of a finished block, and gives what is said beside the progress, such as a rate.
 
     Raises:
@@ -42,7 +42,7 @@ def do_blocks(
     with Progress(what, total, total - sum(left.values())) as progress:
         progress.advance(0, "workers are starting")
         for figures in on_ray.run_blocks(job, list(left), pool):
-            hold.check()
+            lease.check()
             progress.advance(left[figures["block"]], count(figures) or "")
 
 

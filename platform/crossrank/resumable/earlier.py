@@ -17,7 +17,7 @@ from crossrank.resumable.differences import AFRESH, Named, in_words
 from crossrank.resumable.output import Manifest, alone, manifest_of, read_json, remove, write_json
 from crossrank.resumable.parts import Parts
 from crossrank.resumable.settings import JobSettings
-from crossrank.storage.lease import LOCK, Hold
+from crossrank.storage.lease import LOCK, Lease
 
 PREPARATIONS = ("_prepared/", "_rejected/", "_candidates/")
 """Folders of an output that hold what is made again in minutes, but for what the next two name."""
@@ -137,7 +137,7 @@ def nothing_is_done(output: str) -> bool:
 
 
 @contextmanager
-def working(earlier: Earlier, manifest: Manifest) -> Iterator[Hold]:
+def working(earlier: Earlier, manifest: Manifest) -> Iterator[Lease]:
     """Be the only job that writes an output, from its first manifest on; what is replaced stays until it gives way.
 
     A job that is refused before it has done anything leaves nothing behind that would stand in the way of the next.
@@ -150,7 +150,7 @@ def working(earlier: Earlier, manifest: Manifest) -> Iterator[Hold]:
         OutputError: another job is at work there, or was since the manifest was read.
     """
     output, before = earlier.output, earlier.manifest
-    with alone(output) as hold:
+    with alone(output) as lease:
         if before != (read_json(manifest_of(output)) if storage.exists(manifest_of(output)) else None):
             raise OutputError(f"another job wrote {output} just now; run the same command again to see what is there")
         if before is None:
@@ -158,10 +158,10 @@ def working(earlier: Earlier, manifest: Manifest) -> Iterator[Hold]:
         elif earlier.is_finished:
             write_json(manifest_of(output), before | {"state": "running"})
         try:
-            yield hold
+            yield lease
         except UserError:
             is_new = before is None or earlier.is_replaced
-            if is_new and not hold.is_lost and nothing_is_done(output):
+            if is_new and not lease.is_lost and nothing_is_done(output):
                 for name in (*PREPARATIONS, "_manifest.json"):
                     remove(storage.join(output, name.rstrip("/")))
             raise

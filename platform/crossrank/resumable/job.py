@@ -24,7 +24,7 @@ from crossrank.resumable.earlier import Earlier, look_at, working
 from crossrank.resumable.output import Manifest, manifest_of, write_json
 from crossrank.resumable.parts import Parts
 from crossrank.resumable.settings import JobSettings
-from crossrank.storage.lease import Hold
+from crossrank.storage.lease import Lease
 from crossrank.telemetry.progress import say
 
 
@@ -104,7 +104,7 @@ class Run:
 
     job: Job
     manifest: Manifest
-    hold: Hold
+    lease: Lease
     clock: Clock = field(default_factory=Clock)
 
     @property
@@ -117,7 +117,7 @@ class Run:
 
     def save(self, **facts: Any) -> None:
         """Keep in the manifest what a run that goes on has to know."""
-        self.hold.check()
+        self.lease.check()
         self.manifest |= facts
         write_json(manifest_of(self.output), self.manifest)
 
@@ -148,5 +148,5 @@ def begin(job: Job, **facts: Any) -> Iterator[Run]:
         **facts,
         "started": job.started,
     }
-    with working(job.earlier, manifest) as hold:
-        yield Run(job, manifest, hold)
+    with working(job.earlier, manifest) as lease:
+        yield Run(job, manifest, lease)

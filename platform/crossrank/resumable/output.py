@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from crossrank import storage
 from crossrank.errors import InputError, OutputError
-from crossrank.storage.lease import LOCK, Hold, claimed
+from crossrank.storage.lease import LOCK, Lease, leased
 
 Manifest = dict[str, Any]
 
@@ -30,7 +30,7 @@ def manifest_of(output: str) -> str:
 
 
 @contextmanager
-def alone(folder: str, flag: str = "--output") -> Iterator[Hold]:
+def alone(folder: str, flag: str = "--output") -> Iterator[Lease]:
     """Refuse a folder that another job writes, and whoever comes meanwhile.
 
     On a disk the lock of a job that was killed is gone with it. In an object store it is a claim, see `claim`: what
@@ -40,8 +40,8 @@ def alone(folder: str, flag: str = "--output") -> Iterator[Hold]:
         flag: what names the folder.
     """
     if storage.is_s3(folder):
-        with claimed(folder, flag) as hold:
-            yield hold
+        with leased(folder, flag) as lease:
+            yield lease
         return
     lock = FileLock(Path(storage.absolute(folder)) / LOCK)
     try:
@@ -51,7 +51,7 @@ def alone(folder: str, flag: str = "--output") -> Iterator[Hold]:
     except OSError as error:
         raise OutputError(f"{folder} cannot be written ({error.strerror or error}); name another {flag}") from error
     try:
-        yield Hold()
+        yield Lease()
     finally:
         lock.release()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from crossrank.cluster.pool import Wanted
+from crossrank.cluster.pool import WorkerRequest
 from crossrank.config.bounds import WHOLE_MOST
 from crossrank.config.settings import CheckedSettings, option
 from crossrank.errors import SettingsError
@@ -15,34 +15,34 @@ from crossrank.errors import SettingsError
 class JobSettings(CheckedSettings):
     """The flags that every job has."""
 
-    output: str = option(help="Folder for the result, a local path or s3://bucket/folder.", changes_rows=False)
+    output: str = option(help="Folder for the result, a local path or s3://bucket/folder.", affects_output=False)
     workers: str | None = option(
         None,
         help="Workers: N, or MIN:MAX for a pool that scales; default one a GPU, or to score on CPU one a core.",
-        changes_rows=False,
+        affects_output=False,
     )
     gpus_per_worker: float | None = option(
         None,
         help="GPUs of a worker, a fraction to share one; default 1 where the cluster has GPUs, else 0.",
-        changes_rows=False,
+        affects_output=False,
         least=0,
         refusal="; use 0 for CPU, or a positive number",
     )
     accelerator: str | None = option(
         None,
         help="Kind of GPU, such as L4 or H100, where the cluster has several; default any. Ray's own name for it.",
-        changes_rows=False,
+        affects_output=False,
     )
-    dry_run: bool = option(False, help="Say pairs, tokens and hours from a sample, and stop.", changes_rows=False)
+    dry_run: bool = option(False, help="Say pairs, tokens and hours from a sample, and stop.", affects_output=False)
     limit: int | None = option(None, help="Take the first N queries only.", least=1)
-    overwrite: bool = option(False, help="Throw away what the output holds and start afresh.", changes_rows=False)
+    overwrite: bool = option(False, help="Throw away what the output holds and start afresh.", affects_output=False)
 
     def check(self) -> None:
         if not self.output:
             raise SettingsError("--output is empty; name a folder")
         self.wanted()
 
-    def wanted(self) -> Wanted:
+    def wanted(self) -> WorkerRequest:
         """The workers that these flags ask for.
 
         Raises:
@@ -55,7 +55,7 @@ class JobSettings(CheckedSettings):
                 raise SettingsError(
                     f"--accelerator is {self.accelerator}, and --gpus-per-worker is 0; leave one of them out"
                 )
-        return Wanted(self.worker_range(), gpus, self.accelerator)
+        return WorkerRequest(self.worker_range(), gpus, self.accelerator)
 
     def of_every_job(self) -> dict[str, Any]:
         """The values of the flags that every job has, for a job that is done inside this one."""
@@ -74,6 +74,6 @@ class JobSettings(CheckedSettings):
         return bounds[0], bounds[-1]
 
 
-def that_change_rows(settings: Any) -> dict[str, Any]:
+def that_affect_output(settings: Any) -> dict[str, Any]:
     """The settings that have to match when a job is resumed."""
-    return {each.name: getattr(settings, each.name) for each in fields(settings) if each.metadata["changes_rows"]}
+    return {each.name: getattr(settings, each.name) for each in fields(settings) if each.metadata["affects_output"]}

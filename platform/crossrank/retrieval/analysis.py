@@ -27,7 +27,7 @@ from typing import Any, Protocol, TypeVar
 import Stemmer
 from bm25s import stopwords
 
-from crossrank.derived import Chosen
+from crossrank.derived import Derived
 from crossrank.errors import MissingExtra, SettingsError
 
 T = TypeVar("T")
@@ -204,7 +204,7 @@ def analyser(language: str) -> Analyser:
     raise _unknown(language)
 
 
-def choose_language(language: str, sample: Iterable[str]) -> Chosen[str]:
+def choose_language(language: str, sample: Iterable[str]) -> Derived[str]:
     """Resolve ``auto`` by the scripts of a sample of the corpus, and say why; any other language is kept as given.
 
     Hangul gives ``ko``, Han or Kana gives ``cjk``, everything else ``en``: Latin languages are not told apart.
@@ -213,7 +213,7 @@ def choose_language(language: str, sample: Iterable[str]) -> Chosen[str]:
     if language not in LANGUAGES:
         raise _unknown(language)
     if language != "auto":
-        return Chosen(language, "as given")
+        return Derived(language, "as given")
     hangul = han_or_kana = letters = num_texts = 0
     for text in sample:
         text = unicodedata.normalize("NFKC", text)
@@ -222,12 +222,12 @@ def choose_language(language: str, sample: Iterable[str]) -> Chosen[str]:
         hangul += sum(map(len, re.findall(f"[{HANGUL}]+", text)))
         han_or_kana += sum(map(len, re.findall(f"[{HAN}{KANA}]+", text)))
     if not letters:
-        return Chosen("en", f"auto: no letters in {num_texts:,} sampled passages")
+        return Derived("en", f"auto: no letters in {num_texts:,} sampled passages")
     found = f"{hangul / letters:.0%} Hangul and {han_or_kana / letters:.0%} Han or Kana"
     why = f"auto: of the letters of {num_texts:,} sampled passages, {found}"
     if hangul + han_or_kana < AUTO_MIN_CJK_SHARE * letters:
-        return Chosen("en", f"{why}; name the language if it is not English")
-    return Chosen("ko" if hangul >= han_or_kana else "cjk", why)
+        return Derived("en", f"{why}; name the language if it is not English")
+    return Derived("ko" if hangul >= han_or_kana else "cjk", why)
 
 
 def _unknown(language: str) -> SettingsError:

@@ -19,7 +19,7 @@ from crossrank.resumable.layout import read_table, write_table
 from crossrank.retrieval.dense import DenseIndex, Hits
 from crossrank.retrieval.encoder import EncoderSpec
 from crossrank.retrieval.vectors import VectorStore
-from crossrank.storage.lease import Hold
+from crossrank.storage.lease import Lease
 from crossrank.storage.retries import with_retries
 from crossrank.telemetry.job_metrics import PASSAGES
 
@@ -45,14 +45,14 @@ class EncodeShards:
         return lambda shard: {"passages": with_retries(lambda: self.vectors.make(shard, corpus, encoder))}
 
 
-def encode_missing(job: EncodeShards, pool: Pool, hold: Hold) -> None:
+def encode_missing(job: EncodeShards, pool: Pool, lease: Lease) -> None:
     """Have the shards encoded that have no vectors yet."""
 
     def count(figures: Figures) -> None:
         PASSAGES.add(figures["passages"])
 
     vectors = job.vectors
-    do_blocks(job, dict.fromkeys(vectors.missing(), 1), vectors.num_shards, "shards encoded", pool, hold, count)
+    do_blocks(job, dict.fromkeys(vectors.missing(), 1), vectors.num_shards, "shards encoded", pool, lease, count)
 
 
 class Searches(Protocol):

@@ -6,21 +6,21 @@ import numpy as np
 
 from crossrank import storage
 from crossrank.corpus.store import TextStore, Usable
-from crossrank.derived import Chosen
+from crossrank.derived import Derived
 from crossrank.retrieval.analysis import analyser, choose_language
 from crossrank.retrieval.bm25 import Bm25Index, estimate_bytes
-from crossrank.storage.node_cache import made_once
+from crossrank.storage.node_cache import build_once
 from crossrank.telemetry.progress import say
 
 SAMPLE_PASSAGES = 1000
 
 
-def language_of(corpus: TextStore, language: str) -> Chosen[str]:
+def language_of(corpus: TextStore, language: str) -> Derived[str]:
     """The language that a corpus is analysed in: as given, or found out from a sample where it is ``auto``."""
     return choose_language(language, _sample(corpus))
 
 
-def open_bm25(corpus: TextStore, language: Chosen[str]) -> Bm25Index:
+def open_bm25(corpus: TextStore, language: Derived[str]) -> Bm25Index:
     """The BM25 index of a corpus on this machine, built now if it is not here yet.
 
     Says beforehand how much memory building takes; refused where that is not there. A row that cannot be used keeps its
@@ -36,7 +36,7 @@ def open_bm25(corpus: TextStore, language: Chosen[str]) -> Bm25Index:
         say(f"BM25 over {len(corpus):,} passages, language {language}, needs about {need / 1e6:,.0f} MB")
     usable_N = corpus.usable(slice(None)) == Usable.YES
     texts = (text if usable else "" for text, usable in zip(corpus.all_texts(), usable_N, strict=True))
-    made_once(folder, lambda new: Bm25Index.build(texts, chosen, num_documents=len(corpus)).save(new))
+    build_once(folder, lambda new: Bm25Index.build(texts, chosen, num_documents=len(corpus)).save(new))
     return Bm25Index.load(folder)
 
 

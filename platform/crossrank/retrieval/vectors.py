@@ -21,7 +21,7 @@ from crossrank.corpus.store import TextStore, Usable
 from crossrank.errors import CorpusTooLarge, JobFailed
 from crossrank.retrieval.dense import Shard
 from crossrank.retrieval.encoder import Encoder
-from crossrank.storage.node_cache import made_once
+from crossrank.storage.node_cache import build_once
 
 SHARD_ROWS = 4096
 """About half a minute of a small encoder on one core. Fixed: what is encoded together decides the last bit."""
@@ -112,7 +112,7 @@ class VectorStore:
         path = Path(self.uri(number))
         if storage.is_s3(self.folder):
             folder = storage.cache_folder() / "vectors" / self.folder.rsplit("/", 1)[-1] / f"{number:06}"
-            made_once(folder, lambda new: storage.copy(self.uri(number), str(new / "vectors.npy")))
+            build_once(folder, lambda new: storage.copy(self.uri(number), str(new / "vectors.npy")))
             path = folder / "vectors.npy"
         try:
             vectors_SW = np.load(path, mmap_mode="r", allow_pickle=False)

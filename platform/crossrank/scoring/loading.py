@@ -13,7 +13,7 @@ from typing import Any
 from crossrank import storage
 from crossrank.errors import InputError, ModelRefused, SettingsError, StorageError, in_short, quoted
 from crossrank.storage.content_hash import fingerprint_of
-from crossrank.storage.node_cache import made_once
+from crossrank.storage.node_cache import build_once
 
 HUB_ID = re.compile(r"[\w][\w.-]*/[\w.-]+")
 MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.spm", "*.txt"]
@@ -103,7 +103,7 @@ def _from_s3(uri: str) -> ModelFolder:
         raise ModelRefused(f"{uri} holds no model files; name the folder that holds config.json")
     revision = _folder_revision(uri)
     target = storage.cache_folder() / "models" / revision
-    made_once(target, lambda new: _fetch(files, new))
+    build_once(target, lambda new: _fetch(files, new))
     return ModelFolder(uri, target, revision)
 
 

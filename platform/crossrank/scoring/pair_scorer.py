@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from crossrank.batching import Cost, cut
-from crossrank.derived import Chosen
+from crossrank.derived import Derived
 from crossrank.errors import SettingsError
 from crossrank.scoring.encoding import EncodedPairs, PromptEncoder, SpliceEncoder, Tokenizer
 from crossrank.scoring.interfaces import EncodedText, Scored, Window
@@ -50,7 +50,7 @@ class PairScorer:
         forward: Forward,
         device: torch.device,
         dtype: torch.dtype,
-        budget: Chosen[int],
+        budget: Derived[int],
     ) -> None:
         self.name = name
         self.revision = revision
@@ -99,7 +99,7 @@ class PairScorer:
             forward=loaded.forward,
             device=chosen_device,
             dtype=chosen_dtype,
-            budget=loaded.budget if budget is None else Chosen(budget, "as given"),
+            budget=loaded.budget if budget is None else Derived(budget, "as given"),
         )
         logger.info("loaded %s", scorer)
         return scorer
@@ -204,7 +204,7 @@ class PairScorer:
             slots = len(batch_B) * max(len(ids_P[p]) for p in batch_B)
             half = max(slots // 2, self.encoder.max_length)
             if half < self.budget.value:  # later batches of the window were cut with the old budget
-                self.budget = Chosen(half, f"half of a batch of {slots} slots that ran out of GPU memory")
+                self.budget = Derived(half, f"half of a batch of {slots} slots that ran out of GPU memory")
                 logger.warning("out of GPU memory; the token budget is now %s", self.budget)
         self.on_memory_retry()
         torch.cuda.empty_cache()

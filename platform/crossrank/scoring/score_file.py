@@ -25,7 +25,7 @@ from crossrank.scoring.normalize import normalize_runs
 from crossrank.scoring.precision import Precision
 from crossrank.telemetry.figures import counted
 from crossrank.telemetry.progress import Progress, Waiting, say
-from crossrank.telemetry.verb_scope import doing
+from crossrank.telemetry.verb_scope import verb_scope
 
 if TYPE_CHECKING:
     from crossrank.scoring.reranker import Reranker
@@ -54,7 +54,7 @@ class ScoreSettings(CheckedSettings):
     instruction: str | None = instruction_flag()
 
 
-@doing("score")
+@verb_scope("score")
 def score(settings: ScoreSettings) -> dict[str, Any]:
     """Score pairs of a query and a document, one JSON object a line.
 

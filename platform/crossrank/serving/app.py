@@ -21,14 +21,14 @@ from crossrank.errors import kind_of, quoted
 from crossrank.formats.lines import json_fault
 from crossrank.serving import dialects
 from crossrank.serving.deduplication import score_once
-from crossrank.serving.dialects import Limits, Served, Wanted
+from crossrank.serving.dialects import Limits, ParsedRequest, Served
 from crossrank.serving.errors import (
     Abandoned,
     Broken,
-    Fault,
     Invalid,
     NotReady,
     Overloaded,
+    RequestError,
     TooLarge,
     Unauthorized,
     UnknownModel,
@@ -37,12 +37,12 @@ from crossrank.serving.errors import (
 from crossrank.serving.exposition import CONTENT_TYPE, AllReplicas
 from crossrank.serving.headers import answer_headers, fault_headers
 from crossrank.serving.info import About
-from crossrank.serving.keys import Keys
+from crossrank.serving.keys import ApiKeys
 from crossrank.serving.metrics import UNREAD, Metrics
 from crossrank.serving.openapi import describe
 from crossrank.serving.quotas import Quotas
-from crossrank.serving.request import Answer, Ask
-from crossrank.serving.service import Service
+from crossrank.serving.request import ScoreRequest, ScoreResponse
+from crossrank.serving.service import ScoringService
 from crossrank.serving.tokens import read_texts
 from crossrank.telemetry.log_format import REQUEST_ID
 from crossrank.version import __version__
@@ -63,14 +63,14 @@ async def _alone() -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class AppContext:
     """What the routes need beside the service."""
 
-    service: Service
+    service: ScoringService
     model_names: tuple[str, ...]
     """Names that the model answers to; the first is told."""
     limits: Limits = field(default_factory=Limits)
-    keys: Keys = field(default_factory=lambda: Keys([]))
+    keys: ApiKeys = field(default_factory=lambda: ApiKeys([]))
     max_body_bytes: int = MAX_BODY_BYTES
     metrics: Metrics = field(default_factory=Metrics)
     metrics_of_all: Callable[[], Awaitable[list[str]]] | None = None
@@ -81,18 +81,18 @@ class Site:
     num_replicas: Callable[[], Awaitable[int]] = _alone
     quotas: Quotas | None = None
     """What each key may use; None lets each use what there is."""
-    score: Callable[[Ask], Awaitable[Answer]] | None = None
+    score: Callable[[ScoreRequest], Awaitable[ScoreResponse]] | None = None
     """Scores with all replicas; None scores with the service alone."""
 
 
-def metrics_text(site: Site) -> str:
+def metrics_text(site: AppContext) -> str:
     """The series of one replica, as replicas tell them to each other."""
     engine, admission = site.service.engine, site.service.admission
     families = site.metrics.families(engine.queue.num_tickets, admission.waiting_tokens, engine.tokens_per_second)
     return site.all_replicas.told(site.metrics.replica, families)
 
 
-def build_app(site: Site) -> FastAPI:
+def build_app(site: AppContext) -> FastAPI:
     """The whole HTTP surface over one service."""
     app = FastAPI(
         title="crossrank",
@@ -102,7 +102,7 @@ def build_app(site: Site) -> FastAPI:
     )
     app.state.service = site.service
     routes = _Routes(site)
-    for path in dialects.SPOKEN:
+    for path in dialects.ROUTES:
         app.add_api_route(path, routes.scores, methods=["POST"], summary=f"Scores, {path}")
     # Where the SDK of AWS posts; /invocations is what SageMaker makes of it.
     app.add_api_route("/endpoints/{endpoint}/invocations", routes.scores, methods=["POST"], include_in_schema=False)
@@ -143,7 +143,7 @@ class _Bill:
 class _Routes:
     """The handlers. Public: health, ping, metrics and docs; the rest asks for a key where there are keys."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: AppContext) -> None:
         self._site = site
         self._service = site.service
         self._metrics = site.metrics
@@ -171,7 +171,7 @@ class _Routes:
         self._metrics.scored(wanted.dialect, wanted.ask.priority, answer)
         return _json(200, body, answer_headers(answer, model.describe().get("device", "cpu"), model.revision))
 
-    async def _paid(self, key: int, ask: Ask) -> Answer:
+    async def _paid(self, key: int, ask: ScoreRequest) -> ScoreResponse:
         """The scores, out of what the key may use."""
         async with self._paying(key, partial(self._service.estimated_tokens, ask)) as bill:
             answer = await score_once(self._score, ask)
@@ -216,7 +216,7 @@ class _Routes:
         REQUEST_ID.set(heard.request_id)  # of this request alone, since each is answered in a context of its own
         try:
             response = await answer(heard)
-        except Fault as fault:
+        except RequestError as fault:
             return self._refusal(heard, fault)
         except ClientDisconnect:
             return self._refusal(heard, Abandoned("the client went away"))
@@ -229,7 +229,7 @@ class _Routes:
         self._metrics.answered(heard.method)
         return response
 
-    def _refusal(self, heard: _Heard, fault: Fault, bug: Exception | None = None) -> Response:
+    def _refusal(self, heard: _Heard, fault: RequestError, bug: Exception | None = None) -> Response:
         """Why a request failed, for its client, and under its id in the log."""
         self._metrics.failed(fault, heard.dialect, heard.priority)
         response = _refused(heard.path, heard.body, fault, heard.request_id)
@@ -296,7 +296,7 @@ class _Routes:
         try:
             self._key(request)
             return _json(200, tell(await self._site.num_replicas()))
-        except Fault as fault:
+        except RequestError as fault:
             response = _refused(path, None, fault, "")
             fields = {"request_id": request_id, "status": response.status_code, "error_type": fault.kind}
             logger.warning("%d %s: %s", response.status_code, path, fault, extra={"fields": fields})
@@ -312,7 +312,7 @@ class _Routes:
                 return key
         raise Unauthorized("the Authorization header holds no key of this server; send Authorization: Bearer KEY")
 
-    def _check_model(self, wanted: Wanted) -> None:
+    def _check_model(self, wanted: ParsedRequest) -> None:
         if wanted.model not in UNNAMED and wanted.model not in self._site.model_names:
             raise UnknownModel(
                 f"the model {quoted(wanted.model)} is not here; leave model out, or name {self._site.model_names[0]}",
@@ -376,7 +376,7 @@ def _parsed(body: bytes) -> Any:
         raise Unparsable(f"the body is not JSON: {json_fault(error)}") from error
 
 
-def _refused(path: str, body: Any, fault: Fault, request_id: str) -> Response:
+def _refused(path: str, body: Any, fault: RequestError, request_id: str) -> Response:
     return _json(*dialects.fault_body(path, body, fault, request_id), fault_headers(fault))
 
 

@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from crossrank.serving.request import Answer, Ask
+from crossrank.serving.request import ScoreRequest, ScoreResponse
 
 
-async def score_once(score: Callable[[Ask], Awaitable[Answer]], ask: Ask) -> Answer:
+async def score_once(score: Callable[[ScoreRequest], Awaitable[ScoreResponse]], ask: ScoreRequest) -> ScoreResponse:
     """The answer to `ask`, for which `score` reads each different pair of a query and a document once.
 
     Tokens, cuts and chunks are told of each document, so a sum of them counts a repeated one as often as it stands

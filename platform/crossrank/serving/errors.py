@@ -11,7 +11,7 @@ ShedReason = Literal["queue", "deadline", "key"]
 """The queue is full; it would have to wait past its deadline; its key has used up what it may."""
 
 
-class Fault(CrossrankError):
+class RequestError(CrossrankError):
     """A request that gets no scores; the message is one sentence for its sender."""
 
     status = 500
@@ -28,49 +28,49 @@ class Fault(CrossrankError):
         return _restored, (type(self), self.args, self.__dict__)
 
 
-class Unparsable(Fault):
+class Unparsable(RequestError):
     """The body is not JSON."""
 
     status = 400
     kind = "Validation"
 
 
-class Invalid(Fault):
+class Invalid(RequestError):
     """A field is missing, has the wrong type, or a value beyond its limit."""
 
     status = 422
     kind = "Validation"
 
 
-class Empty(Fault):
+class Empty(RequestError):
     """There is nothing to score."""
 
     status = 400
     kind = "Empty"
 
 
-class TooLarge(Fault):
+class TooLarge(RequestError):
     """The body has more bytes than the server reads."""
 
     status = 413
     kind = "Validation"
 
 
-class Unauthorized(Fault):
+class Unauthorized(RequestError):
     """No key, or none that this server knows."""
 
     status = 401
     kind = "Unauthorized"
 
 
-class UnknownModel(Fault):
+class UnknownModel(RequestError):
     """The request names a model that is not here."""
 
     status = 404
     kind = "Validation"
 
 
-class Overloaded(Fault):
+class Overloaded(RequestError):
     """More was asked than can be done now; try again after `retry_after_s`."""
 
     status = 429
@@ -82,35 +82,35 @@ class Overloaded(Fault):
         self.reason = reason
 
 
-class NotReady(Fault):
+class NotReady(RequestError):
     """The server starts, drains, or has lost its model."""
 
     status = 503
     kind = "Unhealthy"
 
 
-class Expired(Fault):
+class Expired(RequestError):
     """The deadline of the request passed before its scores were there."""
 
     status = 504
     kind = "Timeout"
 
 
-class Broken(Fault):
+class Broken(RequestError):
     """The model failed on this request: memory, or a score that is not a number."""
 
     status = 500
     kind = "Backend"
 
 
-class Abandoned(Fault):
+class Abandoned(RequestError):
     """The client went away; nobody reads this."""
 
     status = 499
     kind = "Cancelled"
 
 
-def _restored(kind: type[Fault], arguments: tuple[Any, ...], state: dict[str, Any]) -> Fault:
+def _restored(kind: type[RequestError], arguments: tuple[Any, ...], state: dict[str, Any]) -> RequestError:
     fault = kind.__new__(kind, *arguments)
     fault.__dict__.update(state)
     return fault

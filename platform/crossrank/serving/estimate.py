@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.serving.encode import Encoder, encode, query_limit
-from crossrank.serving.request import Ask
+from crossrank.serving.request import ScoreRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class RateWindow:
     """What of a pair a model reads."""
 
     max_length: int
@@ -25,13 +25,13 @@ class Window:
     max_query_tokens: int
 
     @classmethod
-    def of(cls, encoder: Encoder) -> Window:
+    def of(cls, encoder: Encoder) -> RateWindow:
         """The window of a model."""
-        nothing = encode(Ask(queries=("",), documents=("",)), encoder)
+        nothing = encode(ScoreRequest(queries=("",), documents=("",)), encoder)
         return cls(encoder.max_length, nothing.num_tokens, query_limit(encoder))
 
 
-def estimated_tokens_C(ask: Ask, tokens_per_character: float, window: Window) -> NDArray[np.float64]:
+def estimated_tokens_C(ask: ScoreRequest, tokens_per_character: float, window: RateWindow) -> NDArray[np.float64]:
     """The tokens of each document with its query, of all its chunks, shape (C,).
 
     A text that is cut counts as far as it is read. A query over its limit counts as one at its limit: either it is cut

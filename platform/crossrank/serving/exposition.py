@@ -41,7 +41,7 @@ class Told(TypedDict):
     """Of all replicas: one that is new learns it from the others."""
 
 
-class Memory(TypedDict):
+class SeriesMemory(TypedDict):
     """What all replicas have counted under the names of text-embeddings-inference."""
 
     apart: dict[str, Counts]
@@ -86,7 +86,7 @@ class AllReplicas:
     """
 
     def __init__(self) -> None:
-        self._memory = Memory(apart={}, folded={}, num_folded=0)
+        self._memory = SeriesMemory(apart={}, folded={}, num_folded=0)
 
     def exposed(self, told: Iterable[str]) -> str:
         """The series of all replicas as text; of one that told nothing, what it counted stays as it was last known.
@@ -126,7 +126,7 @@ class AllReplicas:
 
     def remember(self, memory: str) -> None:
         """Learn what another replica has exposed."""
-        theirs: Memory = json.loads(memory)
+        theirs: SeriesMemory = json.loads(memory)
         older, newer = sorted((self._memory, theirs), key=lambda each: each["num_folded"])
         for replica, counts in older["apart"].items():
             # Whom the newer one does not know it may have folded: counted apart as well, it would count twice.

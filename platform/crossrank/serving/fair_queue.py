@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.batching import Cost, cut
-from crossrank.serving.errors import Expired, Fault
+from crossrank.serving.errors import Expired, RequestError
 from crossrank.serving.speed_margin import Trust
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Ticket:
         self.priority = priority
         self.due = math.inf if deadline is None else deadline
         self.logits_U = np.full(len(ids_U), np.nan, dtype=np.float32)
-        self.fault: Fault | None = None
+        self.fault: RequestError | None = None
         self.started: float | None = None
         """When the first batch with a pair of it was cut."""
         self.lengths_U = np.array([len(ids) for ids in ids_U], dtype=np.int64)
@@ -88,11 +88,11 @@ class Ticket:
         if self._missing == 0:
             self._end(None)
 
-    def fail(self, fault: Fault) -> None:
+    def fail(self, fault: RequestError) -> None:
         """End it without its logits. Ended already, it stays as it is."""
         self._end(fault)
 
-    def _end(self, fault: Fault | None) -> None:
+    def _end(self, fault: RequestError | None) -> None:
         with self._lock:
             if self._ended:
                 return
@@ -128,7 +128,7 @@ class Batch:
         for ticket, places in self._places().items():
             ticket.deliver([self.units_B[place] for place in places], logits_B[places])
 
-    def fail(self, fault: Fault) -> None:
+    def fail(self, fault: RequestError) -> None:
         """End every ticket that has a pair in it."""
         for ticket in self._places():
             ticket.fail(fault)
@@ -170,7 +170,7 @@ class Queue:
         self._begin: dict[int, float] = {}
         self._numbers = count()
         self._changed = threading.Condition()
-        self._closed: Fault | None = None
+        self._closed: RequestError | None = None
         self.waited = False
         """Whether there was nothing to take, for a moment at least, when somebody last took."""
 
@@ -205,7 +205,7 @@ class Queue:
         if closed is not None:
             ticket.fail(closed)
 
-    def withdraw(self, ticket: Ticket, fault: Fault) -> None:
+    def withdraw(self, ticket: Ticket, fault: RequestError) -> None:
         """Drop the pairs that are in no batch yet and end the ticket with this fault."""
         with self._changed:
             self._forget(ticket)
@@ -231,7 +231,7 @@ class Queue:
             if over:
                 return batch
 
-    def close(self, fault: Fault) -> None:
+    def close(self, fault: RequestError) -> None:
         """End every ticket with this fault; `take` gives None from now on."""
         with self._changed:
             self._closed = fault

@@ -19,10 +19,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.serving.errors import Expired, Fault, Invalid, NotReady, Overloaded
+from crossrank.serving.errors import Expired, Invalid, NotReady, Overloaded, RequestError
 from crossrank.serving.metrics import Metrics
-from crossrank.serving.request import Answer, Ask
-from crossrank.serving.service import LATE, Deadlines, Service
+from crossrank.serving.request import ScoreRequest, ScoreResponse
+from crossrank.serving.service import LATE, Deadlines, ScoringService
 
 SLICE_S = 0.5
 """Seconds of work that a slice has at least; a request with two such slices is split."""
@@ -36,15 +36,15 @@ class Lost(Exception):
     """Another replica died or cannot be reached, and nobody knows how far it came."""
 
 
-class Scorer(Protocol):
-    """What scores here. `Service` is one."""
+class FanOutScorer(Protocol):
+    """What scores here. `ScoringService` is one."""
 
     @property
     def deadlines(self) -> Deadlines:
         """What a request without a timeout gets, and what one may ask for."""
 
-    async def score(self, ask: Ask) -> Answer:
-        """The scores, in the order of the documents. Raises a `Fault`."""
+    async def score(self, ask: ScoreRequest) -> ScoreResponse:
+        """The scores, in the order of the documents. Raises a `RequestError`."""
 
 
 class Siblings(Protocol):
@@ -53,8 +53,11 @@ class Siblings(Protocol):
     async def names(self) -> Sequence[str]:
         """Those that are there now, without this one. It is asked often, so let it be cheap."""
 
-    async def score(self, name: str, ask: Ask) -> Answer:
-        """The scores, by the service of that replica. Raises its `Fault`, or `Lost`. To cancel it cancels the work."""
+    async def score(self, name: str, ask: ScoreRequest) -> ScoreResponse:
+        """The scores, by the service of that replica. Raises its `RequestError`, or `Lost`.
+
+        To cancel it cancels the work.
+        """
 
 
 class FanOut:
@@ -62,9 +65,9 @@ class FanOut:
 
     def __init__(
         self,
-        here: Scorer,
+        here: FanOutScorer,
         siblings: Siblings,
-        seconds_of: Callable[[Ask], NDArray[np.float64]],
+        seconds_of: Callable[[ScoreRequest], NDArray[np.float64]],
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -81,11 +84,11 @@ class FanOut:
         self._away: dict[str, float] = {}  # until when not to ask a replica
         self._turn = 0
 
-    async def score(self, ask: Ask) -> Answer:
+    async def score(self, ask: ScoreRequest) -> ScoreResponse:
         """The scores of a request, in the order of its documents.
 
         Raises:
-            Fault: refused by all that were asked, expired, or failed, as from `Service.score`.
+            Fault: refused by all that were asked, expired, or failed, as from `ScoringService.score`.
         """
         began = self._clock()
         deadline = began + self._timeout_s(ask)
@@ -109,14 +112,16 @@ class FanOut:
         self._metrics.fanned_out()
         return merged(ask, answers, self._clock() - began)
 
-    async def _score_whole(self, ask: Ask, deadline: float) -> Answer:
+    async def _score_whole(self, ask: ScoreRequest, deadline: float) -> ScoreResponse:
         """The answer of this replica, or of one other where this one refuses."""
         try:
             return await self._score_at(None, ask, deadline)
         except Overloaded as refusal:
             return await self._offer(ask, deadline, refusal)
 
-    async def _score_all(self, slices: Sequence[Ask], names: Sequence[str], deadline: float) -> list[Answer]:
+    async def _score_all(
+        self, slices: Sequence[ScoreRequest], names: Sequence[str], deadline: float
+    ) -> list[ScoreResponse]:
         """The answers to all slices; the first is scored here. When one fails, or nobody waits, all are cancelled."""
         places: list[str | None] = [None, *names]
         try:
@@ -129,9 +134,11 @@ class FanOut:
             raise failed.exceptions[0] from None
         return [each.result() for each in scoring]
 
-    async def _score_slice(self, ask: Ask, place: str | None, names: Sequence[str], deadline: float) -> Answer:
+    async def _score_slice(
+        self, ask: ScoreRequest, place: str | None, names: Sequence[str], deadline: float
+    ) -> ScoreResponse:
         """The answer to a slice at `place`, or where that replica is gone or refuses, here or at another."""
-        refusals: list[Fault] = []
+        refusals: list[RequestError] = []
         for each in list(dict.fromkeys([place, None, *names]))[:MOST_PLACES]:
             try:
                 return await self._score_at(each, ask, deadline)
@@ -141,7 +148,7 @@ class FanOut:
                 refusals.append(refusal)
         raise min(refusals, key=_retry_s)  # there is one: nobody is lost here
 
-    async def _offer(self, ask: Ask, deadline: float, refusal: Overloaded) -> Answer:
+    async def _offer(self, ask: ScoreRequest, deadline: float, refusal: Overloaded) -> ScoreResponse:
         """The answer of one other replica to what was refused here."""
         names = await self._free()
         if not names:
@@ -155,7 +162,7 @@ class FanOut:
         self._metrics.overflowed()
         return answer
 
-    async def _score_at(self, place: str | None, ask: Ask, deadline: float) -> Answer:
+    async def _score_at(self, place: str | None, ask: ScoreRequest, deadline: float) -> ScoreResponse:
         """The answer of one replica, None for this one, in the time that is left."""
         left_s = deadline - self._clock()
         if left_s <= 0:
@@ -184,22 +191,22 @@ class FanOut:
         turn = self._turn % max(len(names), 1)
         return [name for name in (*names[turn:], *names[:turn]) if name not in self._away]
 
-    def _timeout_s(self, ask: Ask) -> float:
+    def _timeout_s(self, ask: ScoreRequest) -> float:
         deadlines = self._here.deadlines
         return deadlines.default_s if ask.timeout_s is None else min(ask.timeout_s, deadlines.most_s)
 
 
-def estimate(service: Service) -> Callable[[Ask], NDArray[np.float64]]:
+def estimate(service: ScoringService) -> Callable[[ScoreRequest], NDArray[np.float64]]:
     """What tells the seconds of work in each document of an ask, shape (C,), by the speed measured so far."""
 
-    def seconds_of(ask: Ask) -> NDArray[np.float64]:
+    def seconds_of(ask: ScoreRequest) -> NDArray[np.float64]:
         rate = service.engine.tokens_per_second
         return service.estimated_tokens_C(ask) / rate if rate else np.zeros(len(ask.documents))
 
     return seconds_of
 
 
-def split(ask: Ask, seconds_C: NDArray[np.float64], num_slices: int) -> list[Ask]:
+def split(ask: ScoreRequest, seconds_C: NDArray[np.float64], num_slices: int) -> list[ScoreRequest]:
     """Cut an ask into at most so many slices of about equal work, each of consecutive documents.
 
     No slice is empty, and together they hold each document once, in order. A slice has at most the mean work and that
@@ -220,7 +227,7 @@ def split(ask: Ask, seconds_C: NDArray[np.float64], num_slices: int) -> list[Ask
     ]
 
 
-def merged(ask: Ask, answers: Sequence[Answer], total_s: float) -> Answer:
+def merged(ask: ScoreRequest, answers: Sequence[ScoreResponse], total_s: float) -> ScoreResponse:
     """The answers to the slices of an ask as the answer to it; its timing is that of the slowest slice.
 
     Args:
@@ -228,7 +235,7 @@ def merged(ask: Ask, answers: Sequence[Answer], total_s: float) -> Answer:
     """
     query_cuts = [answer.query_cut for answer in answers]
     slowest = max((answer.timing for answer in answers), key=lambda timing: timing.total_s)
-    return Answer(
+    return ScoreResponse(
         logits_C=np.concatenate([answer.logits_C for answer in answers]),
         tokens_C=np.concatenate([answer.tokens_C for answer in answers]),
         cut_C=np.concatenate([answer.cut_C for answer in answers]),
@@ -239,11 +246,11 @@ def merged(ask: Ask, answers: Sequence[Answer], total_s: float) -> Answer:
     )
 
 
-def _can_be_split(ask: Ask) -> bool:
+def _can_be_split(ask: ScoreRequest) -> bool:
     # A refusal of a document that does not fit names its number, and a slice would name another.
     return ask.cutting.documents or ask.cutting.long_document == "chunk_max"
 
 
-def _retry_s(refusal: Fault) -> float:
+def _retry_s(refusal: RequestError) -> float:
     """What comes first when a refusal is chosen: the one that is over soonest."""
     return refusal.retry_after_s if isinstance(refusal, Overloaded) else float("inf")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from crossrank.serving.dialects import Limits
-from crossrank.serving.service import TOKENIZER_THREADS, Service
+from crossrank.serving.service import TOKENIZER_THREADS, ScoringService
 from crossrank.serving.tokens import MAX_CHARACTERS
 from crossrank.version import __version__
 
@@ -13,7 +13,7 @@ from crossrank.version import __version__
 class About:
     """The model, the limits and the load of one replica."""
 
-    def __init__(self, service: Service, name: str, limits: Limits, max_body_bytes: int) -> None:
+    def __init__(self, service: ScoringService, name: str, limits: Limits, max_body_bytes: int) -> None:
         """What to tell of a service.
 
         Args:

@@ -14,7 +14,7 @@ VARIABLE = "CROSSRANK_API_KEYS"
 LEAST_LENGTH = 16
 
 
-class Keys:
+class ApiKeys:
     """The keys that a server knows. Without any, everybody is let in."""
 
     def __init__(self, keys: Iterable[str]) -> None:

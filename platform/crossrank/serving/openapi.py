@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
-from crossrank.serving.dialects import SPOKEN, TIMEOUT_HEADER, Dialect
+from crossrank.serving.dialects import ROUTES, TIMEOUT_HEADER, Dialect
 from crossrank.serving.dialects.response_types import FaultObject, TeiFault
 from crossrank.serving.exposition import CONTENT_TYPE
 from crossrank.serving.headers import OF_TRUNCATION
@@ -60,7 +60,7 @@ def describe(app: FastAPI) -> None:
 def _completed(schema: Schema) -> Schema:
     shapes = _Shapes()
     paths = schema["paths"]
-    for path, dialects in SPOKEN.items():
+    for path, dialects in ROUTES.items():
         paths[path]["post"] |= {
             "parameters": HEADERS,
             "requestBody": _body(shapes.accepted([dialect.request for dialect in dialects])),

@@ -30,7 +30,7 @@ class Cutting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class ScoreRequest:
     """Pairs to be scored: one query with its documents, or as many queries as documents, pair by pair."""
 
     queries: tuple[str, ...]
@@ -74,7 +74,7 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ScoreResponse:
     """Scores in the order of the documents, and what they cost."""
 
     logits_C: NDArray[np.float32]

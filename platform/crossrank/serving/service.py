@@ -18,10 +18,10 @@ from crossrank.serving.admission import QUEUE_S, Admission, Permit
 from crossrank.serving.encode import EncodedAsk, Encoder, encode, encoding, query_limit
 from crossrank.serving.engine import Engine, Model
 from crossrank.serving.errors import Abandoned, Expired, NotReady
-from crossrank.serving.estimate import Window, estimated_tokens_C
+from crossrank.serving.estimate import RateWindow, estimated_tokens_C
 from crossrank.serving.fair_queue import Ticket
 from crossrank.serving.incremental import one_of
-from crossrank.serving.request import Answer, Ask, Timing
+from crossrank.serving.request import ScoreRequest, ScoreResponse, Timing
 from crossrank.serving.tokens import shown_tokens
 
 Result = TypeVar("Result")
@@ -36,7 +36,7 @@ STALLED_S = 60.0
 FRESH_S = 30.0
 """A forward that succeeded so lately is proof enough of health."""
 LATE = "the deadline passed; raise timeout_ms, or send fewer documents"
-PROBE = Ask(queries=("is it well?",), documents=("it is",), priority=-(2**31), timeout_s=10.0)
+PROBE = ScoreRequest(queries=("is it well?",), documents=("it is",), priority=-(2**31), timeout_s=10.0)
 
 
 class ServedModel(Model, Protocol):
@@ -64,7 +64,7 @@ class Deadlines:
     """Seconds of measured work that may wait before requests are refused."""
 
 
-class Service:
+class ScoringService:
     """Scores asks with one model. Make it, `await start()`, and `stop()` at the end."""
 
     def __init__(self, model: ServedModel, deadlines: Deadlines = Deadlines()) -> None:
@@ -73,7 +73,7 @@ class Service:
         self.engine = Engine(model, model.budget.value)
         self.admission = Admission(self.engine, deadlines.queue_s)
         self._tokenizers = ThreadPoolExecutor(TOKENIZER_THREADS, thread_name_prefix="tokenizer")
-        self._window = Window.of(model.encoder)
+        self._window = RateWindow.of(model.encoder)
         self._draining = False
 
     async def start(self) -> None:
@@ -83,10 +83,11 @@ class Service:
         text = "how fast is this model on this machine? " * 8
         num = max(
             1,
-            self.model.budget.value // len(encode(Ask(queries=("q",), documents=(text,)), self.model.encoder).ids_U[0]),
+            self.model.budget.value
+            // len(encode(ScoreRequest(queries=("q",), documents=(text,)), self.model.encoder).ids_U[0]),
         )
         for _ in range(2):
-            await self.score(Ask(queries=("q",), documents=(text,) * num, timeout_s=3600.0), patient=True)
+            await self.score(ScoreRequest(queries=("q",), documents=(text,) * num, timeout_s=3600.0), patient=True)
 
     def stop(self) -> None:
         """Refuse what comes, end what waits, finish the batch at hand."""
@@ -98,7 +99,7 @@ class Service:
     def query_limit(self) -> int:
         return query_limit(self.model.encoder)
 
-    async def score(self, ask: Ask, patient: bool = False) -> Answer:
+    async def score(self, ask: ScoreRequest, patient: bool = False) -> ScoreResponse:
         """The scores of a request, in the order of its documents.
 
         Args:
@@ -128,11 +129,11 @@ class Service:
         timing = Timing(encoded_at - began, started - encoded_at, now - started, now - began)
         return _answer(ask, encoded, ticket, timing)
 
-    def estimated_tokens(self, ask: Ask) -> int:
+    def estimated_tokens(self, ask: ScoreRequest) -> int:
         """What a request will make the model read, by its characters."""
         return math.ceil(self.estimated_tokens_C(ask).sum())
 
-    def estimated_tokens_C(self, ask: Ask) -> NDArray[np.float64]:
+    def estimated_tokens_C(self, ask: ScoreRequest) -> NDArray[np.float64]:
         """The same of each document."""
         return estimated_tokens_C(ask, self.admission.tokens_per_character, self._window)
 
@@ -161,12 +162,12 @@ class Service:
         except Exception as error:
             raise NotReady(f"the model fails on a trial pair: {error}") from error
 
-    def _timeout(self, ask: Ask, patient: bool) -> float:
+    def _timeout(self, ask: ScoreRequest, patient: bool) -> float:
         if ask.timeout_s is None:
             return self.deadlines.default_s
         return ask.timeout_s if patient else min(ask.timeout_s, self.deadlines.most_s)
 
-    def _permit(self, ask: Ask, timeout_s: float, patient: bool) -> Permit:
+    def _permit(self, ask: ScoreRequest, timeout_s: float, patient: bool) -> Permit:
         tokens = self.estimated_tokens(ask)
         return (
             self.admission.let_in(tokens, timeout_s)
@@ -174,7 +175,7 @@ class Service:
             else self.admission.admit(tokens, timeout_s, ask.priority)
         )
 
-    async def _encode(self, ask: Ask, deadline: float) -> EncodedAsk:
+    async def _encode(self, ask: ScoreRequest, deadline: float) -> EncodedAsk:
         if ask.num_characters <= INLINE_CHARACTERS:
             return encode(ask, self.model.encoder)
         steps = encoding(ask, self.model.encoder)
@@ -196,7 +197,7 @@ class Service:
         if self._draining:
             raise NotReady("the server is shutting down; send the request again")
 
-    def _ticket(self, ask: Ask, encoded: EncodedAsk, deadline: float) -> tuple[Ticket, asyncio.Event]:
+    def _ticket(self, ask: ScoreRequest, encoded: EncodedAsk, deadline: float) -> tuple[Ticket, asyncio.Event]:
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
 
@@ -217,14 +218,14 @@ class Service:
             raise
 
 
-def _answer(ask: Ask, encoded: EncodedAsk, ticket: Ticket, timing: Timing) -> Answer:
+def _answer(ask: ScoreRequest, encoded: EncodedAsk, ticket: Ticket, timing: Timing) -> ScoreResponse:
     """From pairs to documents: the best chunk is a document's score."""
     num = len(ask.documents)
     logits_C = np.full(num, -np.inf, dtype=np.float32)
     tokens_C = np.zeros(num, dtype=np.int32)
     np.maximum.at(logits_C, encoded.document_U, ticket.logits_U)
     np.add.at(tokens_C, encoded.document_U, ticket.lengths_U.astype(np.int32))
-    return Answer(
+    return ScoreResponse(
         logits_C=logits_C,
         tokens_C=tokens_C,
         cut_C=encoded.cut_C,

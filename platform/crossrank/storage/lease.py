@@ -24,7 +24,7 @@ from crossrank import storage
 from crossrank.errors import JobFailed, OutputError, StorageError, in_short
 from crossrank.storage import files, process_identity
 from crossrank.storage.failures import DENIED_CODES, denied
-from crossrank.storage.process_identity import Whereabouts
+from crossrank.storage.process_identity import ProcessIdentity
 from crossrank.telemetry.progress import Waiting, say
 
 LOCK = "_lock"
@@ -41,7 +41,7 @@ UNKNOWN = {"NotImplemented", "MethodNotAllowed"}
 GONE = {"404", "NoSuchKey", "NotFound"}
 
 
-class Hold:
+class Lease:
     """The right to write a folder, for as long as a job is at work. On a disk nobody takes it away."""
 
     @property
@@ -59,10 +59,10 @@ class _Found(NamedTuple):
     etag: str
     run: str
     holder: str
-    process: Whereabouts | None
+    process: ProcessIdentity | None
 
 
-class Claim(Hold):
+class Claim(Lease):
     """The right to write one folder of an object store."""
 
     def __init__(self, folder: str, flag: str) -> None:
@@ -202,7 +202,9 @@ class Claim(Hold):
         with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
             said = json.loads(content)
             process = said.get("process")
-            where = Whereabouts(str(process["kernel"]), int(process["pid"]), int(process["began"])) if process else None
+            where = (
+                ProcessIdentity(str(process["kernel"]), int(process["pid"]), int(process["began"])) if process else None
+            )
             return _Found(etag, str(said["run"]), str(said["holder"]), where)
         return _Found(etag, "", "a job", None)
 
@@ -257,7 +259,7 @@ def _now() -> float:
 
 
 @contextmanager
-def claimed(folder: str, flag: str) -> Iterator[Hold]:
+def leased(folder: str, flag: str) -> Iterator[Lease]:
     """Be the only job that writes this folder of an object store, where something can see to that.
 
     Raises:

@@ -14,7 +14,7 @@ from filelock import FileLock
 from crossrank.errors import OutputError, is_full, unwritten
 
 
-def made_once(folder: Path, make: Callable[[Path], None]) -> None:
+def build_once(folder: Path, make: Callable[[Path], None]) -> None:
     """Make `folder` if it is not there; of several processes one makes it, the rest wait.
 
     It is there whole or not at all: a kill leaves a folder of another name, which the next one to make it removes.

@@ -18,7 +18,7 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 NAMESPACE = Path("/proc/self/ns/pid")
 
 
-class Whereabouts(NamedTuple):
+class ProcessIdentity(NamedTuple):
     """Names one process."""
 
     kernel: str
@@ -28,17 +28,17 @@ class Whereabouts(NamedTuple):
     """In ticks since the boot."""
 
 
-def own() -> Whereabouts | None:
+def own() -> ProcessIdentity | None:
     """Of this process; None where the system does not tell."""
     try:
         kernel = hash_bytes(f"{BOOT.read_text().strip()} {os.readlink(NAMESPACE)}".encode())
     except OSError:
         return None
     told = _told(os.getpid())
-    return Whereabouts(kernel, os.getpid(), told[1]) if told is not None else None
+    return ProcessIdentity(kernel, os.getpid(), told[1]) if told is not None else None
 
 
-def has_ended(process: Whereabouts) -> bool:
+def has_ended(process: ProcessIdentity) -> bool:
     """Whether it has ended for certain: False also of processes of which this machine knows nothing."""
     here = own()
     if here is None or here.kernel != process.kernel:

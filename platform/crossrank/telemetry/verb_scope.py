@@ -14,7 +14,7 @@ CHAINS = ("recipe", "demo")
 
 
 @contextmanager
-def doing(name: str) -> Iterator[None]:
+def verb_scope(name: str) -> Iterator[None]:
     """All that is said and counted meanwhile is of this verb. A decorator of the verb's function."""
     outer = verb()
     if outer is not None and outer not in CHAINS:

@@ -33,7 +33,7 @@ class DataFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Result:
+class FinishedTraining:
     """A line of the table of results."""
 
     name: str
@@ -58,9 +58,9 @@ class CardFacts:
     data: DataFacts
     settings: Mapping[str, Any]
     """The recipe, in the order to be told."""
-    baselines: Sequence[Result] = ()
+    baselines: Sequence[FinishedTraining] = ()
     """What training starts from, at step 0."""
-    checkpoints: Sequence[Result] = ()
+    checkpoints: Sequence[FinishedTraining] = ()
     best: str | None = None
     """Name of the checkpoint, or of the baseline, that became the model; None where nothing was held out."""
     decided_by: str = "mrr@10"
@@ -111,7 +111,7 @@ def worse_than_before(facts: CardFacts) -> list[str]:
     return found
 
 
-def _best(facts: CardFacts) -> Result | None:
+def _best(facts: CardFacts) -> FinishedTraining | None:
     return next((each for each in (*facts.checkpoints, *facts.baselines) if each.name == facts.best), None)
 
 
@@ -135,7 +135,7 @@ def _front_matter(facts: CardFacts) -> str:
     return f"---\n{yaml.safe_dump(known, allow_unicode=True, sort_keys=False)}---"
 
 
-def _measured(best: Result) -> dict[str, Any]:
+def _measured(best: FinishedTraining) -> dict[str, Any]:
     """What the hub shows beside the card: https://github.com/huggingface/hub-docs/blob/main/modelcard.md."""
     return {
         "task": {"type": "text-ranking"},

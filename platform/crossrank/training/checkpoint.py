@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 from crossrank import storage
 from crossrank.errors import InputError, OutputError, StorageError, in_short
 from crossrank.storage.content_hash import hash_bytes
-from crossrank.storage.node_cache import made_once
+from crossrank.storage.node_cache import build_once
 from crossrank.telemetry.progress import say
 
 FOLDER = "_checkpoint"
@@ -110,7 +110,7 @@ class Checkpoints:
         # The id is in the key: another run's checkpoint of this step has the same place and mostly the same sizes.
         key = hash_bytes(json.dumps([uri, complete]).encode())
         folder = storage.cache_folder() / "checkpoints" / key
-        made_once(folder, lambda new: _download(uri, sizes, new))
+        build_once(folder, lambda new: _download(uri, sizes, new))
         return folder
 
     def newest_readable(self, read: Callable[[Path], Any]) -> tuple[int, Any] | None:

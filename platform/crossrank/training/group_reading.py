@@ -46,7 +46,7 @@ def fault_of(doc: Candidate, corpus_row: int, corpus: TextStore | None) -> tuple
     return (Reason.EMPTY_DOCUMENT, f"document {doc.doc_id} has no text in the corpus") if is_empty else None
 
 
-class Reading:
+class GroupReading:
     """One group, looked at: the documents of it that can be used, and whether they make a group.
 
     Args:

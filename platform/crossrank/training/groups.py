@@ -31,8 +31,8 @@ from crossrank.formats.group_files import fingerprint_of_groups, read_group_file
 from crossrank.formats.repeated import each_once
 from crossrank.formats.set_aside import SetAside
 from crossrank.records import Reason, Reject, Rejected, document_text
-from crossrank.storage.node_cache import made_once
-from crossrank.training.group_reading import Reading, fault_of, is_positive, text_of
+from crossrank.storage.node_cache import build_once
+from crossrank.training.group_reading import GroupReading, fault_of, is_positive, text_of
 from crossrank.training.labelled_twice import Positives, key_of_text
 
 LAYOUT = "7"
@@ -97,11 +97,11 @@ class GroupSource:
         """
         corpus = self.corpus.open() if self.corpus else None
         folder = storage.cache_folder() / "groups" / self.key
-        made_once(folder, lambda new: _convert(new, self, corpus))
+        build_once(folder, lambda new: _convert(new, self, corpus))
         return GroupStore(folder, corpus)
 
 
-class Documents(NamedTuple):
+class GroupDocuments(NamedTuple):
     """The documents of one group. Where they are measured, their order breaks ties: see `document_order`."""
 
     rows_D: NDArray[np.int64]
@@ -134,9 +134,11 @@ class GroupStore:
     def num_documents(self) -> int:
         return len(self.rows_N)
 
-    def documents(self, group: int) -> Documents:
+    def documents(self, group: int) -> GroupDocuments:
         some = slice(int(self._offsets_G1[group]), int(self._offsets_G1[group + 1]))
-        return Documents(np.array(self.rows_N[some]), np.array(self._labels_N[some]), np.array(self._teachers_N[some]))
+        return GroupDocuments(
+            np.array(self.rows_N[some]), np.array(self._labels_N[some]), np.array(self._teachers_N[some])
+        )
 
     def hashes(self, groups: Sequence[int]) -> list[int]:
         """64 bits for each of these groups, from its query id."""
@@ -258,7 +260,7 @@ def _texts(source: GroupSource, corpus: TextStore | None, arrays: _Arrays, rejec
         if key_of_text(group.query) in measured:
             reject(Rejected(file, line, group.query_id, Reason.HELD_OUT, "its query is among the held-out groups"))
             continue
-        read = Reading(source.needs_teacher, corpus, positives, (file, line, group.query_id), group, reject)
+        read = GroupReading(source.needs_teacher, corpus, positives, (file, line, group.query_id), group, reject)
         if not read.is_usable():
             continue
         arrays.queries.append(row)

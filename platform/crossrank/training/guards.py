@@ -20,7 +20,7 @@ EQUAL_SPREAD = 1e-4
 """Scores of a group that lie closer than this are equal."""
 
 
-class Stop(JobFailed):
+class TrainingStopped(JobFailed):
     """Training cannot go on; the message says why and what to change."""
 
 
@@ -68,12 +68,12 @@ class Guards:
         if not self._patience:
             return
         if self._equal_steps >= self._patience:
-            raise Stop(
+            raise TrainingStopped(
                 f"collapsed: at step {seen.step + 1} the scores of every group had been equal for {self._equal_steps} "
                 f"steps; lower learning_rate, or start from another base"
             )
         if len(self._losses) == self._patience and self.loss_share() >= GUESSING_SHARE and not self._falls():
-            raise Stop(
+            raise TrainingStopped(
                 f"collapsed: over the {self._patience} steps up to {seen.step + 1} the loss was "
                 f"{self.loss_share():.3f} of that of a model that cannot tell documents apart; change learning_rate, "
                 f"look at {self._look_at}, or raise collapse_patience if it is only slow"
@@ -93,7 +93,7 @@ class Guards:
         self.skipped += 1
         self._in_a_row += 1
         if self._in_a_row > self._max_skipped:
-            raise Stop(
+            raise TrainingStopped(
                 f"step {step + 1} is number {self._in_a_row} in a row whose gradient is no number, over "
                 f"max_skipped_steps ({self._max_skipped}); lower learning_rate, or use --precision bf16 or fp32"
             )

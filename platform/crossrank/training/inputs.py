@@ -18,7 +18,7 @@ REJECTED = "_rejected"
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
+class TrainingInputs:
     """Where the groups are; what travels to every node."""
 
     train: GroupSource
@@ -27,7 +27,7 @@ class Inputs:
     level: GroupSource | None = None
     """Held-out groups that the level of the scores is fitted on, which `validate` then lacks."""
 
-    def with_level(self) -> Inputs:
+    def with_level(self) -> TrainingInputs:
         """Some of the held-out groups kept apart for the level of the scores, where there are enough."""
         if self.validate is None:
             return self
@@ -69,7 +69,7 @@ class Read:
         }
 
 
-def inputs_of(settings: TrainSettings) -> Inputs:
+def inputs_of(settings: TrainSettings) -> TrainingInputs:
     """Find the inputs and take their fingerprints.
 
     Raises:
@@ -106,11 +106,11 @@ def inputs_of(settings: TrainSettings) -> Inputs:
                 f"on; give other groups, or --eval-fraction 0.02"
             )
         validate = GroupSource(uri, fingerprints["eval_groups"], "validate", corpus)
-        return Inputs(replace(everything, held_out=validate), validate, fingerprints)
+        return TrainingInputs(replace(everything, held_out=validate), validate, fingerprints)
     if settings.eval_fraction:
         part = replace(everything, use="validate", needs_teacher=False, high=settings.eval_fraction)
-        return Inputs(replace(everything, low=settings.eval_fraction), part, fingerprints)
-    return Inputs(everything, None, fingerprints)
+        return TrainingInputs(replace(everything, low=settings.eval_fraction), part, fingerprints)
+    return TrainingInputs(everything, None, fingerprints)
 
 
 def _corpus(settings: TrainSettings) -> CorpusSource | None:

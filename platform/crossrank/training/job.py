@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from crossrank import storage
 from crossrank.config.command_line import command_of
-from crossrank.derived import Chosen
+from crossrank.derived import Derived
 from crossrank.resumable.job import Job, Run, announce, begin
 from crossrank.resumable.output import Manifest
-from crossrank.resumable.settings import that_change_rows
+from crossrank.resumable.settings import that_affect_output
 from crossrank.scoring.checked import refuse_unloadable
 from crossrank.scoring.loading import ModelFolder, check_base, find_model, has_head
 from crossrank.scoring.pooling import told_of_head
 from crossrank.telemetry.job_context import environment
 from crossrank.telemetry.progress import Waiting, say, show_plan
-from crossrank.telemetry.verb_scope import doing
+from crossrank.telemetry.verb_scope import verb_scope
 from crossrank.training import result
 from crossrank.training.best_checkpoint import BASE
 from crossrank.training.checkpoint import Checkpoints
 from crossrank.training.hub import check_repo
-from crossrank.training.inputs import Inputs, Read, inputs_of
+from crossrank.training.inputs import Read, TrainingInputs, inputs_of
 from crossrank.training.level import BEGAN_BEFORE, TOO_FEW, Level, too_few, why_not
 from crossrank.training.progress_report import Telling
 from crossrank.training.settings import TrainSettings
@@ -34,14 +34,14 @@ from crossrank.training.teachers import scale_warning
 if TYPE_CHECKING:
     from crossrank.cluster.pool import Pool
     from crossrank.training.on_ray.validating import RayValidator
-    from crossrank.training.rank_run import Task
+    from crossrank.training.rank_run import TrainTask
 
 KIND = "train"
 FORMAT = 2
 """Of checkpoints and of what decides them. Raise it when a change makes it impossible to go on with a run."""
 
 
-@doing(KIND)
+@verb_scope(KIND)
 def train(settings: TrainSettings) -> dict[str, Any]:
     """Fine-tune a reranker on labelled groups, over any number of workers with the same result.
 
@@ -87,14 +87,14 @@ def train(settings: TrainSettings) -> dict[str, Any]:
 def _that_decide(settings: TrainSettings) -> dict[str, Any]:
     """Settings that have to be the same when the run goes on; where base and groups lie does not matter."""
     by_content = {"base", "groups", "eval_groups", "held_out", "corpus"}
-    return {name: value for name, value in that_change_rows(settings).items() if name not in by_content}
+    return {name: value for name, value in that_affect_output(settings).items() if name not in by_content}
 
 
 def _run(
     settings: TrainSettings,
     base: ModelFolder,
     config: dict[str, Any],
-    inputs: Inputs,
+    inputs: TrainingInputs,
     read: Read,
     left: Level,
     run: Run,
@@ -135,13 +135,13 @@ def _run(
         telling.baselines(baselines)
 
     def heard(row: dict[str, Any]) -> None:
-        run.hold.check()
+        run.lease.check()
         telling.row(row)
 
     run.clock.lap("baselines")
     with telling:
         ended = train_on(task, validation, pool, settings.max_failures, heard)
-    run.hold.check()
+    run.lease.check()
     run.clock.lap("train")
     if ended.chosen == BASE:
         left = replace(left, why_not="the base stays as it was")
@@ -156,8 +156,8 @@ def _run(
 
 
 def _apart_for_level(
-    settings: TrainSettings, base: ModelFolder, inputs: Inputs, before: Manifest | None
-) -> tuple[Inputs, Level]:
+    settings: TrainSettings, base: ModelFolder, inputs: TrainingInputs, before: Manifest | None
+) -> tuple[TrainingInputs, Level]:
     """Held-out groups kept apart for the bias of the head; or why it will be left as it is."""
     from crossrank.training.unmoved import level_bias_of
 
@@ -189,7 +189,7 @@ def _sizes(
 ) -> Sizes:
     kept = (before or {}).get("sizes")
     if kept is not None:
-        return Sizes(**{**kept, **{name: Chosen(**kept[name]) for name in ("budget", "precision")}})
+        return Sizes(**{**kept, **{name: Derived(**kept[name]) for name in ("budget", "precision")}})
     gpu_bytes = None
     if pool.gpus:
         from crossrank.cluster.on_ray import smallest_gpu_bytes
@@ -205,14 +205,14 @@ def _warn(sentence: str | None) -> None:
         say(sentence, level="warning")
 
 
-def _task(settings: TrainSettings, base: ModelFolder, inputs: Inputs, sizes: Sizes, output: str) -> Task:
-    from crossrank.training.rank_run import Task
+def _task(settings: TrainSettings, base: ModelFolder, inputs: TrainingInputs, sizes: Sizes, output: str) -> TrainTask:
+    from crossrank.training.rank_run import TrainTask
 
     where = storage.absolute(settings.base) if base.is_local else settings.base  # workers have a directory of their own
-    return Task(replace(settings, output=output), where, base.revision, inputs.train, sizes, output)
+    return TrainTask(replace(settings, output=output), where, base.revision, inputs.train, sizes, output)
 
 
-def _validation(settings: TrainSettings, task: Task, inputs: Inputs, pool: Pool) -> Any:
+def _validation(settings: TrainSettings, task: TrainTask, inputs: TrainingInputs, pool: Pool) -> Any:
     from crossrank.cluster.on_ray import spare_gpus
     from crossrank.training.on_ray.validating import Validation
 
@@ -236,7 +236,7 @@ def _baselines(validator: RayValidator, base: str, is_ranked: bool) -> dict[str,
 
 
 def _dry_run(
-    settings: TrainSettings, base: ModelFolder, config: dict[str, Any], inputs: Inputs, read: Read
+    settings: TrainSettings, base: ModelFolder, config: dict[str, Any], inputs: TrainingInputs, read: Read
 ) -> dict[str, Any]:
     from crossrank.cluster import on_ray as cluster
     from crossrank.resumable import on_ray
@@ -260,9 +260,9 @@ def _dry_run(
         "pairs": int(num_groups * measured["pairs_per_group"]),
         "tokens": int(num_groups * measured["tokens_per_group"]),
         "truncated_share": round(measured["truncated_share"], 4),
-        "workers": pool.most,
+        "workers": pool.max_workers,
         "groups_per_second_of_a_worker": round(measured["groups_per_second"], 2),
-        "hours": round(num_groups / measured["groups_per_second"] / pool.most / 3600, 4),
+        "hours": round(num_groups / measured["groups_per_second"] / pool.max_workers / 3600, 4),
         "micro_batch_tokens": str(sizes.budget),
         "precision": str(sizes.precision),
     }

@@ -22,7 +22,7 @@ from crossrank.scoring.precision import choose_dtype, refuse_without_bf16
 from crossrank.scoring.runtimes.runtime import TrainableForward
 from crossrank.training import losses
 from crossrank.training.distributed import Gradients, World
-from crossrank.training.guards import Seen, Stop
+from crossrank.training.guards import Seen, TrainingStopped
 from crossrank.training.microbatch_assignment import deal
 from crossrank.training.optimizer import set_rate
 from crossrank.training.sampler import seed_of
@@ -140,7 +140,7 @@ class Loop:
             loss = losses.summed(scores_P, batch.sizes_S, labels_P, teachers_P, self._objective)
             self.scaler.scale(loss / num_groups).backward()
         except torch.cuda.OutOfMemoryError as error:
-            raise Stop(
+            raise TrainingStopped(
                 f"the GPU's memory does not hold a micro-batch of {batch.tokens} tokens; set micro_batch_tokens below "
                 f"that, gradient_checkpointing to true, or lower train_group_size"
             ) from error

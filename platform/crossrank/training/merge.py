@@ -26,10 +26,10 @@ from crossrank.scoring.loading import (
 )
 from crossrank.scoring.pooling import in_head, reads_tokens
 from crossrank.telemetry.progress import Progress, Waiting, say
-from crossrank.telemetry.verb_scope import doing
+from crossrank.telemetry.verb_scope import verb_scope
 from crossrank.training.merge_output import CONFIG, MANIFEST, earlier_merge, in_the_way, new_folder
 from crossrank.training.portable import TOKENIZER, TOKENIZER_CONFIG, portable_config, portable_tokenizer_config
-from crossrank.training.tensors import INDEX, WEIGHTS, Kind, Tensors, opened, write_tensors
+from crossrank.training.tensors import INDEX, WEIGHTS, TensorKind, Tensors, opened, write_tensors
 
 FLOATS = {"F64", "F32", "F16", "BF16"}
 """Number formats that are interpolated and saved as F32. Others, such as the integers of a buffer, have to be equal."""
@@ -62,8 +62,8 @@ class MergeSettings(CheckedSettings):
         most=1,
         refusal="; use 0 for the base, 1 for the tuned model, or between",
     )
-    output: str = option(help="Folder for the merged model, a local path or s3://bucket/folder.", changes_rows=False)
-    overwrite: bool = option(False, help="Throw away the model that the output holds.", changes_rows=False)
+    output: str = option(help="Folder for the merged model, a local path or s3://bucket/folder.", affects_output=False)
+    overwrite: bool = option(False, help="Throw away the model that the output holds.", affects_output=False)
 
     def check(self) -> None:
         if not self.output:
@@ -74,7 +74,7 @@ class MergeSettings(CheckedSettings):
                 raise OutputError(f"{flag} {uri} lies in --output {self.output}; name a folder apart from it")
 
 
-@doing("merge")
+@verb_scope("merge")
 def merge(settings: MergeSettings) -> dict[str, Any]:
     """Merge a tuned reranker with its base: alpha x tuned + (1 - alpha) x base.
 
@@ -113,13 +113,13 @@ def merge(settings: MergeSettings) -> dict[str, Any]:
                 "of_base_left_out": merging.left_out,
             },
         }
-        with new_folder(settings.output, settings.overwrite, before, manifest) as (folder, hold):
+        with new_folder(settings.output, settings.overwrite, before, manifest) as (folder, lease):
             with (
                 storage.writing(storage.join(folder, WEIGHTS)) as file,
                 Progress("tensors", len(merging.kinds)) as progress,
             ):
                 write_tensors(file, merging.kinds, lambda name: merging.tensor(name, progress))
-            hold.check()
+            lease.check()
             _write_rest(folder, tuned, config, manifest)
     say(f"finished: {len(merging.shared):,} tensors merged at alpha {settings.alpha:g}; {settings.output}")
     return manifest
@@ -196,7 +196,7 @@ class _Merging:
         for name in self.shared:
             self._refuse_other_kind(name)
         self.kinds = {
-            name: Kind("F32", kind.shape) if kind.number in FLOATS else kind for name, kind in tuned.kinds.items()
+            name: TensorKind("F32", kind.shape) if kind.number in FLOATS else kind for name, kind in tuned.kinds.items()
         }
         """The weights of the result, as they are saved."""
 

@@ -15,7 +15,7 @@ from typing import Any
 from crossrank import storage
 from crossrank.errors import OutputError
 from crossrank.resumable.output import alone, write_json
-from crossrank.storage.lease import LOCK, Hold
+from crossrank.storage.lease import LOCK, Lease
 
 MANIFEST = "_manifest.json"
 CONFIG = "config.json"
@@ -59,7 +59,7 @@ def in_the_way(output: str, what: str) -> OutputError:
 @contextmanager
 def new_folder(
     output: str, overwrite: bool, before: dict[str, Any] | None, manifest: dict[str, Any]
-) -> Iterator[tuple[str, Hold]]:
+) -> Iterator[tuple[str, Lease]]:
     """Where to write what becomes the output when the block ends, in place of what it held. One merge at a time.
 
     A local folder is there whole or not at all. An object store cannot rename: there the old model goes first, and the
@@ -70,14 +70,14 @@ def new_folder(
         manifest: of the new merge.
     """
     if storage.is_s3(output):
-        with alone(output) as hold:
+        with alone(output) as lease:
             _refuse_changed(output, overwrite, before)
             unfinished = storage.join(output, MANIFEST)
             write_json(unfinished, manifest | {"state": "running"})
             for file in _files(output):
                 if file.uri != unfinished:
                     storage.delete(file.uri)
-            yield output, hold
+            yield output, lease
         return
     final = Path(storage.resolved(output))
     new, old = (final.with_name(f"_{final.name}.{uuid.uuid4().hex[:8]}.tmp") for _ in range(2))
@@ -88,7 +88,7 @@ def new_folder(
             new.mkdir(parents=True)
             lock = _locked(new)
         _refuse_changed(output, overwrite, before)
-        yield str(new), Hold()
+        yield str(new), Lease()
         with _writing(output):
             _put_in_place(new, final, old)
     finally:

@@ -94,7 +94,7 @@ class Telling:
         self._done = step
 
     def _trained(self, row: dict[str, Any]) -> None:
-        if row["busy_ranks"] < self._pool.least and not self._told_idle:
+        if row["busy_ranks"] < self._pool.min_workers and not self._told_idle:
             self._told_idle = True
             say(IDLE_WARNING)
         self._progress.advance(row["step"] - (self._done or 0), _detail(row))

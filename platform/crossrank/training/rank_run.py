@@ -22,7 +22,7 @@ from crossrank.training.best_checkpoint import BASE, NONE_RANKS, Best, Validated
 from crossrank.training.checkpoint import Checkpoints
 from crossrank.training.distributed import World
 from crossrank.training.groups import GroupSource
-from crossrank.training.guards import Guards, Stop
+from crossrank.training.guards import Guards, TrainingStopped
 from crossrank.training.loop import Loop, StepFigures
 from crossrank.training.model import TrainedModel, is_headless
 from crossrank.training.optimizer import optimizer_of, rates_of, restore
@@ -52,7 +52,7 @@ class Validator(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class TrainTask:
     """All that a rank needs to know, small enough to be sent to each."""
 
     settings: TrainSettings
@@ -80,7 +80,7 @@ class Ended:
 
 
 def run(
-    task: Task,
+    task: TrainTask,
     device: torch.device,
     validator: Validator | None,
     tell: Callable[[Row], None],
@@ -100,7 +100,7 @@ def run(
     return rank.to_the_end()
 
 
-def loop_of(task: Task, model: TrainedModel, device: torch.device, world: World) -> Loop:
+def loop_of(task: TrainTask, model: TrainedModel, device: torch.device, world: World) -> Loop:
     """The loop over the groups of a task, before any step."""
     settings, sizes = task.settings, task.sizes
     rates = rates_of(model.model, model.fresh, settings.learning_rate, settings.head_learning_rate)
@@ -123,7 +123,7 @@ class _Rank:
 
     def __init__(
         self,
-        task: Task,
+        task: TrainTask,
         device: torch.device,
         world: World,
         validator: Validator | None,
@@ -295,7 +295,7 @@ class _Rank:
         task = self._task
         base = find_model(task.base)
         if is_headless(base):
-            raise Stop(
+            raise TrainingStopped(
                 f"{NONE_RANKS}, and the base {task.settings.base} has no head, so no reranker is left; lower "
                 f"learning_rate, or start from another base (the checkpoints are kept in {task.output})"
             )

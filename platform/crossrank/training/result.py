@@ -14,7 +14,7 @@ from crossrank.resumable.job import Run
 from crossrank.resumable.output import Manifest, manifest_of, write_json
 from crossrank.telemetry.progress import say
 from crossrank.training.best_checkpoint import BASE, NONE_RANKS
-from crossrank.training.card import CardFacts, DataFacts, Result, model_card, worse_than_before
+from crossrank.training.card import CardFacts, DataFacts, FinishedTraining, model_card, worse_than_before
 from crossrank.training.checkpoint import COMPLETE, FOLDER, Checkpoints
 from crossrank.training.curves import EVENTS, PICTURE, write_curves
 from crossrank.training.hub import push_to_hub
@@ -26,7 +26,7 @@ from crossrank.training.validation import Measured, guessing
 from crossrank.version import __version__
 
 if TYPE_CHECKING:
-    from crossrank.training.rank_run import Ended, Task
+    from crossrank.training.rank_run import Ended, TrainTask
 
 BASE_ROW = "base model"
 """Name of the base among the baselines."""
@@ -40,7 +40,7 @@ LIBRARIES = ("torch", "transformers", "ray", "tokenizers")
 
 def finish(
     settings: TrainSettings,
-    task: Task,
+    task: TrainTask,
     read: Read,
     ended: Ended,
     baselines: dict[str, Measured],
@@ -63,7 +63,7 @@ def finish(
     lines = {name: found.means() for name, found in baselines.items()} | guessing(read.validate)
     files = _write(task.output, checkpoint, facts, ended, lines, level)
     training = [row for row in ended.history if "validation" not in row]
-    run.hold.check()  # the upload of a model may have taken minutes
+    run.lease.check()  # the upload of a model may have taken minutes
     manifest = run.finish(
         steps=ended.steps,
         chosen_step=ended.chosen,
@@ -128,7 +128,7 @@ def _write(
 
 def _facts(
     settings: TrainSettings,
-    task: Task,
+    task: TrainTask,
     read: Read,
     ended: Ended,
     baselines: dict[str, Measured],
@@ -175,8 +175,8 @@ def _facts(
     )
 
 
-def _result(name: str, found: Measured) -> Result:
-    return Result(name=name, measures={measure: mean_of(values) for measure, values in found.values.items()})
+def _result(name: str, found: Measured) -> FinishedTraining:
+    return FinishedTraining(name=name, measures={measure: mean_of(values) for measure, values in found.values.items()})
 
 
 def _warnings(

@@ -43,7 +43,7 @@ class TrainSettings(JobSettings):
     title_column: str | None = option(None, help="Column of the title in --corpus.")
     text_column: str | None = option(None, help="Column of the document text in --corpus.")
     push_to_hub: str | None = option(
-        None, help="Repository (owner/name) that the finished model is uploaded to.", changes_rows=False
+        None, help="Repository (owner/name) that the finished model is uploaded to.", affects_output=False
     )
 
     learning_rate: float = knob(2e-5, help="At its highest.", above=0)
@@ -96,20 +96,23 @@ class TrainSettings(JobSettings):
         None, help="Validation every so many steps, a multiple of save_steps; null is that.", least=1
     )
     save_total_limit: int = knob(
-        3, help="Newest checkpoints that are kept, beside the best.", changes_rows=False, least=1
+        3, help="Newest checkpoints that are kept, beside the best.", affects_output=False, least=1
     )
     metric: Metric = knob("mrr@10", help="Measure by which the best checkpoint is chosen.")
     early_stopping_patience: int = knob(
         0, help="Validations without a better one after which it stops; 0 never.", least=0
     )
     collapse_patience: int = knob(
-        200, help="Steps without learning after which it stops; 0 never.", changes_rows=False, least=0
+        200, help="Steps without learning after which it stops; 0 never.", affects_output=False, least=0
     )
     max_skipped_steps: int = knob(
-        10, help="Steps in a row whose gradients are no numbers before it stops.", changes_rows=False, least=0
+        10, help="Steps in a row whose gradients are no numbers before it stops.", affects_output=False, least=0
     )
     max_failures: int = knob(
-        3, help="Times that workers may die and the run goes on from its last checkpoint.", changes_rows=False, least=0
+        3,
+        help="Times that workers may die and the run goes on from its last checkpoint.",
+        affects_output=False,
+        least=0,
     )
 
     def check(self) -> None:

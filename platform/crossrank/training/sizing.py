@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from crossrank.derived import Chosen
+from crossrank.derived import Derived
 from crossrank.training.settings import TrainSettings
 
 CPU_TOKENS = 2048
@@ -36,9 +36,9 @@ class Sizes:
     num_steps: int
     save_steps: int
     eval_steps: int
-    budget: Chosen[int]
+    budget: Derived[int]
     """Token slots of a micro-batch."""
-    precision: Chosen[str]
+    precision: Derived[str]
 
 
 def sizes_of(settings: TrainSettings, num_groups: int, config: Any, gpu_bytes: int | None) -> Sizes:
@@ -80,21 +80,21 @@ def told_of_few_steps(settings: TrainSettings, num_groups: int, num_steps: int) 
     )
 
 
-def _budget(settings: TrainSettings, config: Any, gpu_bytes: int | None) -> Chosen[int]:
+def _budget(settings: TrainSettings, config: Any, gpu_bytes: int | None) -> Derived[int]:
     if settings.micro_batch_tokens is not None:
-        return Chosen(settings.micro_batch_tokens, "as given")
+        return Derived(settings.micro_batch_tokens, "as given")
     if gpu_bytes is None:
-        return Chosen(max(CPU_TOKENS, settings.max_length), "CPU: activations that fit the caches, at least one group")
+        return Derived(max(CPU_TOKENS, settings.max_length), "CPU: activations that fit the caches, at least one group")
     layers = next((config[name] for name in ("num_hidden_layers", "n_layers") if name in config), LARGE[0])
     hidden = next((config[name] for name in ("hidden_size", "dim") if name in config), LARGE[1])
     kept = 2 if settings.gradient_checkpointing else ACTIVATIONS_PER_LAYER
     bytes_per_token = layers * hidden * kept * 4
     tokens = int(gpu_bytes * GPU_SHARE / bytes_per_token)
     chosen = max(settings.max_length, min(tokens, GPU_TOKENS))
-    return Chosen(chosen, f"GPU of {gpu_bytes / 2**30:.0f} GiB at {bytes_per_token / 2**20:.2f} MiB a token")
+    return Derived(chosen, f"GPU of {gpu_bytes / 2**30:.0f} GiB at {bytes_per_token / 2**20:.2f} MiB a token")
 
 
-def _precision(settings: TrainSettings, gpu_bytes: int | None) -> Chosen[str]:
+def _precision(settings: TrainSettings, gpu_bytes: int | None) -> Derived[str]:
     if settings.precision is not None:
-        return Chosen(settings.precision, "as given")
-    return Chosen("fp32", "CPU") if gpu_bytes is None else Chosen("bf16", "GPU")
+        return Derived(settings.precision, "as given")
+    return Derived("fp32", "CPU") if gpu_bytes is None else Derived("bf16", "GPU")

@@ -47,7 +47,7 @@ class MicroBatch:
         return sum(map(len, self.ids_P))
 
 
-class Documents:
+class StepDocuments:
     """Documents of a group store, made ready for the model: token ids that are kept, or the text itself."""
 
     def __init__(self, groups: GroupStore, encoder: Encoder) -> None:
@@ -105,7 +105,7 @@ class Batcher:
     ) -> None:
         self._groups = groups
         self._encoder = encoder
-        self._documents = Documents(groups, encoder)
+        self._documents = StepDocuments(groups, encoder)
         self.sampler = sampler
         self._size = size
         self._budget = budget

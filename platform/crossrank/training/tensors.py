@@ -26,7 +26,7 @@ LEGACY = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bi
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class TensorKind:
     """What a tensor is, without its numbers."""
 
     number: str
@@ -57,14 +57,14 @@ class Tensors:
         except SafetensorError as error:
             raise _unreadable(self.model, error) from error
 
-    def _kind(self, name: str) -> Kind:
+    def _kind(self, name: str) -> TensorKind:
         file, stored = self._places[name]
         header = file.get_slice(stored)
         if header.get_dtype() not in BYTES:
             raise ModelRefused(
                 f"{name} of {self.model} holds {header.get_dtype()} numbers; use one of {', '.join(BYTES)}"
             )
-        return Kind(header.get_dtype(), tuple(header.get_shape()))
+        return TensorKind(header.get_dtype(), tuple(header.get_shape()))
 
 
 @contextmanager
@@ -82,7 +82,7 @@ def opened(folder: ModelFolder) -> Iterator[Tensors]:
         yield Tensors(folder.name, files)
 
 
-def write_tensors(file: BinaryIO, kinds: Mapping[str, Kind], tensor: Callable[[str], Any]) -> None:
+def write_tensors(file: BinaryIO, kinds: Mapping[str, TensorKind], tensor: Callable[[str], Any]) -> None:
     """Write a safetensors file. The library's own writer wants all tensors in memory at once.
 
     Args:

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 from crossrank.cluster.pool import Pool
-from crossrank.training.rank_run import Task
+from crossrank.training.rank_run import TrainTask
 
 PROBE_S = 5.0
 PROBE_GROUPS = 8
@@ -15,7 +15,7 @@ PROBE_STEPS = 2
 """Steps at least, whatever the length of the run: one that sets up kernels and buffers, and one that is timed."""
 
 
-def measure_training(task: Task, pool: Pool) -> dict[str, float]:
+def measure_training(task: TrainTask, pool: Pool) -> dict[str, float]:
     """groups_per_second of a worker, pairs_per_group, tokens_per_group and truncated_share of sampled groups."""
     import torch
 

@@ -20,7 +20,7 @@ from crossrank.evaluation import measures
 from crossrank.evaluation.measures import VALIDATED, Judged, expected, tie_rate
 from crossrank.retrieval.encoder import Encoder
 from crossrank.scoring.interfaces import Scorer
-from crossrank.training.groups import Documents, GroupStore
+from crossrank.training.groups import GroupDocuments, GroupStore
 
 CHUNK_GROUPS = 256
 """Groups that are scored together."""
@@ -114,7 +114,7 @@ def by_cosine(encoder: Encoder) -> ScoreGroups:
     return score
 
 
-def _rows(documents: list[Documents]) -> list[int]:
+def _rows(documents: list[GroupDocuments]) -> list[int]:
     rows: list[int] = np.concatenate([each.rows_D for each in documents]).tolist()
     return rows
 

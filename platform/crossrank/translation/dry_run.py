@@ -13,7 +13,7 @@ from crossrank.translation.budget import cost_usd
 from crossrank.translation.execution import spending_of
 from crossrank.translation.lookup import Lookup
 from crossrank.translation.memory.store import Memory
-from crossrank.translation.plan import Plan, find_missing
+from crossrank.translation.plan import TranslationPlan, find_missing
 from crossrank.translation.service import PaidBackend
 from crossrank.translation.settings import TranslateSettings
 
@@ -32,7 +32,7 @@ def dry_run(
     """Print and return the plan. Nothing is asked, paid or written."""
     with Waiting("reading the translation memory"):
         memory = Memory.reading(settings.memory_folder)
-    plan = Plan(memory.folder)
+    plan = TranslationPlan(memory.folder)
     rejected: Counter[str] = Counter()
     sample: list[str] = []
     for texts in find_missing(settings, lookup_of(memory), plan, lambda row: rejected.update([row.reason]), _nothing):
@@ -79,9 +79,9 @@ def _of_model(settings: TranslateSettings, backend: Backend, sample: list[str], 
         rate = len(sample) / seconds_of(on_workers(backend, bool(pool.gpus)), pool, sample)
     return {
         "usd": 0.0,
-        "workers": pool.most,
+        "workers": pool.max_workers,
         "texts_per_second_of_a_worker": round(rate, 2),
-        "hours": round(num_texts / rate / pool.most / 3600, 4),
+        "hours": round(num_texts / rate / pool.max_workers / 3600, 4),
     }
 
 

@@ -27,7 +27,7 @@ from crossrank.translation.memory.store import Memory
 from crossrank.translation.paid_requests import Patience, Requests, nobody_answers
 from crossrank.translation.rate_control import Pace
 from crossrank.translation.rate_limiter import Gate
-from crossrank.translation.service import Ask, Kind, PaidBackend
+from crossrank.translation.service import Ask, FailureKind, PaidBackend
 from crossrank.translation.settings import TranslateSettings
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def spent_file(output: str) -> str:
 
 
 @dataclass(slots=True)
-class Work:
+class TranslationWork:
     """Texts that are to be translated, and where their translations go."""
 
     settings: TranslateSettings
@@ -82,7 +82,7 @@ class Work:
             raise self._budget_is_spent(self.missing or 1) from None
         finally:
             self.spending.close()
-        if given_up is not None and given_up.answer.kind is Kind.UNREACHABLE:
+        if given_up is not None and given_up.answer.kind is FailureKind.UNREACHABLE:
             raise nobody_answers(patience, given_up.answer)
 
     def ask_for(self, texts: Iterator[str], ask: Ask) -> dict[str, Any]:

@@ -20,18 +20,18 @@ from crossrank.resumable.job import Job, Run, announce, begin
 from crossrank.resumable.joining import join_if_named
 from crossrank.resumable.layout import Layout
 from crossrank.resumable.output import Manifest
-from crossrank.resumable.settings import that_change_rows
+from crossrank.resumable.settings import that_affect_output
 from crossrank.telemetry.figures import counted
 from crossrank.telemetry.progress import Waiting, say
-from crossrank.telemetry.verb_scope import doing
+from crossrank.telemetry.verb_scope import verb_scope
 from crossrank.translation import parts
 from crossrank.translation.backend import Backend
 from crossrank.translation.backends.registry import backend_of, on_workers
 from crossrank.translation.dry_run import dry_run
-from crossrank.translation.execution import Work, spending_of, spent_file
+from crossrank.translation.execution import TranslationWork, spending_of, spent_file
 from crossrank.translation.lookup import Lookup
 from crossrank.translation.memory.store import Memory
-from crossrank.translation.plan import Plan, prepare, read_plan, refuse_unusable, still_missing
+from crossrank.translation.plan import TranslationPlan, prepare, read_plan, refuse_unusable, still_missing
 from crossrank.translation.service import PaidBackend
 from crossrank.translation.settings import TranslateSettings
 
@@ -42,7 +42,7 @@ FORMAT = 1
 Translates = PaidBackend | Backend | None
 
 
-@doing(KIND)
+@verb_scope(KIND)
 def translate(settings: TranslateSettings) -> dict[str, Any]:
     """Translate the queries and documents of groups, each text once in its life.
 
@@ -96,7 +96,7 @@ def _least_limit(identities: list[dict[str, Any]]) -> int | None:
 
 
 def _identity(settings: TranslateSettings, backend: Translates) -> dict[str, Any]:
-    changing = {name: value for name, value in that_change_rows(settings).items() if name != "groups"}
+    changing = {name: value for name, value in that_affect_output(settings).items() if name != "groups"}
     identity: dict[str, Any] = {
         "format": FORMAT,
         "settings": changing,
@@ -113,7 +113,7 @@ def _run(settings: TranslateSettings, backend: Translates, layout: Layout, run: 
     with _memory(settings, backend) as memory:
         lookup = lookup_of(settings, backend, memory)
         spending = spending_of(settings, layout.output, afresh=run.job.is_replaced)
-        work = Work(settings, memory, lookup, spending)
+        work = TranslationWork(settings, memory, lookup, spending)
         resumed_usd = spending.usd
 
         def judged() -> None:
@@ -124,7 +124,7 @@ def _run(settings: TranslateSettings, backend: Translates, layout: Layout, run: 
         figures, plan = _fill_memory(work, backend, layout, planned_with, run.clock, judged)
     num_parts = len(parts.sizes_of(plan.groups, settings.groups_per_part))
     layout.refuse_foreign_tables(num_parts)
-    run.hold.check()
+    run.lease.check()
     # Later than a failure of yesterday: what failed while it was asked again is an answer.
     lookup = lookup_of(settings, backend, memory)
     resumed = parts.write_parts(settings, lookup, layout, plan.groups)
@@ -161,13 +161,13 @@ def _memory(settings: TranslateSettings, backend: Translates) -> Iterator[Memory
 
 
 def _fill_memory(
-    work: Work,
+    work: TranslationWork,
     backend: Translates,
     layout: Layout,
     planned_with: str | None,
     clock: Clock,
     judged: Callable[[], None],
-) -> tuple[dict[str, Any], Plan]:
+) -> tuple[dict[str, Any], TranslationPlan]:
     """Prepare the job, and translate what the memory lacks.
 
     Args:
@@ -216,7 +216,7 @@ def _fill_memory(
     return figures | {"done_before": work.done_before}, plan
 
 
-def _translate(work: Work, backend: PaidBackend | Backend, texts: Iterator[str]) -> dict[str, Any]:
+def _translate(work: TranslationWork, backend: PaidBackend | Backend, texts: Iterator[str]) -> dict[str, Any]:
     from crossrank.resumable import on_ray
 
     settings = work.settings

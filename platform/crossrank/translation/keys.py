@@ -24,7 +24,7 @@ def identity_text(identity: dict[str, Any]) -> str:
     return json.dumps(identity, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
-class Keys:
+class TextKeys:
     """Makes the keys of one back-end with its languages and settings."""
 
     def __init__(self, identity: dict[str, Any]) -> None:

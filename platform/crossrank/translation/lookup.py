@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.translation.backend import Outcome
-from crossrank.translation.keys import Keys, normalised
+from crossrank.translation.keys import TextKeys, normalised
 from crossrank.translation.memory.blocks import Entry
 from crossrank.translation.memory.store import Memory
 from crossrank.translation.splitter import join, split
@@ -44,7 +44,7 @@ class Lookup:
             failures: whether that a text cannot be translated is an answer.
         """
         self._memory = memory
-        self._keys = [Keys(identity) for identity in identities]
+        self._keys = [TextKeys(identity) for identity in identities]
         self._target = target
         self._limit_bytes = limit_bytes
         self._failures = failures

@@ -17,7 +17,7 @@ from crossrank.errors import BackendRefused, JobFailed
 from crossrank.translation.backend import Outcome
 from crossrank.translation.budget import BudgetSpent, Spending
 from crossrank.translation.rate_limiter import Gate
-from crossrank.translation.service import Answer, Ask, Kind
+from crossrank.translation.service import Ask, FailureKind, ServiceAnswer
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 20.0
@@ -42,7 +42,7 @@ class Patience:
 class GivenUp(NamedTuple):
     """A text that the service did not translate for as long as the patience goes."""
 
-    answer: Answer
+    answer: ServiceAnswer
     """The last one."""
     since: float
 
@@ -128,34 +128,37 @@ class Requests:
                 self._spending.take_back(len(text))
                 return None
             answer = self._ask(text)
-            if answer.kind not in (Kind.TRANSLATED, Kind.UNANSWERED):
+            if answer.kind not in (FailureKind.TRANSLATED, FailureKind.UNANSWERED):
                 self._spending.take_back(len(text))
-            if answer.kind is Kind.THROTTLED:
+            if answer.kind is FailureKind.THROTTLED:
                 self._gate.refused(sent)
-            elif answer.kind in (Kind.TRANSLATED, Kind.FAILED):  # a failure of the service says nothing of the rate
+            elif answer.kind in (
+                FailureKind.TRANSLATED,
+                FailureKind.FAILED,
+            ):  # a failure of the service says nothing of the rate
                 self._gate.accepted(sent)
             if self._is_done(text, answer):
                 return None
             tries += 1
             self._count("retried")
-            if answer.kind is not Kind.THROTTLED:
+            if answer.kind is not FailureKind.THROTTLED:
                 now = time.monotonic()
                 failing_since = failing_since or now
                 if now - failing_since >= self._patience.give_up_s:
                     return GivenUp(answer, failing_since)
             self._stopped.wait(self._pause_s(answer.kind, tries))
 
-    def _is_done(self, text: str, answer: Answer) -> bool:
-        if answer.kind is Kind.REFUSED:
+    def _is_done(self, text: str, answer: ServiceAnswer) -> bool:
+        if answer.kind is FailureKind.REFUSED:
             if not self.translated:
                 raise BackendRefused(answer.text)
             raise JobFailed(f"{answer.text}; what is translated is kept: mend it and run the same command again")
-        if answer.kind is Kind.TRANSLATED:
+        if answer.kind is FailureKind.TRANSLATED:
             self._keep(text, Outcome(answer.text))
             self._translated_at = time.monotonic()
             self._count("translated")
             return True
-        if answer.kind is Kind.FAILED:
+        if answer.kind is FailureKind.FAILED:
             self._keep(text, Outcome(None, answer.text))
             self._count("failed")
             if self.failed >= HOPELESS and not self.translated:
@@ -177,13 +180,13 @@ class Requests:
         with self._counting:
             setattr(self, name, getattr(self, name) + 1)
 
-    def _pause_s(self, kind: Kind, tries: int) -> float:
+    def _pause_s(self, kind: FailureKind, tries: int) -> float:
         """With full jitter, so that those that failed together do not come back together."""
-        longest = LONGEST_THROTTLED_PAUSE_S if kind is Kind.THROTTLED else LONGEST_PAUSE_S
+        longest = LONGEST_THROTTLED_PAUSE_S if kind is FailureKind.THROTTLED else LONGEST_PAUSE_S
         return random.uniform(0.0, min(longest, self._patience.first_pause_s * 2 ** min(tries, 10)))
 
 
-def nobody_answers(patience: Patience, answer: Answer) -> JobFailed:
+def nobody_answers(patience: Patience, answer: ServiceAnswer) -> JobFailed:
     """The sentence of a job that a service does not serve for long."""
     return JobFailed(
         f"no text was translated for {patience.give_up_s:g} s ({answer.text}); what is translated is kept: run the "

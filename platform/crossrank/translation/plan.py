@@ -55,7 +55,7 @@ class Count:
 
 
 @dataclass(slots=True)
-class Plan:
+class TranslationPlan:
     """What is to be done; kept in `_prepared/plan.json`."""
 
     memory: str
@@ -72,12 +72,12 @@ class Plan:
     """Rows that were set aside, by file and reason."""
 
 
-def read_plan(layout: Layout, memory: str) -> Plan | None:
+def read_plan(layout: Layout, memory: str) -> TranslationPlan | None:
     """The plan of a job that is prepared with this memory; None for one that is not."""
     if not storage.exists(layout.plan):
         return None
     kept: dict[str, Any] = read_json(layout.plan)
-    plan = Plan(**kept | {name: Count(**kept[name]) for name in ("unique", "held", "missing")})
+    plan = TranslationPlan(**kept | {name: Count(**kept[name]) for name in ("unique", "held", "missing")})
     return plan if plan.memory == memory else None
 
 
@@ -95,7 +95,7 @@ def prepare(
     memory: str,
     first_missing: Callable[[str], None],
     begin: Callable[[], None],
-) -> Plan:
+) -> TranslationPlan:
     """Read the groups, write the texts that are missing, then the plan.
 
     Args:
@@ -104,7 +104,7 @@ def prepare(
     """
     remove(layout.prepared)
     with rejected_file(layout.prepared_rejected) as reject, storage.writing(missing_file(layout)) as stream:
-        plan = Plan(memory)
+        plan = TranslationPlan(memory)
         with pq.ParquetWriter(stream, MISSING_SCHEMA, compression="zstd") as writer:
             for texts in find_missing(settings, lookup, plan, reject, first_missing):
                 writer.write_table(pa.table({"text": texts}, schema=MISSING_SCHEMA))
@@ -115,7 +115,11 @@ def prepare(
 
 
 def find_missing(
-    settings: TranslateSettings, lookup: Lookup, plan: Plan, reject: Reject, first_missing: Callable[[str], None]
+    settings: TranslateSettings,
+    lookup: Lookup,
+    plan: TranslationPlan,
+    reject: Reject,
+    first_missing: Callable[[str], None],
 ) -> Iterator[list[str]]:
     """Fill in the plan, and give the texts that are missing, each once, some at a time.
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 
-class Kind(StrEnum):
+class FailureKind(StrEnum):
     """What came of one request."""
 
     TRANSLATED = "translated"
@@ -31,22 +31,22 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ServiceAnswer:
     """What came of one request: a translation, or one sentence."""
 
-    kind: Kind
+    kind: FailureKind
     text: str = ""
     """The translation, or what the service said."""
 
 
-Ask = Callable[[str], Answer]
+Ask = Callable[[str], ServiceAnswer]
 """Translates one text by one request. Raises nothing."""
 
 
-class Service(Protocol):
+class TranslationService(Protocol):
     """Asks; lives in a worker and is called by several of its threads."""
 
-    def ask(self, text: str) -> Answer:
+    def ask(self, text: str) -> ServiceAnswer:
         """Translate one text by one request. Raises nothing."""
 
 
@@ -75,5 +75,5 @@ class PaidBackend(Protocol):
             UserError: no credentials, no region; the rest is said by the first text that is asked for.
         """
 
-    def load(self, threads: int) -> Service:
+    def load(self, threads: int) -> TranslationService:
         """Make the service, in a worker whose so many threads call it at once."""

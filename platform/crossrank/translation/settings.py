@@ -26,38 +26,38 @@ class TranslateSettings(JobSettings):
     memory: str | None = option(
         None,
         help="Folder of the translation memory, local or s3://; default translations in the cache.",
-        changes_rows=False,
+        affects_output=False,
     )
     budget_usd: float | None = option(
         None,
         help="Stop before the first request that would exceed so many US dollars.",
-        changes_rows=False,
+        affects_output=False,
         above=0,
         refusal=", which pays for nothing; name an amount above 0, use --dry-run to see the cost, or --backend memory "
         "to pay nothing",
     )
-    concurrency: int = option(32, help="Requests under way at once, over all workers.", changes_rows=False, least=1)
+    concurrency: int = option(32, help="Requests under way at once, over all workers.", affects_output=False, least=1)
     formality: Literal["formal", "informal"] | None = option(None, help="Of amazon, for languages that have it.")
     terminology: str | None = option(None, help="Of amazon: name of a custom terminology.")
     requests_per_second: float | None = option(
-        None, help="Limit of amazon, where it is known; else it is found out.", changes_rows=False, above=0
+        None, help="Limit of amazon, where it is known; else it is found out.", affects_output=False, above=0
     )
     bytes_per_second: float | None = option(
-        None, help="Limit of amazon in bytes of text, where there is one.", changes_rows=False, above=0
+        None, help="Limit of amazon in bytes of text, where there is one.", affects_output=False, above=0
     )
     dry_run: bool = option(
-        False, help="Say texts, characters, what the memory holds, cost and time, and stop.", changes_rows=False
+        False, help="Say texts, characters, what the memory holds, cost and time, and stop.", affects_output=False
     )
 
-    usd_per_million_characters: float = knob(15.0, help="Price of amazon.", changes_rows=False, above=0)
+    usd_per_million_characters: float = knob(15.0, help="Price of amazon.", affects_output=False, above=0)
     give_up_s: float = knob(
         300.0,
         help="Seconds that a text is tried while amazon fails; throttling never counts.",
-        changes_rows=False,
+        affects_output=False,
         above=0,
     )
     retry_failed: bool = knob(
-        False, help="Ask again for texts of which the memory says that they failed.", changes_rows=False
+        False, help="Ask again for texts of which the memory says that they failed.", affects_output=False
     )
     groups_per_part: int = knob(1000, help="Groups of one file of the output.", least=1)
     max_new_tokens: int = knob(512, help="Of seq2seq: longest translation.", least=1)

@@ -14,7 +14,7 @@ SERVER = Node(cores=16, gpus=0.0, memory_bytes=40 * GB)
 
 
 def shape(pool: Pool) -> tuple[int, int, int]:
-    return pool.least, pool.most, pool.per_node
+    return pool.min_workers, pool.max_workers, pool.per_node
 
 
 def test_a_small_model_gets_one_worker_a_core() -> None:

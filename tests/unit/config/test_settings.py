@@ -8,12 +8,12 @@ import click
 import pytest
 
 from crossrank.cli.options import command
-from crossrank.cluster.pool import Wanted
+from crossrank.cluster.pool import WorkerRequest
 from crossrank.config.files import read_config
 from crossrank.config.settings import from_mapping, knob, option
 from crossrank.errors import InputError, SettingsError, StorageError
 from crossrank.reranking.settings import RerankSettings
-from crossrank.resumable.settings import that_change_rows
+from crossrank.resumable.settings import that_affect_output
 from crossrank.training.settings import TrainSettings
 
 
@@ -25,7 +25,7 @@ class Sample:
     top_n: int = option(10, help="A number.")
     share: float = option(0.5, help="A fraction.")
     kind: Literal["plain", "fancy"] | None = option(None, help="A choice.")
-    loud: bool = option(False, help="A switch.", changes_rows=False)
+    loud: bool = option(False, help="A switch.", affects_output=False)
 
 
 def parsed(*arguments: str) -> Sample:
@@ -150,7 +150,7 @@ def test_help_names_every_flag_with_its_default() -> None:
 
 
 def test_which_settings_have_to_match_on_resume() -> None:
-    assert that_change_rows(Sample(name="x")) == {"name": "x", "top_n": 10, "share": 0.5, "kind": None}
+    assert that_affect_output(Sample(name="x")) == {"name": "x", "top_n": 10, "share": 0.5, "kind": None}
 
 
 def rerank_settings(**values: Any) -> RerankSettings:
@@ -196,9 +196,11 @@ def test_workers_are_a_number_or_a_range(workers: Any, expected: tuple[int, int]
 
 
 def test_a_kind_of_gpu_asks_for_a_gpu() -> None:
-    assert rerank_settings(accelerator="L4").wanted() == Wanted(None, 1.0, "L4")
-    assert rerank_settings(accelerator="L4", gpus_per_worker=0.5, workers="2").wanted() == Wanted((2, 2), 0.5, "L4")
-    assert rerank_settings().wanted() == Wanted(None, None, None)
+    assert rerank_settings(accelerator="L4").wanted() == WorkerRequest(None, 1.0, "L4")
+    assert rerank_settings(accelerator="L4", gpus_per_worker=0.5, workers="2").wanted() == WorkerRequest(
+        (2, 2), 0.5, "L4"
+    )
+    assert rerank_settings().wanted() == WorkerRequest(None, None, None)
 
 
 def test_a_kind_of_gpu_for_workers_without_one_is_refused() -> None:
@@ -208,7 +210,7 @@ def test_a_kind_of_gpu_for_workers_without_one_is_refused() -> None:
 
 
 def test_what_does_not_change_rows_may_change_on_resume() -> None:
-    kept = that_change_rows(rerank_settings())
+    kept = that_affect_output(rerank_settings())
     assert {"model", "queries", "depth", "top_n", "max_length", "precision", "normalize", "with_text"} <= set(kept)
     assert not {"output", "workers", "gpus_per_worker", "dry_run", "overwrite", "run"} & set(kept)
 
@@ -225,7 +227,7 @@ class Recipe:
     head_rate: float | None = knob(None, help="Of the head.")
     epochs: int = knob(1, help="Times.")
     shape: Literal["linear", "cosine"] = knob("linear", help="How it falls.")
-    frozen: bool = knob(False, help="A switch.", changes_rows=False)
+    frozen: bool = knob(False, help="A switch.", affects_output=False)
     note: str | None = knob(None, help="A text.")
 
 
@@ -354,7 +356,7 @@ def test_every_default_that_help_shows_can_be_set_as_it_is_shown() -> None:
 
 
 def test_knobs_have_to_match_on_resume_like_flags() -> None:
-    assert that_change_rows(Recipe(groups="g")) == {
+    assert that_affect_output(Recipe(groups="g")) == {
         "groups": "g",
         "learning_rate": 2e-5,
         "head_rate": None,

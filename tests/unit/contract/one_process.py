@@ -14,7 +14,7 @@ import pytest
 
 import crossrank.cluster
 import crossrank.resumable
-from crossrank.cluster.pool import Node, Pool, Wanted, pool_of
+from crossrank.cluster.pool import Node, Pool, WorkerRequest, pool_of
 from crossrank.evaluation.timing import time_queries
 from crossrank.scoring.throughput import measure_scoring
 from crossrank.training.checkpoint import Checkpoints
@@ -36,7 +36,7 @@ class OneProcess(InProcess):
     at_disks: Callable[[dict[str, str]], None] = lambda places: None
     """Called with the files that a job asks for whether all nodes have them."""
     joined: int = 0
-    asked: list[tuple[Wanted, int | None, Pool]] = field(default_factory=list)
+    asked: list[tuple[WorkerRequest, int | None, Pool]] = field(default_factory=list)
     """What workers were asked for, of how many bytes each, and what there is on `LARGE_NODE`."""
 
     def connect(self) -> None:
@@ -46,12 +46,14 @@ class OneProcess(InProcess):
         self.connect()
         self.at_disks({flag: uri for flag, uri in places.items() if uri is not None})
 
-    def pool(self, wanted: Wanted, worker_bytes: int | None = None) -> Pool:
+    def pool(self, wanted: WorkerRequest, worker_bytes: int | None = None) -> Pool:
         self.asked.append((wanted, worker_bytes, pool_of([LARGE_NODE], wanted.workers, wanted.gpus or 0, worker_bytes)))
         self.at_pool()
         return Pool(1, 2, 0.0, 2, "by the test")
 
-    def start_workers(self, wanted: Wanted, places: Mapping[str, str | None], worker_bytes: int | None = None) -> Pool:
+    def start_workers(
+        self, wanted: WorkerRequest, places: Mapping[str, str | None], worker_bytes: int | None = None
+    ) -> Pool:
         self.join(places)
         return self.pool(wanted, worker_bytes)
 

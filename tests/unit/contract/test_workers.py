@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from crossrank.cluster.pool import Wanted
+from crossrank.cluster.pool import WorkerRequest
 from crossrank.evaluation import job as evaluating
 from crossrank.evaluation import rows
 from crossrank.filtering import job as filtering
@@ -64,7 +64,7 @@ def loads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Lo
     return LOADS[request.param]
 
 
-def asked_by(loads: Loads, ray: OneProcess, folder: Path, **flags: Any) -> list[tuple[Wanted, int]]:
+def asked_by(loads: Loads, ray: OneProcess, folder: Path, **flags: Any) -> list[tuple[WorkerRequest, int]]:
     """The workers that a job asks for, and how many there are then on a large node with little memory."""
 
     def end() -> None:
@@ -78,7 +78,7 @@ def asked_by(loads: Loads, ray: OneProcess, folder: Path, **flags: Any) -> list[
         killed.append(settings)
     assert bool(killed) == loads.ends_at_pool
     assert ray.asked, "workers were asked for"
-    return [(wanted, pool.most) for wanted, _, pool in ray.asked]
+    return [(wanted, pool.max_workers) for wanted, _, pool in ray.asked]
 
 
 def test_there_are_never_more_workers_than_memory_holds(loads: Loads, ray: OneProcess, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_there_are_never_more_workers_than_memory_holds(loads: Loads, ray: OnePr
 def test_the_flags_of_every_job_reach_its_workers(loads: Loads, ray: OneProcess, tmp_path: Path) -> None:
     flags = {"workers": "3", "gpus_per_worker": 0.5, "accelerator": "L4"}
     wanted = {wanted for wanted, _ in asked_by(loads, ray, tmp_path, **flags)}
-    assert wanted == {Wanted((3, 3), 0.5, "L4")}
+    assert wanted == {WorkerRequest((3, 3), 0.5, "L4")}
 
 
 OWN = {"output", "limit", "dry_run"}

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from crossrank.demo.sample import FOLDER, Sample, read_sample
+from crossrank.demo.sample import FOLDER, DemoSample, read_sample
 from crossrank.retrieval.analysis import analyser
 
 LANGUAGES = ("en", "ko")
@@ -21,7 +21,7 @@ def language(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def halves(language: str) -> tuple[Sample, Sample]:
+def halves(language: str) -> tuple[DemoSample, DemoSample]:
     return read_sample(language, "train"), read_sample(language, "test")
 
 
@@ -32,7 +32,7 @@ def shared(language: str, question: str, passage: str) -> float:
     return len(asked & set(terms(passage))) / max(len(asked), 1)
 
 
-def test_it_has_120_passages_and_360_questions_each_judged(halves: tuple[Sample, Sample]) -> None:
+def test_it_has_120_passages_and_360_questions_each_judged(halves: tuple[DemoSample, DemoSample]) -> None:
     train, test = halves
     assert train.documents == test.documents
     assert len(train.documents) >= 120
@@ -44,7 +44,7 @@ def test_it_has_120_passages_and_360_questions_each_judged(halves: tuple[Sample,
         assert all(text.strip() for text in [*half.documents.values(), *half.queries.values()])
 
 
-def test_no_passage_that_is_measured_with_is_asked_about_in_training(halves: tuple[Sample, Sample]) -> None:
+def test_no_passage_that_is_measured_with_is_asked_about_in_training(halves: tuple[DemoSample, DemoSample]) -> None:
     train, test = halves
     assert not set(train.relevant.values()) & set(test.relevant.values())
     assert not train.queries.keys() & test.queries.keys()
@@ -53,7 +53,7 @@ def test_no_passage_that_is_measured_with_is_asked_about_in_training(halves: tup
 
 
 def test_half_of_the_questions_are_paraphrases_that_share_few_words(
-    halves: tuple[Sample, Sample], language: str
+    halves: tuple[DemoSample, DemoSample], language: str
 ) -> None:
     for half in halves:
         overlaps = [shared(language, half.queries[q], half.documents[d]) for q, d in half.relevant.items()]

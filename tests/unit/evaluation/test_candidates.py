@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from crossrank.errors import InputError
-from crossrank.evaluation.candidates import Written, write_candidates
+from crossrank.evaluation.candidates import WrittenCandidates, write_candidates
 from crossrank.evaluation.facts import INJECTED, Facts
 from crossrank.evaluation.lists import Lists
 from crossrank.evaluation.question_csv import beir_of
@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def written_of(folder: Path, **more: Any) -> tuple[Written, list[Group], list[Facts], list[Rejected]]:
+def written_of(folder: Path, **more: Any) -> tuple[WrittenCandidates, list[Group], list[Facts], list[Rejected]]:
     """The candidates of the folder's queries, as they were written."""
     given: dict[str, Any] = {
         "models": ("m=model",),

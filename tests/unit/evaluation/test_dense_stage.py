@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from crossrank.evaluation import dense_stage
-from crossrank.evaluation.candidates import Written, write_candidates
+from crossrank.evaluation.candidates import WrittenCandidates, write_candidates
 from crossrank.evaluation.inputs import fingerprints
 from crossrank.evaluation.lists import Lists
 from crossrank.evaluation.settings import EvaluateSettings
@@ -59,7 +59,9 @@ def found(folder: Path, candidates: str, **more: Any) -> dict[str, list[tuple[st
 
     settings = settings_of(folder, candidates, **more)
     aside: list[Any] = []
-    written: Written = write_candidates(settings, str(folder / "out" / "groups.parquet"), aside.append, WordSpec())
+    written: WrittenCandidates = write_candidates(
+        settings, str(folder / "out" / "groups.parquet"), aside.append, WordSpec()
+    )
     assert {str(row.reason) for row in aside} <= {"empty_document"}
     lists = Lists.read(written)
     told = {}

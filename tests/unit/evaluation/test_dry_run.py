@@ -10,17 +10,19 @@ import pytest
 
 from crossrank.errors import InputError
 from crossrank.evaluation import dry_run as module
-from crossrank.evaluation.candidates import Written
+from crossrank.evaluation.candidates import WrittenCandidates
 from crossrank.evaluation.settings import EvaluateSettings
 from tests.unit.stand_ins import OverlapSpec
 
 
 @pytest.fixture
-def planned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, Written, EvaluateSettings]]:
+def planned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, WrittenCandidates, EvaluateSettings]]:
     """What each rerank job was asked to plan."""
-    asked: list[tuple[str, Written, EvaluateSettings]] = []
+    asked: list[tuple[str, WrittenCandidates, EvaluateSettings]] = []
 
-    def rerank_with(settings: EvaluateSettings, name: str, spec: Any, written: Written, output: str) -> dict[str, Any]:
+    def rerank_with(
+        settings: EvaluateSettings, name: str, spec: Any, written: WrittenCandidates, output: str
+    ) -> dict[str, Any]:
         assert settings.dry_run
         assert Path(written.groups).exists()
         asked.append((name, written, settings))
@@ -33,7 +35,7 @@ def planned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, 
 
 @pytest.mark.parametrize("kind", ["csv", "dense"])
 def test_every_model_is_planned_for_and_nothing_is_left_behind(
-    kind: str, planned: list[tuple[str, Written, EvaluateSettings]], tmp_path: Path
+    kind: str, planned: list[tuple[str, WrittenCandidates, EvaluateSettings]], tmp_path: Path
 ) -> None:
     given: dict[str, Any] = {"eval_csv": str(tmp_path / "set.csv")}
     (tmp_path / "set.csv").write_text("question,answer,doc_id,doc\nwhat?,a,d1,a what\nwho?,b,d2,a who\n,c,d3,nobody\n")
@@ -52,7 +54,7 @@ def test_every_model_is_planned_for_and_nothing_is_left_behind(
 
 @pytest.mark.parametrize("ranks", [(None, None), (0, 0)])
 def test_what_could_not_be_measured_is_refused_by_a_dry_run_as_well(
-    ranks: tuple[int | None, int | None], planned: list[tuple[str, Written, EvaluateSettings]], tmp_path: Path
+    ranks: tuple[int | None, int | None], planned: list[tuple[str, WrittenCandidates, EvaluateSettings]], tmp_path: Path
 ) -> None:
     docs = [{"doc_id": str(n), "text": f"text {n}", "label": n, "rank": rank} for n, rank in enumerate(ranks)]
     (tmp_path / "g.jsonl").write_text(json.dumps({"query_id": "q", "query": "what", "docs": docs}))

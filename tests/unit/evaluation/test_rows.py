@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from crossrank.errors import JobFailed
-from crossrank.evaluation.candidates import Written
+from crossrank.evaluation.candidates import WrittenCandidates
 from crossrank.evaluation.examples import examples_of
 from crossrank.evaluation.facts import FACTS
 from crossrank.evaluation.lists import Lists, Rankings
@@ -34,7 +34,7 @@ ELSEWHERE = {"q3": {"lost": 1.0}}
 
 
 @pytest.fixture
-def written(tmp_path: Path) -> Written:
+def written(tmp_path: Path) -> WrittenCandidates:
     groups = []
     for query_id, labels in LABELS.items():
         docs = tuple(
@@ -45,7 +45,7 @@ def written(tmp_path: Path) -> Written:
         groups.append(Group(query_id, f"about {query_id}", docs, meta={FACTS: facts}))
     uri = str(tmp_path / "groups.parquet")
     groups_parquet.write_groups(uri, groups)
-    return Written(uri, None, len(groups), True, "by hand", {})
+    return WrittenCandidates(uri, None, len(groups), True, "by hand", {})
 
 
 def scored(output: Path, scores: dict[str, list[float] | None], per_part: int = 2) -> None:
@@ -85,11 +85,13 @@ GOOD: dict[str, list[float] | None] = {
 }
 
 
-def row_of(written: Written, output: Path) -> Any:
+def row_of(written: WrittenCandidates, output: Path) -> Any:
     return model_row("m", "model", OverlapSpec(), Lists.read(written), str(output), {}, MEASURES)
 
 
-def test_the_first_stage_is_measured_in_its_own_order_and_a_query_without_candidates_counts_0(written: Written) -> None:
+def test_the_first_stage_is_measured_in_its_own_order_and_a_query_without_candidates_counts_0(
+    written: WrittenCandidates,
+) -> None:
     row = first_stage_row("none", Lists.read(written), MEASURES)
     assert row.values["retrieved"]["mrr@10"].tolist() == [1 / 2, 1, 0, 0]
     assert row.values["injected"]["mrr@10"].tolist() == [1 / 2, 1, 1 / 3, 0]
@@ -98,7 +100,7 @@ def test_the_first_stage_is_measured_in_its_own_order_and_a_query_without_candid
 
 
 def test_a_model_is_measured_by_its_scores_and_equal_ones_keep_the_order_of_the_first_stage(
-    written: Written, tmp_path: Path
+    written: WrittenCandidates, tmp_path: Path
 ) -> None:
     scored(tmp_path, GOOD)
     row = row_of(written, tmp_path)
@@ -114,7 +116,9 @@ def test_a_model_is_measured_by_its_scores_and_equal_ones_keep_the_order_of_the_
     assert np.isnan(row.scores.labels_P[2])
 
 
-def test_a_query_that_a_server_left_without_scores_counts_0_and_is_counted(written: Written, tmp_path: Path) -> None:
+def test_a_query_that_a_server_left_without_scores_counts_0_and_is_counted(
+    written: WrittenCandidates, tmp_path: Path
+) -> None:
     scored(tmp_path, GOOD | {"q1": None})
     row = row_of(written, tmp_path)
     assert row.incomplete == 1
@@ -123,13 +127,13 @@ def test_a_query_that_a_server_left_without_scores_counts_0_and_is_counted(writt
     assert len(row.scores.scores_P) == 6
 
 
-def test_results_of_other_queries_are_refused(written: Written, tmp_path: Path) -> None:
+def test_results_of_other_queries_are_refused(written: WrittenCandidates, tmp_path: Path) -> None:
     scored(tmp_path, {"q0": [1.0, 2.0, 3.0], "q9": []})
     with pytest.raises(JobFailed, match="holds other queries than the candidates; run again with --overwrite"):
         Rankings.read(Lists.read(written), folder_of(str(tmp_path), "m"))
 
 
-def test_a_win_and_a_loss_are_shown_with_their_texts(written: Written, tmp_path: Path) -> None:
+def test_a_win_and_a_loss_are_shown_with_their_texts(written: WrittenCandidates, tmp_path: Path) -> None:
     scored(tmp_path, GOOD | {"q0": [1.0, 3.0, 2.0], "q1": [1.0, 5.0, 2.0]})
     lists = Lists.read(written)
     examples = examples_of(row_of(written, tmp_path), first_stage_row("none", lists, MEASURES), lists, None)
@@ -150,10 +154,10 @@ def test_ties_are_counted_within_a_query_and_not_across_two() -> None:
     assert rankings.tie_rate() == 0
 
 
-def test_a_few_groups_are_read_from_any_place(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_few_groups_are_read_from_any_place(written: WrittenCandidates, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groups_parquet, "ROW_GROUP_GROUPS", 2)
     both = groups_parquet.read_groups(written.groups, lambda row: None)
     groups_parquet.write_groups(f"{written.groups}.small", [group for _, group in both])
-    lists = Lists.read(Written(f"{written.groups}.small", None, 4, True, "by hand", {}))
+    lists = Lists.read(WrittenCandidates(f"{written.groups}.small", None, 4, True, "by hand", {}))
     assert {place: group.query_id for place, group in lists.groups_at([3, 0, 3]).items()} == {0: "q0", 3: "q3"}
     assert lists.groups_at([]) == {}

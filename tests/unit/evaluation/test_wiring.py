@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from crossrank.evaluation.candidates import Written, write_candidates
+from crossrank.evaluation.candidates import WrittenCandidates, write_candidates
 from crossrank.evaluation.facts import INJECTED, Facts
 from crossrank.evaluation.lists import Lists
 from crossrank.evaluation.rows import Row, first_stage_row, folder_of, model_row
@@ -87,7 +87,7 @@ class Drawn:
         self.output = str(folder)
         self._score(self.written)
 
-    def _score(self, written: Written) -> None:
+    def _score(self, written: WrittenCandidates) -> None:
         """As a rerank job does, without its workers."""
         layout = Layout(folder_of(self.output, "m"))
         work = GroupWork(written.groups, None, 1000, None)
@@ -127,7 +127,7 @@ def refuse(row: Rejected) -> None:
     raise AssertionError(row)
 
 
-def read_candidates(written: Written) -> Iterator[tuple[Group, Facts]]:
+def read_candidates(written: WrittenCandidates) -> Iterator[tuple[Group, Facts]]:
     """The groups that were written, with their facts."""
     for _, group in groups_parquet.read_groups(written.groups, refuse):
         yield group, Facts.of(group)

@@ -258,7 +258,7 @@ def test_no_more_blocks_are_read_than_the_pool_needs(tmp_path: Path) -> None:
             read_ahead.append(number)
             yield blocks.Block(number, number, many(1))
 
-    task = blocks.Task(Layout(str(tmp_path)), JUDGE, 10, 0, for_teacher=False)
+    task = blocks.JudgeTask(Layout(str(tmp_path)), JUDGE, 10, 0, for_teacher=False)
     with ThreadPoolExecutor(2) as pool:
         for done, _ in enumerate(processes.done_by(pool, task, source(), 4)):
             assert len(read_ahead) <= done + 4

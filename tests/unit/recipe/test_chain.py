@@ -9,7 +9,7 @@ import pytest
 
 from crossrank.errors import OutputError, SettingsError
 from crossrank.recipe.chain import stages_of
-from crossrank.recipe.measured import Measured
+from crossrank.recipe.measured import MeasuredQueries
 from crossrank.recipe.reading import read_recipe
 from crossrank.recipe.stage import Job, Noted, Stage
 from tests.unit.recipe.conftest import Write
@@ -129,7 +129,7 @@ def test_a_stage_that_names_its_own_input_keeps_it(write: Write) -> None:
     assert (train.corpus, train.doc_id_column) == ("c.tsv", "key")
     # What is evaluated on is held out too, beside what the recipe wants held out.
     measured = found["measured"]
-    assert isinstance(measured, Measured)
+    assert isinstance(measured, MeasuredQueries)
     assert (train.held_out, measured.product, measured.also) == (*["out/_recipe/measured.jsonl"] * 2, "h.jsonl")
     assert settings(found["evaluate"]).models == ("tuned=other",)
     assert settings(found["rerank"]).model == "M"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from crossrank.evaluation.settings import EvaluateSettings
-from crossrank.recipe.measured import Measured, measured_queries
+from crossrank.recipe.measured import MeasuredQueries, measured_queries
 from tests.unit.recipe.conftest import Write
 
 
@@ -43,7 +43,7 @@ def test_they_may_be_those_of_a_question_csv_or_of_groups(write: Write) -> None:
 def test_they_are_written_as_groups_once_each_and_again_only_where_they_changed(write: Write, tmp_path: Path) -> None:
     write("q.csv", "question,answer,doc_id,doc\none,a,d1,x\none,b,d2,y\ntwo,c,d3,z\n")
     target = tmp_path / "measured.jsonl"
-    stage = Measured(EvaluateSettings(models=("a=A",), output="e", eval_csv="q.csv"), None, str(target))
+    stage = MeasuredQueries(EvaluateSettings(models=("a=A",), output="e", eval_csv="q.csv"), None, str(target))
     assert not stage.is_done()
     stage.run(afresh=False)
     assert [json.loads(line)["query"] for line in target.read_text().splitlines()] == ["one", "two"]
@@ -60,5 +60,5 @@ def test_other_queries_may_be_held_out_beside_them(write: Write, tmp_path: Path)
     write("g.jsonl", '{"query_id": "q", "query": "two", "docs": []}\n')
     target = tmp_path / "measured.jsonl"
     settings = EvaluateSettings(models=("a=A",), output="e", eval_csv="q.csv")
-    Measured(settings, "g.jsonl", str(target)).run(afresh=False)
+    MeasuredQueries(settings, "g.jsonl", str(target)).run(afresh=False)
     assert [json.loads(line)["query"] for line in target.read_text().splitlines()] == ["one", "two"]

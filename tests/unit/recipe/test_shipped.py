@@ -14,7 +14,7 @@ from crossrank.demo.sample import FOLDER, read_sample
 from crossrank.evaluation.job import evaluate
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.recipe.chain import stages_of
-from crossrank.recipe.measured import Measured
+from crossrank.recipe.measured import MeasuredQueries
 from crossrank.recipe.reading import read_recipe
 from crossrank.recipe.stage import Job, Stage
 
@@ -67,7 +67,7 @@ def test_the_demo_trains_on_korean_questions_in_english_and_is_measured_on_engli
     assert (settings["translate"].backend, settings["train"].workers, settings["train"].seed) == ("memory", "2", 7)
     assert settings["evaluate"].models == ("encoder=E", "tuned=out/model")
     measured = found["measured"]
-    assert isinstance(measured, Measured)
+    assert isinstance(measured, MeasuredQueries)
     assert not measured.is_done()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from crossrank.corpus.source import CorpusSource, QuerySource
 from crossrank.records import Rejected
-from crossrank.reranking.prepare import Sources, Work, read_work
+from crossrank.reranking.prepare import RerankWork, Sources, read_work
 from crossrank.reranking.settings import RerankSettings
 from crossrank.storage.content_hash import fingerprint
 
@@ -36,7 +36,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 class Prepared:
     """The rows of the blocks and what was set aside, with documents by id."""
 
-    work: Work
+    work: RerankWork
     rows: list[dict[str, Any]]
     rejected: list[Rejected]
     docs: dict[str, list[str]] = field(default_factory=dict)

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from crossrank.errors import InputError
-from crossrank.serving.keys import Keys, read_keys
+from crossrank.serving.keys import ApiKeys, read_keys
 
 FIRST, SECOND = "a-key-of-24-characters-1", "a-key-of-24-characters-2"
 
 
 def test_without_keys_everybody_is_let_in() -> None:
-    assert Keys([]).which(None) == 0
-    assert not Keys([])
+    assert ApiKeys([]).which(None) == 0
+    assert not ApiKeys([])
 
 
 @pytest.mark.parametrize(
@@ -21,16 +21,16 @@ def test_without_keys_everybody_is_let_in() -> None:
     [(f"Bearer {FIRST}", 0), (f"bearer  {FIRST} ", 0), (FIRST, 0), (f"Bearer {SECOND}", 1), (SECOND, 1)],
 )
 def test_each_key_is_known_with_its_scheme_or_bare(header: str, number: int) -> None:
-    assert Keys([FIRST, SECOND]).which(header) == number
+    assert ApiKeys([FIRST, SECOND]).which(header) == number
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", FIRST[:-1], FIRST + "x", f"Basic {FIRST}", "\udcff"])
 def test_nothing_else_is(header: str | None) -> None:
-    assert Keys([FIRST]).which(header) is None
+    assert ApiKeys([FIRST]).which(header) is None
 
 
 def test_a_key_is_nowhere_in_what_is_kept_shown_or_sent() -> None:
-    keys = Keys([FIRST])
+    keys = ApiKeys([FIRST])
     assert FIRST not in repr(keys)
     assert FIRST.encode() not in pickle.dumps(keys)
 

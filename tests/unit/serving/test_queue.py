@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossrank.batching import Cost
-from crossrank.serving.errors import Abandoned, Broken, Expired, Fault, NotReady
+from crossrank.serving.errors import Abandoned, Broken, Expired, NotReady, RequestError
 from crossrank.serving.fair_queue import Batch, Queue, Ticket
 from tests.unit.serving.desk import BUDGET, Clock, Desk, cost_of, own_logits, shares
 
@@ -283,7 +283,7 @@ def test_closing_ends_all_that_wait_and_all_that_come_later() -> None:
 
 
 def test_a_request_ends_once_though_many_threads_end_it_at_the_same_moment() -> None:
-    faults: list[Fault] = [Expired("late"), Abandoned("gone"), Broken("no")]
+    faults: list[RequestError] = [Expired("late"), Abandoned("gone"), Broken("no")]
     for _ in range(50):
         desk = Desk()
         ticket = desk.put([5] * 4)

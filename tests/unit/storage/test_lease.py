@@ -84,10 +84,10 @@ def test_a_claim_that_breaks_off_while_it_is_read_is_read_again(store: Store) ->
 
 
 def test_a_second_job_is_refused_by_the_name_of_the_first_which_goes_on(store: Store) -> None:
-    with alone(FOLDER) as hold:
+    with alone(FOLDER) as lease:
         with pytest.raises(OutputError) as refused, alone(FOLDER):
             pytest.fail("both are at work")
-        hold.check()
+        lease.check()
     assert str(refused.value) == (
         f"another job (process {os.getpid()} of {os.uname().nodename}) is at work on {FOLDER}; wait for its end, or "
         f"name another --output"
@@ -141,8 +141,8 @@ def test_a_job_of_this_machine_that_was_killed_is_replaced_at_once(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     claim_of(store, **kept_by(work_and_die()))
-    with alone(FOLDER) as hold:
-        hold.check()
+    with alone(FOLDER) as lease:
+        lease.check()
     assert f"process 7 of there was killed and left its claim on {FOLDER}; going on" in capsys.readouterr().err
 
 
@@ -162,8 +162,8 @@ def test_a_job_of_another_machine_that_was_killed_is_replaced_when_it_was_silent
 @pytest.mark.parametrize("held", [b"", b"[]", b'{"run": "x"}', b'{"run": "x", "holder": "y", "process": "z"}'])
 def test_a_claim_that_says_nothing_is_replaced_when_it_was_silent_for_long(store: Store, held: bytes) -> None:
     store.put_object(*PLACE, held)
-    with alone(FOLDER) as hold:
-        hold.check()
+    with alone(FOLDER) as lease:
+        lease.check()
     assert not store.objects
 
 
@@ -171,14 +171,14 @@ def test_a_claim_that_says_nothing_is_replaced_when_it_was_silent_for_long(store
 
 
 def test_a_job_whose_folder_was_taken_over_goes_no_further_and_leaves_the_claim_of_the_other(store: Store) -> None:
-    with alone(FOLDER) as hold:
+    with alone(FOLDER) as lease:
         claim_of(store)
         until = time.monotonic() + 60
-        while not hold.is_lost:
+        while not lease.is_lost:
             assert time.monotonic() < until
             time.sleep(0.01)
         with pytest.raises(JobFailed) as failed:
-            hold.check()
+            lease.check()
     assert f"another job writes {FOLDER}, since this one could not reach it for" in str(failed.value)
     assert str(failed.value).endswith("run the same command again when the other has ended")
     assert json.loads(store.objects[PLACE][1])["run"] == "other"
@@ -187,54 +187,54 @@ def test_a_job_whose_folder_was_taken_over_goes_no_further_and_leaves_the_claim_
 @pytest.mark.usefixtures("_silent_soon")
 def test_a_job_that_slept_asks_before_it_goes_on(store: Store) -> None:
     # Its thread did not run either: what it last heard of is that the folder is its own.
-    with alone(FOLDER) as hold:
+    with alone(FOLDER) as lease:
         claim_of(store)
         time.sleep(0.1)
-        assert not hold.is_lost
+        assert not lease.is_lost
         with pytest.raises(JobFailed, match="another job writes"):
-            hold.check()
+            lease.check()
 
 
 @pytest.mark.usefixtures("_silent_soon")
 def test_a_job_that_slept_goes_on_where_nobody_took_over(store: Store) -> None:
-    with alone(FOLDER) as hold:
+    with alone(FOLDER) as lease:
         time.sleep(0.1)
-        hold.check()
+        lease.check()
     assert not store.objects
 
 
 @pytest.mark.usefixtures("_silent_soon")
 def test_a_job_that_cannot_ask_goes_no_further(store: Store) -> None:
-    with alone(FOLDER) as hold:
+    with alone(FOLDER) as lease:
         store.is_away = True
         time.sleep(0.1)
         with pytest.raises(JobFailed, match=r"cannot claim s3://lake/out: .*http://away.*run the same command again"):
-            hold.check()
+            lease.check()
 
 
 @pytest.mark.usefixtures("_silent_soon")
 def test_credentials_that_ran_out_are_named_as_such(store: Store) -> None:
-    with alone(FOLDER) as hold:
+    with alone(FOLDER) as lease:
         store.has_expired = True
         time.sleep(0.1)
         with pytest.raises(JobFailed, match=r"access to s3://lake/out is denied; check the AWS credentials"):
-            hold.check()
+            lease.check()
     with pytest.raises(StorageError, match=r"access to s3://lake/out is denied"), alone(FOLDER):
         pass
 
 
 def test_a_store_that_is_away_for_a_while_ends_no_job(store: Store) -> None:
-    with alone(FOLDER) as hold:
+    with alone(FOLDER) as lease:
         store.is_away = True
         time.sleep(0.1)
-        hold.check()
+        lease.check()
         store.is_away = False
         before = store.objects[PLACE]
         until = time.monotonic() + 60
         while store.objects[PLACE] == before:  # it is renewed again
             assert time.monotonic() < until
             time.sleep(0.01)
-        hold.check()
+        lease.check()
     assert not store.objects
 
 

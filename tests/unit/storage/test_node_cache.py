@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from crossrank.errors import OutputError, exit_status
-from crossrank.storage.node_cache import made_once
+from crossrank.storage.node_cache import build_once
 
 
 def fills_up(folder: Path) -> None:
@@ -21,7 +21,7 @@ def fills_up(folder: Path) -> None:
 
 def test_a_full_cache_disk_is_named_and_nothing_half_made_is_left(tmp_path: Path) -> None:
     with pytest.raises(OutputError) as refused:
-        made_once(tmp_path / "corpora" / "abc", fills_up)
+        build_once(tmp_path / "corpora" / "abc", fills_up)
     assert str(refused.value) == (
         f"the cache {tmp_path / 'corpora'} cannot be written (No space left on device); make room there, or set "
         f"CROSSRANK_CACHE to a folder that has some"
@@ -34,7 +34,7 @@ def test_a_file_of_the_user_that_cannot_be_read_is_not_called_the_cache(tmp_path
         (tmp_path / "nowhere.txt").read_text()
 
     with pytest.raises(FileNotFoundError, match=r"nowhere\.txt"):
-        made_once(tmp_path / "corpora" / "abc", reads)
+        build_once(tmp_path / "corpora" / "abc", reads)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_full_disk_is_called_full_whichever_library_met_it_and_the_work_has_fa
         raise full
 
     with pytest.raises(OutputError, match=r"abc cannot be written \(No space left on device\); make room") as refused:
-        made_once(tmp_path / "abc" / "def", fills)
+        build_once(tmp_path / "abc" / "def", fills)
     assert exit_status(refused.value) == 1, "nothing that was typed is wrong"
     told = pickle.loads(pickle.dumps(refused.value))
     assert (str(told), exit_status(told)) == (str(refused.value), 1), "as a worker tells it"

@@ -19,7 +19,7 @@ from crossrank.cli.main import main
 from crossrank.errors import SettingsError
 from crossrank.telemetry import job_context, log_format
 from crossrank.telemetry.progress import Progress, say, say_next, show, show_plan
-from crossrank.telemetry.verb_scope import doing
+from crossrank.telemetry.verb_scope import verb_scope
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_a_line_has_time_level_message_verb_job_and_node(
     as_json: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(job_context.SUBMISSION, '{"metadata": {"job_submission_id": "raysubmit_1"}}')
-    with doing("rerank"):
+    with verb_scope("rerank"):
         say('two\nlines and a "quote", 중국어', rows=3)
     [line] = told(capsys.readouterr().err)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("time"))

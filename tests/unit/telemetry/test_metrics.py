@@ -10,7 +10,7 @@ from crossrank.errors import InputError
 from crossrank.telemetry import job_context
 from crossrank.telemetry.job_metrics import PAIRS, ROWS_DONE, ROWS_REJECTED, RUNS, WORKERS
 from crossrank.telemetry.metrics import Kept, send_to
-from crossrank.telemetry.verb_scope import doing
+from crossrank.telemetry.verb_scope import verb_scope
 from tests.unit.counted import counting, told
 
 
@@ -21,7 +21,7 @@ def kept() -> Iterator[Kept]:
 
 
 def test_what_is_counted_adds_up_under_its_verb_and_labels(kept: Kept) -> None:
-    with doing("rerank"):
+    with verb_scope("rerank"):
         ROWS_DONE.add(3)
         ROWS_DONE.add(4)
         ROWS_REJECTED.add(2, reason="empty_query")
@@ -41,7 +41,7 @@ def test_nothing_is_no_series(kept: Kept) -> None:
 
 
 def test_what_is_counted_before_there_is_a_ray_goes_there_when_there_is_one_and_once(kept: Kept) -> None:
-    with doing("mine"):
+    with verb_scope("mine"):
         PAIRS.add(5)
         later = Kept()
         send_to(later)
@@ -58,16 +58,16 @@ def test_a_label_that_is_not_declared_is_a_bug() -> None:
 
 
 def test_a_verb_inside_another_counts_for_the_outer_one(kept: Kept) -> None:
-    with doing("evaluate"):
-        with doing("rerank"):
+    with verb_scope("evaluate"):
+        with verb_scope("rerank"):
             PAIRS.add(5)
         PAIRS.add(1)
     assert told(kept) == {"pairs_total evaluate": 6, "runs_total done evaluate": 1}
 
 
 def test_a_stage_of_a_recipe_goes_by_its_own_name(kept: Kept) -> None:
-    with doing("recipe"):
-        with doing("mine"):
+    with verb_scope("recipe"):
+        with verb_scope("mine"):
             PAIRS.add(5)
         assert job_context.verb() == "recipe"
     assert job_context.verb() is None
@@ -83,7 +83,7 @@ def test_a_stage_of_a_recipe_goes_by_its_own_name(kept: Kept) -> None:
     [(InputError("no"), "refused"), (ZeroDivisionError(), "failed"), (KeyboardInterrupt(), "failed")],
 )
 def test_how_a_run_ended_is_counted(error: BaseException, outcome: str, kept: Kept) -> None:
-    @doing("train")
+    @verb_scope("train")
     def fails() -> None:
         raise error
 
@@ -95,7 +95,7 @@ def test_how_a_run_ended_is_counted(error: BaseException, outcome: str, kept: Ke
 def test_a_worker_knows_the_verb_the_job_and_the_log_of_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CROSSRANK_LOG", "json")
     monkeypatch.setenv(job_context.SUBMISSION, '{"metadata": {"job_submission_id": "raysubmit_1", "job_name": "x"}}')
-    with doing("translate"):
+    with verb_scope("translate"):
         given = job_context.environment()
     assert given == {"CROSSRANK_LOG": "json", "CROSSRANK_VERB": "translate", "CROSSRANK_JOB": "raysubmit_1"}
     monkeypatch.delenv(job_context.SUBMISSION)

@@ -20,7 +20,7 @@ from crossrank.resumable.rejects import rejected_file
 from crossrank.telemetry.progress import Progress
 from crossrank.training.progress_report import Telling
 from crossrank.translation.execution import _Told
-from crossrank.translation.service import Answer, Kind
+from crossrank.translation.service import FailureKind, ServiceAnswer
 from tests.unit.counted import counting, told
 from tests.unit.translation.test_paid_requests import TEXTS, Job, Service, translated
 
@@ -66,10 +66,10 @@ def test_a_progress_says_how_far_it_is_with_what_earlier_runs_did() -> None:
 
 
 def test_requests_that_were_refused_as_too_fast_are_counted_and_paid_for_once(tmp_path: Path) -> None:
-    def rule(text: str, tries: int) -> Answer:
+    def rule(text: str, tries: int) -> ServiceAnswer:
         if text == TEXTS[3]:
-            return Answer(Kind.FAILED, "no")
-        return Answer(Kind.THROTTLED, "slow down") if tries == 1 else translated(text)
+            return ServiceAnswer(FailureKind.FAILED, "no")
+        return ServiceAnswer(FailureKind.THROTTLED, "slow down") if tries == 1 else translated(text)
 
     job = Job(tmp_path, Service(rule))
     with counting() as kept, Progress("texts", 40, stream=io.StringIO()) as progress:

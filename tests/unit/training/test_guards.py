@@ -8,7 +8,7 @@ import math
 import pytest
 
 from crossrank.errors import JobFailed
-from crossrank.training.guards import Guards, Seen, Stop
+from crossrank.training.guards import Guards, Seen, TrainingStopped
 
 LN_8 = math.log(8)
 
@@ -34,7 +34,7 @@ def test_a_loss_that_stays_at_ln_of_the_group_size_is_a_collapse() -> None:
     # FlagEmbedding #864: twenty epochs at ln 2, and nothing had said so.
     guards = Guards(collapse_patience=4, max_skipped_steps=0)
     see_steps(guards, *[LN_8] * 3)
-    with pytest.raises(Stop) as stopped:
+    with pytest.raises(TrainingStopped) as stopped:
         guards.see(seen(3, LN_8))
     assert str(stopped.value) == (
         "collapsed: over the 4 steps up to 4 the loss was 1.000 of that of a model that cannot tell documents apart; "
@@ -44,14 +44,14 @@ def test_a_loss_that_stays_at_ln_of_the_group_size_is_a_collapse() -> None:
 
 
 def test_a_loss_worse_than_ln_of_the_group_size_is_a_collapse_too() -> None:
-    with pytest.raises(Stop, match=r"^collapsed: over the 2 steps up to 2 the loss was 1\.443 of that"):
+    with pytest.raises(TrainingStopped, match=r"^collapsed: over the 2 steps up to 2 the loss was 1\.443 of that"):
         see_steps(Guards(2, 0), 3.0, 3.0)
 
 
 def test_a_model_that_learns_is_let_be() -> None:
     # 0.98 of it is learning; 0.99 and above is not. The mean of the last four counts, not the last alone.
     see_steps(Guards(4, 0), *[0.98 * LN_8] * 100)
-    with pytest.raises(Stop, match=r"the loss was 0\.991 of"):
+    with pytest.raises(TrainingStopped, match=r"the loss was 0\.991 of"):
         see_steps(Guards(4, 0), *[0.991 * LN_8] * 4)
     see_steps(Guards(4, 0), *[LN_8, LN_8, LN_8, 0.9 * LN_8] * 10)
 
@@ -65,7 +65,7 @@ def test_only_the_last_steps_count() -> None:
     guards = Guards(3, 0)
     see_steps(guards, *[0.1] * 50)
     see_steps(guards, LN_8, LN_8, first=50)
-    with pytest.raises(Stop, match="over the 3 steps up to 53"):
+    with pytest.raises(TrainingStopped, match="over the 3 steps up to 53"):
         guards.see(seen(52, LN_8))
 
 
@@ -75,7 +75,7 @@ def test_a_student_that_has_learnt_its_teacher_is_let_be_and_one_that_has_not_is
     see_steps_of(Guards(4, 0, reads_teacher=True), guessing=0.872, losses=[0.872 * 0.9**step for step in range(80)])
     see_steps_of(Guards(4, 0, reads_teacher=True), guessing=0.872, losses=[0.00015] * 20)
     with pytest.raises(
-        Stop, match=r"the loss was 1\.000 of .*, look at the labels and the teacher's scores \(teacher_sc"
+        TrainingStopped, match=r"the loss was 1\.000 of .*, look at the labels and the teacher's scores \(teacher_sc"
     ):
         see_steps_of(Guards(4, 0, reads_teacher=True), guessing=0.872, losses=[0.872] * 4)
 
@@ -90,7 +90,7 @@ def test_groups_of_any_size_are_measured_by_their_own() -> None:
     see_steps(Guards(2, 0), *[math.log(2)] * 10)
     guards = Guards(2, 0)
     guards.see(seen(0, math.log(2), guessing=math.log(2)))
-    with pytest.raises(Stop, match="collapsed"):
+    with pytest.raises(TrainingStopped, match="collapsed"):
         guards.see(seen(1, math.log(2), guessing=math.log(2)))
 
 
@@ -99,7 +99,7 @@ def test_equal_scores_in_every_group_are_a_collapse() -> None:
     guards = Guards(3, 0)
     for step in range(2):
         guards.see(seen(step, loss=0.1, spread=0.0))
-    with pytest.raises(Stop) as stopped:
+    with pytest.raises(TrainingStopped) as stopped:
         guards.see(seen(2, loss=0.1, spread=0.0))
     assert str(stopped.value) == (
         "collapsed: at step 3 the scores of every group had been equal for 3 steps; lower learning_rate, or start "
@@ -132,7 +132,7 @@ def test_steps_are_skipped_until_there_are_too_many_in_a_row() -> None:
     guards = Guards(0, max_skipped_steps=2)
     guards.see(seen(0, is_finite=False))
     guards.see(seen(1, is_finite=False))
-    with pytest.raises(Stop) as stopped:
+    with pytest.raises(TrainingStopped) as stopped:
         guards.see(seen(2, is_finite=False))
     assert str(stopped.value) == (
         "step 3 is number 3 in a row whose gradient is no number, over max_skipped_steps (2); lower learning_rate, or "
@@ -149,7 +149,9 @@ def test_a_step_that_is_none_begins_the_row_anew_and_all_are_counted() -> None:
 
 
 def test_where_none_may_be_skipped_the_first_stops_it() -> None:
-    with pytest.raises(Stop, match=r"^step 1 is number 1 in a row whose gradient is no number, over max_skipped_steps"):
+    with pytest.raises(
+        TrainingStopped, match=r"^step 1 is number 1 in a row whose gradient is no number, over max_skipped_steps"
+    ):
         Guards(0, 0).see(seen(0, is_finite=False))
 
 
@@ -159,7 +161,7 @@ def test_a_skipped_step_is_no_sign_of_collapse() -> None:
     for step in range(50):
         guards.see(seen(step, loss=math.nan, spread=math.nan, is_finite=False))
     guards.see(seen(50, loss=LN_8))
-    with pytest.raises(Stop, match="over the 2 steps up to 52"):
+    with pytest.raises(TrainingStopped, match="over the 2 steps up to 52"):
         guards.see(seen(51, loss=LN_8))
 
 
@@ -178,7 +180,7 @@ def test_a_run_that_is_resumed_stops_at_the_same_step() -> None:
     after = Guards(4, 2)
     after.restore(kept(before))
     assert after.loss_share() == before.loss_share()
-    with pytest.raises(Stop, match="over the 4 steps up to 5"):
+    with pytest.raises(TrainingStopped, match="over the 4 steps up to 5"):
         after.see(seen(4, LN_8))
 
 
@@ -190,7 +192,7 @@ def test_skipped_steps_and_equal_scores_are_kept_as_well() -> None:
         after = Guards(3, 2)
         after.restore(kept(before))
         assert after.skipped == 3
-        with pytest.raises(Stop, match=match):
+        with pytest.raises(TrainingStopped, match=match):
             after.see(what)
 
 
@@ -218,5 +220,5 @@ def test_another_patience_may_be_given_on_resume() -> None:
     shorter.restore(kept(before))
     longer.restore(kept(before))
     longer.see(seen(4, LN_8))
-    with pytest.raises(Stop, match="over the 3 steps"):
+    with pytest.raises(TrainingStopped, match="over the 3 steps"):
         shorter.see(seen(4, LN_8))

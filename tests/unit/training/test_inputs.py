@@ -10,7 +10,7 @@ import pytest
 
 from crossrank.errors import InputError, SettingsError
 from crossrank.formats.group_files import fingerprint_of_groups
-from crossrank.training.inputs import Inputs, inputs_of
+from crossrank.training.inputs import TrainingInputs, inputs_of
 from tests.unit.training.conftest import doc, good, group, train_settings
 
 NUM_GROUPS = 60
@@ -25,7 +25,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def inputs(data: Path, **values: Any) -> Inputs:
+def inputs(data: Path, **values: Any) -> TrainingInputs:
     return inputs_of(train_settings(groups=str(data / "train.jsonl"), **values))
 
 

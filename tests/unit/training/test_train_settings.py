@@ -8,7 +8,7 @@ import pytest
 
 from crossrank.config.settings import from_mapping
 from crossrank.errors import CrossrankError, SettingsError
-from crossrank.resumable.settings import that_change_rows
+from crossrank.resumable.settings import that_affect_output
 from crossrank.scoring.precision import DTYPES
 from crossrank.training.losses import LOSSES
 from crossrank.training.settings import TrainSettings
@@ -164,7 +164,7 @@ def test_what_decides_the_weights_has_to_match_on_resume_and_nothing_else() -> N
         "max_skipped_steps",
         "max_failures",
     }
-    kept = that_change_rows(train_settings())
+    kept = that_affect_output(train_settings())
     assert not free & kept.keys()
     assert kept.keys() | free == set(TrainSettings.__dataclass_fields__)
 

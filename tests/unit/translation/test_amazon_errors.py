@@ -8,7 +8,7 @@ from botocore.parsers import ResponseParserError
 
 from crossrank.translation.backends.amazon import AmazonBackend, AmazonService
 from crossrank.translation.backends.amazon_errors import answer_of
-from crossrank.translation.service import Answer, Kind
+from crossrank.translation.service import FailureKind, ServiceAnswer
 
 ENDPOINT = {"endpoint_url": "https://translate.eu-west-1.amazonaws.com"}
 
@@ -21,29 +21,29 @@ def refused(code: str, message: str = "told", status: int = 400) -> exceptions.C
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (refused("TooManyRequestsException", status=429), Kind.THROTTLED),
-        (refused("ThrottlingException"), Kind.THROTTLED),
-        (refused("SomethingNew", status=429), Kind.THROTTLED),
-        (refused("InternalServerException", status=500), Kind.BUSY),
-        (refused("ServiceUnavailableException", status=503), Kind.BUSY),
-        (refused("", status=502), Kind.BUSY),
-        (exceptions.EndpointConnectionError(**ENDPOINT), Kind.UNREACHABLE),
-        (exceptions.ConnectTimeoutError(**ENDPOINT), Kind.UNREACHABLE),
-        (exceptions.ReadTimeoutError(**ENDPOINT), Kind.UNANSWERED),
-        (exceptions.ConnectionClosedError(**ENDPOINT), Kind.UNANSWERED),
-        (ResponseParserError("no JSON"), Kind.UNANSWERED),
-        (refused("InvalidRequestException"), Kind.FAILED),
-        (refused("TextSizeLimitExceededException"), Kind.FAILED),
-        (exceptions.ParamValidationError(report="Invalid length for parameter Text"), Kind.FAILED),
-        (refused("UnsupportedLanguagePairException"), Kind.REFUSED),
-        (refused("AccessDeniedException"), Kind.REFUSED),
-        (refused("ExpiredTokenException"), Kind.REFUSED),
-        (refused("SomethingNew"), Kind.REFUSED),
-        (exceptions.NoCredentialsError(), Kind.REFUSED),
-        (ZeroDivisionError("a bug of ours"), Kind.REFUSED),
+        (refused("TooManyRequestsException", status=429), FailureKind.THROTTLED),
+        (refused("ThrottlingException"), FailureKind.THROTTLED),
+        (refused("SomethingNew", status=429), FailureKind.THROTTLED),
+        (refused("InternalServerException", status=500), FailureKind.BUSY),
+        (refused("ServiceUnavailableException", status=503), FailureKind.BUSY),
+        (refused("", status=502), FailureKind.BUSY),
+        (exceptions.EndpointConnectionError(**ENDPOINT), FailureKind.UNREACHABLE),
+        (exceptions.ConnectTimeoutError(**ENDPOINT), FailureKind.UNREACHABLE),
+        (exceptions.ReadTimeoutError(**ENDPOINT), FailureKind.UNANSWERED),
+        (exceptions.ConnectionClosedError(**ENDPOINT), FailureKind.UNANSWERED),
+        (ResponseParserError("no JSON"), FailureKind.UNANSWERED),
+        (refused("InvalidRequestException"), FailureKind.FAILED),
+        (refused("TextSizeLimitExceededException"), FailureKind.FAILED),
+        (exceptions.ParamValidationError(report="Invalid length for parameter Text"), FailureKind.FAILED),
+        (refused("UnsupportedLanguagePairException"), FailureKind.REFUSED),
+        (refused("AccessDeniedException"), FailureKind.REFUSED),
+        (refused("ExpiredTokenException"), FailureKind.REFUSED),
+        (refused("SomethingNew"), FailureKind.REFUSED),
+        (exceptions.NoCredentialsError(), FailureKind.REFUSED),
+        (ZeroDivisionError("a bug of ours"), FailureKind.REFUSED),
     ],
 )
-def test_each_error_is_asked_again_or_not_as_it_deserves(error: Exception, kind: Kind) -> None:
+def test_each_error_is_asked_again_or_not_as_it_deserves(error: Exception, kind: FailureKind) -> None:
     answer = answer_of(error, "en", "ko")
     assert answer.kind is kind
     assert answer.text
@@ -58,7 +58,7 @@ def test_the_refusal_of_a_signature_does_not_put_the_session_token_into_a_log() 
         "x-amz-security-token:IQoJSECRET\n'"
     )
     answer = answer_of(refused("InvalidSignatureException", message), "en", "ko")
-    assert answer.kind is Kind.REFUSED
+    assert answer.kind is FailureKind.REFUSED
     assert answer.text == (
         "AWS does not know these credentials (The request signature we calculated does not match the signature you "
         "provided.); check the keys and the clock"
@@ -85,19 +85,19 @@ class Client:
 @pytest.mark.parametrize(
     ("told", "answer"),
     [
-        ({"TranslatedText": "고양이"}, Answer(Kind.TRANSLATED, "고양이")),
-        ({"TranslatedText": " \n"}, Answer(Kind.FAILED, "the translation is empty")),
+        ({"TranslatedText": "고양이"}, ServiceAnswer(FailureKind.TRANSLATED, "고양이")),
+        ({"TranslatedText": " \n"}, ServiceAnswer(FailureKind.FAILED, "the translation is empty")),
         (
             {"TranslatedText": "\ud800"},
-            Answer(Kind.FAILED, "the answer holds half a surrogate pair, which is not text"),
+            ServiceAnswer(FailureKind.FAILED, "the answer holds half a surrogate pair, which is not text"),
         ),
         # The page of a proxy, which came with 200: neither a bug of ours nor the end of the job.
-        ({}, Answer(Kind.UNANSWERED, "the answer holds no translation; is there a proxy on the way?")),
+        ({}, ServiceAnswer(FailureKind.UNANSWERED, "the answer holds no translation; is there a proxy on the way?")),
         (
             {"TranslatedText": None},
-            Answer(Kind.UNANSWERED, "the answer holds no translation; is there a proxy on the way?"),
+            ServiceAnswer(FailureKind.UNANSWERED, "the answer holds no translation; is there a proxy on the way?"),
         ),
     ],
 )
-def test_an_answer_is_a_translation_or_says_why_not(told: dict[str, object], answer: Answer) -> None:
+def test_an_answer_is_a_translation_or_says_why_not(told: dict[str, object], answer: ServiceAnswer) -> None:
     assert AmazonService(AmazonBackend("en", "ko"), Client(told)).ask("a cat") == answer

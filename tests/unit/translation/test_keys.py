@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crossrank.translation.keys import Keys, normalised
+from crossrank.translation.keys import TextKeys, normalised
 
 AMAZON = {"backend": "amazon", "source": "en", "target": "ko", "formality": None}
 
@@ -17,14 +17,14 @@ def test_what_a_translator_may_read_otherwise_is_another_text() -> None:
 
 
 def test_everything_that_decides_a_translation_is_in_the_key() -> None:
-    keys = {Keys(AMAZON | changed).of("text") for changed in ({}, {"target": "ja"}, {"formality": "formal"})}
+    keys = {TextKeys(AMAZON | changed).of("text") for changed in ({}, {"target": "ja"}, {"formality": "formal"})}
     assert len(keys) == 3
-    assert len(Keys(AMAZON).of("text")) == 16
+    assert len(TextKeys(AMAZON).of("text")) == 16
 
 
 def test_the_order_of_an_identity_is_not_part_of_it() -> None:
-    assert Keys(AMAZON).of("text") == Keys(dict(reversed(AMAZON.items()))).of("text")
+    assert TextKeys(AMAZON).of("text") == TextKeys(dict(reversed(AMAZON.items()))).of("text")
 
 
 def test_identity_and_text_do_not_run_into_each_other() -> None:
-    assert Keys({"backend": "a"}).of("b") != Keys({"backend": "ab"}).of("")
+    assert TextKeys({"backend": "a"}).of("b") != TextKeys({"backend": "ab"}).of("")

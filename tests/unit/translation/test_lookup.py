@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crossrank.translation.backend import Outcome
-from crossrank.translation.keys import Keys
+from crossrank.translation.keys import TextKeys
 from crossrank.translation.lookup import NOT_IN_MEMORY, Lookup
 from crossrank.translation.memory.blocks import Entry
 from crossrank.translation.memory.store import Memory
@@ -24,7 +24,7 @@ def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 def memory_of(folder: Path, *entries: tuple[dict[str, str], str, str | None]) -> Memory:
     with Memory.writing(str(folder / "m")) as memory:
         for identity, source, translation in entries:
-            keys = Keys(dict(identity))
+            keys = TextKeys(dict(identity))
             error = None if translation else "invalid"
             memory.add([Entry(keys.of(source), keys.identity, source, translation, error)])
     return memory

@@ -17,7 +17,7 @@ from crossrank.translation.budget import BudgetSpent, Spending, cost_usd
 from crossrank.translation.paid_requests import HOPELESS, Patience, Requests
 from crossrank.translation.rate_control import Pace
 from crossrank.translation.rate_limiter import Gate
-from crossrank.translation.service import Answer, Kind
+from crossrank.translation.service import FailureKind, ServiceAnswer
 
 QUICK = Patience(give_up_s=0.2, first_pause_s=0.001)
 
@@ -25,13 +25,13 @@ QUICK = Patience(give_up_s=0.2, first_pause_s=0.001)
 class Service:
     """Answers by a rule, and counts."""
 
-    def __init__(self, rule: Callable[[str, int], Answer] = lambda text, tries: translated(text)) -> None:
+    def __init__(self, rule: Callable[[str, int], ServiceAnswer] = lambda text, tries: translated(text)) -> None:
         self.asked: Counter[str] = Counter()
         self.under_way = self.most_under_way = 0
         self._rule = rule
         self._lock = threading.Lock()
 
-    def ask(self, text: str) -> Answer:
+    def ask(self, text: str) -> ServiceAnswer:
         with self._lock:
             self.asked[text] += 1
             tries = self.asked[text]
@@ -43,8 +43,8 @@ class Service:
         return self._rule(text, tries)
 
 
-def translated(text: str) -> Answer:
-    return Answer(Kind.TRANSLATED, f"<{text}>")
+def translated(text: str) -> ServiceAnswer:
+    return ServiceAnswer(FailureKind.TRANSLATED, f"<{text}>")
 
 
 class Job:
@@ -98,7 +98,9 @@ def test_no_more_requests_are_unkept_than_there_are_slots(tmp_path: Path, slots:
 
 def test_what_was_too_fast_is_asked_again_for_as_long_as_it_takes(tmp_path: Path) -> None:
     # Throttling must never make a text fail, however patient the job is otherwise.
-    service = Service(lambda text, tries: Answer(Kind.THROTTLED, "slow down") if tries < 8 else translated(text))
+    service = Service(
+        lambda text, tries: ServiceAnswer(FailureKind.THROTTLED, "slow down") if tries < 8 else translated(text)
+    )
     job = Job(tmp_path, service)
     job.requests = Requests(service.ask, job.gate, job.spending, job._keep, Patience(0.0001, 0.0005))
     job.run(TEXTS[:6])
@@ -108,7 +110,10 @@ def test_what_was_too_fast_is_asked_again_for_as_long_as_it_takes(tmp_path: Path
 
 
 def test_failures_of_the_service_are_asked_again_and_not_charged(tmp_path: Path) -> None:
-    job = Job(tmp_path, Service(lambda text, tries: Answer(Kind.BUSY, "500") if tries == 1 else translated(text)))
+    job = Job(
+        tmp_path,
+        Service(lambda text, tries: ServiceAnswer(FailureKind.BUSY, "500") if tries == 1 else translated(text)),
+    )
     job.run(TEXTS[:10])
     assert all(outcome.text is not None for outcome in job.kept.values())
     assert job.spending.characters == 70
@@ -116,7 +121,8 @@ def test_failures_of_the_service_are_asked_again_and_not_charged(tmp_path: Path)
 
 def test_a_request_without_an_answer_may_have_been_charged_so_it_is_counted(tmp_path: Path) -> None:
     job = Job(
-        tmp_path, Service(lambda text, tries: Answer(Kind.UNANSWERED, "reset") if tries == 1 else translated(text))
+        tmp_path,
+        Service(lambda text, tries: ServiceAnswer(FailureKind.UNANSWERED, "reset") if tries == 1 else translated(text)),
     )
     job.run(TEXTS[:10])
     assert len(job.kept) == 10
@@ -124,8 +130,8 @@ def test_a_request_without_an_answer_may_have_been_charged_so_it_is_counted(tmp_
 
 
 def test_a_text_that_cannot_be_translated_is_asked_for_once_and_kept_as_that(tmp_path: Path) -> None:
-    def rule(text: str, tries: int) -> Answer:
-        return Answer(Kind.FAILED, "invalid") if text == TEXTS[3] else translated(text)
+    def rule(text: str, tries: int) -> ServiceAnswer:
+        return ServiceAnswer(FailureKind.FAILED, "invalid") if text == TEXTS[3] else translated(text)
 
     job = Job(tmp_path, Service(rule))
     job.run(TEXTS)
@@ -136,12 +142,12 @@ def test_a_text_that_cannot_be_translated_is_asked_for_once_and_kept_as_that(tmp
 
 
 def test_a_text_that_alone_breaks_the_service_fails_and_the_others_go_on(tmp_path: Path) -> None:
-    def rule(text: str, tries: int) -> Answer:
+    def rule(text: str, tries: int) -> ServiceAnswer:
         if text != TEXTS[0]:
             return translated(text)
         while tries > 1 and len(job.kept) < 39:  # others are translated while it fails, on a busy machine too
             time.sleep(0.001)
-        return Answer(Kind.BUSY, "500: internal error")
+        return ServiceAnswer(FailureKind.BUSY, "500: internal error")
 
     def texts() -> Iterator[str]:
         yield from TEXTS[:-1]
@@ -158,15 +164,15 @@ def test_a_text_that_alone_breaks_the_service_fails_and_the_others_go_on(tmp_pat
 
 def test_a_first_text_that_breaks_the_service_is_given_back_and_ends_nothing(tmp_path: Path) -> None:
     # It is tried before all others; if that ended the job, no run would ever come to the second text.
-    job = Job(tmp_path, Service(lambda text, tries: Answer(Kind.BUSY, "500")))
+    job = Job(tmp_path, Service(lambda text, tries: ServiceAnswer(FailureKind.BUSY, "500")))
     given_up = job.requests.one(TEXTS[0])
     assert given_up is not None
-    assert given_up.answer == Answer(Kind.BUSY, "500")
+    assert given_up.answer == ServiceAnswer(FailureKind.BUSY, "500")
     assert job.kept == {}
 
 
 def test_a_service_that_is_down_ends_the_job_and_fails_no_text(tmp_path: Path) -> None:
-    job = Job(tmp_path, Service(lambda text, tries: Answer(Kind.BUSY, "503: unavailable")))
+    job = Job(tmp_path, Service(lambda text, tries: ServiceAnswer(FailureKind.BUSY, "503: unavailable")))
     with pytest.raises(
         JobFailed, match=r"no text was translated for 0.2 s \(503: unavailable\); what is translated is"
     ):
@@ -175,7 +181,7 @@ def test_a_service_that_is_down_ends_the_job_and_fails_no_text(tmp_path: Path) -
 
 
 def test_what_nobody_may_ends_the_job_at_once(tmp_path: Path) -> None:
-    job = Job(tmp_path, Service(lambda text, tries: Answer(Kind.REFUSED, "these credentials may not")))
+    job = Job(tmp_path, Service(lambda text, tries: ServiceAnswer(FailureKind.REFUSED, "these credentials may not")))
     with pytest.raises(BackendRefused, match=r"^these credentials may not$"):
         job.run(TEXTS)
     assert job.service.asked.total() <= 4
@@ -183,8 +189,8 @@ def test_what_nobody_may_ends_the_job_at_once(tmp_path: Path) -> None:
 
 
 def test_credentials_that_expire_on_the_way_are_a_failure_with_the_way_out(tmp_path: Path) -> None:
-    def rule(text: str, tries: int) -> Answer:
-        return Answer(Kind.REFUSED, "expired") if text == TEXTS[20] else translated(text)
+    def rule(text: str, tries: int) -> ServiceAnswer:
+        return ServiceAnswer(FailureKind.REFUSED, "expired") if text == TEXTS[20] else translated(text)
 
     job = Job(tmp_path, Service(rule))
     with pytest.raises(JobFailed, match="expired; what is translated is kept: mend it and run the same command again"):
@@ -193,7 +199,7 @@ def test_credentials_that_expire_on_the_way_are_a_failure_with_the_way_out(tmp_p
 
 
 def test_a_setting_that_spoils_every_text_does_not_spoil_the_memory(tmp_path: Path) -> None:
-    job = Job(tmp_path, Service(lambda text, tries: Answer(Kind.FAILED, "InvalidRequestException")))
+    job = Job(tmp_path, Service(lambda text, tries: ServiceAnswer(FailureKind.FAILED, "InvalidRequestException")))
     with pytest.raises(JobFailed, match=f"the first {HOPELESS} texts all failed"):
         job.run(TEXTS, slots=1)
     assert len(job.kept) == HOPELESS

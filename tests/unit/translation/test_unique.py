@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from crossrank.translation.keys import Keys
+from crossrank.translation.keys import TextKeys
 from crossrank.translation.lookup import Unit
 from crossrank.translation.unique import UniqueTexts
 
-KEYS = Keys({"backend": "amazon"})
+KEYS = TextKeys({"backend": "amazon"})
 
 
 def unit(number: int) -> Unit:

@@ -17,7 +17,7 @@ from ray._private import worker as ray_worker
 
 from crossrank.cluster.on_ray.answers import answer_of
 from crossrank.cluster.on_ray.named_cluster import join, without_secrets
-from crossrank.cluster.pool import Node, Pool, Wanted, cpus_beside_others, pool_of
+from crossrank.cluster.pool import Node, Pool, WorkerRequest, cpus_beside_others, pool_of
 from crossrank.errors import JobFailed, SettingsError, in_short
 from crossrank.telemetry import on_ray as telemetry
 from crossrank.telemetry.job_metrics import WORKERS
@@ -111,7 +111,7 @@ def without_native_output() -> Iterator[TextIO]:
         os.close(nowhere)
 
 
-def pool(wanted: Wanted, worker_bytes: int | None = None) -> Pool:
+def pool(wanted: WorkerRequest, worker_bytes: int | None = None) -> Pool:
     """The workers of this cluster; for how many see `pool_of`. Without a number, GPUs are used where there are some.
 
     Refuses GPUs that no node has; a cluster that may still grow has a ``RAY_ADDRESS``, and is waited for until it
@@ -139,7 +139,7 @@ def pool(wanted: Wanted, worker_bytes: int | None = None) -> Pool:
         with Waiting(f"waiting for a node with {what}"):
             answer_of(ray.remote(**_options(gpus, wanted.accelerator))(_nothing).remote())
     found = replace(pool_of(able(), wanted.workers, gpus, worker_bytes), accelerator=wanted.accelerator)
-    WORKERS.set(found.most)
+    WORKERS.set(found.max_workers)
     return found
 
 
@@ -214,4 +214,4 @@ def _gpu_bytes() -> int:
 
 def spare_gpus(taken: Pool) -> float:
     """GPUs of the cluster that a pool leaves over."""
-    return sum(node.gpus for node in _nodes()) - taken.most * taken.gpus
+    return sum(node.gpus for node in _nodes()) - taken.max_workers * taken.gpus

@@ -10,7 +10,7 @@ import ray
 
 from crossrank import storage
 from crossrank.cluster.on_ray import connect, options_beside_others, pool
-from crossrank.cluster.pool import Wanted
+from crossrank.cluster.pool import WorkerRequest
 from crossrank.errors import InputError, SettingsError
 from crossrank.reranking.block import Keep
 from crossrank.reranking.on_ray.watchdog import watch
@@ -85,14 +85,14 @@ def rerank_dataset(
     _check_schema(ds, query_column, documents_column)
     bounds = (workers, workers) if isinstance(workers, int) else workers
     connect()
-    chosen = pool(Wanted(bounds, gpus_per_worker))
+    chosen = pool(WorkerRequest(bounds, gpus_per_worker))
     where = storage.absolute(name) if folder.is_local else name  # workers have a working directory of their own
     spec = RerankerSpec(where, folder.revision, max_length, precision, instruction, None if chosen.gpus else "cpu")
     ranked = ds.map_batches(
         RerankBatch,
         batch_size=batch_queries,
         batch_format="pyarrow",
-        compute=ray.data.ActorPoolStrategy(min_size=chosen.least, max_size=chosen.most),
+        compute=ray.data.ActorPoolStrategy(min_size=chosen.min_workers, max_size=chosen.max_workers),
         **options_beside_others(chosen),
         fn_constructor_kwargs={
             "spec": spec,

@@ -18,7 +18,7 @@ AFTER_DEATH = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Tries:
+class AttemptLimit:
     """Those of one run of blocks."""
 
     run: str

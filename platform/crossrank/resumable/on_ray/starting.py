@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from crossrank.cluster import on_ray as cluster
-from crossrank.cluster.pool import Pool, Wanted
+from crossrank.cluster.pool import Pool, WorkerRequest
 from crossrank.resumable.on_ray.shared_disks import refuse_private_disks
 from crossrank.telemetry.progress import say
 
@@ -20,7 +20,7 @@ def join(places: Mapping[str, str | None]) -> None:
     refuse_private_disks(places)
 
 
-def start_workers(wanted: Wanted, places: Mapping[str, str | None], worker_bytes: int | None = None) -> Pool:
+def start_workers(wanted: WorkerRequest, places: Mapping[str, str | None], worker_bytes: int | None = None) -> Pool:
     """The pool of workers of a job, after refusing files that not every node sees; says how many there are.
 
     Args:

@@ -44,7 +44,9 @@ class BlockWorker:
     first.
     """
 
-    def __init__(self, job: BlockJob, pool_: Pool, attempts_: attempts.Tries, environment_: Mapping[str, str]) -> None:
+    def __init__(
+        self, job: BlockJob, pool_: Pool, attempts_: attempts.AttemptLimit, environment_: Mapping[str, str]
+    ) -> None:
         self._attempts = attempts_ if telemetry.work_for(environment_) else None
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
         self._job = job
@@ -90,10 +92,10 @@ def run_blocks(job: BlockJob, numbers: Sequence[int], pool_: Pool) -> Iterator[F
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     # A block may take long on a slow machine, and its worker may have to convert the corpus before the first one.
     context.execution_no_progress_timeout_s = 24 * 3600
-    least, most = min(pool_.least, len(numbers)), min(pool_.most, len(numbers))
+    least, most = min(pool_.min_workers, len(numbers)), min(pool_.max_workers, len(numbers))
     # Made here, with what Ray Data wants to know of each: `from_arrow` would ask a task of the cluster for every block.
     blocks = ray.data.from_items([{"block": number} for number in numbers], override_num_blocks=max(1, len(numbers)))
-    counted = attempts.Tries(uuid.uuid4().hex, attempts.AFTER_DEATH)
+    counted = attempts.AttemptLimit(uuid.uuid4().hex, attempts.AFTER_DEATH)
     done = blocks.map_batches(
         BlockWorker,
         batch_size=1,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.batching import Cost
-from crossrank.derived import Chosen
+from crossrank.derived import Derived
 from crossrank.scoring.loading import ModelFolder
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Loaded:
     """A model in memory, ready to score."""
 
     forward: Forward
-    budget: Chosen[int]
+    budget: Derived[int]
     """Token slots of a batch, at least one full window, where the user names none."""
 
 

@@ -19,12 +19,12 @@ from dataclasses import replace
 from typing import Any
 
 from crossrank.serving.dialects import cohere, infinity, instances, mixedbread, pipeline, tei, vllm_score
-from crossrank.serving.dialects.dialect import Dialect, Limits, Served, Wanted
+from crossrank.serving.dialects.dialect import Dialect, Limits, ParsedRequest, Served
 from crossrank.serving.dialects.error_bodies import told
 from crossrank.serving.dialects.validation import shown
-from crossrank.serving.errors import Fault, Invalid
+from crossrank.serving.errors import Invalid, RequestError
 
-__all__ = ["SPOKEN", "TIMEOUT_HEADER", "Dialect", "Limits", "Served", "Wanted", "fault_body", "read"]
+__all__ = ["ROUTES", "TIMEOUT_HEADER", "Dialect", "Limits", "ParsedRequest", "Served", "fault_body", "read"]
 
 TIMEOUT_HEADER = "x-request-timeout-seconds"
 """Seconds that a client waits, where the body has no ``timeout_ms``."""
@@ -39,7 +39,7 @@ _INVOCATIONS = (
     *_RERANK[1:],
     *_PREDICT[1:],
 )
-SPOKEN: dict[str, tuple[Dialect, ...]] = {
+ROUTES: dict[str, tuple[Dialect, ...]] = {
     "/rerank": _RERANK,
     "/v1/rerank": _RERANK,
     "/v2/rerank": _RERANK,
@@ -56,11 +56,11 @@ _TEI_BY_PATH = ("/rerank", "/predict", "/")
 """Where a body that cannot be read is taken for one of text-embeddings-inference."""
 
 
-def read(path: str, body: Any, headers: Mapping[str, str], limits: Limits) -> Wanted:
+def read(path: str, body: Any, headers: Mapping[str, str], limits: Limits) -> ParsedRequest:
     """What a request wants.
 
     Args:
-        path: one that `SPOKEN` has.
+        path: one that `ROUTES` has.
         body: parsed JSON.
         headers: with lower-case names, or a mapping that ignores case.
 
@@ -77,21 +77,21 @@ def read(path: str, body: Any, headers: Mapping[str, str], limits: Limits) -> Wa
     return replace(wanted, ask=replace(wanted.ask, timeout_s=min(timeout_s, limits.max_timeout_s)))
 
 
-def fault_body(path: str, body: Any | None, fault: Fault, request_id: str) -> tuple[int, Any]:
+def fault_body(path: str, body: Any | None, fault: RequestError, request_id: str) -> tuple[int, Any]:
     """Status and JSON body of a fault, in the dialect of the request.
 
     Args:
         path: any; one that is not served gets the body that most clients read.
         body: parsed JSON, None where there was none.
     """
-    if isinstance(body, dict) and path in SPOKEN:
+    if isinstance(body, dict) and path in ROUTES:
         dialect = _dialect(path, body)
         return told(fault, dialect, dialect.speaks_tei, request_id)
     return told(fault, None, path in _TEI_BY_PATH, request_id)
 
 
 def _dialect(path: str, body: Mapping[str, Any]) -> Dialect:
-    spoken = SPOKEN[path]
+    spoken = ROUTES[path]
     return next((dialect for dialect in spoken if dialect.claims(body)), spoken[-1])
 
 

@@ -19,7 +19,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from crossrank.serving.dialects.dialect import Dialect, Limits, Served, Wanted
+from crossrank.serving.dialects.dialect import Dialect, Limits, ParsedRequest, Served
 from crossrank.serving.dialects.documents import Documents, ids_of, listed, texts_of
 from crossrank.serving.dialects.fields import (
     Count,
@@ -35,7 +35,7 @@ from crossrank.serving.dialects.fields import (
 from crossrank.serving.dialects.ranking import ranked, usage
 from crossrank.serving.dialects.response_types import Ranking
 from crossrank.serving.dialects.validation import parsed
-from crossrank.serving.request import Answer
+from crossrank.serving.request import ScoreResponse
 
 DOCUMENTS_OF_A_SEARCH_UNIT = 100
 """How Cohere bills."""
@@ -72,7 +72,7 @@ class VoyageRequest(RerankRequest):
     top_k: Count | None = None
 
 
-class Reading:
+class CohereReading:
     """A request of this family with its texts, ready to be asked and shown. Other dialects build on it.
 
     Raises:
@@ -91,7 +91,7 @@ class Reading:
         self.ask = request.ask([request.query], self.texts, cut, request.truncation_side)
 
     def body(
-        self, answer: Answer, served: Served, top_n: int | None, show: Callable[[str], Any] | None
+        self, answer: ScoreResponse, served: Served, top_n: int | None, show: Callable[[str], Any] | None
     ) -> dict[str, Any]:
         """The answer that the dialects of this family have in common.
 
@@ -123,31 +123,31 @@ class Reading:
         return result
 
 
-def read(body: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
-    """A request of Cohere, Jina or vLLM. Raises as `Reading` does, and Invalid for fields of the wrong type."""
-    reading = Reading(parsed(RerankRequest, body), limits)
+def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
+    """A request of Cohere, Jina or vLLM. Raises as `CohereReading` does, and Invalid for fields of the wrong type."""
+    reading = CohereReading(parsed(RerankRequest, body), limits)
     request = reading.request
     asked = path != "/v2/rerank" if request.return_documents is None else request.return_documents
     version = "1" if path.startswith("/v1/") else "2"
 
-    def render(answer: Answer, served: Served) -> dict[str, Any]:
+    def render(answer: ScoreResponse, served: Served) -> dict[str, Any]:
         found = reading.body(answer, served, request.top_n, _as_object if asked else None)
         return found | {"meta": _meta(answer, version)}
 
-    return Wanted("cohere_v1" if version == "1" else "cohere", reading.ask, request.model, render)
+    return ParsedRequest("cohere_v1" if version == "1" else "cohere", reading.ask, request.model, render)
 
 
-def read_voyage(body: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
+def read_voyage(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
     """A request of Voyage. Raises as `read` does."""
     request = parsed(VoyageRequest, body)
-    reading = Reading(request, limits)
+    reading = CohereReading(request, limits)
 
-    def render(answer: Answer, served: Served) -> dict[str, Any]:
+    def render(answer: ScoreResponse, served: Served) -> dict[str, Any]:
         found = reading.body(answer, served, request.top_k, _as_object if request.return_documents else None)
         data = [result | _as_text(result) for result in found["results"]]
         return found | {"object": "list", "data": data}
 
-    return Wanted("voyage", reading.ask, request.model, render)
+    return ParsedRequest("voyage", reading.ask, request.model, render)
 
 
 def is_voyage(body: Mapping[str, Any]) -> bool:
@@ -163,7 +163,7 @@ def _as_text(result: Mapping[str, Any]) -> dict[str, str]:
     return {"document": result["document"]["text"]} if "document" in result else {}
 
 
-def _meta(answer: Answer, version: str) -> dict[str, Any]:
+def _meta(answer: ScoreResponse, version: str) -> dict[str, Any]:
     num = len(answer.logits_C)
     meta: dict[str, Any] = {
         "api_version": {"version": version},
@@ -178,7 +178,7 @@ def _meta(answer: Answer, version: str) -> dict[str, Any]:
     return meta | {"warnings": warnings} if warnings else meta
 
 
-def _cost(answer: Answer, c: int) -> dict[str, Any]:
+def _cost(answer: ScoreResponse, c: int) -> dict[str, Any]:
     return {
         "logit": float(answer.logits_C[c]),
         "tokens": int(answer.tokens_C[c]),
@@ -188,7 +188,7 @@ def _cost(answer: Answer, c: int) -> dict[str, Any]:
     }
 
 
-def _costs(answer: Answer, served: Served, logits: bool) -> dict[str, Any]:
+def _costs(answer: ScoreResponse, served: Served, logits: bool) -> dict[str, Any]:
     timing = answer.timing
     seconds = {
         "tokenization": timing.tokenization_s,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossrank.serving.dialects.fields import Body
-from crossrank.serving.request import Answer, Ask
+from crossrank.serving.request import ScoreRequest, ScoreResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,14 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ParsedRequest:
     """A request that was understood."""
 
     dialect: str
-    ask: Ask
+    ask: ScoreRequest
     model: str | None
     """The model that the body names, where its dialect looks at it."""
-    render: Callable[[Answer, Served], Any]
+    render: Callable[[ScoreResponse, Served], Any]
     """The JSON body of the 200."""
 
 
@@ -54,9 +54,9 @@ class Dialect:
     """Whether a body is in this dialect, by its keys alone."""
     request: type[Body]
     """The fields that are read."""
-    read: Callable[[Mapping[str, Any], str, Limits], Wanted]
+    read: Callable[[Mapping[str, Any], str, Limits], ParsedRequest]
     """From a body, the path it came to and the limits. Raises Invalid or Empty."""
     answer: Any
-    """The type of what `Wanted.render` makes."""
+    """The type of what `ParsedRequest.render` makes."""
     speaks_tei: bool = False
     """Faults are told as text-embeddings-inference tells them."""

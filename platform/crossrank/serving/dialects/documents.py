@@ -15,7 +15,7 @@ from crossrank.serving.dialects.validation import MAX_ECHO, shown
 from crossrank.serving.errors import Invalid
 
 
-class Document(TypedDict, total=False):
+class RequestDocument(TypedDict, total=False):
     """A document with fields. Any further field counts only where `rank_fields` names it."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]  # pydantic's way to say it
@@ -27,16 +27,16 @@ class Document(TypedDict, total=False):
     """Read before the text, as everywhere in crossrank."""
 
 
-Documents = Text | Annotated[list[Text | Document], Field(fail_fast=True)]
+Documents = Text | Annotated[list[Text | RequestDocument], Field(fail_fast=True)]
 """A single text is a list of one."""
 
 
-def listed(documents: Documents) -> Sequence[str | Document]:
+def listed(documents: Documents) -> Sequence[str | RequestDocument]:
     """Documents, one by one."""
     return [documents] if isinstance(documents, str) else documents
 
 
-def texts_of(name: str, documents: Sequence[str | Document], rank_fields: Sequence[str] | None) -> list[str]:
+def texts_of(name: str, documents: Sequence[str | RequestDocument], rank_fields: Sequence[str] | None) -> list[str]:
     """What the model reads of each document.
 
     Args:
@@ -52,12 +52,12 @@ def texts_of(name: str, documents: Sequence[str | Document], rank_fields: Sequen
     ]
 
 
-def ids_of(documents: Sequence[str | Document]) -> list[str | int | None]:
+def ids_of(documents: Sequence[str | RequestDocument]) -> list[str | int | None]:
     """The id of each document, None where it has none."""
     return [None if isinstance(document, str) else document.get("id") for document in documents]
 
 
-def _text_of(name: str, c: int, document: Document, rank_fields: Sequence[str] | None) -> str:
+def _text_of(name: str, c: int, document: RequestDocument, rank_fields: Sequence[str] | None) -> str:
     if rank_fields:
         return _joined(f"{name}[{c}]", cast("Mapping[str, Any]", document), rank_fields)
     text, title = document.get("text"), document.get("title")

@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from crossrank.serving.dialects.dialect import Dialect
-from crossrank.serving.errors import Fault, UnknownModel
+from crossrank.serving.errors import RequestError, UnknownModel
 
 FAILED_IN_TEI = 424
 """What text-embeddings-inference says instead of 500."""
 INVALID = 422
 
 
-def told(fault: Fault, dialect: Dialect | None, speaks_tei: bool, request_id: str) -> tuple[int, Any]:
+def told(fault: RequestError, dialect: Dialect | None, speaks_tei: bool, request_id: str) -> tuple[int, Any]:
     """Status and body of a fault.
 
     Args:
@@ -40,6 +40,6 @@ def told(fault: Fault, dialect: Dialect | None, speaks_tei: bool, request_id: st
     return status, body if request_id else {key: value for key, value in body.items() if key != "id"}
 
 
-def _listed(fault: Fault) -> list[dict[str, Any]]:
+def _listed(fault: RequestError) -> list[dict[str, Any]]:
     """A 422 as infinity's own client parses it; any other detail makes that client fail."""
     return [{"loc": ["body", fault.parameter or ""], "msg": str(fault), "type": "value_error"}]

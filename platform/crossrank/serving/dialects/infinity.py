@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from crossrank.serving.dialects.cohere import Reading, RerankRequest
-from crossrank.serving.dialects.dialect import Dialect, Limits, Served, Wanted
+from crossrank.serving.dialects.cohere import CohereReading, RerankRequest
+from crossrank.serving.dialects.dialect import Dialect, Limits, ParsedRequest, Served
 from crossrank.serving.dialects.response_types import Ranking
 from crossrank.serving.dialects.validation import parsed
-from crossrank.serving.request import Answer
+from crossrank.serving.request import ScoreResponse
 
 
 class InfinityRequest(RerankRequest):
@@ -28,7 +28,7 @@ class InfinityRequest(RerankRequest):
         return bool(self.raw_scores) if self.score_type is None else self.score_type == "logit"
 
 
-def read(body: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
+def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
     """A query and its documents.
 
     Raises:
@@ -36,12 +36,12 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
         Invalid: a field that is not what it has to be, an empty query, or more documents than the server takes.
     """
     request = parsed(InfinityRequest, body)
-    reading = Reading(request, limits)
+    reading = CohereReading(request, limits)
 
-    def render(answer: Answer, served: Served) -> dict[str, Any]:
+    def render(answer: ScoreResponse, served: Served) -> dict[str, Any]:
         return reading.body(answer, served, request.top_n, str if request.return_documents else None)
 
-    return Wanted("infinity", reading.ask, request.model, render)
+    return ParsedRequest("infinity", reading.ask, request.model, render)
 
 
 def is_infinity(body: Mapping[str, Any]) -> bool:

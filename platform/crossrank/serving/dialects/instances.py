@@ -15,12 +15,12 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from crossrank.serving.dialects import pipeline, tei
-from crossrank.serving.dialects.dialect import Dialect, Limits, Served, Wanted
+from crossrank.serving.dialects.dialect import Dialect, Limits, ParsedRequest, Served
 from crossrank.serving.dialects.fields import Body, check_count
 from crossrank.serving.dialects.response_types import InstancePredictions
 from crossrank.serving.dialects.validation import parsed
 from crossrank.serving.errors import Empty, Invalid
-from crossrank.serving.request import Answer, Ask
+from crossrank.serving.request import ScoreRequest, ScoreResponse
 
 
 class InstancesRequest(Body):
@@ -29,7 +29,7 @@ class InstancesRequest(Body):
     instances: Annotated[list[dict[str, Any]], Field(fail_fast=True)]
 
 
-def read(body: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
+def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
     """All instances as one request.
 
     Raises:
@@ -44,14 +44,14 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
     check_count("instances", len(ask.documents), limits.max_documents)
     edges = list(pairwise(accumulate((len(part.ask.documents) for part in parts), initial=0)))
 
-    def render(answer: Answer, served: Served) -> dict[str, Any]:
+    def render(answer: ScoreResponse, served: Served) -> dict[str, Any]:
         slices = [_slice(answer, start, end) for start, end in edges]
         return {"predictions": [part.render(piece, served) for part, piece in zip(parts, slices, strict=True)]}
 
-    return Wanted("instances", ask, None, render)
+    return ParsedRequest("instances", ask, None, render)
 
 
-def _part(i: int, instance: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
+def _part(i: int, instance: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
     bare_pair = "text" in instance and "inputs" not in instance
     body = {**instance, "inputs": dict(instance)} if bare_pair else instance
     dialect = next((d for d in (tei.RERANK, pipeline.PIPELINE) if d.claims(body)), tei.PREDICT)
@@ -61,7 +61,7 @@ def _part(i: int, instance: Mapping[str, Any], path: str, limits: Limits) -> Wan
         raise type(fault)(f"instances[{i}]: {fault}", f"instances[{i}].{fault.parameter}") from fault
 
 
-def _together(asks: Sequence[Ask]) -> Ask:
+def _together(asks: Sequence[ScoreRequest]) -> ScoreRequest:
     """One ask for all, with a query for each document."""
     first = asks[0]
     for i, ask in enumerate(asks):
@@ -81,11 +81,11 @@ def _together(asks: Sequence[Ask]) -> Ask:
     )
 
 
-def _repeated(ask: Ask) -> Sequence[str]:
+def _repeated(ask: ScoreRequest) -> Sequence[str]:
     return ask.queries * len(ask.documents) if len(ask.queries) == 1 else ask.queries
 
 
-def _slice(answer: Answer, start: int, end: int) -> Answer:
+def _slice(answer: ScoreResponse, start: int, end: int) -> ScoreResponse:
     return replace(
         answer,
         logits_C=answer.logits_C[start:end],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from crossrank.serving.dialects.dialect import Dialect, Limits, Served, Wanted
+from crossrank.serving.dialects.dialect import Dialect, Limits, ParsedRequest, Served
 from crossrank.serving.dialects.documents import Documents, listed, texts_of
 from crossrank.serving.dialects.fields import (
     Count,
@@ -20,7 +20,7 @@ from crossrank.serving.dialects.fields import (
 from crossrank.serving.dialects.ranking import ranked, usage
 from crossrank.serving.dialects.response_types import MixedbreadRanking
 from crossrank.serving.dialects.validation import parsed
-from crossrank.serving.request import Answer
+from crossrank.serving.request import ScoreResponse
 
 
 class MixedbreadRequest(Options):
@@ -36,7 +36,7 @@ class MixedbreadRequest(Options):
     min_score: Threshold | None = None
 
 
-def read(body: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
+def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
     """A query and its inputs.
 
     Raises:
@@ -49,7 +49,7 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
     check_count("input", len(inputs), limits.max_documents)
     texts = texts_of("input", inputs, request.rank_fields)
 
-    def render(answer: Answer, served: Served) -> dict[str, Any]:
+    def render(answer: ScoreResponse, served: Served) -> dict[str, Any]:
         best = ranked(answer, request.score_type == "logit", request.top_k, request.min_score)
         data = [{"index": c, "score": score, "object": "rank_result"} for c, score in best]
         if request.return_input:
@@ -64,7 +64,7 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
             "return_input": bool(request.return_input),
         }
 
-    return Wanted("mixedbread", request.ask([request.query], texts, True, None), request.model, render)
+    return ParsedRequest("mixedbread", request.ask([request.query], texts, True, None), request.model, render)
 
 
 def is_mixedbread(body: Mapping[str, Any]) -> bool:

@@ -11,14 +11,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from crossrank.serving.dialects.dialect import Dialect, Limits, Served, Wanted
+from crossrank.serving.dialects.dialect import Dialect, Limits, ParsedRequest, Served
 from crossrank.serving.dialects.fields import Body, Count, Options, ScoreType, Text, check_count, check_query
 from crossrank.serving.dialects.ranking import scores_of
-from crossrank.serving.dialects.response_types import PipelineLabels, Scores
+from crossrank.serving.dialects.response_types import PipelineLabels, ScoreList
 from crossrank.serving.dialects.tei import LABEL
 from crossrank.serving.dialects.validation import parsed
 from crossrank.serving.errors import Invalid
-from crossrank.serving.request import Answer
+from crossrank.serving.request import ScoreResponse
 
 
 class Pair(Body):
@@ -56,7 +56,7 @@ class TextPairsRequest(Options):
     score_type: ScoreType | None = None
 
 
-def read(body: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
+def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
     """Pairs as objects: ``{"label", "score"}`` for one, a list of them in its order for a list.
 
     Raises:
@@ -78,17 +78,17 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
     may_cut = parameters.truncation not in (False, "do_not_truncate")
     ask = request.ask([p.text for p in pairs], [p.text_pair for p in pairs], may_cut, None)
 
-    def render(answer: Answer, served: Served) -> Any:
+    def render(answer: ScoreResponse, served: Served) -> Any:
         scores = scores_of(answer, parameters.function_to_apply == "none").tolist()
         found: list[Any] = [{"label": LABEL, "score": score} for score in scores]
         if "top_k" in parameters.model_fields_set:
             found = [[label] for label in found]
         return found[0] if single else found
 
-    return Wanted("pipeline", ask, None, render)
+    return ParsedRequest("pipeline", ask, None, render)
 
 
-def read_text_pairs(body: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
+def read_text_pairs(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
     """Pairs as lists: ``{"scores": [...]}`` in their order.
 
     Raises:
@@ -102,10 +102,10 @@ def read_text_pairs(body: Mapping[str, Any], path: str, limits: Limits) -> Wante
         check_query(f"text_pairs[{i}][0]", query)
     ask = request.ask([query for query, _ in pairs], [text for _, text in pairs], True, None)
 
-    def render(answer: Answer, served: Served) -> dict[str, Any]:
+    def render(answer: ScoreResponse, served: Served) -> dict[str, Any]:
         return {"scores": scores_of(answer, request.score_type == "logit").tolist()}
 
-    return Wanted("text_pairs", ask, request.model, render)
+    return ParsedRequest("text_pairs", ask, request.model, render)
 
 
 def is_pipeline(body: Mapping[str, Any]) -> bool:
@@ -115,4 +115,4 @@ def is_pipeline(body: Mapping[str, Any]) -> bool:
 
 
 PIPELINE = Dialect("pipeline", is_pipeline, PipelineRequest, read, PipelineLabels, speaks_tei=True)
-TEXT_PAIRS = Dialect("text_pairs", lambda body: "text_pairs" in body, TextPairsRequest, read_text_pairs, Scores)
+TEXT_PAIRS = Dialect("text_pairs", lambda body: "text_pairs" in body, TextPairsRequest, read_text_pairs, ScoreList)

@@ -70,7 +70,7 @@ class TimingMs(TypedDict):
 
 
 @exactly
-class Result(TypedDict):
+class RankedResult(TypedDict):
     """A document with its score; the last five keys come with ``include: ["diagnostics"]``."""
 
     index: int
@@ -93,10 +93,10 @@ class Ranking(TypedDict):
     object: Literal["rerank", "list"]
     created: int
     model: str
-    results: list[Result]
+    results: list[RankedResult]
     usage: Usage
     meta: NotRequired[Meta]
-    data: NotRequired[list[Result]]
+    data: NotRequired[list[RankedResult]]
     """The results again, where Voyage's client reads them."""
     model_revision: NotRequired[str]
     score_type: NotRequired[Literal["probability", "logit"]]
@@ -176,7 +176,7 @@ class PairScores(TypedDict):
 
 
 @exactly
-class Scores(TypedDict):
+class ScoreList(TypedDict):
     """The scores of pairs in their order, for langchain's endpoint."""
 
     scores: list[float]

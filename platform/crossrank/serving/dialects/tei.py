@@ -11,13 +11,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from crossrank.serving.dialects.dialect import Dialect, Limits, Served, Wanted
+from crossrank.serving.dialects.dialect import Dialect, Limits, ParsedRequest, Served
 from crossrank.serving.dialects.fields import Count, Options, Side, Text, Texts, Threshold, check_count, check_query
 from crossrank.serving.dialects.ranking import ranked, scores_of
 from crossrank.serving.dialects.response_types import Predictions, RankedTexts
 from crossrank.serving.dialects.validation import parsed
 from crossrank.serving.errors import Invalid
-from crossrank.serving.request import Answer
+from crossrank.serving.request import ScoreResponse
 
 LABEL = "LABEL_0"
 """What transformers calls the one label of a reranker."""
@@ -50,7 +50,7 @@ class TeiPredict(TeiOptions):
     inputs: Text | Annotated[list[Text | Texts], Field(fail_fast=True)]
 
 
-def read_rerank(body: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
+def read_rerank(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
     """A query and its texts.
 
     Raises:
@@ -62,16 +62,16 @@ def read_rerank(body: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
     check_batch("texts", len(request.texts), limits)
     ask = request.ask([request.query], request.texts, request.truncate is not False, request.truncation_direction)
 
-    def render(answer: Answer, served: Served) -> list[dict[str, Any]]:
+    def render(answer: ScoreResponse, served: Served) -> list[dict[str, Any]]:
         best = ranked(answer, bool(request.raw_scores), request.top_n, request.min_score)
         if request.return_text:
             return [{"index": c, "text": request.texts[c], "score": score} for c, score in best]
         return [{"index": c, "score": score} for c, score in best]
 
-    return Wanted("tei", ask, None, render)
+    return ParsedRequest("tei", ask, None, render)
 
 
-def read_predict(body: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
+def read_predict(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
     """Pairs, scored in their order.
 
     Raises:
@@ -86,12 +86,12 @@ def read_predict(body: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
     queries, documents = zip(*pairs, strict=True)
     ask = request.ask(queries, documents, request.truncate is not False, request.truncation_direction)
 
-    def render(answer: Answer, served: Served) -> list[Any]:
+    def render(answer: ScoreResponse, served: Served) -> list[Any]:
         scores = scores_of(answer, bool(request.raw_scores)).tolist()
         found = [[{"score": score, "label": LABEL}] for score in scores]
         return found[0] if single else found
 
-    return Wanted("tei", ask, None, render)
+    return ParsedRequest("tei", ask, None, render)
 
 
 def check_batch(name: str, num: int, limits: Limits) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from crossrank.serving.dialects.dialect import Dialect, Limits, Served, Wanted
+from crossrank.serving.dialects.dialect import Dialect, Limits, ParsedRequest, Served
 from crossrank.serving.dialects.fields import Options, ScoreType, Side, Text, Texts, check_count, check_query
 from crossrank.serving.dialects.ranking import scores_of, usage
 from crossrank.serving.dialects.response_types import PairScores
 from crossrank.serving.dialects.validation import parsed
 from crossrank.serving.errors import Invalid
-from crossrank.serving.request import Answer
+from crossrank.serving.request import ScoreResponse
 
 SIDES = (("text_1", "text_2"), ("queries", "documents"), ("queries", "items"), ("data_1", "data_2"))
 
@@ -42,7 +42,7 @@ class ScoreRequest(Options):
         return self.use_activation is False if self.score_type is None else self.score_type == "logit"
 
 
-def read(body: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
+def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
     """Pairs of the two sides.
 
     Raises:
@@ -61,7 +61,7 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
             first,
         )
 
-    def render(answer: Answer, served: Served) -> dict[str, Any]:
+    def render(answer: ScoreResponse, served: Served) -> dict[str, Any]:
         scores = scores_of(answer, request.logits).tolist()
         return {
             "id": served.request_id,
@@ -73,7 +73,7 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> Wanted:
         }
 
     ask = request.ask(queries, documents, request.truncation is not False, request.truncation_side)
-    return Wanted("vllm_score", ask, request.model, render)
+    return ParsedRequest("vllm_score", ask, request.model, render)
 
 
 def _sides(request: ScoreRequest) -> list[tuple[str, list[str]]]:

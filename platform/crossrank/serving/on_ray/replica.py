@@ -12,17 +12,17 @@ from fastapi import FastAPI
 from ray import serve
 
 from crossrank.scoring.spec import ScorerSpec
-from crossrank.serving.app import Site, build_app, metrics_text
+from crossrank.serving.app import AppContext, build_app, metrics_text
 from crossrank.serving.dialects import Limits
-from crossrank.serving.errors import Fault
+from crossrank.serving.errors import RequestError
 from crossrank.serving.fan_out import FanOut, estimate
-from crossrank.serving.keys import Keys
+from crossrank.serving.keys import ApiKeys
 from crossrank.serving.metrics import Metrics
 from crossrank.serving.on_ray.deadline import EarlierDeadline
 from crossrank.serving.on_ray.siblings import SiblingReplicas, own_name, told_by_all
 from crossrank.serving.quotas import Quotas
-from crossrank.serving.request import Answer, Ask
-from crossrank.serving.service import Deadlines, Service
+from crossrank.serving.request import ScoreRequest, ScoreResponse
+from crossrank.serving.service import Deadlines, ScoringService
 from crossrank.telemetry import job_context, log_format
 
 Result = TypeVar("Result")
@@ -41,7 +41,7 @@ class ReplicaTask:
     limits: Limits
     deadlines: Deadlines
     max_body_bytes: int
-    keys: Keys
+    keys: ApiKeys
     tokens_per_key: float | None
     environment: dict[str, str]
     max_replicas: int
@@ -58,14 +58,14 @@ class RerankReplica:
         # In a thread that ends: OpenMP keeps a team of threads for each thread that computed, and with more of these
         # than cores it puts them to sleep between any two steps. The engine's thread alone is to have one.
         model: Any = _in_thread_of_its_own(lambda: task.spec.load(task.threads))
-        self._service = Service(model, task.deadlines)
+        self._service = ScoringService(model, task.deadlines)
         self._metrics = metrics = Metrics()
         about = model.describe()
         metrics.loaded(task.model_names[0], model.revision, str(about.get("dtype")))
         self._service.engine.on_batch = lambda batch, _: metrics.batch(batch, model.cost)
         model.on_memory_retry = metrics.memory_retry
         await self._service.start()
-        site = Site(
+        site = AppContext(
             service=self._service,
             model_names=task.model_names,
             limits=task.limits,
@@ -109,7 +109,7 @@ class RerankReplica:
         """What the other replicas call this one."""
         return own_name()
 
-    async def score_slice(self, name: str, ask: Ask) -> Answer | Fault | None:
+    async def score_slice(self, name: str, ask: ScoreRequest) -> ScoreResponse | RequestError | None:
         """Score for another replica that means the one of this name; None when this is another.
 
         A fault is a result: raised, it would come out as an error of Ray's, and be logged with its traceback here.
@@ -118,7 +118,7 @@ class RerankReplica:
             return None
         try:
             answer = await self._service.score(ask)
-        except Fault as fault:
+        except RequestError as fault:
             return fault
         self._metrics.for_sibling()
         return answer

@@ -15,9 +15,9 @@ from ray import serve
 from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import RayServeException
 
-from crossrank.serving.errors import Fault
+from crossrank.serving.errors import RequestError
 from crossrank.serving.fan_out import Lost
-from crossrank.serving.request import Answer, Ask
+from crossrank.serving.request import ScoreRequest, ScoreResponse
 
 KNOWN_S = 1.0
 """Seconds for which the names of the replicas are believed."""
@@ -52,7 +52,7 @@ class SiblingReplicas:
         """All of them, this one included."""
         return len(await self.names()) + 1
 
-    async def score(self, name: str, ask: Ask) -> Answer:
+    async def score(self, name: str, ask: ScoreRequest) -> ScoreResponse:
         """The scores, by that replica. To cancel it cancels the work there.
 
         Raises:
@@ -62,7 +62,7 @@ class SiblingReplicas:
         handle = self._handle.options(method_name="score_slice", multiplexed_model_id=name)
         response = handle.remote(name, ask)
         try:
-            told: Answer | Fault | None = await response
+            told: ScoreResponse | RequestError | None = await response
         except asyncio.CancelledError:
             response.cancel()
             task = asyncio.current_task()
@@ -75,7 +75,7 @@ class SiblingReplicas:
             raise Lost(f"{name} cannot be reached") from error
         if told is None:
             raise Lost(f"{name} is gone")
-        if isinstance(told, Fault):
+        if isinstance(told, RequestError):
             raise told
         return told
 

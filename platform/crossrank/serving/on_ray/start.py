@@ -27,7 +27,7 @@ from crossrank.provenance import provenance
 from crossrank.scoring.loading import check_model, find_model
 from crossrank.scoring.spec import RerankerSpec, ScorerSpec
 from crossrank.serving.dialects import Limits
-from crossrank.serving.keys import VARIABLE, Keys, read_keys
+from crossrank.serving.keys import VARIABLE, ApiKeys, read_keys
 from crossrank.serving.on_ray.replica import ReplicaTask, RerankReplica
 from crossrank.serving.on_ray.scaling import replicas_for_backlog
 from crossrank.serving.service import Deadlines
@@ -35,7 +35,7 @@ from crossrank.serving.settings import ReplicaSettings, ServeSettings, check_hos
 from crossrank.telemetry import log_format
 from crossrank.telemetry.job_context import environment
 from crossrank.telemetry.progress import Waiting, say
-from crossrank.telemetry.verb_scope import doing
+from crossrank.telemetry.verb_scope import verb_scope
 
 APPLICATION = "rerank"
 MAX_ONGOING_REQUESTS = 50_000
@@ -164,7 +164,7 @@ def application(settings: ReplicaSettings, spec: ScorerSpec | None = None) -> An
     ).bind(task)
 
 
-@doing("serve")
+@verb_scope("serve")
 def serve(settings: ServeSettings) -> None:
     """Start Ray and the server on it, and wait until it is stopped."""
     say(str(provenance()))
@@ -244,8 +244,8 @@ def _raise_limit_of_haproxy() -> None:
         os.environ.setdefault("RAY_SERVE_HAPROXY_MAXCONN", str(room))
 
 
-def _keys(settings: ReplicaSettings) -> Keys:
-    return Keys(read_keys(settings.api_keys, os.environ.get(VARIABLE)))
+def _keys(settings: ReplicaSettings) -> ApiKeys:
+    return ApiKeys(read_keys(settings.api_keys, os.environ.get(VARIABLE)))
 
 
 def _signals() -> threading.Event:

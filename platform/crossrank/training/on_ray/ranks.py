@@ -30,7 +30,7 @@ from crossrank.telemetry import on_ray as telemetry
 from crossrank.telemetry.job_context import environment
 from crossrank.training.checkpoint import Checkpoints
 from crossrank.training.on_ray.validating import RayValidator, Validation
-from crossrank.training.rank_run import Ended, Row, Task, run
+from crossrank.training.rank_run import Ended, Row, TrainTask, run
 
 POLL_S = 0.5
 BOARD = ("the board of the training", "checkpoints are kept")
@@ -64,7 +64,7 @@ class Board:
 
 
 def train_on(
-    task: Task, validation: Validation | None, pool: Pool, max_failures: int, heard: Callable[[Row], None]
+    task: TrainTask, validation: Validation | None, pool: Pool, max_failures: int, heard: Callable[[Row], None]
 ) -> Ended:
     """Run the task on the workers of a pool.
 
@@ -78,7 +78,7 @@ def train_on(
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     board = Board.options(scheduling_strategy=here).remote()  # type: ignore[attr-defined]
     given = pickle.dumps((task, validation, pool, board, environment()))
-    workers = pool.least if pool.least == pool.most else (pool.least, pool.most)
+    workers = pool.min_workers if pool.min_workers == pool.max_workers else (pool.min_workers, pool.max_workers)
     logging.getLogger("ray.train").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix="crossrank-train-") as storage_path, warnings.catch_warnings():
         warnings.simplefilter("ignore")

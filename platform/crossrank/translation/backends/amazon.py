@@ -10,7 +10,7 @@ from typing import Any
 
 from crossrank.errors import BackendRefused, SettingsError
 from crossrank.translation.backends.amazon_errors import answer_of, no_credentials
-from crossrank.translation.service import Answer, Kind
+from crossrank.translation.service import FailureKind, ServiceAnswer
 
 LIMIT_BYTES = 10_000
 """Of a text, in UTF-8: https://docs.aws.amazon.com/translate/latest/dg/what-is-limits.html."""
@@ -101,18 +101,20 @@ class AmazonService:
         if backend.terminology is not None:
             self._fixed["TerminologyNames"] = [backend.terminology]
 
-    def ask(self, text: str) -> Answer:
+    def ask(self, text: str) -> ServiceAnswer:
         try:
             told = self._client.translate_text(Text=text, **self._fixed)
         except Exception as error:
             return answer_of(error, self._fixed["SourceLanguageCode"], self._fixed["TargetLanguageCode"])
         translation = told.get("TranslatedText")
         if not isinstance(translation, str):  # a proxy on the way that answers in its place
-            return Answer(Kind.UNANSWERED, "the answer holds no translation; is there a proxy on the way?")
+            return ServiceAnswer(
+                FailureKind.UNANSWERED, "the answer holds no translation; is there a proxy on the way?"
+            )
         try:
             translation.encode()
         except UnicodeEncodeError:
-            return Answer(Kind.FAILED, "the answer holds half a surrogate pair, which is not text")
+            return ServiceAnswer(FailureKind.FAILED, "the answer holds half a surrogate pair, which is not text")
         if not translation.strip():
-            return Answer(Kind.FAILED, "the translation is empty")
-        return Answer(Kind.TRANSLATED, translation)
+            return ServiceAnswer(FailureKind.FAILED, "the translation is empty")
+        return ServiceAnswer(FailureKind.TRANSLATED, translation)

@@ -6,7 +6,7 @@ The codes are those of the service model of botocore 1.44 and of AWS's common er
 from __future__ import annotations
 
 from crossrank.errors import in_short, kind_of
-from crossrank.translation.service import Answer, Kind
+from crossrank.translation.service import FailureKind, ServiceAnswer
 
 THROTTLED = {
     "TooManyRequestsException",
@@ -42,7 +42,7 @@ CANONICAL = "The Canonical String"
 PERMISSION = {"AccessDeniedException", "AccessDenied", "OptInRequired", "SubscriptionRequiredException"}
 
 
-def answer_of(error: Exception, source: str, target: str) -> Answer:
+def answer_of(error: Exception, source: str, target: str) -> ServiceAnswer:
     """The kind of an error, with a sentence."""
     from botocore.exceptions import (
         ClientError,
@@ -61,14 +61,14 @@ def answer_of(error: Exception, source: str, target: str) -> Answer:
     if isinstance(error, ClientError):
         return _of_code(error, source, target)
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
-        return Answer(Kind.REFUSED, no_credentials())
+        return ServiceAnswer(FailureKind.REFUSED, no_credentials())
     if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
-        return Answer(Kind.UNREACHABLE, f"Amazon Translate cannot be reached ({told})")
+        return ServiceAnswer(FailureKind.UNREACHABLE, f"Amazon Translate cannot be reached ({told})")
     if isinstance(error, ParamValidationError):
-        return Answer(Kind.FAILED, told)
+        return ServiceAnswer(FailureKind.FAILED, told)
     if isinstance(error, ReadTimeoutError | ConnectionClosedError | HTTPClientError | ResponseParserError):
-        return Answer(Kind.UNANSWERED, f"Amazon Translate did not answer ({told})")
-    return Answer(Kind.REFUSED, f"Amazon Translate cannot be asked ({kind_of(error)}: {told})")
+        return ServiceAnswer(FailureKind.UNANSWERED, f"Amazon Translate did not answer ({told})")
+    return ServiceAnswer(FailureKind.REFUSED, f"Amazon Translate cannot be asked ({kind_of(error)}: {told})")
 
 
 def no_credentials() -> str:
@@ -79,32 +79,36 @@ def no_credentials() -> str:
     )
 
 
-def _of_code(error: Exception, source: str, target: str) -> Answer:
+def _of_code(error: Exception, source: str, target: str) -> ServiceAnswer:
     response = getattr(error, "response", {})
     code = str(response.get("Error", {}).get("Code", ""))
     told = str(response.get("Error", {}).get("Message") or code).split(CANONICAL)[0]
     told = in_short(told)
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in THROTTLED or status == 429:
-        return Answer(Kind.THROTTLED, told)
+        return ServiceAnswer(FailureKind.THROTTLED, told)
     if code in EXPIRED:
-        return Answer(Kind.REFUSED, f"the AWS credentials have expired ({told}); renew them")
+        return ServiceAnswer(FailureKind.REFUSED, f"the AWS credentials have expired ({told}); renew them")
     if code in CREDENTIALS:
-        return Answer(Kind.REFUSED, f"AWS does not know these credentials ({told}); check the keys and the clock")
+        return ServiceAnswer(
+            FailureKind.REFUSED, f"AWS does not know these credentials ({told}); check the keys and the clock"
+        )
     if code in PERMISSION:
-        return Answer(
-            Kind.REFUSED,
+        return ServiceAnswer(
+            FailureKind.REFUSED,
             f"these credentials may not use Amazon Translate ({told}); allow translate:TranslateText",
         )
     if code == "UnsupportedLanguagePairException":
-        return Answer(
-            Kind.REFUSED,
+        return ServiceAnswer(
+            FailureKind.REFUSED,
             f"Amazon Translate does not translate from --source {source} to --target {target} ({told}); name others",
         )
     if code == "ResourceNotFoundException":
-        return Answer(Kind.REFUSED, f"Amazon Translate does not find what was named ({told}); check --terminology")
+        return ServiceAnswer(
+            FailureKind.REFUSED, f"Amazon Translate does not find what was named ({told}); check --terminology"
+        )
     if code in OF_THIS_TEXT:
-        return Answer(Kind.FAILED, f"{code}: {told}")
+        return ServiceAnswer(FailureKind.FAILED, f"{code}: {told}")
     if code in BUSY or status >= 500:
-        return Answer(Kind.BUSY, f"{code or status}: {told}")
-    return Answer(Kind.REFUSED, f"Amazon Translate refuses ({code or status}: {told})")
+        return ServiceAnswer(FailureKind.BUSY, f"{code or status}: {told}")
+    return ServiceAnswer(FailureKind.REFUSED, f"Amazon Translate refuses ({code or status}: {told})")

@@ -8,7 +8,7 @@ from typing import Any
 from crossrank.errors import JobFailed
 from crossrank.scoring.loading import ModelFolder, find_model
 from crossrank.translation.backend import Translator
-from crossrank.translation.backends.seq2seq_decoding import Greedy, Search
+from crossrank.translation.backends.seq2seq_decoding import DecodingSearch, Greedy
 
 RULES = 1
 """Raised when sentences are cut or outputs limited in another way, since translations then differ."""
@@ -27,7 +27,7 @@ class Seq2SeqBackend:
     """Hub id, folder or ``s3://``."""
     source: str
     target: str
-    search: Search = field(default_factory=Greedy)
+    search: DecodingSearch = field(default_factory=Greedy)
     device: str | None = None
     """None takes a GPU where there is one."""
     revision: str = ""

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from crossrank.derived import Chosen
+from crossrank.derived import Derived
 
 CPU_TOKENS = 2048
 """Measured on 2 cores with the shape of a Marian: twice as many are 3 % faster, half as many 20 % slower."""
@@ -17,7 +17,7 @@ MOST_ROWS = 256
 """Rows of a batch: each has a logit for every word of the vocabulary, a megabyte of them for NLLB."""
 
 
-def token_budget(model: Any, device: torch.device, longest: int, beams: int) -> Chosen[int]:
+def token_budget(model: Any, device: torch.device, longest: int, beams: int) -> Derived[int]:
     """Source tokens of a batch, padding included, never less than one source of the longest."""
     if device.type != "cuda":
         tokens, why = CPU_TOKENS, "on CPU: enough rows that each weight is read once for many"
@@ -27,7 +27,7 @@ def token_budget(model: Any, device: torch.device, longest: int, beams: int) -> 
         why = f"GPU with {free_bytes / 2**30:.0f} GiB free"
     if beams > 1:
         tokens, why = tokens // beams, f"{why}; shared by {beams} beams"
-    return Chosen(max(tokens, longest), why)
+    return Derived(max(tokens, longest), why)
 
 
 def row_length(length: int, budget: int) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
-class Search(Protocol):
+class DecodingSearch(Protocol):
     """How outputs are looked for."""
 
     @property

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from crossrank.batching import cut
-from crossrank.derived import Chosen
+from crossrank.derived import Derived
 from crossrank.errors import JobFailed
 from crossrank.scoring.loading import ModelFolder
 from crossrank.scoring.malloc_trim import Heap
@@ -20,10 +20,16 @@ from crossrank.scoring.precision import choose_dtype
 from crossrank.translation.backend import Keep, Outcome
 from crossrank.translation.backends.seq2seq_assembly import Assembly
 from crossrank.translation.backends.seq2seq_budget import row_length, token_budget
-from crossrank.translation.backends.seq2seq_decoding import Search
-from crossrank.translation.backends.seq2seq_loading import Reading, checked_ids, load_model, read_model, script_of
+from crossrank.translation.backends.seq2seq_decoding import DecodingSearch
+from crossrank.translation.backends.seq2seq_loading import (
+    LoadedTokenizer,
+    checked_ids,
+    load_model,
+    read_model,
+    script_of,
+)
 from crossrank.translation.backends.seq2seq_sentences import has_words, sentences, shortened
-from crossrank.translation.backends.seq2seq_writing import Stop, Written, write_by_beams, write_greedily
+from crossrank.translation.backends.seq2seq_writing import StopReason, WrittenTokens, write_by_beams, write_greedily
 from crossrank.translation.splitter import Piece
 
 OUTPUT_RATIO, OUTPUT_MORE = 3, 16
@@ -36,7 +42,7 @@ WINDOW_SENTENCES = 512
 
 
 def load_translator(
-    folder: ModelFolder, source: str, target: str, search: Search, device: str | None
+    folder: ModelFolder, source: str, target: str, search: DecodingSearch, device: str | None
 ) -> Seq2SeqTranslator:
     """The model of a folder in this process, on a GPU where there is one and `device` does not say otherwise."""
     reading = read_model(folder, source, target)
@@ -50,7 +56,7 @@ class Seq2SeqTranslator:
     """A model that is loaded. Made by `load_translator`."""
 
     def __init__(
-        self, name: str, reading: Reading, model: Any, search: Search, target: str, budget: Chosen[int]
+        self, name: str, reading: LoadedTokenizer, model: Any, search: DecodingSearch, target: str, budget: Derived[int]
     ) -> None:
         self.budget = budget
         self._name = name
@@ -85,7 +91,7 @@ class Seq2SeqTranslator:
 
     def write(
         self, ids: Sequence[Sequence[int]], least: Sequence[int], most: Sequence[int]
-    ) -> Iterator[tuple[int, Written]]:
+    ) -> Iterator[tuple[int, WrittenTokens]]:
         """What the model writes for each source, longest first, with its place among `ids`.
 
         Args:
@@ -105,7 +111,7 @@ class Seq2SeqTranslator:
 
     def _write_batch(
         self, places: list[int], ids: Sequence[Sequence[int]], least: Sequence[int], most: Sequence[int]
-    ) -> list[Written]:
+    ) -> list[WrittenTokens]:
         sources = [ids[place] for place in places]
         try:
             if self._search.num_beams > 1:
@@ -173,10 +179,10 @@ class Seq2SeqTranslator:
         limit = OUTPUT_RATIO * source_tokens + OUTPUT_MORE
         return min(-(-limit // LIMIT_STEP) * LIMIT_STEP, self._longest_output)
 
-    def _outcome(self, written: Written) -> Outcome:
-        if written.stop is Stop.LOOP:
+    def _outcome(self, written: WrittenTokens) -> Outcome:
+        if written.stop is StopReason.LOOP:
             return Outcome(None, "the translation repeats itself without end")
-        if written.stop is Stop.LIMIT:
+        if written.stop is StopReason.LIMIT:
             return Outcome(None, f"the translation has no end within {len(written.tokens)} tokens")
         text = self.decode([written.tokens])[0]
         return Outcome(text) if text else Outcome(None, "the model wrote nothing")

@@ -29,7 +29,7 @@ LEAVING_SHARE = 0.125
 much as a step reads."""
 
 
-class Stop(StrEnum):
+class StopReason(StrEnum):
     """Why the model stopped writing."""
 
     END = "end"
@@ -39,12 +39,12 @@ class Stop(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenTokens:
     """What a model wrote for one source."""
 
     tokens: list[int]
     """Without what every output begins and ends with."""
-    stop: Stop
+    stop: StopReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def padded(ids_B: Sequence[Sequence[int]], pad: int, device: torch.device) -> tu
 @torch.inference_mode()
 def write_greedily(
     model: Any, script: Script, ids_B: Sequence[Sequence[int]], least_B: Sequence[int], most_B: Sequence[int]
-) -> list[Written]:
+) -> list[WrittenTokens]:
     """The likeliest token at every step, for each row until it ends, repeats itself or has `most` tokens.
 
     What a row gets depends on no other row, save for the rounding of sums: two tokens that are equally likely to
@@ -90,7 +90,7 @@ def write_greedily(
     step_BT = torch.tensor([script.begin] * len(ids_B), device=device)
     rows = list(range(len(ids_B)))  # of the batch as it is now, their place in it as it was
     tokens_B: list[list[int]] = [[] for _ in rows]
-    stops: dict[int, Stop] = {}
+    stops: dict[int, StopReason] = {}
     for written in count():  # tokens of every row that has not ended
         logits_BV = model(
             encoder_outputs=BaseModelOutput(last_hidden_state=states_BSD),
@@ -108,13 +108,13 @@ def write_greedily(
             if row in stops:
                 continue
             if token in script.ends:
-                stops[row] = Stop.END
+                stops[row] = StopReason.END
                 continue
             tokens_B[row].append(token)
             if written + 1 >= most_B[row]:
-                stops[row] = Stop.LIMIT
+                stops[row] = StopReason.LIMIT
             elif (written + 1) % LOOP_EVERY == 0 and loops(tokens_B[row]):
-                stops[row] = Stop.LOOP
+                stops[row] = StopReason.LOOP
         staying = [place for place, row in enumerate(rows) if row not in stops]
         if not staying:
             break
@@ -124,10 +124,12 @@ def write_greedily(
             cache.batch_select_indices(kept)
             states_BSD, mask_BS, step_BT = states_BSD[kept], mask_BS[kept], step_BT[kept]
             rows = [rows[place] for place in staying]
-    return [Written(tokens, stops[row]) for row, tokens in enumerate(tokens_B)]
+    return [WrittenTokens(tokens, stops[row]) for row, tokens in enumerate(tokens_B)]
 
 
-def write_by_beams(model: Any, script: Script, ids_B: Sequence[Sequence[int]], most: int, beams: int) -> list[Written]:
+def write_by_beams(
+    model: Any, script: Script, ids_B: Sequence[Sequence[int]], most: int, beams: int
+) -> list[WrittenTokens]:
     """The likeliest of several outputs that are followed side by side, by the beam search of transformers.
 
     Args:
@@ -172,8 +174,8 @@ def loops(tokens: Sequence[int]) -> bool:
     return False
 
 
-def _of_output(tokens: list[int], ends: Sequence[int]) -> Written:
+def _of_output(tokens: list[int], ends: Sequence[int]) -> WrittenTokens:
     for place, token in enumerate(tokens):
         if token in ends:
-            return Written(tokens[:place], Stop.END)
-    return Written(tokens, Stop.LOOP if loops(tokens) else Stop.LIMIT)
+            return WrittenTokens(tokens[:place], StopReason.END)
+    return WrittenTokens(tokens, StopReason.LOOP if loops(tokens) else StopReason.LIMIT)

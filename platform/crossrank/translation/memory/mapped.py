@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from crossrank import storage
 from crossrank.storage.content_hash import hash_bytes
-from crossrank.storage.node_cache import made_once
+from crossrank.storage.node_cache import build_once
 from crossrank.translation.backend import Outcome
 from crossrank.translation.keys import KEY_BYTES
 from crossrank.translation.memory.parts import Part, read_part
@@ -56,7 +56,7 @@ class MappedPart:
         """The part, converted now if it is not in the cache."""
         key = hash_bytes(f"{LAYOUT}\n{storage.absolute(folder)}\n{part.name}\n{part.num_bytes}".encode())
         made = storage.cache_folder() / "memory" / key
-        made_once(made, lambda new: _convert(folder, part, new))
+        build_once(made, lambda new: _convert(folder, part, new))
         return cls(made)
 
     def __len__(self) -> int:

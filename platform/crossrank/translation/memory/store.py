@@ -19,7 +19,7 @@ from crossrank import storage
 from crossrank.errors import InputError, JobFailed
 from crossrank.resumable.output import alone
 from crossrank.storage.content_hash import hash_bytes
-from crossrank.storage.lease import Hold
+from crossrank.storage.lease import Lease
 from crossrank.telemetry.progress import say
 from crossrank.translation.backend import Outcome
 from crossrank.translation.memory.blocks import Entry, decode, encode
@@ -43,10 +43,10 @@ class Memory:
     Memory of this process: the log, at most `ROLL_BYTES` of it; the rest is mapped.
     """
 
-    def __init__(self, folder: str, writes: bool, hold: Hold | None = None) -> None:
+    def __init__(self, folder: str, writes: bool, lease: Lease | None = None) -> None:
         self.folder = storage.absolute(folder)
         self._writes = writes
-        self._hold = hold or Hold()
+        self._hold = lease or Lease()
         self._lock = threading.RLock()
         self._log = log_of(self.folder)
         self._recent: dict[bytes, Entry] = {}
@@ -86,8 +86,8 @@ class Memory:
     @contextmanager
     def writing(cls, folder: str) -> Iterator[Memory]:
         """Look things up and keep what is new. Refuses a folder that another job writes to."""
-        with alone(folder, "--memory") as hold:
-            memory = cls(folder, writes=True, hold=hold)
+        with alone(folder, "--memory") as lease:
+            memory = cls(folder, writes=True, lease=lease)
             try:
                 yield memory
             finally:

@@ -23,7 +23,7 @@ from crossrank.formats.set_aside import SetAside, telling
 from crossrank.formats.sources import TSV, refuse_other_extension
 from crossrank.records import Reason, Rejected
 from crossrank.telemetry.progress import Progress, say
-from crossrank.translation.keys import Keys, normalised
+from crossrank.translation.keys import TextKeys, normalised
 from crossrank.translation.memory.blocks import Entry
 from crossrank.translation.memory.store import Memory
 
@@ -140,7 +140,7 @@ def _entries(settings: ImportSettings, aside: SetAside) -> Iterator[Entry]:
         raise InputError(
             f"{settings.input} has no column identity; say whose it is by --source, --target and --backend"
         )
-    keys: dict[str, Keys] = {}
+    keys: dict[str, TextKeys] = {}
     for number, line in lines:
         cells = line.split("\t")
         if len(cells) != len(columns):
@@ -150,7 +150,7 @@ def _entries(settings: ImportSettings, aside: SetAside) -> Iterator[Entry]:
             row = {name: _text(cell) for name, cell in zip(columns, cells, strict=True)}
             named = row.get("identity") or ""
             if named not in keys:
-                keys[named] = Keys(_identity(named, given))
+                keys[named] = TextKeys(_identity(named, given))
         except ValueError as error:
             leave_out(number, str(error))
             continue

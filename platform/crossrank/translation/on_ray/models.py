@@ -110,7 +110,7 @@ def _translate_on(
     keep: Callable[[Sequence[tuple[str, Outcome]]], None],
     watch: Watch,
 ) -> None:
-    workers = [_worker(backend, pool) for _ in range(pool.most)]
+    workers = [_worker(backend, pool) for _ in range(pool.max_workers)]
     calls: dict[ray.ObjectRefGenerator, _Call] = {}
 
     def begin(number: int, some: list[str], deaths: int = 0) -> None:
@@ -122,7 +122,7 @@ def _translate_on(
             begin(number, some)
 
     try:
-        for number in [*range(pool.most)] * CALLS_AHEAD:
+        for number in [*range(pool.max_workers)] * CALLS_AHEAD:
             begin_next(number)
         while calls:
             ready = first_of(list(calls))

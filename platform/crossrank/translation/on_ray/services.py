@@ -18,7 +18,7 @@ from crossrank.cluster.pool import Pool
 from crossrank.errors import CrossrankError
 from crossrank.telemetry import on_ray as telemetry
 from crossrank.telemetry.job_context import environment
-from crossrank.translation.service import Answer, Ask, Kind, PaidBackend
+from crossrank.translation.service import Ask, FailureKind, PaidBackend, ServiceAnswer
 
 
 class ServiceWorker:
@@ -28,7 +28,7 @@ class ServiceWorker:
         telemetry.work_for(environment_)
         self._service = backend.load(threads)
 
-    def ask(self, text: str) -> Answer:
+    def ask(self, text: str) -> ServiceAnswer:
         """Translate one text by one request."""
         return self._service.ask(text)
 
@@ -39,24 +39,24 @@ class ServiceWorker:
 @contextmanager
 def asking(backend: PaidBackend, pool: Pool, concurrency: int) -> Iterator[Ask]:
     """A function that asks, spread over the workers of the pool; it may be called by so many threads at once."""
-    threads = -(-concurrency // pool.most)
+    threads = -(-concurrency // pool.max_workers)
     # One more, so that a worker that is asked whether it is ready is never full.
     options = {"num_cpus": 0.1, "max_concurrency": threads + 1, "max_restarts": -1, "max_task_retries": 0}
     worker = ray.remote(**options)(ServiceWorker)
-    workers = [worker.remote(backend, threads, environment()) for _ in range(pool.most)]
+    workers = [worker.remote(backend, threads, environment()) for _ in range(pool.max_workers)]
     try:
         _wait_for(workers)
         turns, lock = itertools.cycle(workers), threading.Lock()
 
-        def ask(text: str) -> Answer:
+        def ask(text: str) -> ServiceAnswer:
             with lock:
                 taken = next(turns)
             try:
-                answer: Answer = answer_if_alive(taken.ask.remote(text))
+                answer: ServiceAnswer = answer_if_alive(taken.ask.remote(text))
             except Lost:
-                return Answer(Kind.UNANSWERED, "the worker that asked died")  # Ray starts it again
+                return ServiceAnswer(FailureKind.UNANSWERED, "the worker that asked died")  # Ray starts it again
             except CrossrankError as error:
-                return Answer(Kind.REFUSED, str(error))
+                return ServiceAnswer(FailureKind.REFUSED, str(error))
             return answer
 
         yield ask

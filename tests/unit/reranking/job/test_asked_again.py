@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from crossrank.derived import Chosen
+from crossrank.derived import Derived
 from crossrank.errors import OutputError
 from crossrank.evaluation.server_system import AsTheyAre
 from crossrank.reranking import plan
@@ -78,7 +78,7 @@ RED, BLUE, CAT = "red cat", "blue dog", "cat"
 
 @pytest.fixture(params=[1, 2, 5], ids="{} queries a part".format)
 def settings(settings: RerankSettings, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(plan, "queries_per_block", lambda *_: Chosen(request.param, "by the test"))
+    monkeypatch.setattr(plan, "queries_per_block", lambda *_: Derived(request.param, "by the test"))
     return settings
 
 

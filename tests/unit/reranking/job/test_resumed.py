@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from crossrank.derived import Chosen
+from crossrank.derived import Derived
 from crossrank.errors import JobFailed, OutputError
 from crossrank.reranking import plan
 from crossrank.reranking.job import rerank
@@ -79,7 +79,7 @@ def test_a_job_that_was_killed_while_preparing_is_prepared_again(
 def test_of_a_job_whose_preparation_was_removed_only_the_parts_that_are_gone_are_made_again(
     settings: RerankSettings, use_ray: UseRay, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
-    monkeypatch.setattr(plan, "queries_per_block", lambda *_: Chosen(2, "by the test"))
+    monkeypatch.setattr(plan, "queries_per_block", lambda *_: Derived(2, "by the test"))
     use_ray(InProcess())
     manifest = rerank(settings, SPEC)
     whole = parts(settings)
@@ -90,7 +90,7 @@ def test_of_a_job_whose_preparation_was_removed_only_the_parts_that_are_gone_are
     before = {name: Path(settings.output, name).stat().st_mtime_ns for name in whole if name != "part-00001.parquet"}
 
     # Another speed is measured now, by which blocks would be cut otherwise.
-    monkeypatch.setattr(plan, "queries_per_block", lambda *_: Chosen(1, "by the test"))
+    monkeypatch.setattr(plan, "queries_per_block", lambda *_: Derived(1, "by the test"))
     ray = use_ray(InProcess())
     rerank(settings, SPEC)
     assert ray.scored == [1], "and not 0 and 2 again"

@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crossrank.serving.dialects import Limits, Served, Wanted, read
-from crossrank.serving.errors import Fault
-from crossrank.serving.request import Answer, Ask, Timing
+from crossrank.serving.dialects import Limits, ParsedRequest, Served, read
+from crossrank.serving.errors import RequestError
+from crossrank.serving.request import ScoreRequest, ScoreResponse, Timing
 
 SERVED = Served(model="m", revision="abc", request_id="rr-1", created=1700000000)
 LOW, HALF, HIGH = -800.0, 0.0, 800.0
 """Logits whose probabilities are 0, 0.5 and 1, exactly."""
 
 
-def answer(*logits: float, tokens: int = 5, cut: Sequence[int] = (), query_cut: int = 0) -> Answer:
+def answer(*logits: float, tokens: int = 5, cut: Sequence[int] = (), query_cut: int = 0) -> ScoreResponse:
     """Each document took `tokens` tokens, and lost those of `cut`."""
     num = len(logits)
-    return Answer(
+    return ScoreResponse(
         logits_C=np.array(logits, dtype=np.float32),
         tokens_C=np.full(num, tokens, dtype=np.int32),
         cut_C=np.array(list(cut) or [0] * num, dtype=np.int32),
@@ -31,23 +31,23 @@ def answer(*logits: float, tokens: int = 5, cut: Sequence[int] = (), query_cut: 
     )
 
 
-def wanted(path: str, body: Any, **limits: Any) -> Wanted:
+def wanted(path: str, body: Any, **limits: Any) -> ParsedRequest:
     """What is read without any header."""
     return read(path, body, {}, Limits(**limits))
 
 
-def asked(path: str, body: Any, **limits: Any) -> Ask:
+def asked(path: str, body: Any, **limits: Any) -> ScoreRequest:
     """The ask of a body."""
     return wanted(path, body, **limits).ask
 
 
-def shown(path: str, body: Any, given: Answer) -> Any:
+def shown(path: str, body: Any, given: ScoreResponse) -> Any:
     """The body of the 200."""
     return wanted(path, body).render(given, SERVED)
 
 
-def refused(path: str, body: Any, **limits: Any) -> Fault:
+def refused(path: str, body: Any, **limits: Any) -> RequestError:
     """The fault of a body that has one."""
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(RequestError) as caught:
         wanted(path, body, **limits)
     return caught.value

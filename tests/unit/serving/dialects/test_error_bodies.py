@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from crossrank.serving.dialects import fault_body
-from crossrank.serving.errors import Broken, Empty, Expired, Fault, Invalid, Overloaded, UnknownModel, Unparsable
+from crossrank.serving.errors import Broken, Empty, Expired, Invalid, Overloaded, RequestError, UnknownModel, Unparsable
 
 TEXTS = {"query": "q", "texts": ["a"]}
 DOCUMENTS = {"query": "q", "documents": ["a"]}
@@ -83,7 +83,7 @@ def test_an_unknown_model_is_400_to_infinity_and_404_to_others() -> None:
         (Expired("m"), 504, "Timeout"),
     ],
 )
-def test_every_fault_keeps_its_status_and_its_name_in_both_shapes(fault: Fault, status: int, kind: str) -> None:
+def test_every_fault_keeps_its_status_and_its_name_in_both_shapes(fault: RequestError, status: int, kind: str) -> None:
     assert fault_body("/rerank", TEXTS, fault, "x") == (status, {"error": "m", "error_type": kind})
     found, body = fault_body("/v2/rerank", DOCUMENTS, fault, "x")
     assert (found, body["error_type"]) == (status, kind)

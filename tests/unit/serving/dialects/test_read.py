@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossrank.serving.dialects import SPOKEN, Limits, fault_body, read
-from crossrank.serving.errors import Fault, Invalid
+from crossrank.serving.dialects import ROUTES, Limits, fault_body, read
+from crossrank.serving.errors import Invalid, RequestError
 from tests.unit.serving.dialects.asked import SERVED, answer, asked, refused
 
 BODY: dict[str, Any] = {"query": "q", "documents": ["a", "b"]}
@@ -143,8 +143,8 @@ def test_a_header_that_is_no_time_is_refused(value: str) -> None:
 
 
 def test_every_path_has_schemas_to_show() -> None:
-    assert set(SPOKEN) == {*PATHS, "/invocations"}
-    for dialects in SPOKEN.values():
+    assert set(ROUTES) == {*PATHS, "/invocations"}
+    for dialects in ROUTES.values():
         assert dialects
         assert all(dialect.request.model_json_schema()["type"] == "object" for dialect in dialects)
 
@@ -153,7 +153,7 @@ def test_every_path_has_schemas_to_show() -> None:
 def test_any_json_is_answered_in_json_or_refused_with_a_fault(path: str, body: Any) -> None:
     try:
         found = read(path, body, {}, Limits())
-    except Fault as fault:
+    except RequestError as fault:
         told = fault_body(path, body, fault, "rr-1")
     else:
         num = len(found.ask.documents)

@@ -11,7 +11,7 @@ import pytest
 
 from crossrank.errors import InputError, OutputError
 from crossrank.translation.backend import Outcome
-from crossrank.translation.keys import Keys
+from crossrank.translation.keys import TextKeys
 from crossrank.translation.memory import store
 from crossrank.translation.memory.blocks import Entry
 from crossrank.translation.memory.log import FILE
@@ -19,7 +19,7 @@ from crossrank.translation.memory.mapped import MappedPart
 from crossrank.translation.memory.parts import Part
 from crossrank.translation.memory.store import Memory
 
-KEYS = Keys({"backend": "amazon", "source": "en", "target": "ko"})
+KEYS = TextKeys({"backend": "amazon", "source": "en", "target": "ko"})
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import pytest
 from crossrank.errors import InputError, SettingsError
 from crossrank.translation.backend import Outcome
 from crossrank.translation.backends.amazon import AmazonBackend
-from crossrank.translation.keys import Keys
+from crossrank.translation.keys import TextKeys
 from crossrank.translation.memory.blocks import Entry
 from crossrank.translation.memory.store import Memory
 from crossrank.translation.memory.tsv import ExportSettings, ImportSettings, export_memory, import_memory
@@ -20,7 +20,7 @@ def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("CROSSRANK_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
-AMAZON = Keys(AmazonBackend("en", "ko").identity)
+AMAZON = TextKeys(AmazonBackend("en", "ko").identity)
 
 
 def test_exported_and_imported_it_is_the_same_memory(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_what_is_imported_for_amazon_is_not_paid_again(tmp_path: Path) -> None:
     )
     memory = Memory.reading(str(tmp_path / "m"))
     assert memory.answers([AMAZON.of("a cat")]) == [Outcome("고양이")]
-    formal = Keys(AmazonBackend("en", "ko", "formal").identity)
+    formal = TextKeys(AmazonBackend("en", "ko", "formal").identity)
     assert not memory.has([formal.of("a cat")])[0]
 
 
