@@ -112,7 +112,7 @@ def put_in_place(stand_in: OneProcess, patch: pytest.MonkeyPatch) -> None:
     for package in (crossrank.cluster, crossrank.resumable):
         patch.setattr(package, "on_ray", stand_in, raising=False)
     of_train: dict[str, dict[str, Any]] = {
-        "rank_run": {"Task": _Task},
+        "rank_run": {"TrainTask": _Task},
         "unmoved": {"level_bias_of": lambda base: None},
         "on_ray": {},
         "on_ray.ranks": {"train_on": lambda *given: stand_in.train_on(*given)},

@@ -38,7 +38,7 @@ def test_an_address_at_which_haproxy_does_not_reach_the_replicas_is_refused(host
         ({"default_timeout_s": float("nan")}, "--default-timeout-s is nan"),
         ({"max_documents": 0}, "--max-documents is 0"),
         ({"threads": 0}, "--threads is 0; use at least 1"),
-        ({"gpus_per_replica": -1.0}, "--gpus-per-replica is -1.0; use at least 0"),
+        ({"gpus_per_replica": -1.0}, "--gpus-per-replica is -1; use at least 0"),
         ({"max_client_batch_size": 0}, "--max-client-batch-size is 0; use at least 1"),
         ({"port": 0}, "--port is 0; use a number from 1 to 65535"),
         ({"port": 65536}, "--port is 65536; use a number from 1 to 65535"),
