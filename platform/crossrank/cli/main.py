@@ -21,7 +21,7 @@ from crossrank.errors import CrossrankError, exit_status, printable, unwritten
 from crossrank.formats import FORMATS
 from crossrank.formats.conversion import convert_telling
 from crossrank.recipe.run import recipe
-from crossrank.recipe.stage import Job
+from crossrank.recipe.stage import VerbStage
 from crossrank.serving.launch import serve
 from crossrank.serving.settings import ServeSettings
 from crossrank.telemetry import log_format
@@ -95,7 +95,7 @@ def recipe_command(file: str, sets: tuple[str, ...], until: str | None, overwrit
         words += ["--until", until] if dry_run and until is not None else []
         say_next("recipe", shlex.join(words))
     else:
-        settings_of = {stage.name: stage.settings for stage in stages if isinstance(stage, Job)}
+        settings_of = {stage.name: stage.settings for stage in stages if isinstance(stage, VerbStage)}
         say_next("recipe", after_recipe(settings_of))
 
 

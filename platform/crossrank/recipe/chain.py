@@ -24,7 +24,7 @@ from crossrank.formats.conversion import convert_telling
 from crossrank.formats.sources import JSON_LINES, has_extension
 from crossrank.recipe.measured import MeasuredQueries
 from crossrank.recipe.reading import Recipe
-from crossrank.recipe.stage import Job, Noted, Stage
+from crossrank.recipe.stage import Noted, Stage, VerbStage
 from crossrank.records import Json
 from crossrank.retrieval.analysis import LANGUAGES
 from crossrank.translation.memory.tsv import ImportSettings, import_memory
@@ -107,7 +107,7 @@ class _Chain:
         }
         made = {name: make[name]() for name in self._recipe.sections}
         for evaluation in made.get("evaluate", ()) if "train" in made else ():
-            assert isinstance(evaluation, Job)
+            assert isinstance(evaluation, VerbStage)
             made["train"].insert(0, MeasuredQueries(evaluation.settings, self._held_out, self._measured))
         return [stage for stages in made.values() for stage in stages]
 
@@ -128,9 +128,9 @@ class _Chain:
         except UserError as error:
             raise type(error)(f"the stage {name} of {self._recipe.file}: {error}") from error
 
-    def _job(self, name: str, links: Json) -> Job:
+    def _job(self, name: str, links: Json) -> VerbStage:
         forced = {"output": self._folder(FOLDERS[name]), **{key: links[key] for key in FORCED if key in links}}
-        return Job(name, self._settings(name, VERBS[name].settings, links, forced), VERBS[name].run)
+        return VerbStage(name, self._settings(name, VERBS[name].settings, links, forced), VERBS[name].run)
 
     def _conversion(self, name: str, from_: str, to: str, source: str, target: str) -> Noted:
         """`crossrank convert` as a stage."""

@@ -21,7 +21,7 @@ from crossrank.corpus.store import TextStore, Usable, refuse_empty
 from crossrank.formats.document_order import has_ranks, initial_order
 from crossrank.formats.group_files import read_group_files
 from crossrank.formats.group_order import glancing
-from crossrank.formats.repeated import Kept, each_once
+from crossrank.formats.repeated import KeptDocument, each_once
 from crossrank.formats.set_aside import SetAside
 from crossrank.records import Candidate, Group, Reason, Reject, Rejected
 from crossrank.reranking.candidates import Bm25Candidates, FirstStage, RunCandidates, refuse_run_without_candidates
@@ -264,7 +264,7 @@ class GroupWork:
             "labels": [each.doc.label for _, each in kept],
         }
 
-    def _ordered(self, query_id: str, once: list[Kept]) -> list[tuple[int | None, Kept]]:
+    def _ordered(self, query_id: str, once: list[KeptDocument]) -> list[tuple[int | None, KeptDocument]]:
         """The documents in their initial order, each with its initial rank.
 
         Where the group gives none, it is the place in the list or, of labelled documents, that in the order by a hash.

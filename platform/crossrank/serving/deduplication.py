@@ -13,10 +13,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from crossrank.serving.request import ScoreRequest, ScoreResponse
+from crossrank.serving.request import ScoringRequest, ScoringResponse
 
 
-async def score_once(score: Callable[[ScoreRequest], Awaitable[ScoreResponse]], ask: ScoreRequest) -> ScoreResponse:
+async def score_once(
+    score: Callable[[ScoringRequest], Awaitable[ScoringResponse]], ask: ScoringRequest
+) -> ScoringResponse:
     """The answer to `ask`, for which `score` reads each different pair of a query and a document once.
 
     Tokens, cuts and chunks are told of each document, so a sum of them counts a repeated one as often as it stands

@@ -21,7 +21,7 @@ from crossrank.scoring.encoding import EncodedPairs, PromptEncoder, SpliceEncode
 from crossrank.scoring.interfaces import EncodedText, PlainText, Tokens
 from crossrank.serving.errors import Invalid
 from crossrank.serving.incremental import STEP_CHARACTERS, Span, Steps, all_of, in_steps, tokenised
-from crossrank.serving.request import Cutting, ScoreRequest
+from crossrank.serving.request import Cutting, ScoringRequest
 
 MAX_QUERY_TOKENS = 512
 """A query's limit where half the window is more."""
@@ -66,7 +66,7 @@ def query_limit(encoder: Encoder) -> int:
     return limit
 
 
-def encode(ask: ScoreRequest, encoder: Encoder) -> EncodedAsk:
+def encode(ask: ScoringRequest, encoder: Encoder) -> EncodedAsk:
     """Tokenise a request, each text once.
 
     Raises:
@@ -76,7 +76,7 @@ def encode(ask: ScoreRequest, encoder: Encoder) -> EncodedAsk:
     return all_of(encoding(ask, encoder))
 
 
-def encoding(ask: ScoreRequest, encoder: Encoder) -> Steps[EncodedAsk]:
+def encoding(ask: ScoringRequest, encoder: Encoder) -> Steps[EncodedAsk]:
     """`encode` in steps; the result is what the generator returns."""
     encoder = _instructed(encoder, ask)
     texts = _Spliced(encoder) if isinstance(encoder, SpliceEncoder) else _Prompted(encoder)
@@ -112,7 +112,9 @@ class _Queries(NamedTuple):
     """Before they were cut."""
 
 
-def _part(ask: ScoreRequest, first: int, end: int, queries: _Queries, texts: _Spliced | _Prompted) -> Steps[EncodedAsk]:
+def _part(
+    ask: ScoringRequest, first: int, end: int, queries: _Queries, texts: _Spliced | _Prompted
+) -> Steps[EncodedAsk]:
     """The pairs of some documents of a request; of the queries nothing is counted."""
     totals = yield from texts.read(ask.documents[first:end])
     query_C = np.zeros(len(totals), np.int64) if len(queries.texts) == 1 else np.arange(len(totals))
@@ -140,7 +142,7 @@ def _part(ask: ScoreRequest, first: int, end: int, queries: _Queries, texts: _Sp
     )
 
 
-def _instructed(encoder: Encoder, ask: ScoreRequest) -> Encoder:
+def _instructed(encoder: Encoder, ask: ScoringRequest) -> Encoder:
     """The encoder with the instruction of the request."""
     if ask.instruction is None:
         return encoder

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from crossrank.serving.errors import Expired, Invalid, NotReady, Overloaded, RequestError
 from crossrank.serving.metrics import Metrics
-from crossrank.serving.request import ScoreRequest, ScoreResponse
+from crossrank.serving.request import ScoringRequest, ScoringResponse
 from crossrank.serving.service import LATE, Deadlines, ScoringService
 
 SLICE_S = 0.5
@@ -43,7 +43,7 @@ class FanOutScorer(Protocol):
     def deadlines(self) -> Deadlines:
         """What a request without a timeout gets, and what one may ask for."""
 
-    async def score(self, ask: ScoreRequest) -> ScoreResponse:
+    async def score(self, ask: ScoringRequest) -> ScoringResponse:
         """The scores, in the order of the documents. Raises a `RequestError`."""
 
 
@@ -53,7 +53,7 @@ class Siblings(Protocol):
     async def names(self) -> Sequence[str]:
         """Those that are there now, without this one. It is asked often, so let it be cheap."""
 
-    async def score(self, name: str, ask: ScoreRequest) -> ScoreResponse:
+    async def score(self, name: str, ask: ScoringRequest) -> ScoringResponse:
         """The scores, by the service of that replica. Raises its `RequestError`, or `Lost`.
 
         To cancel it cancels the work.
@@ -67,7 +67,7 @@ class FanOut:
         self,
         here: FanOutScorer,
         siblings: Siblings,
-        seconds_of: Callable[[ScoreRequest], NDArray[np.float64]],
+        seconds_of: Callable[[ScoringRequest], NDArray[np.float64]],
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -84,7 +84,7 @@ class FanOut:
         self._away: dict[str, float] = {}  # until when not to ask a replica
         self._turn = 0
 
-    async def score(self, ask: ScoreRequest) -> ScoreResponse:
+    async def score(self, ask: ScoringRequest) -> ScoringResponse:
         """The scores of a request, in the order of its documents.
 
         Raises:
@@ -112,7 +112,7 @@ class FanOut:
         self._metrics.fanned_out()
         return merged(ask, answers, self._clock() - began)
 
-    async def _score_whole(self, ask: ScoreRequest, deadline: float) -> ScoreResponse:
+    async def _score_whole(self, ask: ScoringRequest, deadline: float) -> ScoringResponse:
         """The answer of this replica, or of one other where this one refuses."""
         try:
             return await self._score_at(None, ask, deadline)
@@ -120,8 +120,8 @@ class FanOut:
             return await self._offer(ask, deadline, refusal)
 
     async def _score_all(
-        self, slices: Sequence[ScoreRequest], names: Sequence[str], deadline: float
-    ) -> list[ScoreResponse]:
+        self, slices: Sequence[ScoringRequest], names: Sequence[str], deadline: float
+    ) -> list[ScoringResponse]:
         """The answers to all slices; the first is scored here. When one fails, or nobody waits, all are cancelled."""
         places: list[str | None] = [None, *names]
         try:
@@ -135,8 +135,8 @@ class FanOut:
         return [each.result() for each in scoring]
 
     async def _score_slice(
-        self, ask: ScoreRequest, place: str | None, names: Sequence[str], deadline: float
-    ) -> ScoreResponse:
+        self, ask: ScoringRequest, place: str | None, names: Sequence[str], deadline: float
+    ) -> ScoringResponse:
         """The answer to a slice at `place`, or where that replica is gone or refuses, here or at another."""
         refusals: list[RequestError] = []
         for each in list(dict.fromkeys([place, None, *names]))[:MOST_PLACES]:
@@ -148,7 +148,7 @@ class FanOut:
                 refusals.append(refusal)
         raise min(refusals, key=_retry_s)  # there is one: nobody is lost here
 
-    async def _offer(self, ask: ScoreRequest, deadline: float, refusal: Overloaded) -> ScoreResponse:
+    async def _offer(self, ask: ScoringRequest, deadline: float, refusal: Overloaded) -> ScoringResponse:
         """The answer of one other replica to what was refused here."""
         names = await self._free()
         if not names:
@@ -162,7 +162,7 @@ class FanOut:
         self._metrics.overflowed()
         return answer
 
-    async def _score_at(self, place: str | None, ask: ScoreRequest, deadline: float) -> ScoreResponse:
+    async def _score_at(self, place: str | None, ask: ScoringRequest, deadline: float) -> ScoringResponse:
         """The answer of one replica, None for this one, in the time that is left."""
         left_s = deadline - self._clock()
         if left_s <= 0:
@@ -191,22 +191,22 @@ class FanOut:
         turn = self._turn % max(len(names), 1)
         return [name for name in (*names[turn:], *names[:turn]) if name not in self._away]
 
-    def _timeout_s(self, ask: ScoreRequest) -> float:
+    def _timeout_s(self, ask: ScoringRequest) -> float:
         deadlines = self._here.deadlines
         return deadlines.default_s if ask.timeout_s is None else min(ask.timeout_s, deadlines.most_s)
 
 
-def estimate(service: ScoringService) -> Callable[[ScoreRequest], NDArray[np.float64]]:
+def estimate(service: ScoringService) -> Callable[[ScoringRequest], NDArray[np.float64]]:
     """What tells the seconds of work in each document of an ask, shape (C,), by the speed measured so far."""
 
-    def seconds_of(ask: ScoreRequest) -> NDArray[np.float64]:
+    def seconds_of(ask: ScoringRequest) -> NDArray[np.float64]:
         rate = service.engine.tokens_per_second
         return service.estimated_tokens_C(ask) / rate if rate else np.zeros(len(ask.documents))
 
     return seconds_of
 
 
-def split(ask: ScoreRequest, seconds_C: NDArray[np.float64], num_slices: int) -> list[ScoreRequest]:
+def split(ask: ScoringRequest, seconds_C: NDArray[np.float64], num_slices: int) -> list[ScoringRequest]:
     """Cut an ask into at most so many slices of about equal work, each of consecutive documents.
 
     No slice is empty, and together they hold each document once, in order. A slice has at most the mean work and that
@@ -227,7 +227,7 @@ def split(ask: ScoreRequest, seconds_C: NDArray[np.float64], num_slices: int) ->
     ]
 
 
-def merged(ask: ScoreRequest, answers: Sequence[ScoreResponse], total_s: float) -> ScoreResponse:
+def merged(ask: ScoringRequest, answers: Sequence[ScoringResponse], total_s: float) -> ScoringResponse:
     """The answers to the slices of an ask as the answer to it; its timing is that of the slowest slice.
 
     Args:
@@ -235,7 +235,7 @@ def merged(ask: ScoreRequest, answers: Sequence[ScoreResponse], total_s: float) 
     """
     query_cuts = [answer.query_cut for answer in answers]
     slowest = max((answer.timing for answer in answers), key=lambda timing: timing.total_s)
-    return ScoreResponse(
+    return ScoringResponse(
         logits_C=np.concatenate([answer.logits_C for answer in answers]),
         tokens_C=np.concatenate([answer.tokens_C for answer in answers]),
         cut_C=np.concatenate([answer.cut_C for answer in answers]),
@@ -246,7 +246,7 @@ def merged(ask: ScoreRequest, answers: Sequence[ScoreResponse], total_s: float) 
     )
 
 
-def _can_be_split(ask: ScoreRequest) -> bool:
+def _can_be_split(ask: ScoringRequest) -> bool:
     # A refusal of a document that does not fit names its number, and a slice would name another.
     return ask.cutting.documents or ask.cutting.long_document == "chunk_max"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossrank.serving.dialects.fields import Body
-from crossrank.serving.request import ScoreRequest, ScoreResponse
+from crossrank.serving.request import ScoringRequest, ScoringResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,10 @@ class ParsedRequest:
     """A request that was understood."""
 
     dialect: str
-    ask: ScoreRequest
+    ask: ScoringRequest
     model: str | None
     """The model that the body names, where its dialect looks at it."""
-    render: Callable[[ScoreResponse, Served], Any]
+    render: Callable[[ScoringResponse, Served], Any]
     """The JSON body of the 200."""
 
 

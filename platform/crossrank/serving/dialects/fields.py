@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from crossrank.serving.errors import Empty, Invalid
-from crossrank.serving.request import Cutting, ScoreRequest
+from crossrank.serving.request import Cutting, ScoringRequest
 
 MAX_PRIORITY = 1_000_000
 """Either way from 0; the server's own trial pairs go before all."""
@@ -53,7 +53,7 @@ class Options(Body):
     instruction: Text | None = None
     """What relevant means, for a model with a prompt; refused for another, whose scores it could not change."""
 
-    def ask(self, queries: Sequence[str], documents: Sequence[str], cut: bool, side: Side | None) -> ScoreRequest:
+    def ask(self, queries: Sequence[str], documents: Sequence[str], cut: bool, side: Side | None) -> ScoringRequest:
         """The pairs with these options; queries that are all the same become one.
 
         Args:
@@ -61,7 +61,7 @@ class Options(Body):
             side: the end that is cut off, right where it is None.
         """
         same = len(set(queries)) == 1
-        return ScoreRequest(
+        return ScoringRequest(
             queries=(queries[0],) if same else tuple(queries),
             documents=tuple(documents),
             cutting=Cutting(

@@ -20,7 +20,7 @@ from crossrank.serving.dialects.fields import Body, check_count
 from crossrank.serving.dialects.response_types import InstancePredictions
 from crossrank.serving.dialects.validation import parsed
 from crossrank.serving.errors import Empty, Invalid
-from crossrank.serving.request import ScoreRequest, ScoreResponse
+from crossrank.serving.request import ScoringRequest, ScoringResponse
 
 
 class InstancesRequest(Body):
@@ -44,7 +44,7 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
     check_count("instances", len(ask.documents), limits.max_documents)
     edges = list(pairwise(accumulate((len(part.ask.documents) for part in parts), initial=0)))
 
-    def render(answer: ScoreResponse, served: Served) -> dict[str, Any]:
+    def render(answer: ScoringResponse, served: Served) -> dict[str, Any]:
         slices = [_slice(answer, start, end) for start, end in edges]
         return {"predictions": [part.render(piece, served) for part, piece in zip(parts, slices, strict=True)]}
 
@@ -61,7 +61,7 @@ def _part(i: int, instance: Mapping[str, Any], path: str, limits: Limits) -> Par
         raise type(fault)(f"instances[{i}]: {fault}", f"instances[{i}].{fault.parameter}") from fault
 
 
-def _together(asks: Sequence[ScoreRequest]) -> ScoreRequest:
+def _together(asks: Sequence[ScoringRequest]) -> ScoringRequest:
     """One ask for all, with a query for each document."""
     first = asks[0]
     for i, ask in enumerate(asks):
@@ -81,11 +81,11 @@ def _together(asks: Sequence[ScoreRequest]) -> ScoreRequest:
     )
 
 
-def _repeated(ask: ScoreRequest) -> Sequence[str]:
+def _repeated(ask: ScoringRequest) -> Sequence[str]:
     return ask.queries * len(ask.documents) if len(ask.queries) == 1 else ask.queries
 
 
-def _slice(answer: ScoreResponse, start: int, end: int) -> ScoreResponse:
+def _slice(answer: ScoringResponse, start: int, end: int) -> ScoringResponse:
     return replace(
         answer,
         logits_C=answer.logits_C[start:end],

@@ -17,7 +17,7 @@ from crossrank.serving.dialects.ranking import ranked, scores_of
 from crossrank.serving.dialects.response_types import Predictions, RankedTexts
 from crossrank.serving.dialects.validation import parsed
 from crossrank.serving.errors import Invalid
-from crossrank.serving.request import ScoreResponse
+from crossrank.serving.request import ScoringResponse
 
 LABEL = "LABEL_0"
 """What transformers calls the one label of a reranker."""
@@ -62,7 +62,7 @@ def read_rerank(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedReq
     check_batch("texts", len(request.texts), limits)
     ask = request.ask([request.query], request.texts, request.truncate is not False, request.truncation_direction)
 
-    def render(answer: ScoreResponse, served: Served) -> list[dict[str, Any]]:
+    def render(answer: ScoringResponse, served: Served) -> list[dict[str, Any]]:
         best = ranked(answer, bool(request.raw_scores), request.top_n, request.min_score)
         if request.return_text:
             return [{"index": c, "text": request.texts[c], "score": score} for c, score in best]
@@ -86,7 +86,7 @@ def read_predict(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRe
     queries, documents = zip(*pairs, strict=True)
     ask = request.ask(queries, documents, request.truncate is not False, request.truncation_direction)
 
-    def render(answer: ScoreResponse, served: Served) -> list[Any]:
+    def render(answer: ScoringResponse, served: Served) -> list[Any]:
         scores = scores_of(answer, bool(request.raw_scores)).tolist()
         found = [[{"score": score, "label": LABEL}] for score in scores]
         return found[0] if single else found

@@ -17,7 +17,7 @@ they have more positions."""
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedTokenizer:
+class SourceTokenizer:
     """A model's tokenizer, told which languages it is about."""
 
     config: dict[str, Any]
@@ -30,7 +30,7 @@ class LoadedTokenizer:
         return min(LONGEST_SOURCE, self.config.get("max_position_embeddings") or LONGEST_SOURCE)
 
 
-def read_model(folder: ModelFolder, source: str, target: str) -> LoadedTokenizer:
+def read_model(folder: ModelFolder, source: str, target: str) -> SourceTokenizer:
     """All of a model but its weights, which need not fit the memory of whoever asks.
 
     Raises:
@@ -44,7 +44,7 @@ def read_model(folder: ModelFolder, source: str, target: str) -> LoadedTokenizer
     direction = direction_of(folder.name, config, tokenizer, source, target)
     if direction.source_code is not None:
         tokenizer.src_lang = direction.source_code
-    return LoadedTokenizer(config, tokenizer, direction)
+    return SourceTokenizer(config, tokenizer, direction)
 
 
 def load_model(folder: ModelFolder, dtype: Any, device: Any) -> Any:
@@ -78,7 +78,7 @@ def load_model(folder: ModelFolder, dtype: Any, device: Any) -> Any:
     return model.to(device).eval()
 
 
-def script_of(name: str, model: Any, reading: LoadedTokenizer) -> Script:
+def script_of(name: str, model: Any, reading: SourceTokenizer) -> Script:
     """What every output of the model begins and ends with.
 
     Raises:

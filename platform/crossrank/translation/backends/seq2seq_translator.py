@@ -22,7 +22,7 @@ from crossrank.translation.backends.seq2seq_assembly import Assembly
 from crossrank.translation.backends.seq2seq_budget import row_length, token_budget
 from crossrank.translation.backends.seq2seq_decoding import DecodingSearch
 from crossrank.translation.backends.seq2seq_loading import (
-    LoadedTokenizer,
+    SourceTokenizer,
     checked_ids,
     load_model,
     read_model,
@@ -56,7 +56,7 @@ class Seq2SeqTranslator:
     """A model that is loaded. Made by `load_translator`."""
 
     def __init__(
-        self, name: str, reading: LoadedTokenizer, model: Any, search: DecodingSearch, target: str, budget: Derived[int]
+        self, name: str, reading: SourceTokenizer, model: Any, search: DecodingSearch, target: str, budget: Derived[int]
     ) -> None:
         self.budget = budget
         self._name = name
