@@ -17,7 +17,7 @@ from crossrank.scoring.precision import Precision
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RerankSettings(JobSettings):
-    """What to rerank, with what, and where to put it."""
+    """The inputs, the model and the output of a job."""
 
     model: str = option(help="Reranker: hub id, folder or s3://.")
     queries: str | None = option(None, help="Queries: JSONL, TSV, CSV, Parquet or a BEIR folder.")

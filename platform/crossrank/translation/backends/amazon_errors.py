@@ -1,4 +1,4 @@
-"""What boto3 raises, as the kind of answer that it is: too fast, not now, not this text, or nobody here.
+"""The exceptions of boto3, sorted into kinds of failure: too fast, not now, not this text, or no access.
 
 The codes are those of the service model of botocore 1.44 and of AWS's common errors.
 """
@@ -38,12 +38,12 @@ CREDENTIALS = {
     "NotAuthorized",
 }
 CANONICAL = "The Canonical String"
-"""From here on the refusal of a signature repeats what was signed, a session token among it."""
+"""Start of the part of a signature's refusal that repeats what was signed, with the session token; it is cut off."""
 PERMISSION = {"AccessDeniedException", "AccessDenied", "OptInRequired", "SubscriptionRequiredException"}
 
 
 def answer_of(error: Exception, source: str, target: str) -> ServiceAnswer:
-    """The kind of an error, with a sentence."""
+    """The kind of failure that an error is, with a sentence for the user."""
     from botocore.exceptions import (
         ClientError,
         ConnectionClosedError,
@@ -72,7 +72,7 @@ def answer_of(error: Exception, source: str, target: str) -> ServiceAnswer:
 
 
 def no_credentials() -> str:
-    """The sentence for a machine without any."""
+    """The refusal of a machine that has no AWS credentials."""
     return (
         "Amazon Translate needs AWS credentials, and there are none; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
         "or a profile"
