@@ -27,8 +27,8 @@ LEAST_BLOCKS = 100
 """Blocks that a job has at least, as far as its groups allow: no block is over 1 % of the job."""
 MOST_GROUPS = 256
 MOST_TAUGHT_GROUPS = 64
-"""Most groups of a block where a teacher scores: some two thousand pairs. Both are fixed, and not measured: the texts
-that are computed together decide the last bit of the results."""
+"""Most groups of a block where a teacher scores: about two thousand pairs. Both are fixed, and not measured: which
+texts are computed together decides the last bit of the results."""
 SLICE_SHARE = 0.5
 """Share of the free memory that a slice of the vectors may take, so that it is read from disk once and not for every
 block of queries."""

@@ -56,7 +56,7 @@ class DenseIndex:
             For each query the rows and the scores, both of shape (C,), C <= `depth`: scores descending, equal ones by
             ascending row, at the cut as well.
         """
-        return [hits for some in _chunks(queries) for hits in search(self.encoder.queries(some), self.shards, depth)]
+        return [hits for chunk in _chunks(queries) for hits in search(self.encoder.queries(chunk), self.shards, depth)]
 
 
 def search(queries_QW: NDArray[np.float32], shards: Sequence[Shard], depth: int) -> Hits:
@@ -117,7 +117,7 @@ class _Pool:
     def __init__(self, num_queries: int, depth: int) -> None:
         self._depth = depth
         self._bound_Q = np.full(num_queries, -np.inf, dtype=np.float32)
-        """Score under which no row whose true score is lower is among the best."""
+        """Lower bound of the best scores: a row whose true score is lower is not among them."""
         self._error_Q = np.zeros(num_queries, dtype=np.float32)
         """Largest error of any score so far."""
         self._parts: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]] = []

@@ -264,8 +264,8 @@ class TransformerEncoder:
         budget = max(BATCH_TOKENS[self._device.type], self._spec.max_length)
         with torch.inference_mode():
             for places in cut(lengths, budget, unit="text"):
-                some = {name: [values[place] for place in places] for name, values in encoded.items()}
-                batch = self._tokenizer.pad(some, return_tensors="pt").to(self._device)
+                rows = {name: [values[place] for place in places] for name, values in encoded.items()}
+                batch = self._tokenizer.pad(rows, return_tensors="pt").to(self._device)
                 vectors_TW[places] = self._pooled(batch).cpu().numpy()
         if not np.isfinite(vectors_TW).all():
             raise JobFailed(f"{self._spec.model} gives vectors that are no finite numbers; use another encoder")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 LONGEST_SHARE = 4
-"""Ratio of lengths from which two texts cannot be equal: a Hangul syllable is written as up to three letters."""
+"""Ratio of lengths from which two texts are not compared: a Hangul syllable is written as up to three letters."""
 
 By = Literal["id", "text"]
 

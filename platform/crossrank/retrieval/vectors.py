@@ -24,8 +24,8 @@ from crossrank.retrieval.encoder import Encoder
 from crossrank.storage.node_cache import build_once
 
 SHARD_ROWS = 4096
-"""Rows of a shard, about half a minute of a small encoder on one core. Fixed: texts that are encoded together decide
-the last bit."""
+"""Rows of a shard, about half a minute of a small encoder on one core. Fixed: which texts are encoded together decides
+the last bit of a vector."""
 
 
 @dataclass(frozen=True, slots=True)

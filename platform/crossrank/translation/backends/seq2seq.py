@@ -31,7 +31,7 @@ class Seq2SeqBackend:
     device: str | None = None
     """``cpu`` or ``cuda``; None takes a GPU where there is one."""
     revision: str = ""
-    """Content hash of the model when the back-end was made; every worker has to find the same."""
+    """Commit or content hash of the model when the back-end was made; every worker has to find the same."""
 
     def __post_init__(self) -> None:
         given = self.search

@@ -24,7 +24,7 @@ class DecodingSearch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Greedy:
-    """The default search: one output, the likeliest token at every step."""
+    """The settings of a search, by default a greedy one."""
 
     num_beams: int = 1
     max_new_tokens: int = 512

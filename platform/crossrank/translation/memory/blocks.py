@@ -1,4 +1,4 @@
-"""Blocks of the log: some answers and a checksum over them, so that a block is read whole or not at all."""
+"""Blocks of the log: answers and a checksum over them, so that a block is read whole or not at all."""
 
 from __future__ import annotations
 

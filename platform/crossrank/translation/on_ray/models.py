@@ -1,4 +1,4 @@
-"""Local models in Ray actors: each takes some hundred texts a call, and gives them back as its batches are done."""
+"""Local models in Ray actors: each takes hundreds of texts a call, and gives them back as its batches are done."""
 
 from __future__ import annotations
 
