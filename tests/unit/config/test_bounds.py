@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import yaml
 
+from crossrank import verbs
 from crossrank.cli.main import crossrank as command_line
 from crossrank.cli.options import command
 from crossrank.config.bounds import Bounds
@@ -34,7 +35,6 @@ from crossrank.training.losses import LOSSES
 from crossrank.training.merge import MergeSettings
 from crossrank.training.settings import TrainSettings
 from crossrank.translation.settings import TranslateSettings
-from crossrank.verbs import VERBS
 from serve.load import LoadSettings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -385,7 +385,7 @@ def test_every_class_of_settings_is_checked_and_none_shadows_the_check() -> None
 
 
 def test_every_class_with_a_number_is_tried() -> None:
-    of_verbs = {verb.settings.__name__ for verb in VERBS.values()}
+    of_verbs = {verb.settings.__name__ for verb in verbs.VERBS.values()}
     made = of_verbs | {name for name in settings_in_sources() if name in vars(sys.modules["crossrank.cli.main"])}
     assert made - {each.__name__ for each in GIVEN} == {"ExportSettings", "ImportSettings"}, "they have no number"
     assert len(command_line.commands) > 10
