@@ -76,7 +76,7 @@ class TrainSettings(JobSettings):
     )
     truncation: Literal["only_second", "longest_first"] = knob(
         "only_second",
-        help="Text of a pair that is cut to fit the window: the document alone, or the longer one; saved with the model.",
+        help="Text of a pair that is cut to the window: the document alone, or the longer one; saved with the model.",
     )
     weight_group_ce: float = knob(1.0, help="Weight of the cross-entropy of the positive against its group.", least=0)
     weight_bce: float = knob(0.0, help="Weight of the binary cross-entropy of each document.", least=0)
