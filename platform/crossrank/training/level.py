@@ -1,7 +1,7 @@
 """The level of the scores: one number, the bias of the head, fitted at the end so that a sigmoid is a probability.
 
-A loss over the score differences in a group does not depend on it, so training leaves it alone. The order
-of documents does not depend on it either.
+A loss over the score differences in a group does not depend on it, so training leaves it alone. The order of
+documents does not depend on it either.
 """
 
 from __future__ import annotations

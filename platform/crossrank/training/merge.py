@@ -51,7 +51,7 @@ SHAPE = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MergeSettings(CheckedSettings):
-    """What to merge, how far, and where to put it."""
+    """Settings of a merge: the two models, the share of each, and the place of the result."""
 
     base: str = option(help="Model that the tuned one started from: hub id, folder or s3://.")
     tuned: str = option(help="Tuned reranker: hub id, folder or s3://.")

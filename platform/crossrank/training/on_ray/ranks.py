@@ -184,7 +184,7 @@ def _rank(config: dict[str, Any]) -> None:
     except CrossrankError as error:
         logging.getLogger(__name__).exception("training stopped")
         _ask(board.end, pickle.dumps(error))
-        raise  # ranks that did not meet it would wait for this one; those that start again look at the board
+        raise  # else ranks that did not meet it would wait for this one; those that start again look at the board
     if is_first:
         _ask(board.end, pickle.dumps(ended))
 
