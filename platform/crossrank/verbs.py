@@ -166,7 +166,7 @@ def convert(
 ) -> ConversionCounts:
     """Read groups in one format and write them in another.
 
-    A row that the target cannot hold is told with its reason, and left out.
+    A row that the target cannot hold is left out, and named with its reason on standard error.
 
     Args:
         source: File or folder that is read.
@@ -178,7 +178,7 @@ def convert(
         Groups read, written and rejected.
 
     Raises:
-        SettingsError: a format that is not known.
-        InputError: `source` is not there or not of its format, or none of its rows could be written.
+        SettingsError: a format is not known.
+        InputError: `source` is missing or not in its format, or none of its rows could be written.
     """
     return convert_telling(source_format, target_format, fspath(source), fspath(target))

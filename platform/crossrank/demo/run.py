@@ -26,7 +26,7 @@ from crossrank.telemetry.verb_scope import verb_scope
 
 RECIPE = Path(__file__).with_name("recipe.yaml")
 ENCODER = "encoder"
-"""Row of the encoder before it was trained."""
+"""Name of the row of the encoder before it was trained."""
 SHOWN = 3
 """Example queries that are shown before and after."""
 
@@ -36,7 +36,7 @@ Ranking = dict[str, list[str]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DemoSettings(CheckedSettings):
-    """Where the demo puts its results."""
+    """Settings of the demo."""
 
     output: str = option("demo-output", help="Folder for the results; what is done there is not done again.")
     seed: int = option(13, help="Seed of the training.", least=0, most=SEED_MOST)
@@ -60,20 +60,22 @@ def demo(settings: DemoSettings) -> dict[str, Any]:
 
 
 def _verdict(results: dict[str, Any]) -> str:
-    """What the table says of the trained reranker, where the eye would rather see more."""
+    """Lines on what the table says of the trained reranker, and on what it does not show."""
     table = results["tables"]["retrieved"]
     differences = {
         each["against"]: each for each in table["differences"] if (each["row"], each["measure"]) == (TUNED, MAIN)
     }
-    told = []
+    lines = []
     for against, what in ((NO_RERANKER, "BM25 alone"), (ENCODER, "the encoder it was made from")):
-        found = differences[against]["difference"]
-        low, high = found["interval"]
-        told.append(f"{label_of(MAIN)} against {what}: {found['mean']:+.3f} (95 % interval {low:+.3f} to {high:+.3f})")
+        difference = differences[against]["difference"]
+        low, high = difference["interval"]
+        lines.append(
+            f"{label_of(MAIN)} against {what}: {difference['mean']:+.3f} (95 % interval {low:+.3f} to {high:+.3f})"
+        )
     return "\n".join(
         [
             f"The reranker, on {results['queries']:,} questions about passages that no stage trained on:",
-            *(f"    {line}" for line in told),
+            *(f"    {line}" for line in lines),
             "This shows that the chain works, not how good a model gets: 192 questions are little to learn from.",
         ]
     )

@@ -12,7 +12,7 @@ from crossrank.records import document_text
 FOLDER = Path(__file__).parent / "sample"
 Split = Literal["train", "test"]
 JUDGED: dict[Split, str] = {"train": "ko", "test": "en"}
-"""The language whose folder has the judgements of a half. They hold for both: the ids are the same."""
+"""Language whose folder has the judgements of a half. They hold for both languages, whose ids are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,11 @@ class DemoSample:
     """One language and one half of the sample."""
 
     documents: dict[str, str]
-    """Text of every passage by id, both halves: a question has to find its passage among all."""
+    """Texts of all passages by id, of both halves: a question has to find its passage among all."""
     queries: dict[str, str]
     """Questions of this half by id."""
     relevant: dict[str, str]
-    """Id of the passage that answers a question."""
+    """Ids of the passages that answer the questions, by question."""
 
 
 def read_sample(language: str, split: Split) -> DemoSample:

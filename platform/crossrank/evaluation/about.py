@@ -1,4 +1,4 @@
-"""What a report says of itself: on which data, when, and with which settings."""
+"""Head of a report: its data, its date and its settings."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def about(settings: EvaluateSettings, finished: float) -> dict[str, Any]:
     inputs = list(dict.fromkeys(place for place in places if place is not None))
     main = settings.groups or settings.eval_csv or settings.queries or ""
     name = "/".join([part for part in main.split("/") if part][-TITLE_PARTS:])
-    told = {
+    shown = {
         "candidates of a query": f"{settings.depth:,}",
         "tokens of a pair": f"{settings.max_length:,}",
         "relevant": in_words(settings.relevant_from),
     }
-    told |= {"precision": settings.precision} if settings.precision else {}
-    told |= {"instruction": settings.instruction} if settings.instruction else {}
-    told |= {"queries at most": f"{settings.limit:,}"} if settings.limit else {}
-    told |= {"resamples": f"{settings.resamples:,}, seed {settings.seed}"}
+    shown |= {"precision": settings.precision} if settings.precision else {}
+    shown |= {"instruction": settings.instruction} if settings.instruction else {}
+    shown |= {"queries at most": f"{settings.limit:,}"} if settings.limit else {}
+    shown |= {"resamples": f"{settings.resamples:,}, seed {settings.seed}"}
     return {
         "title": f"Rerankers on {name}",
         "data": ", ".join(inputs),
         "date": datetime.fromtimestamp(finished, UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "settings": told,
+        "settings": shown,
     }

@@ -19,17 +19,17 @@ from crossrank.retrieval.encoder import Encoder, EncoderSpec, TransformerSpec
 from crossrank.scoring.interfaces import EncodedText, PlainText, Scored, Scorer
 
 KEPT_BYTES = 256 << 20
-"""Vectors of documents that a worker keeps, at most."""
+"""Bytes of document vectors that a worker keeps, at most."""
 CHUNK_PAIRS = 16_384
 """Pairs whose products are computed together: at 1,024 dimensions 134 MB."""
 
 Count = Callable[[Sequence[str]], list[int]]
-"""How many tokens a query or a document has, uncut."""
+"""Function that counts the tokens of queries or documents, uncut."""
 
 
 @dataclass(frozen=True, slots=True)
 class CosineSpec:
-    """Loads an encoder to score with. It pickles."""
+    """Description of an encoder that scores by cosine, which a worker loads. It pickles."""
 
     encoder: EncoderSpec
     keeps: bool = True
@@ -52,7 +52,7 @@ class CosineSpec:
 
 
 class CosineScorer(Scorer):
-    """Scores by products of vectors: their cosine, where the encoder makes them of length 1."""
+    """Scorer by products of vectors: their cosine, where the encoder makes them of length 1."""
 
     def __init__(self, encoder: Encoder, texts: _Texts, keeps: bool) -> None:
         self._texts = texts
@@ -88,7 +88,7 @@ class CosineScorer(Scorer):
         return Scored(logits_P, nothing_P, nothing_P, overflow_D[document_P])
 
     def _documents(self, texts: list[str]) -> NDArray[np.float32]:
-        """Vectors, shape (D, W): those that are kept, and the others made now."""
+        """Vectors of documents, shape (D, W): kept ones are used again, the others made now."""
         new = list(dict.fromkeys(text for text in texts if text not in self._kept))
         made = dict(zip(new, self._vectors.passages(new), strict=True))
         found_DW = np.array([made[text] if text in made else self._kept[text] for text in texts])
@@ -111,7 +111,7 @@ class _Texts:
 
     @classmethod
     def of(cls, spec: EncoderSpec) -> _Texts:
-        """For an encoder that is a model; one that is none cuts nothing."""
+        """Make it for an encoder; one that is no model cuts nothing."""
         if not isinstance(spec, TransformerSpec):
             return cls(0, lambda texts: [0] * len(texts), lambda texts: [0] * len(texts))
         from crossrank.scoring.loading import find_model, load_tokenizer

@@ -1,4 +1,4 @@
-"""What every model is asked to rank: one group a judged query, with what the first stage found and what was judged.
+"""Candidates that every model ranks: one group a judged query, with what the first stage found and what was judged.
 
 The groups are written once and are the input of a rerank job for each model, so all rows of the table are about the
 very same documents. Judged documents that the first stage missed stand behind those it found (`injected`): measured
@@ -25,7 +25,7 @@ from crossrank.telemetry.progress import say
 
 @dataclass(frozen=True, slots=True)
 class WrittenCandidates:
-    """The candidates as they lie in the output."""
+    """The candidates of an evaluation, as the output holds them."""
 
     groups: str
     corpus: str | None
@@ -33,7 +33,7 @@ class WrittenCandidates:
     has_order: bool
     """Whether every document says its initial rank, so that there is a first stage to measure."""
     first_stage: str
-    """In words, for the report."""
+    """Name of the first stage in words, for the report."""
     set_aside: dict[str, int]
     """Rows that could not be used, by reason."""
     is_hashed: bool = False
@@ -48,8 +48,8 @@ def write_candidates(
     """Find and write the candidates of every judged query to a Parquet file of groups.
 
     Args:
-        encoder: of a dense first stage.
-        lease: what keeps others from the folder; None where nobody else could write there.
+        encoder: encoder of a dense first stage.
+        lease: lease that keeps other jobs from the folder; None where nobody else could write there.
 
     Raises:
         InputError: no query is left that has a relevant document, or a run has candidates for none of them.
@@ -63,13 +63,13 @@ def write_candidates(
         assert corpus is not None, "settings ask for a corpus beside queries"
         made = QueryCandidates(settings, corpus, set_aside, encoder, f"{uri.rsplit('/', 1)[0]}/dense", lease or Lease())
     written = groups_parquet.write_groups(uri, made.groups())
-    told = set_aside.in_words()
+    reasons = set_aside.in_words()
     if not written:
-        raise InputError(f"no query can be measured ({told or 'nothing is judged'}); check the ids of the inputs")
+        raise InputError(f"no query can be measured ({reasons or 'nothing is judged'}); check the ids of the inputs")
     if not made.retrieved and settings.candidates not in STAGES:
         raise InputError(
             f"{settings.candidates} has no document of the corpus for any of the {written:,} judged queries "
-            f"({told}); check that the run belongs to them"
+            f"({reasons}); check that the run belongs to them"
         )
     return WrittenCandidates(
         uri,

@@ -12,8 +12,8 @@ from crossrank.evaluation.wording import counted, graded, label_of, mean_text, n
 Json = dict[str, Any]
 Cells = list[list[str]]
 """Rows of a table, the head first."""
-TOLD_TIES = 0.01
-"""Share of tied documents from which on it is said."""
+REPORTED_TIES = 0.01
+"""Share of tied documents from which on the report mentions them."""
 TABLE_TITLES = {
     "retrieved": "Candidates as retrieved",
     "injected": "Candidates with the judged documents injected",
@@ -26,12 +26,12 @@ TABLE_NOTES = {
 
 
 def tables_of(results: Json) -> list[str]:
-    """The tables that say something: without injected documents both would be the same."""
+    """Names of the tables to show: without injected documents both would be the same."""
     return ["retrieved", "injected"] if results["injected"] else ["retrieved"]
 
 
-def told_of(results: Json) -> list[str]:
-    """What of the figures is not whole."""
+def caveats_of(results: Json) -> list[str]:
+    """Sentences on what is missing from the figures, or is not whole."""
     found = []
     if results["queries"] < 2:
         found.append("There is one query alone, so no interval can be given.")
@@ -48,7 +48,7 @@ def told_of(results: Json) -> list[str]:
         f"{row['name']} gave {row['tie_rate']:.1%} of its documents the score of another of the same query, so part of "
         f"their order is not its own."
         for row in results["rows"]
-        if row["tie_rate"] >= TOLD_TIES
+        if row["tie_rate"] >= REPORTED_TIES
     ]
     if results["without_candidates"]:
         found.append(
@@ -67,20 +67,20 @@ def told_of(results: Json) -> list[str]:
             f"text, and left out, as in BEIR; --keep-query-document keeps them."
         )
     if results["set_aside"]:
-        told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(results["set_aside"].items()))
-        found.append(f"Rows that were set aside: {told}; see _rejected/.")
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(results["set_aside"].items()))
+        found.append(f"Rows that were set aside: {reasons}; see _rejected/.")
     return found
 
 
 def settings_of(results: Json) -> list[tuple[str, str]]:
-    """What was measured on and how, as names and values."""
+    """Data and settings of the evaluation, as names and values."""
     found = [("data", results["about"]["data"]), ("measured", results["about"]["date"])]
     found += [("queries", f"{results['queries']:,} judged"), ("first stage", results["first_stage"])]
     return found + list(results["about"]["settings"].items())
 
 
 def notes_of(results: Json) -> list[str]:
-    """How the tables are read."""
+    """Sentences that are needed to read the tables."""
     takes_label = "".join(f"; {label} takes the label itself as gain" for label in graded(results["measures"]))
     found = [
         f"{BETTER} and {WORSE} mark what is better or worse by more than chance would give (p below {SIGNIFICANT}).",
@@ -130,7 +130,7 @@ def mean_cells(results: Json, table: str) -> Cells:
 
 
 def names_of(results: Json) -> dict[str, str]:
-    """By the name of a row, how it is shown: with what it is, where it is no reranker, or not whole."""
+    """Shown names by the names of rows: with a remark where a row is no reranker, or is not whole."""
     found = {}
     for row in results["rows"]:
         marks = ["cosine"] if row["scale"] == "cosine" else []
@@ -169,7 +169,7 @@ def _marked(mark: str, text: str) -> str:
 
 
 def cost_cells(results: Json) -> Cells:
-    """What the scores of each model took."""
+    """Cost of the scores of each model: pairs, speed, and what was cut or tied."""
     head = ["", "pairs", "pairs a second", "ms a query, p50", "ms, p99", "cut documents", "tied documents"]
     names = names_of(results)
     return [head] + [
@@ -188,12 +188,12 @@ def cost_cells(results: Json) -> Cells:
 
 
 def slice_title(results: Json, name: str) -> str:
-    """What a table over parts of the queries shows."""
+    """Title of a table over parts of the queries."""
     return f"{label_of(MAIN)} by {name}"
 
 
 def slice_cells(results: Json, slices: list[Json]) -> Cells:
-    """The main measure over parts of the queries."""
+    """Means of the main measure over parts of the queries."""
     head = ["", "queries", *names_of(results).values()]
     return [head] + [
         [

@@ -1,7 +1,7 @@
 """Candidates by the vectors of an encoder, alone or fused with BM25.
 
-The vectors of a corpus are the files that `crossrank mine` makes and keeps, so either finds those of the other. Workers
-encode what is missing, and then search for the judged queries, some hundreds at a time; each result is a file.
+The vectors of a corpus are the files that `crossrank mine` makes and keeps too, so either uses those of the other.
+Workers encode what is missing and then search for the judged queries, in chunks of hundreds; each result is a file.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ DTYPE = "float32"
 
 @dataclass(frozen=True, slots=True)
 class ChunkSearches:
-    """The judged queries in chunks, each searched in the whole corpus; see `Searches`."""
+    """The judged queries in chunks, each searched in the whole corpus; see `retrieval.dense_search.Searches`."""
 
     source: QuerySource
     rows: tuple[int, ...]
     """The judged queries, in ascending order."""
     num_shards: int
     folder: str
-    """Where what is found goes."""
+    """Folder for the results, a file a chunk."""
 
     def __len__(self) -> int:
         return -(-len(self.rows) // CHUNK_QUERIES)
 
     def missing(self) -> list[int]:
-        """The chunks that were not searched for yet."""
+        """Numbers of the chunks whose results are missing."""
         return [number for number in range(len(self)) if not storage.exists(self.file(number))]
 
     def queries(self, number: int) -> list[str]:
@@ -65,10 +65,10 @@ class DenseCandidates:
     language = None
 
     def __init__(self, searches: ChunkSearches, most: int) -> None:
-        """Read what was found.
+        """Read the results of the searches.
 
         Args:
-            most: documents that a query can have.
+            most: documents of a query, at most.
         """
         self._searches = searches
         self._rows_Q = np.array(searches.rows)
@@ -85,11 +85,11 @@ class DenseCandidates:
         folder: str,
         lease: Lease,
     ) -> DenseCandidates:
-        """Encode what of the corpus has no vectors yet, and search it.
+        """Encode the part of the corpus that has no vectors yet, and search the whole.
 
         Args:
-            folder: where what is found is kept; a chunk that is there is not searched again.
-            lease: what keeps others from it.
+            folder: folder for the results; a chunk whose result is there is not searched again.
+            lease: lease that keeps other jobs from the folder.
 
         Raises:
             CorpusTooLarge: the disk does not hold the vectors.
@@ -135,7 +135,7 @@ class DenseCandidates:
 
 @dataclass(frozen=True, slots=True)
 class FusedCandidates:
-    """BM25 and an encoder's passages as one ranking, by their ranks alone."""
+    """Candidates of BM25 and of an encoder as one ranking, by their ranks alone."""
 
     bm25: Bm25Candidates
     dense: DenseCandidates

@@ -16,21 +16,24 @@ from crossrank.evaluation.rows import Row
 from crossrank.records import Candidate, Group, document_text
 
 SHOWN = 5
-"""Queries of each kind and model."""
+"""Queries of each kind and model, at most."""
 CHARACTERS = 400
+"""Characters of a document that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One query before and after."""
+    """A query before and after a model ranked its documents."""
 
     query: str
     before: int
     """Rank of the first relevant document among those retrieved; 0 where none was retrieved."""
     after: int
+    """Rank of the first relevant document in the order of the model; 0 where none was retrieved."""
     relevant: str
+    """Text of a relevant document."""
     first: str | None
-    """What the model puts first, where that is another document."""
+    """Text of the document that the model puts first; None where that is relevant."""
 
 
 def examples_of(row: Row, base: Row, lists: Lists, corpus: TextStore | None) -> dict[str, list[Example]]:

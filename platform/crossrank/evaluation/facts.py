@@ -1,4 +1,4 @@
-"""What a report wants to know of a query beside its documents; it rides in the `meta` of its group."""
+"""Facts about a query that a report needs beside its documents; the `meta` of its group carries them."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ FACTS = "evaluation"
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a query beside its documents."""
+    """Facts about a query, beside its documents."""
 
     retrieved: int
-    """Documents of the first stage, which stand first."""
+    """Number of documents of the first stage, which stand first."""
     elsewhere: dict[str, float]
-    """Labels of judged documents that are not among the documents: the corpus lacks them."""
+    """Labels of judged documents that the corpus lacks, by id."""
     query_characters: int
     document_characters: int | None
-    """Of the first document labelled above 0; None where no text is at hand."""
+    """Length of the first document labelled above 0; None where no text is at hand."""
     source: str | None
+    """Source or split that the group names, for the slices of the report."""
 
     @classmethod
     def of(cls, group: Group) -> Facts:
-        """What was written of a group."""
+        """The facts that were written into a group."""
         return cls(**group.meta[FACTS])
 
 
@@ -46,17 +47,17 @@ def with_facts(
 
     Args:
         retrieved, elsewhere: as those of `Facts`.
-        text: of a document.
+        text: function that gives the text of a document; None where there is none.
     """
     ranked = tuple(replace(doc, rank=rank) for rank, doc in enumerate(docs, start=1))
     relevant = next((doc for doc in ranked if is_relevant(doc.label)), None)
-    found = text(relevant) if relevant is not None else None
+    relevant_text = text(relevant) if relevant is not None else None
     source = group.meta.get("source") or group.split
-    facts = Facts(retrieved, elsewhere, len(group.query), None if found is None else len(found), source)
+    facts = Facts(retrieved, elsewhere, len(group.query), None if relevant_text is None else len(relevant_text), source)
     return replace(group, docs=ranked, meta={FACTS: asdict(facts)})
 
 
 def text_of(corpus: TextStore, doc_id: str) -> str | None:
-    """The text of a document of the corpus; None where it lacks it."""
+    """The text of a document of the corpus; None where the corpus lacks the document."""
     [row] = corpus.rows([doc_id]).tolist()
     return corpus.texts([row])[0] if row != UNKNOWN else None

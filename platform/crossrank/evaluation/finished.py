@@ -1,4 +1,4 @@
-"""Whether a report that is finished lacks anything that is asked for now."""
+"""A check of whether a finished report lacks anything that is asked for now."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def lacks_nothing(
     """Whether a finished report is of these models and settings, and its files and the scores behind it are there.
 
     Args:
-        before: the manifest of the run that finished it.
+        before: manifest of the run that finished the report.
     """
     shown = before["settings"]
     if list(settings.models) != shown["models"] or any(shown.get(name) != getattr(settings, name) for name in SHOWN):

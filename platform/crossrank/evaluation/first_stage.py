@@ -18,7 +18,7 @@ from crossrank.storage.lease import Lease
 
 @dataclass(frozen=True, slots=True)
 class FirstStageInputs:
-    """What a first stage is made from."""
+    """Inputs of a first stage."""
 
     settings: EvaluateSettings
     query_source: QuerySource
@@ -26,15 +26,15 @@ class FirstStageInputs:
     corpus_source: CorpusSource
     corpus: TextStore
     rows: Sequence[int]
-    """Of the queries that are measured, in ascending order."""
+    """Rows of the queries that are measured, in ascending order."""
     encoder: EncoderSpec | None
     folder: str
-    """Where a dense stage keeps what it found."""
+    """Folder in which a dense stage keeps its results."""
     lease: Lease
-    """What keeps others from it."""
+    """Lease that keeps other jobs from the folder."""
 
     def stage(self, reject: Reject) -> tuple[FirstStage, str]:
-        """The stage, and what it is in words."""
+        """The stage, and its name in words."""
         settings = self.settings
         if settings.candidates == "bm25":
             bm25 = self._bm25()
@@ -43,8 +43,8 @@ class FirstStageInputs:
             return self._dense(), f"dense, {settings.encoder}"
         if settings.candidates == "bm25+dense":
             fused = FusedCandidates(self._bm25(), self._dense(), settings.depth)
-            told = f"BM25, {fused.language}, and dense, {settings.encoder}, fused by reciprocal rank"
-            return fused, told
+            name = f"BM25, {fused.language}, and dense, {settings.encoder}, fused by reciprocal rank"
+            return fused, name
         run = storage.absolute(settings.candidates)
         stage = RunCandidates.read(run, self.queries, self.corpus, settings.depth, len(self.queries), reject)
         return stage, settings.candidates

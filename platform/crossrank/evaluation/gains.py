@@ -22,8 +22,8 @@ def ndcg(ranking: Sequence[str], labels: Mapping[str, float], cutoff: int) -> fl
 
     Args:
         ranking: document ids, best first.
-        labels: of every judged document, retrieved or not.
-        cutoff: ranks that count.
+        labels: labels of every judged document, retrieved or not.
+        cutoff: ranks that count, from the first.
     """
     gains_J = np.array([label for label in labels.values() if label > 0], dtype=np.float64)
     if not len(gains_J):

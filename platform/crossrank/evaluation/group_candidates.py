@@ -21,7 +21,7 @@ from crossrank.retrieval.query_documents import AskedQuery
 
 
 class GroupCandidates:
-    """Groups that carry their candidates and labels."""
+    """Candidates and labels of groups, checked and ranked."""
 
     first_stage = "as the groups have it"
 
@@ -73,7 +73,7 @@ class GroupCandidates:
         return kept
 
     def _usable(self, file: str, line: int, group: Group) -> tuple[list[Candidate], dict[str, float]]:
-        """The documents that every model can score, without those that are flagged; and labels of the others."""
+        """The documents that every model can score, without flagged ones, and the labels of the others."""
         docs = [doc for doc in group.docs if not doc.flags]
         rows = self._corpus.rows([doc.doc_id for doc in docs]).tolist() if self._corpus else [UNKNOWN] * len(docs)
         faults = [self._fault_of(doc, row) for doc, row in zip(docs, rows, strict=True)]

@@ -1,7 +1,8 @@
-"""What measures are worth where documents stand in any order: a model below that has learnt nothing.
+"""Values of measures for guessing, where documents stand in any order: a model below them has learnt nothing.
 
-Exact means over all orders of a query's documents, and no draw of some. Each takes the labels of all documents that are
-ranked, NaN where nobody judged, and the cutoff, and is 0 where no document is relevant. `measures.expected` chooses.
+They are exact means over all orders of a query's documents, not over a sample. Each function takes the labels of all
+documents that are ranked, NaN where nobody judged, and the cutoff, and is 0 where no document is relevant.
+`measures.expected` chooses among them.
 
 Shape letters: D documents of a query, G those that have a gain.
 """
@@ -18,13 +19,13 @@ from crossrank.evaluation.relevance import are_relevant
 
 
 def success(labels_D: NDArray[np.floating[Any]], cutoff: int) -> float:
-    """One less the share of orders that begin with `cutoff` documents that are not relevant."""
+    """Mean Success: one less the share of orders that begin with `cutoff` documents that are not relevant."""
     documents, relevant = len(labels_D), _relevant(labels_D)
     return 1 - math.comb(documents - relevant, min(cutoff, documents)) / math.comb(documents, min(cutoff, documents))
 
 
 def reciprocal_rank(labels_D: NDArray[np.floating[Any]], cutoff: int) -> float:
-    """The first relevant document is at a rank in as many orders as the other relevant ones fit behind it."""
+    """Mean reciprocal rank. The first relevant document has a rank in as many orders as the others fit behind it."""
     documents, relevant = len(labels_D), _relevant(labels_D)
     if not relevant:
         return 0.0
@@ -34,7 +35,7 @@ def reciprocal_rank(labels_D: NDArray[np.floating[Any]], cutoff: int) -> float:
 
 
 def ndcg(labels_D: NDArray[np.floating[Any]], cutoff: int) -> float:
-    """Every rank has the mean gain."""
+    """Mean nDCG: over all orders every rank has the mean gain."""
     if not _relevant(labels_D):
         return 0.0
     gains_G = np.sort(labels_D[labels_D > 0].astype(np.float64))[::-1]

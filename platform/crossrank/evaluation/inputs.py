@@ -1,4 +1,4 @@
-"""The files that an evaluation reads: where they are, and what they hold."""
+"""The input files of an evaluation, and their fingerprints."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from crossrank.storage.content_hash import fingerprint
 
 
 def fingerprints(settings: EvaluateSettings) -> dict[str, str]:
-    """Of every input file, so that a report is gone on with only where they are the same."""
+    """Fingerprints of all inputs, by setting: a report is gone on with only where they are the same."""
     found = {}
     if settings.groups is not None:
         found["groups"] = fingerprint_of_groups(storage.absolute(settings.groups))
@@ -40,7 +40,7 @@ def corpus_of(settings: EvaluateSettings) -> CorpusSource | None:
 
 
 def queries_of(settings: EvaluateSettings) -> QuerySource:
-    """Where the queries are."""
+    """The place of the queries."""
     assert settings.queries is not None, "only where they are given"
     uri = storage.absolute(settings.queries)
     return QuerySource(uri, QuerySource.fingerprint_of(uri), settings.query_id_column, settings.query_column)

@@ -1,4 +1,4 @@
-"""How far a mean over queries may be off: percentile bootstrap over the queries.
+"""Intervals of means over queries: percentile bootstrap over the queries.
 
 Shape letters: Q queries, R resamples of a chunk.
 """
@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
+"""Share of the resamples that lie in an interval."""
 CHUNK_DRAWS = 1 << 20
-"""Queries that are drawn at a time, 8 MB of rows: 2,000 resamples of 10,000 queries would be 160 MB in one go."""
+"""Draws of queries at a time, 8 MB of rows: 2,000 resamples of 10,000 queries would be 160 MB in one go."""
 Values: TypeAlias = Sequence[float] | NDArray[np.floating]
 """A measure of each query, in the order of the queries."""
 
@@ -25,7 +26,7 @@ class Mean:
 
     value: float
     interval: tuple[float, float] | None
-    """What 95 % of the resamples lie between; None where there are fewer than 2 queries."""
+    """Bounds between which 95 % of the resamples lie; None for fewer than 2 queries."""
 
 
 def mean_of(values_Q: Values, seed: int = 0, resamples: int = 2000) -> Mean:

@@ -103,7 +103,7 @@ def _nothing_to_do(job: Job) -> dict[str, Any]:
 
 
 def _that_decide(settings: EvaluateSettings) -> dict[str, Any]:
-    """What has to be the same when a report is gone on with. Models may be added, and files may have moved."""
+    """Settings that have to be the same when a report is gone on with. Models may be added, and files may move."""
     by_content = {"groups", "queries", "corpus", "qrels", "candidates", "eval_csv", "encoder"}
     free = by_content | {"models", "timeout_s", "timed_queries"}
     return {name: value for name, value in that_affect_output(settings).items() if name not in free}
@@ -114,7 +114,7 @@ def _run(
 ) -> dict[str, Any]:
     output = run.output
     join_if_named(settings.places())
-    of_report = about(settings, time.time())
+    head = about(settings, time.time())
     written, settings = _candidates(settings, encoder, output, run.lease)
     run.clock.lap("candidates")
     say_candidates(settings, written, len(specs))
@@ -125,8 +125,8 @@ def _run(
         run.lease.check()
         manifests[name] = rerank_with(settings, name, spec, written, output)
     run.lease.check()
-    run.clock.skip()  # the jobs in between have told their own stages
-    results = report(settings, specs, manifests, written, lists, output, of_report)
+    run.clock.skip()  # the jobs in between have counted their own stages
+    results = report(settings, specs, manifests, written, lists, output, head)
     run.clock.lap("report")
     run.finish(candidates=asdict(written))
     _say(results, output)
@@ -140,20 +140,20 @@ def report(
     written: WrittenCandidates,
     lists: Lists,
     output: str,
-    of_report: dict[str, Any],
+    head: dict[str, Any],
 ) -> dict[str, Any]:
-    """From scores that are there to the files of the report; returns what `results.json` holds.
+    """Write the files of the report from the scores of all rows; returns what `results.json` holds.
 
     Args:
-        manifests: of the rerank jobs, by the name of the row.
-        of_report: what `about` says of it.
+        manifests: manifests of the rerank jobs, by the name of the row.
+        head: title, data, date and settings, as `about` gives them.
     """
     source = corpus_of(settings)
     corpus = source.open() if source else None
     timings = {name: _timing(settings, name, spec, lists, corpus, output) for name, spec in specs.items()}
     with Waiting("measuring"):
         results, rows = _measured(settings, specs, manifests, written, lists, output)
-    results["about"] = of_report
+    results["about"] = head
     for row in results["rows"]:
         row |= timings.get(row["name"], {})
     with Waiting("writing the report"):
@@ -174,7 +174,7 @@ def _measured(
     lists: Lists,
     output: str,
 ) -> tuple[dict[str, Any], list[Row]]:
-    """All figures, and the rows behind them."""
+    """All figures as `results.json` holds them, and the rows behind them."""
     measures = reported(settings.contexts)
     rows = [first_stage_row(NO_RERANKER, lists, measures)] if written.has_order else []
     for name, model in settings.named_models().items():
@@ -213,7 +213,7 @@ def _has_candidates(output: str) -> bool:
 def _candidates(
     settings: EvaluateSettings, encoder: EncoderSpec | None, output: str, lease: Lease
 ) -> tuple[WrittenCandidates, EvaluateSettings]:
-    """The candidates, written now if they are not there yet, and the settings with the CSV as what it became."""
+    """The candidates, written now where the output lacks them; and the settings, a CSV as the BEIR folder it became."""
     folder = storage.join(output, CANDIDATES)
     note = _note(output)
     groups = storage.join(folder, "groups.parquet")
@@ -235,7 +235,7 @@ def _candidates(
     with rejected_file(storage.join(output, "_rejected", "rejected.parquet")) as reject:
         if settings.eval_csv is not None:
             beir_of(storage.absolute(settings.eval_csv), of_csv, reject)
-        # A dense stage says itself how far it is.
+        # A dense stage reports its own progress.
         with nullcontext() if settings.is_dense else Waiting("finding the candidates"):
             written = write_candidates(changed, groups, reject, encoder, lease)
     write_json(note, asdict(written))
@@ -245,7 +245,7 @@ def _candidates(
 def _timing(
     settings: EvaluateSettings, name: str, spec: ScorerSpec, lists: Lists, corpus: TextStore | None, output: str
 ) -> dict[str, float]:
-    """p50 and p99 of one query at a time; measured once and kept."""
+    """The p50 and p99 of a query, in milliseconds, scored one at a time; measured once and kept."""
     if not settings.timed_queries:
         return {}
     note = storage.join(output, "_timing", f"{hash_bytes(f'{name} {spec.revision}'.encode())}.json")
@@ -253,7 +253,7 @@ def _timing(
         return read_json(note)
     queries = _timed_queries(settings, lists, corpus)
     if isinstance(spec, CosineSpec):
-        spec = replace(spec, keeps=False)  # or a document of two queries would take time in one of them
+        spec = replace(spec, keeps=False)  # else a document of two queries would take time in one of them alone
     with Waiting(f"timing {name}"):
         seconds = _timed_on_a_worker(settings, spec, queries)
     if seconds is None:

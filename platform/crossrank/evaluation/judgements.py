@@ -1,4 +1,4 @@
-"""Judgements from where a user has them: TREC qrels, BEIR's table of three columns, or a BEIR folder."""
+"""Judgements as users have them: TREC qrels, BEIR's table of three columns, or a BEIR folder."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from crossrank.formats.trec import Qrel
 from crossrank.records import Reject
 
 PROBED_LINES = 100
+"""Lines from which the format is recognised, at most."""
 TREC_LINE = re.compile(r"\S+\s+\S+\s+\S+\s+[+-]?\d\S*")
 TEST = "test"
-"""The split that is measured on where a folder has several."""
+"""Split that is measured on where a folder has several."""
 
 Labels = dict[str, dict[str, float]]
-"""By query, the label of each judged document, in the order of the file."""
+"""Labels of judged documents, by query and document, in the order of the file."""
 
 
 def read_judgements(uri: str, reject: Reject) -> Labels:
@@ -53,7 +54,7 @@ def read_judgements(uri: str, reject: Reject) -> Labels:
 
 
 def file_of(uri: str) -> str:
-    """The file with the judgements; of a BEIR folder with several splits that of the split ``test``."""
+    """The file with the judgements; in a BEIR folder with several splits that of ``test``."""
     if not storage.is_folder(uri):
         return uri
     files = [file.uri for file in storage.list_files(storage.join(uri, QRELS_FOLDER)) if has_extension(file.uri, TSV)]
@@ -63,8 +64,10 @@ def file_of(uri: str) -> str:
         return files[0]
     if TEST in splits:
         return splits[TEST]
-    told = f"the judgements {', '.join(sorted(splits))}" if splits else "no judgements"
-    raise InputError(f"{uri} has {told}; name the file itself, such as {storage.join(uri, QRELS_FOLDER, 'test.tsv')}")
+    content = f"the judgements {', '.join(sorted(splits))}" if splits else "no judgements"
+    raise InputError(
+        f"{uri} has {content}; name the file itself, such as {storage.join(uri, QRELS_FOLDER, 'test.tsv')}"
+    )
 
 
 def _rows(file: str, reject: Reject) -> list[Qrel]:
@@ -73,7 +76,7 @@ def _rows(file: str, reject: Reject) -> list[Qrel]:
 
 
 def _is_table(lines: Iterable[str]) -> bool:
-    """Whether the first line that is of either form is of BEIR's; a title or a comment above it decides nothing."""
+    """Whether the first line in either format is in BEIR's; a title or a comment above it decides nothing."""
     for line in islice(lines, PROBED_LINES):
         if len(line.split("\t")) == len(beir.HEADER):
             return True

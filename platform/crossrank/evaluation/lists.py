@@ -1,4 +1,4 @@
-"""The candidates and their rankings as arrays: a million pairs are measured without an object for each.
+"""Arrays of the candidates and their rankings: a million pairs are measured without an object for each.
 
 Shape letters: Q queries, P pairs: the documents of all queries, end to end.
 """
@@ -33,22 +33,22 @@ class Lists:
     """The candidates of every query as they were written, in the order of the first stage."""
 
     groups: str
-    """The file of the groups."""
+    """Place of the file of groups."""
     query_ids: list[str]
     facts: list[Facts]
     starts_Q: NDArray[np.int64]
-    """Where the documents of a query begin, and at last where all end. Shape (Q + 1,)."""
+    """Place of the first document of each query among the pairs; the last value is their number. Shape (Q + 1,)."""
     doc_ids_P: pa.Array
     labels_P: NDArray[np.float64]
-    """NaN where unjudged."""
+    """Labels; NaN where unjudged."""
     scores_P: NDArray[np.float64]
-    """Of the first stage; NaN where it has none."""
+    """Scores of the first stage; NaN where it has none."""
     relevant_from: float | None = None
     """The lowest label of a relevant document; None for any above 0."""
 
     @classmethod
     def read(cls, written: WrittenCandidates, relevant_from: float | None = None) -> Lists:
-        """All of them; about 30 bytes a document beside its id."""
+        """Read all candidates; they take about 30 bytes a document beside its id."""
         query_ids: list[str] = []
         facts: list[Facts] = []
         counts: list[NDArray[np.int64]] = []
@@ -69,7 +69,7 @@ class Lists:
 
     @property
     def retrieved_Q(self) -> NDArray[np.int64]:
-        """Documents of the first stage, which stand first."""
+        """Number of documents of the first stage, which stand first."""
         return np.array([each.retrieved for each in self.facts], dtype=np.int64)
 
     @property
@@ -104,7 +104,7 @@ class Lists:
         return Rankings(places_P, scores_P, self.starts_Q, nothing_Q)
 
     def groups_at(self, queries: Iterable[int]) -> dict[int, Group]:
-        """A few of the groups, with their texts."""
+        """The groups of a few queries, with their texts, by the number of the query."""
         wanted = np.unique(np.fromiter(queries, dtype=np.int64))
         found: dict[int, Group] = {}
         first = 0
@@ -112,32 +112,32 @@ class Lists:
             file = pq.ParquetFile(stream)
             for number in range(file.num_row_groups):
                 end = first + file.metadata.row_group(number).num_rows
-                here = wanted[(wanted >= first) & (wanted < end)]
-                if len(here):
-                    rows = file.read_row_group(number).take(pa.array(here - first)).to_pylist()
-                    found |= {int(query): group_of(row) for query, row in zip(here, rows, strict=True)}
+                chosen = wanted[(wanted >= first) & (wanted < end)]
+                if len(chosen):
+                    rows = file.read_row_group(number).take(pa.array(chosen - first)).to_pylist()
+                    found |= {int(query): group_of(row) for query, row in zip(chosen, rows, strict=True)}
                 first = end
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class Rankings:
-    """What a model, or the first stage, made of the lists."""
+    """Rankings of all queries, by a model or by the first stage."""
 
     places_P: NDArray[np.int64]
     """Places of the documents in the list of their query, from 0, best first."""
     scores_P: NDArray[np.floating[Any]]
     starts_Q: NDArray[np.int64]
-    """As those of `Lists`; a query may have fewer documents here."""
+    """Starts as in `Lists`; a query may have fewer documents than in those."""
     is_missing_Q: NDArray[np.bool_]
-    """Queries that have documents and no scores."""
+    """Whether a query has documents and no scores."""
 
     @classmethod
     def read(cls, lists: Lists, folder: str) -> Rankings:
-        """From the output of a rerank job over the very groups.
+        """Read the output of a rerank job over these very groups.
 
         Raises:
-            JobFailed: it holds other queries.
+            JobFailed: the output holds other queries.
         """
         layout = Layout(folder)
         parts = [_part(layout.part(number)) for number in sorted(layout.finished_parts())]
@@ -184,6 +184,6 @@ def _counts(lists: pa.ListArray) -> NDArray[np.int64]:
 
 
 def _numbers(arrays: list[pa.Array]) -> NDArray[np.float64]:
-    """Null is NaN."""
+    """The values of arrays as one, with NaN for null."""
     found: NDArray[np.float64] = np.concatenate([each.to_numpy(zero_copy_only=False) for each in arrays])
     return found.astype(np.float64)

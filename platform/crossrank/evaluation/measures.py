@@ -1,4 +1,4 @@
-"""What a ranking is worth to each query: `MEASURES` is the table, which evaluate, its report and training read.
+"""Measures of rankings: `MEASURES` is the table of them, which evaluate, its report and training read.
 
 A new measure is a row of it, and a name in `reported` for the report or in `Metric` for training. Measures of hits are
 computed by `ir_measures`, nDCG by `gains`.
@@ -24,10 +24,10 @@ from crossrank.evaluation import gains, guessing
 from crossrank.evaluation.relevance import is_relevant
 
 Metric = Literal["mrr@10", "ndcg@10", "success@3"]
-"""The measures of a validation while training; one of them chooses the best checkpoint."""
+"""Measures of a validation while training; one of them chooses the best checkpoint."""
 VALIDATED: tuple[str, ...] = get_args(Metric)
 MAIN = "mrr@10"
-"""The measure that a report's verdict is about."""
+"""Measure that the verdict of a report is about."""
 CHUNK_QUERIES = 2000
 """Queries that are measured together: the library holds a copy of them."""
 
@@ -80,12 +80,12 @@ def reported(contexts: int) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A query as it is measured."""
+    """A query with its ranking and its labels, to be measured."""
 
     ranking: Sequence[str]
     """Document ids, best first."""
     labels: Mapping[str, float]
-    """Of every judged document, retrieved or not."""
+    """Labels of every judged document, retrieved or not."""
 
 
 def measure(
@@ -116,10 +116,10 @@ def measure(
 
 
 def parse(name: str) -> tuple[Measure, int | None]:
-    """The row of a measure, and its cutoff; None for one over the whole ranking.
+    """The row of a measure and its cutoff, which is None for one over the whole ranking.
 
     Raises:
-        SettingsError: it is none.
+        SettingsError: the name is that of no measure.
     """
     found = NAME.fullmatch(name)
     if found is None or (found[2] is None and not MEASURES[found[1]].takes_whole):
@@ -131,11 +131,11 @@ def parse(name: str) -> tuple[Measure, int | None]:
 
 
 def expected(name: str, labels_D: NDArray[np.floating[Any]]) -> float:
-    """The mean of a measure over all orders of a query's documents: what a model below it has not learnt.
+    """The mean of a measure over all orders of a query's documents: a model below it has learnt nothing.
 
     Args:
         name: one of `VALIDATED`, with any cutoff.
-        labels_D: of all documents that are ranked, NaN where nobody judged.
+        labels_D: labels of all documents that are ranked, NaN where nobody judged.
     """
     row, cutoff = parse(name)
     assert row.guessed is not None, f"a measure of training says what guessing gives, and {name} does not"
@@ -156,7 +156,7 @@ def tie_rate(scores: Iterable[NDArray[np.floating[Any]]]) -> float:
 def _hits(
     chunk: Sequence[Judged], parsed: Mapping[str, tuple[Measure, int | None]], relevant_from: float | None
 ) -> dict[str, NDArray[np.float64]]:
-    """The measures that know relevant and not, of each query."""
+    """Values of the measures of hits, by name, one a query."""
     import ir_measures
 
     wanted = {}

@@ -11,6 +11,7 @@ from crossrank.evaluation.cells import (
     TABLE_NOTES,
     TABLE_TITLES,
     Json,
+    caveats_of,
     cost_cells,
     difference_tables,
     mean_cells,
@@ -20,7 +21,6 @@ from crossrank.evaluation.cells import (
     slice_cells,
     slice_title,
     tables_of,
-    told_of,
 )
 from crossrank.evaluation.examples import Example
 from crossrank.evaluation.pictures import HEIGHT, WIDTH, distribution, forest, reliability, speed
@@ -30,7 +30,11 @@ TEMPLATE = Path(__file__).parent / "page.html.j2"
 
 
 def page_of(results: Json, examples: dict[str, dict[str, list[Example]]]) -> str:
-    """The page."""
+    """The HTML of the report.
+
+    Args:
+        examples: queries won and lost, by the name of a row.
+    """
     import jinja2
 
     environment = jinja2.Environment(
@@ -42,7 +46,7 @@ def page_of(results: Json, examples: dict[str, dict[str, list[Example]]]) -> str
         title=results["about"]["title"],
         verdict=verdict_of(results),
         settings=settings_of(results),
-        facts=told_of(results),
+        facts=caveats_of(results),
         notes=notes_of(results),
         forest=forest(results),
         tables=[

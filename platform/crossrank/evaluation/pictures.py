@@ -1,4 +1,4 @@
-"""The pictures of a report, as places in an SVG or as shares of a width: the template draws them."""
+"""Pictures of a report, as coordinates in an SVG or as shares of a width: the template draws them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEFT, RIGHT, TOP, BOTTOM = 88, 20, 16, 66
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """From values to places of a picture."""
+    """An axis: a linear scale from values to coordinates of a picture."""
 
     low: float
     high: float
@@ -61,7 +61,7 @@ def _y(low: float, high: float) -> Axis:
 
 
 def forest(results: Json) -> Json:
-    """The main measure of every row with its interval, on one scale; places are in percent of the width."""
+    """Forest plot: the main measure of every row with its interval, on one scale; places in percent of the width."""
     means = results["tables"]["retrieved"]["means"]
     marks = marks_of(results, "retrieved")
     bounds = {name: found[MAIN]["interval"] or [found[MAIN]["mean"]] * 2 for name, found in means.items()}
@@ -78,7 +78,7 @@ def forest(results: Json) -> Json:
                 "name": shown,
                 "mark": marks.get((name, MAIN), ""),
                 "value": f"{means[name][MAIN]['mean']:.3f}",
-                "told": f"{shown}: {label_of(MAIN)} {mean_text(means[name][MAIN])}",
+                "description": f"{shown}: {label_of(MAIN)} {mean_text(means[name][MAIN])}",
                 "at": place(means[name][MAIN]["mean"]),
                 "low": place(bounds[name][0]),
                 "width": round(place(bounds[name][1]) - place(bounds[name][0]), 1),
@@ -90,7 +90,7 @@ def forest(results: Json) -> Json:
 
 
 def speed(results: Json) -> Json | None:
-    """Quality against speed: a point a model, pairs a second on a logarithmic axis."""
+    """Scatter plot of quality against speed: a point a model, pairs a second on a logarithmic axis."""
     means = results["tables"]["retrieved"]["means"]
     points = [
         (names_of(results)[row["name"]], row["pairs_per_second"], means[row["name"]][MAIN])
@@ -114,7 +114,7 @@ def speed(results: Json) -> Json | None:
         "points": [
             {
                 "number": number,
-                "told": f"{name}: {number_text(speed)} pairs a second, {label_of(MAIN)} {mean_text(mean)}",
+                "description": f"{name}: {number_text(speed)} pairs a second, {label_of(MAIN)} {mean_text(mean)}",
                 "x": x(math.log10(speed)),
                 "y": y(mean["mean"]),
                 "low": y((mean["interval"] or [mean["mean"]] * 2)[0]),
@@ -126,7 +126,7 @@ def speed(results: Json) -> Json | None:
 
 
 def _decades(low: float, high: float) -> list[float]:
-    """1, 2, 5, 10, 20, 50 ... between two numbers."""
+    """The numbers 1, 2, 5, 10, 20, 50 ... between two bounds."""
     start, end = math.floor(math.log10(low)), math.ceil(math.log10(high))
     return [
         value for n in range(start, end + 1) for value in (10.0**n, 2 * 10.0**n, 5 * 10.0**n) if low <= value <= high
@@ -134,7 +134,7 @@ def _decades(low: float, high: float) -> list[float]:
 
 
 def distribution(name: str, found: Json) -> Json:
-    """Shares of relevant and of other documents by score; each adds up to one."""
+    """Histogram of the scores of relevant and of other documents; the shares of each add up to one."""
     edges: Sequence[float] = found["edges"]
     shares = {kind: _shares(found[kind]) for kind in ("other", "relevant")}
     x = _x(edges[0], edges[-1])
@@ -158,7 +158,7 @@ def _steps(values: Sequence[float], edges: Sequence[float], x: Axis, y: Axis) ->
 
 
 def reliability(name: str, found: Json) -> Json:
-    """How often documents of a score are relevant, against the sigmoid of the score."""
+    """Reliability curve: the share of documents that are relevant, against the sigmoid of their score."""
     x, y = _x(0.0, 1.0), _y(0.0, 1.0)
     most = max(each["documents"] for each in found["reliability"])
     points = [
@@ -166,7 +166,7 @@ def reliability(name: str, found: Json) -> Json:
             "x": x(each["predicted"]),
             "y": y(each["relevant"]),
             "radius": round(3 + 9 * math.sqrt(each["documents"] / most), 1),
-            "told": f"{each['documents']:,} documents: the score says {each['predicted']:.2f}, relevant are "
+            "description": f"{each['documents']:,} documents: the score says {each['predicted']:.2f}, relevant are "
             f"{each['relevant']:.2f}",
         }
         for each in found["reliability"]

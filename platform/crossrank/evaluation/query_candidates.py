@@ -28,10 +28,11 @@ from crossrank.retrieval.query_documents import AskedQuery
 from crossrank.storage.lease import Lease
 
 CHUNK_QUERIES = 512
+"""Queries whose candidates are looked up together."""
 
 
 class QueryCandidates:
-    """Queries over a corpus, with a first stage and judgements."""
+    """Candidates of judged queries over a corpus: those of a first stage, and judged documents that it missed."""
 
     has_order = True
 
@@ -64,7 +65,7 @@ class QueryCandidates:
         self.dropped = 0
         """Candidates that were the query itself so far."""
         if not self._keeps:
-            settings = replace(settings, depth=settings.depth + 1)  # one to spare for the one that is left out
+            settings = replace(settings, depth=settings.depth + 1)  # one more, since the query itself may be left out
         self._rows = self._rows_of_judged()
         self._refuse_another_corpus()
         inputs = FirstStageInputs(

@@ -1,6 +1,6 @@
 """The ko-reranker's evaluation set, ``question,answer,doc_id,doc``, as queries, a corpus and judgements.
 
-Its corpus is the set of its documents: each question is asked of all of them, and the document of its row is judged
+The corpus is the set of its documents: each question is asked of all of them, and the document of its row is judged
 relevant. A question that stands in several rows is one query with several relevant documents.
 """
 
@@ -14,7 +14,7 @@ from crossrank.records import Candidate, Group, Reason, Reject, Rejected
 
 
 def beir_of(uri: str, folder: str, reject: Reject) -> None:
-    """Write the CSV as a BEIR folder, anew. Documents of one id and different texts get ids of their own."""
+    """Write the CSV as a BEIR folder, anew. Different texts of one document id get ids of their own."""
     merged: dict[str, Group] = {}
     named: dict[str, dict[str, str]] = {}
     for line, group in qa_csv.read_groups(uri, reject):

@@ -11,6 +11,7 @@ from crossrank.evaluation.cells import (
     TABLE_TITLES,
     Cells,
     Json,
+    caveats_of,
     cost_cells,
     difference_tables,
     mean_cells,
@@ -19,7 +20,6 @@ from crossrank.evaluation.cells import (
     slice_cells,
     slice_title,
     tables_of,
-    told_of,
 )
 from crossrank.evaluation.examples import Example, examples_of
 from crossrank.evaluation.lists import Lists
@@ -37,7 +37,7 @@ def write_report(results: Json, rows: Sequence[Row], lists: Lists, output: str, 
 
 
 def _examples(rows: Sequence[Row], lists: Lists, corpus: TextStore | None) -> dict[str, dict[str, list[Example]]]:
-    """By model, against the first stage where it has a row, else against the first model; of whole rows alone."""
+    """Examples by model, against the first stage where it has a row, else the first model; of whole rows alone."""
     base = rows[0]
     shown = [row for row in rows if row is not base and row.model is not None]
     return {
@@ -46,22 +46,22 @@ def _examples(rows: Sequence[Row], lists: Lists, corpus: TextStore | None) -> di
 
 
 def as_text(results: Json) -> str:
-    """The tables for a terminal, the verdict last."""
+    """The report as text for a terminal: the tables, and the verdict last."""
     tables = [_text_table(TABLE_TITLES[table], mean_cells(results, table)) for table in tables_of(results)]
     tables += [
         _text_table(f"{title}, {TABLE_TITLES['retrieved'].lower()}", cells)
         for title, cells in difference_tables(results, "retrieved")
     ]
     judged = counted(results["queries"], "judged query", "judged queries")
-    facts = [f"{judged}; first stage: {results['first_stage']}.", *told_of(results)]
+    facts = [f"{judged}; first stage: {results['first_stage']}.", *caveats_of(results)]
     return "\n\n".join([*tables, "\n".join([*facts, *notes_of(results)]), verdict_of(results)])
 
 
 def as_markdown(results: Json) -> str:
-    """The report without pictures."""
+    """The report as Markdown, without pictures."""
     parts = [f"# {results['about']['title']}", f"**{verdict_of(results)}**"]
     parts += ["\n".join(f"- {name}: {value}" for name, value in settings_of(results))]
-    if facts := told_of(results):
+    if facts := caveats_of(results):
         parts += ["\n".join(f"- {fact}" for fact in facts)]
     for table in tables_of(results):
         parts += [f"## {TABLE_TITLES[table]}", TABLE_NOTES[table], _markdown_table(mean_cells(results, table))]

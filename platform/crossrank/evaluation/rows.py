@@ -28,22 +28,23 @@ from crossrank.resumable.output import read_json
 from crossrank.scoring.spec import ScorerSpec
 
 TABLES = ("retrieved", "injected")
-"""Candidates as the first stage found them, and with the judged documents that it missed behind them."""
+"""Tables: candidates as the first stage found them, and with the judged documents that it missed behind them."""
 ALL = 1 << 30
+"""Depth that cuts no candidate off."""
 
 Values = dict[str, NDArray[np.float64]]
-"""By measure, a value a query."""
+"""Values by measure, one a query."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredPairs:
-    """What a model gave every pair, for the pictures of how its scores lie."""
+    """Scores of every pair by a model, for the pictures of their distribution."""
 
     scores_P: NDArray[np.float32]
     labels_P: NDArray[np.floating[Any]]
-    """NaN where unjudged."""
+    """Labels; NaN where unjudged."""
     relevant_from: float | None = None
-    """As that of `Lists`."""
+    """Lowest label of a relevant document, as in `Lists`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +53,29 @@ class Row:
 
     name: str
     model: str | None
-    """None for the first stage alone."""
+    """Model behind the row; None for the first stage alone."""
     values: dict[str, Values]
-    """By table."""
+    """Measures by table."""
     ranks_Q: NDArray[np.int32]
     """Rank of the first relevant document among those retrieved; 0 where there is none."""
     tops_Q: NDArray[np.int32]
-    """Place, in the list of the query, of the retrieved document that it puts first; -1 where there is none."""
+    """Place, in the list of the query, of the retrieved document that the row puts first; -1 where there is none."""
     tie_rate: float
+    """Share of the documents whose score another document of the same query has too, from 0 to 1."""
     incomplete: int
     """Queries without scores, which count 0."""
     manifest: dict[str, Any]
-    """Of the rerank job; empty for the first stage."""
+    """Manifest of the rerank job; empty for the first stage."""
     scores: ScoredPairs | None
+    """Scores of every pair; None for the first stage."""
     scale: Scale = "logit"
-    """What the scores are."""
+    """Kind of the scores."""
 
 
 def rerank_with(
     settings: EvaluateSettings, name: str, spec: ScorerSpec, written: WrittenCandidates, output: str
 ) -> dict[str, Any]:
-    """Score all candidates with one model, or go on with it; returns the job's manifest.
+    """Score all candidates with one model, in a rerank job that goes on where it was; returns its manifest.
 
     A server is asked again for what it left without scores.
     """
@@ -95,7 +98,7 @@ def rerank_with(
 
 
 def is_whole(spec: ScorerSpec, folder: str) -> bool:
-    """Whether the rerank job of a row has every part, by this very model, and a server's every answer."""
+    """Whether the rerank job of a row is finished by this very model, no part or answer of a server missing."""
     layout = Layout(folder)
     if not storage.exists(layout.manifest):
         return False
@@ -106,18 +109,18 @@ def is_whole(spec: ScorerSpec, folder: str) -> bool:
 
 
 def folder_of(output: str, name: str) -> str:
-    """Where the rerank job of a row works."""
+    """Output folder of the rerank job of a row."""
     return storage.join(output, "_rows", slug(name))
 
 
 def slug(name: str) -> str:
-    """A name as part of a path: readable, and another for each name."""
+    """The name as part of a path: readable, and different for different names."""
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "row"
     return readable if readable == name else f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
 def first_stage_row(name: str, lists: Lists, measures: list[str]) -> Row:
-    """The order of the first stage."""
+    """The row of the order of the first stage."""
     rankings = lists.in_order()
     values = _values(lists, rankings, measures)
     return Row(name, None, values, *_ends(lists, rankings), 0.0, 0, {}, None)
@@ -132,7 +135,7 @@ def model_row(
     manifest: dict[str, Any],
     measures: list[str],
 ) -> Row:
-    """What a model made of the candidates."""
+    """The row of a model, from the output of its rerank job."""
     rankings = Rankings.read(lists, folder_of(output, name))
     values = _values(lists, rankings, measures)
     labels_P = lists.labels_P[rankings.places_P + np.repeat(lists.starts_Q[:-1], np.diff(rankings.starts_Q))]
@@ -163,10 +166,10 @@ def _values(lists: Lists, rankings: Rankings, measures: list[str]) -> dict[str, 
 
 
 def _judged(lists: Lists, rankings: Rankings, queries: Iterable[int], lengths_Q: NDArray[np.int64]) -> Iterator[Judged]:
-    """These queries as they are measured. A document is named by its place in the list of its query.
+    """Rankings and labels of these queries, to be measured. A document is named by its place in the list of its query.
 
     Args:
-        lengths_Q: documents of each list that are measured.
+        lengths_Q: number of documents of each list that are measured, from the first.
     """
     names = [str(place) for place in range(int(lists.lengths_Q.max(initial=0)))]
     for query in queries:

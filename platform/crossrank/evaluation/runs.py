@@ -1,4 +1,4 @@
-"""The rankings behind a report as TREC runs, which measure as the report says: trec_eval sorts them as we did."""
+"""TREC runs of the rankings behind a report. Their measures are those of the report: trec_eval sorts them alike."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ INJECTED = "injected"
 
 
 def run_of(output: str, name: str) -> str:
-    """The TREC run of a row, of the candidates as they were retrieved."""
+    """Place of the TREC run of a row, over the candidates as they were retrieved."""
     return storage.join(output, FOLDER, f"{slug(name)}.trec")
 
 
 def write_runs(lists: Lists, rankings: Rankings, output: str, name: str) -> None:
-    """Write what a row of the table made of the candidates as they were retrieved, into ``runs/``.
+    """Write the ranking of a row into ``runs/``, over the candidates as they were retrieved.
 
-    Where judged documents were injected, ``runs/injected/`` has it with them.
+    Where judged documents were injected, ``runs/injected/`` has the ranking with them.
     """
     _write(run_of(output, name), lists, rankings, lists.retrieved_Q)
     if (lists.lengths_Q > lists.retrieved_Q).any():

@@ -1,7 +1,7 @@
-"""The documents of a query in requests that a server takes: fewer at a time, shorter, and none that are blank.
+"""Requests that a server takes: fewer documents at a time, shorter ones, and none that are blank.
 
-A server that refuses a request says seldom which document was too long, so the request is halved until the one is
-found, and that one is halved until it is taken. What was cut is counted.
+A server that refuses a request seldom says which document was too long, so the request is halved until that document is
+found, and the document is halved until it is taken. What was cut is counted.
 
 Shape letters: D documents of a query.
 """
@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from crossrank.evaluation.server_requests import ServerRefused
 
 MOST_DOCUMENTS = 1000
-"""Documents of one request, to begin with; fewer where a server refuses so many (TEI takes 32 if nobody says more)."""
+"""Documents of the first request; fewer where a server refuses so many (TEI takes 32 if nobody says more)."""
 LEAST_CHARACTERS = 32
-"""A text of so many is not cut any further: it was not its length that was refused."""
+"""Characters below which a text is not cut any further: it was not its length that was refused."""
 UNSEEN = {"Cc", "Cf", "Zl", "Zp", "Zs"}
 """Categories of Unicode without anything to see."""
 
 Ask = Callable[[str, list[str]], list[float]]
-"""From a query and documents to their scores, by one request; raises `ServerRefused` where less may be taken."""
+"""Function that asks for the scores of documents by one request; it raises `ServerRefused` where less may be taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +34,23 @@ class Fitted:
 
     scores_D: NDArray[np.float32]
     cut_D: NDArray[np.int32]
-    """Words that were cut off the document, and off the query; their tokens are known to the server alone."""
+    """Words that were cut off the document and off the query; the server alone knows their tokens."""
 
 
 class ServerFit:
-    """Asks one server, and remembers how many documents it takes."""
+    """Requests to one server, which remember how many documents it takes."""
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
         self._most = MOST_DOCUMENTS
 
     def scores(self, query: str, documents: list[str]) -> Fitted:
-        """The score of each document. One without anything to see is not sent, and stands below all others.
+        """Ask for the score of each document. A blank one is not sent, and stands below all others.
 
         Some servers refuse a blank document, others leave it out and number the rest anew.
 
         Raises:
-            ServerFailed: the server gives none whatever is cut.
+            ServerFailed: the server gives no scores, whatever is cut.
         """
         scores_D = np.zeros(len(documents), dtype=np.float32)
         cut_D = np.zeros(len(documents), dtype=np.int32)
@@ -63,19 +63,19 @@ class ServerFit:
         return Fitted(scores_D, cut_D)
 
     def _with_shorter_query(self, query: str, documents: list[str]) -> tuple[list[tuple[float, int]], int]:
-        """Scores with the words cut off each document, and those cut off the query: one length of it for them all."""
+        """Scores with the words cut off each document, and the words cut off the query, the same for all."""
         asked = query
         while True:
             try:
-                return self._some(asked, documents), _words_lost(query, asked)
+                return self._in_parts(asked, documents), _words_lost(query, asked)
             except _QueryTooLong:
                 asked = _halved(asked)
 
-    def _some(self, query: str, documents: list[str]) -> list[tuple[float, int]]:
+    def _in_parts(self, query: str, documents: list[str]) -> list[tuple[float, int]]:
         if len(documents) > self._most:
             found: list[tuple[float, int]] = []
             while len(found) < len(documents):
-                found += self._some(query, documents[len(found) : len(found) + self._most])
+                found += self._in_parts(query, documents[len(found) : len(found) + self._most])
             return found
         try:
             return [(score, 0) for score in self._ask(query, documents)]
@@ -83,7 +83,7 @@ class ServerFit:
             if len(documents) == 1:
                 return [self._shorter(query, documents[0], refused)]
         half = (len(documents) + 1) // 2
-        found = self._some(query, documents[:half]) + self._some(query, documents[half:])
+        found = self._in_parts(query, documents[:half]) + self._in_parts(query, documents[half:])
         if not any(cut for _, cut in found):
             self._most = min(self._most, half)  # nothing was too long, so they were too many
         return found

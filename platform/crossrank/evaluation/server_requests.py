@@ -1,6 +1,6 @@
-"""One request to a server that reranks: what is sent in each dialect, when it is sent again, and what its answer says.
+"""Requests to a server that reranks: what each dialect sends, when it is sent again, and how the answer is read.
 
-What servers answer to a request that is too large, as their sources and documentation have it:
+This is what servers answer to a request that is too large, as their sources and documentation have it:
 text-embeddings-inference 422 from 1.9 on and 413 before, for too many texts and too long ones, and 413 for the body;
 infinity and other FastAPI servers 422; Cohere, Jina and vLLM 400; llama.cpp 500 with a sentence.
 """
@@ -19,19 +19,21 @@ from crossrank.errors import in_short, kind_of
 
 ATTEMPTS = 5
 FIRST_PAUSE_S = 0.5
+"""Seconds before the second attempt; each later pause is twice as long."""
 AGAIN = {408, 429, 500, 502, 503, 504}
+"""Statuses after which the same request is sent again."""
 REFUSALS = {400, 413, 422}
 """Statuses that may mean: too many documents, or a text that is too long."""
 TOO_LARGE = re.compile(r"too (large|long|many)|exceed", re.IGNORECASE)
-"""What a server says that answers 500 to the same."""
+"""Words of a server that answers 500 in such a case."""
 
 
 class ServerFailed(Exception):
-    """A server gave no scores; the text says what it gave."""
+    """Error of a server that gave no scores; the text says what it gave."""
 
 
 class ServerRefused(ServerFailed):
-    """It may take less: fewer documents, or shorter texts."""
+    """Refusal of a server that may take less: fewer documents, or shorter texts."""
 
 
 @dataclass(slots=True)
@@ -39,19 +41,19 @@ class ServerRequests:
     """One connection to a server."""
 
     url: str
-    """With the model after a #, if it wants one."""
+    """URL of the server, with the model after a # where it wants one."""
     speaks_tei: bool
-    """Whether it is asked as text-embeddings-inference is; as Cohere otherwise."""
+    """Whether the dialect is that of text-embeddings-inference; otherwise it is that of Cohere."""
     timeout_s: float
     key: str | None = None
     _session: requests.Session = field(default_factory=requests.Session)
 
     def scores(self, query: str, documents: list[str]) -> list[float]:
-        """The score of each document, by one request that is answered.
+        """Ask for the score of each document, by one request that is answered.
 
         Raises:
-            ServerRefused: it may take less.
-            ServerFailed: anything else, after a few tries where those may help.
+            ServerRefused: the server may take less.
+            ServerFailed: any other failure, after `ATTEMPTS` where another attempt may help.
         """
         answer = self._answer(query, documents)
         if answer.status_code in REFUSALS or _says_too_large(answer):
@@ -89,7 +91,7 @@ class ServerRequests:
         return url, body | ({"model": model} if model else {})
 
     def _read(self, answer: requests.Response, count: int) -> list[float]:
-        """Scores in the order of the documents."""
+        """The scores of an answer, in the order of the documents."""
         try:
             content = answer.json()
             rows = content["results"] if isinstance(content, dict) else content
@@ -101,9 +103,9 @@ class ServerRequests:
         return [by_index[index] for index in range(count)]
 
     def _text(self, answer: requests.Response) -> str:
-        """What a server answered, in short. Some repeat the key that they refuse."""
-        told = answer.text if self.key is None else answer.text.replace(self.key, "***")
-        return in_short(told)
+        """The text of an answer, in short and without the key: some servers repeat the key that they refuse."""
+        text = answer.text if self.key is None else answer.text.replace(self.key, "***")
+        return in_short(text)
 
 
 def _says_too_large(answer: requests.Response) -> bool:

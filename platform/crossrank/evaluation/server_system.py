@@ -1,9 +1,9 @@
-"""A running server as a row of the table: ours, or any that speaks the dialect of Cohere or of TEI.
+"""A running server as a row of the table: crossrank's own, or any that speaks the dialect of Cohere or of TEI.
 
-    base=http://127.0.0.1:8000                              ours or TEI: POST /rerank with raw scores
+    base=http://127.0.0.1:8000                              crossrank or TEI: POST /rerank with raw scores
     cohere=https://api.cohere.com/v2/rerank#rerank-v3.5     Cohere, Jina, vLLM, infinity: the model after the #
 
-A key is taken from the environment: ``CROSSRANK_KEY_NAME`` for the row NAME, or ``CROSSRANK_KEY``; no manifest has it.
+The key comes from the environment: ``CROSSRANK_KEY_NAME`` for the row NAME, or ``CROSSRANK_KEY``; no manifest has it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from crossrank.scoring.spec import ScorerSpec
 from crossrank.telemetry.progress import say
 
 FAILURES_IN_A_ROW = 3
-"""Queries without an answer after which a server is not asked any more."""
+"""Queries in a row without an answer, after which a server is not asked any more."""
 KEY = "CROSSRANK_KEY"
 
 
@@ -40,7 +40,7 @@ class ServerSpec(ScorerSpec):
     """A server that scores."""
 
     name: str
-    """Of the row."""
+    """Name of the row."""
     url: str
     timeout_s: float = 60.0
     key: str | None = field(default=None, repr=False)
@@ -49,13 +49,13 @@ class ServerSpec(ScorerSpec):
 
     @classmethod
     def of(cls, name: str, url: str, timeout_s: float) -> ServerSpec:
-        """With its key from the environment of this process: workers on other nodes have another one."""
+        """Make it with the key in the environment of this process: workers on other nodes have another environment."""
         own = re.sub(r"[^A-Z0-9]", "_", name.upper())
         return cls(name, url, timeout_s, os.environ.get(f"{KEY}_{own}") or os.environ.get(KEY))
 
     @property
     def revision(self) -> str:
-        """Where it is: what runs there is not known."""
+        """The URL of the server: the revision of what runs there is not known."""
         return self.url
 
     def load(self, threads: int | None) -> ServerScorer:
@@ -63,7 +63,7 @@ class ServerSpec(ScorerSpec):
 
     @property
     def speaks_tei(self) -> bool:
-        """Whether it is asked as TEI is; as Cohere otherwise."""
+        """Whether the dialect is that of TEI; otherwise it is that of Cohere."""
         return not self.refuses_tei and urlsplit(urldefrag(self.url)[0]).path.rstrip("/") in ("", "/rerank")
 
     @property
@@ -72,14 +72,14 @@ class ServerSpec(ScorerSpec):
         return not self.speaks_tei
 
     def requests(self) -> ServerRequests:
-        """A connection to it."""
+        """Open a connection to the server."""
         return ServerRequests(self.url, self.speaks_tei, self.timeout_s, self.key)
 
     def check(self) -> ServerSpec:
-        """The server, after it was asked for one score; in Cohere's dialect where it refuses TEI's.
+        """Ask the server for one score. Returns this, or the same in Cohere's dialect where the server refuses TEI's.
 
         Raises:
-            InputError: it cannot be reached, or gives none.
+            InputError: the server cannot be reached, or gives no score.
         """
         found = [self, *([replace(self, refuses_tei=True)] if self.speaks_tei else [])]
         failures: list[ServerFailed] = []
@@ -96,8 +96,8 @@ class ServerSpec(ScorerSpec):
         raise InputError(f"{self.name}={self.url} {failures[0]}; check the URL, and the key in {KEY}") from failures[0]
 
 
-class AsTheyAre:
-    """Texts as they are: the server tokenises."""
+class PlainTextEncoder:
+    """Encoder that leaves texts as they are: the server tokenises."""
 
     max_length = 0
     store_key = None
@@ -110,10 +110,10 @@ class AsTheyAre:
 
 
 class ServerScorer:
-    """Scores by asking. A query that gets no answer has scores that are no numbers, and so no ranking."""
+    """Scorer that asks a server. A query without an answer has NaN as scores, and so no ranking."""
 
     def __init__(self, spec: ServerSpec) -> None:
-        self.encoder = AsTheyAre()
+        self.encoder = PlainTextEncoder()
         self._spec = spec
         self._fit = ServerFit(spec.requests().scores)
         self._failures = 0

@@ -16,15 +16,16 @@ from crossrank.scoring.precision import Precision
 STAGES = ("bm25", "dense", "bm25+dense")
 """First stages that are no file."""
 RESAMPLES_MOST = 10_000_000
-"""Means of all resamples lie in memory: 80 MB of them."""
+"""Resamples at most: their means lie in memory, 80 MB of them."""
 TIMEOUT_MOST_S = 86_400
+"""Longest wait for an answer of a server, in seconds: a day."""
 NO_RERANKER = "no reranker"
 """Name of the row that every other is compared with."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluateSettings(JobSettings):
-    """What is measured, on what, and where the report goes."""
+    """Settings of an evaluation: the models, the judged queries, and the place of the report."""
 
     models: Sequence[str] = option(
         (), help="NAME=MODEL ..., each a row; MODEL is a hub id, a folder, s3:// or the URL of a server."
@@ -69,7 +70,10 @@ class EvaluateSettings(JobSettings):
     )
     timed_queries: int = knob(100, help="Queries that are timed one at a time for p50 and p99; 0 for none.", least=0)
     seed: int = knob(
-        0, help="Of the bootstrap, the randomisation test and the choice of timed queries.", least=0, most=SEED_MOST
+        0,
+        help="Seed of the bootstrap, the randomisation test and the choice of timed queries.",
+        least=0,
+        most=SEED_MOST,
     )
     timeout_s: float = knob(
         60.0,
@@ -121,7 +125,7 @@ class EvaluateSettings(JobSettings):
         return found
 
     def places(self) -> dict[str, str | None]:
-        """What workers read and write, by the flag that names it: all nodes have to share it."""
+        """Places that workers read and write, by the flag that names each: all nodes have to share them."""
         models = {f"--models {name}": model for name, model in self.named_models().items()}
         encoded = {"--encoder": self.encoder, "--queries": self.queries} if self.is_dense else {}
         return {**models, **encoded, "--corpus": self.corpus, "--output": self.output}
@@ -147,9 +151,9 @@ class EvaluateSettings(JobSettings):
         given = [name for name in ("groups", "queries", "eval_csv") if getattr(self, name) is not None]
         flags = [f"--{name.replace('_', '-')}" for name in given]
         if len(given) != 1:
-            told = f"{' and '.join(flags)} are both" if given else "nothing is"
+            inputs = f"{' and '.join(flags)} are both" if given else "nothing is"
             raise SettingsError(
-                f"{told} given to evaluate on; give --groups, or --queries with --corpus and --qrels, or --eval-csv"
+                f"{inputs} given to evaluate on; give --groups, or --queries with --corpus and --qrels, or --eval-csv"
             )
         if self.queries is not None and (self.corpus is None or self.qrels is None):
             missing = "--corpus" if self.corpus is None else "--qrels"

@@ -1,4 +1,4 @@
-"""Whether a difference between two rankings may be chance: the paired randomisation test.
+"""Significance of a difference between two rankings: the paired randomisation test.
 
 Smucker, Allan and Carterette, "A comparison of statistical significance tests for information retrieval evaluation",
 CIKM 2007: if both were equally good, each query's two values could be exchanged, so the sign of each difference is a
@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from crossrank.evaluation.intervals import Values, checked
 
 RESAMPLES = 10_000
+"""Tosses that are drawn, by default."""
 COINS = 8
-"""Queries whose coins are a byte: what all 256 of them add up to is worked out once."""
+"""Queries whose coins share a byte: the sums of all 256 ways to toss them are worked out once."""
 CHUNK_BYTES = 1 << 20
 """Bytes that are drawn at a time: 8 MB as sums."""
 EXACT_QUERIES = 13
-"""Up to 2^13 ways to toss are all tried; more are drawn."""
+"""Queries up to which all ways to toss, 2^13 at most, are tried; with more queries, tosses are drawn."""
 
 
 def randomisation_test(a_Q: Values, b_Q: Values, seed: int = 0, resamples: int = RESAMPLES) -> float:
@@ -55,7 +56,7 @@ def randomisation_test(a_Q: Values, b_Q: Values, seed: int = 0, resamples: int =
 
 
 def holm(p_values: list[float]) -> list[float]:
-    """P-values as they are when several are looked at together (Holm 1979), in the order given.
+    """Correct p-values for looking at several together (Holm 1979); returned in the order given.
 
     Of ten models that are no better one has p < 0.1 by chance; after this, one of ten such tables has.
     """
@@ -69,7 +70,7 @@ def holm(p_values: list[float]) -> list[float]:
 
 
 def _sums_of_bytes(differences_Q: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of every eight differences, what each way to toss their coins adds up to. Shape (B, 256)."""
+    """Sums of every eight differences, for each way to toss their coins. Shape (B, 256)."""
     padded_Q = np.pad(differences_Q, (0, -len(differences_Q) % COINS))
     return padded_Q.reshape(-1, COINS) @ _all_signs(COINS).T
 

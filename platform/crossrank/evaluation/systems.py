@@ -1,4 +1,4 @@
-"""What may stand behind a row of the table: a reranker, an encoder without a head, or a running server."""
+"""Systems that may stand behind a row of the table: a reranker, an encoder without a head, or a running server."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from crossrank.scoring.spec import ScorerSpec
 from crossrank.telemetry.progress import say
 
 Scale = Literal["logit", "probability", "cosine"]
-"""What the scores of a row are."""
+"""Kind of the scores of a row."""
 
 
 def spec_of(name: str, model: str, settings: EvaluateSettings) -> ScorerSpec:
-    """What scores for a row, found and checked.
+    """The scorer of a row, found and checked.
 
     A model without a classification head is taken for an encoder: its score is the cosine between the vectors of query
     and document, read as its files say (pooling, prompts, length).
 
     Raises:
-        ModelRefused: no model, or one that neither scores nor makes vectors.
-        InputError: a server that gives no score.
+        ModelRefused: there is no such model, or it neither scores nor makes vectors.
+        InputError: the server gives no score.
     """
     if is_url(model):
         return ServerSpec.of(name, model, settings.timeout_s).check()
@@ -43,7 +43,7 @@ def spec_of(name: str, model: str, settings: EvaluateSettings) -> ScorerSpec:
 
 
 def scale_of(spec: ScorerSpec) -> Scale:
-    """What the scores of a row are."""
+    """The kind of the scores of a row."""
     if isinstance(spec, CosineSpec):
         return "cosine"
     return "probability" if isinstance(spec, ServerSpec) and spec.gives_probabilities else "logit"

@@ -1,4 +1,4 @@
-"""The results: means with intervals, differences with p-values, slices; as `results.json` holds them.
+"""Results of an evaluation as `results.json` holds them: means with intervals, differences with p-values, slices.
 
 Shape letters: Q queries.
 """
@@ -19,10 +19,11 @@ from crossrank.evaluation.significance import holm, randomisation_test
 
 TOSSES_PER_RESAMPLE = 5
 SLICES = 3
+"""Slices by a length: thirds of the queries."""
 LEAST_OF_A_SLICE = 10
-"""Queries of a slice; fewer say nothing."""
+"""Queries of a slice at least; fewer say nothing."""
 BINS = 10
-"""Of the reliability curve."""
+"""Bins of the reliability curve."""
 
 Json = dict[str, Any]
 
@@ -133,7 +134,7 @@ def _slice(rows: Sequence[Row], label: str, rows_Q: NDArray[np.bool_], measures:
 
 
 def _score_figures(row: Row) -> Json:
-    """How the scores of relevant and of other documents lie, and how often a score is right.
+    """Histograms of the scores of relevant and of other documents, and the reliability curve.
 
     The reliability curve takes the sigmoid of a logit for the probability that the document is relevant, in bins of a
     tenth, over judged documents alone; unjudged ones are not known to be wrong. A cosine foretells no probability.
@@ -160,10 +161,10 @@ def _score_figures(row: Row) -> Json:
     bins_P = np.minimum((probability_P * BINS).astype(int), BINS - 1)
     reliability = []
     for number in range(BINS):
-        here_P = is_judged_P & (bins_P == number)
-        if here_P.any():
-            predicted, right = float(probability_P[here_P].mean()), float(is_relevant_P[here_P].mean())
-            reliability.append({"predicted": predicted, "relevant": right, "documents": int(here_P.sum())})
+        in_bin_P = is_judged_P & (bins_P == number)
+        if in_bin_P.any():
+            predicted, right = float(probability_P[in_bin_P].mean()), float(is_relevant_P[in_bin_P].mean())
+            reliability.append({"predicted": predicted, "relevant": right, "documents": int(in_bin_P.sum())})
     return found | {"reliability": reliability}
 
 

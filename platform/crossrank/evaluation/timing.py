@@ -1,4 +1,4 @@
-"""How long one query takes, asked one at a time: what a user waits for, apart from any network between."""
+"""Latency of a query, scored one at a time: what a user waits for, apart from any network between."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def seconds_of(scorer: Scorer, queries: Sequence[Query]) -> list[float] | None:
     """Seconds of each query, tokenising included.
 
     Returns:
-        None where one got no scores: a server that fails at once is not fast.
+        None where a query got no scores: a server that fails at once is not fast.
     """
     found = []
     for place, query in enumerate([*queries[:WARM_UP], *queries]):
@@ -40,7 +40,7 @@ def time_queries(spec: ScorerSpec, queries: Sequence[Query]) -> list[float] | No
 
 
 def percentiles_ms(seconds: Sequence[float]) -> dict[str, float]:
-    """p50 and p99 in milliseconds; nothing of no queries."""
+    """The 50th and 99th percentile in milliseconds; an empty dictionary without queries."""
     if not seconds:
         return {}
     p50, p99 = np.percentile(seconds, [50, 99])

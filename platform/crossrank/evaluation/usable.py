@@ -1,4 +1,4 @@
-"""Inputs of which nothing could be measured, found before anything is written."""
+"""Refusal of inputs of which nothing could be measured, before anything is written."""
 
 from __future__ import annotations
 

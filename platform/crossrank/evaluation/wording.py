@@ -20,29 +20,29 @@ def with_article(measure: str) -> str:
 
 
 def note_of(measure: str) -> str | None:
-    """What a measure says, as a sentence without its full stop; None where its name says it."""
+    """The meaning of a measure, as a sentence without its full stop; None where its name says it."""
     row, cutoff = parse(measure)
     return None if row.note is None else f"{label_of(measure)}: {row.note.format(cutoff=cutoff)}"
 
 
 def graded(measures: Iterable[str]) -> list[str]:
-    """Labels of those that take a document's label as its gain; the others know relevant and not."""
+    """Names of the measures that take a label as its gain; the others know nothing but relevant and not."""
     return [parse(measure)[0].label for measure in measures if parse(measure)[0].of_gains is not None]
 
 
 def counted(number: int, one: str, several: str) -> str:
-    """How many there are of something: ``1 query has``, ``1,200 queries have``."""
+    """A number with its noun: ``1 query has``, ``1,200 queries have``."""
     return f"{number:,} {one if number == 1 else several}"
 
 
 def signed(number: float) -> str:
-    """A difference with its sign, a minus and no hyphen; what rounds to nothing has none."""
+    """A difference with its sign, which is a minus and no hyphen; without one where it rounds to 0."""
     text = f"{number:+.3f}"
     return "0.000" if text in ("+0.000", "-0.000") else with_minus(text)
 
 
 def with_minus(text: str) -> str:
-    """A number that was written by Python, with a minus for its hyphen."""
+    """The text of a number with a minus in place of the hyphen that Python writes."""
     return text.replace("-", "−")
 
 
@@ -56,12 +56,12 @@ def mean_text(mean: dict[str, Any], *, is_difference: bool = False) -> str:
 
 
 def p_text(p_value: float) -> str:
-    """A p-value; small ones by what they are below."""
+    """A p-value; a small one as the bound that it is below."""
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
 
 
 def number_text(number: float | None) -> str:
-    """A number as a cell has it."""
+    """A number as a cell of a table has it; a dash for None."""
     if number is None:
         return "–"
     return f"{number:,.0f}" if number >= 100 or number == int(number) else f"{number:,.1f}"

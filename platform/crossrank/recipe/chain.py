@@ -1,10 +1,10 @@
-"""From the sections of a recipe to its stages: each takes the result of the one before, unless it names its own input.
+"""Chain of a recipe: each stage takes the result of the one before, unless its section names an input of its own.
 
     import -> groups -> translate -> translated -> filter -> filtered -> mine -> mined -> train -> model
                                                       |                   ^                          |
                                                       +----> corpus ------+       merge -> merged, evaluate, rerank
 
-All settings are made before anything runs: a typo in the last section is told in the first second.
+All settings are made before anything runs: a typo in the last section is refused in the first second.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from crossrank.verbs import VERBS
 Settings = TypeVar("Settings")
 
 NOTES = "_recipe"
-"""Folder of the output with what the recipe notes itself."""
+"""Folder of the output that holds the notes of the recipe itself."""
 TUNED, MERGED = "tuned", "merged"
 """Rows of the evaluation that the recipe adds."""
 FOLDERS = {
@@ -45,7 +45,7 @@ FOLDERS = {
     "evaluate": "evaluation",
     "rerank": "ranked",
 }
-"""Of the output, by stage."""
+"""Folders of the output, by stage."""
 FORCED = ("models", "held_out")
 """Keys to which the recipe adds its own, whatever a section says."""
 COLUMNS = ("doc_id_column", "title_column", "text_column")
@@ -53,7 +53,7 @@ COLUMNS = ("doc_id_column", "title_column", "text_column")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupsSettings(CheckedSettings):
-    """The section ``import``: what ``crossrank convert`` makes groups of."""
+    """Settings of the section ``import``: the input of ``crossrank convert``, which makes groups of it."""
 
     format: str = option(help="Format of the input, as of crossrank convert --from.")
     input: str = option(help="File or folder, local or s3://, or a data set hf://owner/name.")
@@ -77,7 +77,7 @@ def stages_of(recipe: Recipe) -> list[Stage]:
 
 
 class _Chain:
-    """What earlier sections leave for later ones."""
+    """The stages so far, and what they leave for later sections."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
@@ -88,10 +88,10 @@ class _Chain:
         self._languages: dict[str, str] = {}
         self._base: str | None = None
         self._models: dict[str, str] = {}
-        """What the recipe makes, by the names of their rows."""
+        """Models that the recipe makes, by the names of their rows in the evaluation."""
         self._measured = self._folder(NOTES, "measured.jsonl")
         self._held_out: str | None = None
-        """What the recipe itself wants held out."""
+        """Groups that the section of the training itself holds out."""
 
     def stages(self) -> list[Stage]:
         make: dict[str, Callable[[], list[Stage]]] = {
@@ -115,10 +115,11 @@ class _Chain:
         return storage.join(self._recipe.output, *names)
 
     def _settings(self, name: str, settings_class: type[Settings], links: Json, forced: Json) -> Settings:
-        """The settings of a stage: its own keys win over what the chain gives, and that over its configuration.
+        """The settings of a stage: the keys of its section win over what the chain gives, and that over its ``config``.
 
         Args:
-            forced: what wins over everything.
+            links: values that the chain gives; None gives nothing.
+            forced: values that win over everything.
         """
         section = self._recipe.sections[name]
         known = {key: value for key, value in links.items() if value is not None}
@@ -133,7 +134,7 @@ class _Chain:
         return VerbStage(name, self._settings(name, VERBS[name].settings, links, forced), VERBS[name].run)
 
     def _conversion(self, name: str, from_: str, to: str, source: str, target: str) -> Noted:
-        """`crossrank convert` as a stage."""
+        """A stage that runs `crossrank convert`."""
         return Noted(
             name,
             shlex.join(["crossrank", "convert", "--from", from_, "--to", to, source, target]),
@@ -226,6 +227,6 @@ class _Chain:
         return [self._job("rerank", links)]
 
     def _analyser(self) -> Json:
-        """The language of BM25 is that of the translations, where it has an analyser of its own."""
+        """The language of BM25: that of the translations, where it has an analyser of its own."""
         target = self._languages.get("target")
         return {"language": target} if target in LANGUAGES else {}

@@ -1,4 +1,4 @@
-"""The queries that a recipe evaluates on, which nothing in it may be trained on."""
+"""Queries that a recipe evaluates on, and on which nothing in it may be trained."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from crossrank.telemetry.progress import say
 
 @dataclass(frozen=True, slots=True)
 class MeasuredQueries:
-    """Writes them as groups without documents, for ``crossrank train --held-out``. It has no command of its own.
+    """Stage that writes these queries as groups without documents, for ``crossrank train --held-out``.
 
-    It takes the memory of the queries. A ``limit`` of the evaluation takes none away.
+    It has no command of its own, and holds all queries in memory. A ``limit`` of the evaluation takes none away.
     """
 
     settings: EvaluateSettings
     also: str | None
-    """Groups whose queries are held out beside them."""
+    """Groups whose queries are held out as well."""
     product: str
     name: str = "measured"
     command: str = ""
     continues: bool = True
 
     def run(self, afresh: bool) -> None:
-        """Write them, unless they are there. Every run looks: it takes seconds, and a run may have other ones."""
+        """Write the queries, unless they are there. Every run looks: it takes seconds, and they may have changed."""
         others = read_group_queries(storage.absolute(self.also)) if self.also is not None else ()
-        found = chain(measured_queries(self.settings), others)
-        queries = dict.fromkeys(query for query in found if query.strip())
+        both = chain(measured_queries(self.settings), others)
+        queries = dict.fromkeys(query for query in both if query.strip())
         lines = [json_line({"query_id": str(row), "query": query, "docs": []}) for row, query in enumerate(queries)]
         content = "".join(f"{line}\n" for line in lines).encode()
         what = "evaluated on" if self.also is None else f"evaluated on, or in {self.also},"
@@ -45,11 +45,11 @@ class MeasuredQueries:
             storage.write_bytes(self.product, content)
 
     def is_done(self) -> bool:
-        """Whether they were written."""
+        """Whether the queries were written."""
         return storage.exists(self.product)
 
     def plan(self) -> None:
-        """It is done in a moment."""
+        """Say nothing: the stage takes a moment."""
 
 
 def measured_queries(settings: EvaluateSettings) -> Iterator[str]:
@@ -70,4 +70,4 @@ def measured_queries(settings: EvaluateSettings) -> Iterator[str]:
 
 
 def _ignore(_row: Rejected) -> None:
-    """The evaluation tells of it."""
+    """Drop a rejected row: the evaluation reports it."""

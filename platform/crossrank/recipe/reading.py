@@ -5,8 +5,8 @@
     translate: {source: en, target: "{target}", backend: amazon}
     train: {config: ko_reranker, eval_fraction: 0.002}
 
-The keys of a section are the flags of its verb. Its ``config`` is a file of them: what stands beside it wins, and so do
-the inputs that come from earlier stages.
+The keys of a section are the flags of its verb. Its ``config`` is a file of such keys: the keys beside it win over the
+file, and so do the inputs that come from earlier stages.
 """
 
 from __future__ import annotations
@@ -22,39 +22,39 @@ from crossrank.errors import SettingsError
 from crossrank.verbs import VERBS
 
 ORDER = ("import", "memory", "translate", "filter", "mine", "train", "merge", "evaluate", "rerank")
-"""Every stage, in the order of the chain."""
+"""Stages, in the order of the chain."""
 SETTINGS = {
     name: VERBS[name].settings for name in ("train", "translate", "mine", "evaluate", "rerank", "filter", "merge")
 }
-"""What the sections of the verbs hold, in the order in which a key without a stage is looked for."""
+"""Settings of the sections of the verbs, in the order in which a key without a stage is looked for."""
 OF_THE_RECIPE = {
     "output": "each has a folder in the recipe's output",
     "overwrite": "use crossrank recipe --overwrite STAGE",
     "dry_run": "use crossrank recipe --dry-run",
 }
-"""Keys of the verbs that a section does not have, and why."""
+"""Keys of the verbs that a section does not take, with the way out."""
 
 Keys = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What is said of one stage."""
+    """The keys of one stage."""
 
     given: Keys
-    """By the recipe, or by ``--set``."""
+    """Keys that the recipe or ``--set`` gives."""
     config: Keys
-    """By the file that it names as ``config``."""
+    """Keys of the file that the section names as ``config``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a file says, with its variables filled in."""
+    """The content of a recipe, with its variables filled in."""
 
     file: str
     output: str
     sections: dict[str, Section]
-    """By stage, in the order of the chain."""
+    """Sections by stage, in the order of the chain."""
 
 
 def read_recipe(uri: str, sets: Sequence[str] = ()) -> Recipe:
@@ -64,8 +64,8 @@ def read_recipe(uri: str, sets: Sequence[str] = ()) -> Recipe:
         sets: ``NAME=VALUE`` for a variable or the output, ``STAGE.KEY=VALUE`` for a key of a stage.
 
     Raises:
-        SettingsError: it is not YAML; a section that is no stage, or no mapping; no output; nothing to do.
-        InputError: the file is not there.
+        SettingsError: the file is not YAML, has a section that is no stage or no mapping, or names no output or stage.
+        InputError: the file is missing.
     """
     values: Keys = {key.replace("-", "_"): value for key, value in read_config(uri).items()}
     assigned = assignments(sets)
@@ -95,7 +95,7 @@ def read_recipe(uri: str, sets: Sequence[str] = ()) -> Recipe:
 
 
 def _meant(key: str, given: Mapping[str, Keys], variables: Iterable[str]) -> str:
-    """What was probably meant by a key of ``--set``: one of a stage whose name was left out, or of another spelling."""
+    """The advice on a key of ``--set`` that was misspelt, or that lacks the name of its stage."""
     stage, dot, name = key.partition(".")
     if dot:
         near = nearest(stage, given, {})

@@ -1,4 +1,4 @@
-"""`crossrank recipe`: the stages of a recipe, one after another in one process, and so with one Ray."""
+"""`crossrank recipe`: the stages of a recipe run one after another in one process, and so with one Ray."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def recipe(
         sets: ``NAME=VALUE`` for a variable of the file or its output, ``STAGE.KEY=VALUE`` for a key of a stage.
         until: the stage after which to stop.
         overwrite: the stage from which on everything is done afresh.
-        dry_run: say what each would do, as far as that is known before the stages in front of it are done.
+        dry_run: whether to say only what each stage would do, as far as that is known before the earlier ones are done.
 
     Raises:
         SettingsError: the file says something that is not understood.
-        CrossrankError: what a stage raises, with its name in front.
+        CrossrankError: the error of a stage, with its name in front.
     """
     read = read_recipe(file, sets)
     stages = stages_of(read)
@@ -81,7 +81,7 @@ def _number(stages: Sequence[Stage], stage: Stage) -> str:
 
 @contextmanager
 def _named(stage: Stage, file: str) -> Iterator[None]:
-    """Whatever a stage refuses names the stage, too."""
+    """Put the name of the stage in front of every error that it raises."""
     try:
         yield
     except CrossrankError as error:

@@ -1,4 +1,4 @@
-"""A stage of the chain: what it runs, where its result is, and how it knows that it is done."""
+"""Stages of the chain: what each runs, where its result is, and how it knows that it is done."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ from crossrank.telemetry.progress import say
 
 
 class Stage(Protocol):
-    """What a recipe runs, one after another."""
+    """Stage of a recipe."""
 
     @property
     def name(self) -> str:
-        """Of its section, or of what it prepares for one."""
+        """Name of its section, or of what it prepares for one."""
 
     @property
     def command(self) -> str:
-        """The command that does the same alone; empty where there is none."""
+        """Command that runs the stage alone; empty where there is none."""
 
     @property
     def product(self) -> str:
-        """What is there when it is done."""
+        """Place of its result."""
 
     @property
     def continues(self) -> bool:
-        """Whether it takes the result of an earlier stage, so that nothing is known of it before."""
+        """Whether it takes the result of an earlier stage, so that nothing is known of it before that is done."""
 
     def run(self, afresh: bool) -> None:
-        """Do it, go on with it, or say that it is done."""
+        """Run the stage, go on with it, or say that it is done."""
 
     def is_done(self) -> bool:
-        """Whether it ended, under whatever settings; nothing is read for that but a note."""
+        """Whether the stage ended, under whatever settings; reads nothing but a note or a manifest."""
 
     def plan(self) -> None:
-        """Say what it would do."""
+        """Say what the stage would do."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerbStage:
-    """A verb that keeps a manifest in its output: it knows itself where it was, and refuses other settings."""
+    """Stage of a verb that keeps a manifest in its output, so that it goes on by itself, and refuses other settings."""
 
     name: str
     settings: Any
@@ -82,17 +82,19 @@ class VerbStage:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """What keeps no manifest, such as a conversion: the recipe notes that it was done, and from what."""
+    """Stage that keeps no manifest, such as a conversion: the recipe notes that it was done, and from what input."""
 
     name: str
     command: str
     product: str
     note: str
-    """Where that is noted."""
+    """File of the note."""
     reads: str
+    """Place of the input."""
     settings: Json
-    """What has to be the same, beside what it reads, for it to count as done."""
+    """Settings that have to be the same, like the input, for the stage to count as done."""
     act: Callable[[], Any]
+    """Function that does the work."""
     continues: bool
 
     def run(self, afresh: bool) -> None:
@@ -108,7 +110,7 @@ class Noted:
                 )
             say(f"{self.product} is finished; nothing to do")
             return
-        storage.delete(self.note)  # what it says of the product is no longer so
+        storage.delete(self.note)  # from now on the product is not what it says
         self.act()
         write_json(self.note, {"identity": identity, "settings": named, "finished": time.time()})
 
@@ -130,7 +132,7 @@ def _is_on_hub(uri: str) -> bool:
 
 
 def _fingerprint(uri: str) -> str:
-    """Of the content; of a data set on a hub its name is all that there is."""
+    """Fingerprint of the content of an input; the name of a data set on a hub, whose content is not read."""
     if _is_on_hub(uri):
         return uri
     if storage.exists(manifest_of(uri)):  # a job's output, in which more than its groups may change

@@ -1,1 +1,1 @@
-"""From labelled groups and a base model to a better reranker, the same for any number of workers."""
+"""Training: labelled groups and a base model become a better reranker, the same for any number of workers."""

@@ -1,4 +1,4 @@
-"""Which checkpoint is the best so far, and whether to go on: a pure function of what was measured."""
+"""The best checkpoint so far, and whether to go on: a pure function of what was measured."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ NONE_RANKS = "every checkpoint gives over half of the held-out documents the sco
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """What a validation says of a checkpoint."""
+    """Result of the validation of a checkpoint."""
 
     value: float
-    """Of the measure that decides."""
+    """Value of the measure that decides."""
     tie_rate: float
+    """Share of the held-out documents that have the score of another of their query, from 0 to 1."""
 
     @property
     def can_be_best(self) -> bool:
@@ -30,25 +31,26 @@ class Validated:
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """What the validations so far say."""
+    """The decision that follows from the validations so far."""
 
     step: int | None
-    """Of the best checkpoint; of equal ones the earliest. None before the first that ranks."""
+    """Step of the best checkpoint, of the earliest among equal ones; None before the first that ranks."""
     patience_is_out: bool
+    """Whether training should stop."""
 
 
 def best_of(validated: Mapping[int, Validated], patience: int) -> Best:
     """Read the validations in the order of their steps.
 
     Args:
-        validated: each step that has a result.
+        validated: results by step.
         patience: validations without a better one after which training stops; 0 never stops it.
     """
     best: int | None = None
     since = 0
     for step in sorted(validated):
-        found = validated[step]
-        if found.can_be_best and (best is None or found.value > validated[best].value):
+        result = validated[step]
+        if result.can_be_best and (best is None or result.value > validated[best].value):
             best, since = step, 0
         else:
             since += 1

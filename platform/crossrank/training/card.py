@@ -1,6 +1,6 @@
 """The model card: what a model was made from, how, and how good it is, as Markdown that a model hub reads too.
 
-Nothing is in it that the run did not hand over.
+The run hands over everything that is in it.
 """
 
 from __future__ import annotations
@@ -33,44 +33,45 @@ class DataFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FinishedTraining:
-    """A line of the table of results."""
+class ResultRow:
+    """A row of the table of results."""
 
     name: str
-    """Such as ``no reranker``, ``base model`` or ``step 400``."""
+    """Name of what was measured, such as ``no reranker``, ``base model`` or ``step 400``."""
     measures: Mapping[str, Mean]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CardFacts:
-    """All that a card is made of."""
+    """Everything that a card is made of."""
 
     name: str
-    """Heads the card."""
+    """Title of the card."""
     location: str
-    """What loads the model: hub id, folder or s3://."""
+    """Place that the model is loaded from: hub id, folder or s3://."""
     base_model: str
     base_revision: str
     base_on_hub: bool
     """Whether `base_model` is a hub id; the hub refuses a card that links a folder."""
     command: str
-    """As it was typed."""
+    """Command line of the training, as it was typed."""
     data: DataFacts
     settings: Mapping[str, Any]
-    """The recipe, in the order to be told."""
-    baselines: Sequence[FinishedTraining] = ()
-    """What training starts from, at step 0."""
-    checkpoints: Sequence[FinishedTraining] = ()
+    """Settings of the recipe, in the order in which the card lists them."""
+    baselines: Sequence[ResultRow] = ()
+    """Rows of step 0: what there is without training."""
+    checkpoints: Sequence[ResultRow] = ()
+    """Rows of the checkpoints that were validated, by step."""
     best: str | None = None
     """Name of the checkpoint, or of the baseline, that became the model; None where nothing was held out."""
     decided_by: str = "mrr@10"
-    """The measure that chose it."""
+    """Measure that chose `best`."""
     differences: Mapping[str, Mean] = field(default_factory=dict)
-    """The best checkpoint less the last of the baselines, query by query."""
+    """Means of the best checkpoint less the last of the baselines, query by query."""
     held_out_queries: int = 0
     max_length: int
     level: str = ""
-    """What the sigmoid of a logit means."""
+    """Sentences on what the sigmoid of a logit means; empty leaves the section out."""
     warnings: Sequence[str] = ()
     """A sentence for each guard that fired."""
     versions: Mapping[str, str]
@@ -78,7 +79,7 @@ class CardFacts:
 
 
 def model_card(facts: CardFacts) -> str:
-    """The card, to be saved as README.md beside the model."""
+    """The Markdown of the card, to be saved as README.md beside the model."""
     parts = [
         _front_matter(facts),
         f"# {facts.name}",
@@ -100,18 +101,18 @@ def worse_than_before(facts: CardFacts) -> list[str]:
     ours = best.measures.get(facts.decided_by) if best else None
     if ours is None:
         return []
-    found = []
+    sentences = []
     for baseline in facts.baselines:
         theirs = baseline.measures.get(facts.decided_by)
         if theirs is not None and theirs.value > ours.value:
-            found.append(
+            sentences.append(
                 f"This model is worse than {baseline.name} on the held-out queries: its {facts.decided_by} is "
                 f"{ours.value:.3f}, and that of {baseline.name} {theirs.value:.3f}."
             )
-    return found
+    return sentences
 
 
-def _best(facts: CardFacts) -> FinishedTraining | None:
+def _best(facts: CardFacts) -> ResultRow | None:
     return next((each for each in (*facts.checkpoints, *facts.baselines) if each.name == facts.best), None)
 
 
@@ -121,7 +122,7 @@ def _is_base(facts: CardFacts) -> bool:
 
 
 def _front_matter(facts: CardFacts) -> str:
-    # No licence: that of the base and of the data decide it, and neither is known here.
+    # No licence: that of the base and of the data decide it, and the run knows neither.
     known: dict[str, Any] = {
         "library_name": "sentence-transformers",
         "pipeline_tag": "text-ranking",
@@ -135,8 +136,8 @@ def _front_matter(facts: CardFacts) -> str:
     return f"---\n{yaml.safe_dump(known, allow_unicode=True, sort_keys=False)}---"
 
 
-def _measured(best: FinishedTraining) -> dict[str, Any]:
-    """What the hub shows beside the card: https://github.com/huggingface/hub-docs/blob/main/modelcard.md."""
+def _measured(best: ResultRow) -> dict[str, Any]:
+    """The results that the hub shows beside the card: https://github.com/huggingface/hub-docs/blob/main/modelcard.md."""
     return {
         "task": {"type": "text-ranking"},
         "dataset": {"type": "held-out-groups", "name": "held-out groups"},
@@ -233,13 +234,13 @@ score = pipeline("text-classification", model={place})
 pair = {{"text": query, "text_pair": document}}
 print(score([pair], function_to_apply="none", truncation=True, max_length={facts.max_length}))""",
     ]
-    told = (
+    lead = (
         "All three give the same logit, in single precision and where the pair fits the window. So does an older "
         "transformers that knows this family; crossrank's README names those that were tried."
     )
     if facts.location.startswith("s3://"):
-        told += " The last two want a copy of the folder on this machine's disk."
-    return "\n\n".join([told, *(_code(each, "python") for each in snippets)])
+        lead += " The last two want a copy of the folder on this machine's disk."
+    return "\n\n".join([lead, *(_code(each, "python") for each in snippets)])
 
 
 def _table(head: Sequence[str], rows: Any) -> str:
@@ -252,7 +253,7 @@ def _line(value: Any) -> str:
 
 
 def _code(text: str, language: str) -> str:
-    """A block of code, its fence longer than any in the text."""
+    """A block of code whose fence is longer than any in the text."""
     fence = "```"
     while fence in text:
         fence += "`"

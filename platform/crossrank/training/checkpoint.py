@@ -5,8 +5,8 @@
     OUTPUT/_checkpoint/validation-500.json  what was measured of it
 
 `complete.json` names every file with its size, has an id of its own, and comes last: a checkpoint without it, or with
-a file of another size, is none. Rank 0 writes to this machine's disk while training waits, and a thread brings it to
-its place meanwhile.
+a file of another size, does not count. Rank 0 writes to this machine's disk while training waits; a thread then brings
+the checkpoint to its place while training goes on.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ FOLDER = "_checkpoint"
 COMPLETE = "complete.json"
 PREFIX = "step-"
 NEWEST_KEPT = 1
-"""The newest is always kept: a validation may still read it."""
+"""Newest checkpoints that are kept at least: a validation may still read the last."""
 
 
 def _nothing() -> None:
-    """What follows a checkpoint that nothing waits for."""
+    """Do nothing once a checkpoint is in its place."""
 
 
 class Checkpoints:
@@ -49,21 +49,21 @@ class Checkpoints:
         self._sending: Future[None] | None = None
 
     def uri(self, step: int) -> str:
-        """Folder of the checkpoint of a step, which is a model folder."""
+        """The model folder that is the checkpoint of a step."""
         return storage.join(self.folder, f"{PREFIX}{step:08}")
 
     def save(
         self, step: int, write: Callable[[Path], None], kept: Iterable[int] = (), then: Callable[[], None] = _nothing
     ) -> None:
-        """Write a checkpoint, then bring it to its place in a thread; waits for the one before.
+        """Wait for the checkpoint before, write this one, and start the thread that brings it to its place.
 
         Args:
-            write: fills the empty folder that it is given.
+            write: function that fills the empty folder it is given.
             kept: steps whose checkpoints stay, whatever their age.
-            then: is called, in the thread, when the checkpoint is in its place.
+            then: function that the thread calls when the checkpoint is in its place.
 
         Raises:
-            OutputError: this one cannot be written, or the one before could not be sent; older ones are intact.
+            OutputError: this checkpoint cannot be written, or the one before could not be sent; older ones are intact.
         """
         self.wait()
         try:
@@ -72,32 +72,32 @@ class Checkpoints:
             raise _full(self.uri(step), error) from error
         try:
             write(local)
-        except (OSError, RuntimeError, SafetensorError) as error:  # torch tells a full disk as a RuntimeError
+        except (OSError, RuntimeError, SafetensorError) as error:  # torch raises RuntimeError for a full disk
             shutil.rmtree(local, ignore_errors=True)
             raise _full(self.uri(step), error) from error
         self._sending = self._thread.submit(self._send, step, local, set(kept), then)
 
     def wait(self) -> None:
-        """Until the last checkpoint is in its place; raises what its thread raised."""
+        """Wait until the last checkpoint is in its place; raise what its thread raised."""
         sending, self._sending = self._sending, None
         if sending is not None:
             sending.result()
 
     def steps(self) -> list[int]:
         """Steps that have a whole checkpoint, oldest first."""
-        found = []
+        steps = []
         for file in storage.list_files(self.folder, recursive=True):
             folder, _, name = file.uri.rpartition("/")
             step = folder.rpartition("/")[2].removeprefix(PREFIX)
             if name == COMPLETE and step.isdigit():
-                found.append(int(step))
-        return sorted(found)
+                steps.append(int(step))
+        return sorted(steps)
 
     def fetch(self, step: int) -> Path:
-        """The checkpoint on this machine's disk.
+        """The folder of a checkpoint on this machine's disk, downloaded where it lies on an object store.
 
         Raises:
-            InputError: a file of it is missing or has another size.
+            InputError: a file of the checkpoint is missing or has another size.
             StorageError: the object store cannot be reached.
         """
         uri = self.uri(step)
@@ -114,10 +114,12 @@ class Checkpoints:
         return folder
 
     def newest_readable(self, read: Callable[[Path], Any]) -> tuple[int, Any] | None:
-        """The newest checkpoint that `read` can read, with what it gave; those it cannot are said and passed over.
+        """The newest checkpoint that `read` can read: its step, and what `read` returned.
+
+        A checkpoint that it cannot read is named on standard error and passed over; None where none is left.
 
         Raises:
-            StorageError, OutputError: the object store cannot be reached, or this machine cannot keep what it gives:
+            StorageError, OutputError: the object store cannot be reached, or this machine cannot keep the download:
                 the checkpoint may well be good.
         """
         steps = self.steps()
@@ -132,11 +134,11 @@ class Checkpoints:
         return None
 
     def write_note(self, name: str, content: dict[str, Any]) -> None:
-        """Keep a small result beside the checkpoints."""
+        """Keep a small result beside the checkpoints, as JSON."""
         storage.write_bytes(self._note(name), json.dumps(content, indent=1).encode())
 
     def read_note(self, name: str) -> dict[str, Any] | None:
-        """What `write_note` kept; None when there is none."""
+        """The result that `write_note` kept; None where there is none."""
         if not storage.exists(self._note(name)):
             return None
         content: dict[str, Any] = json.loads(storage.read_bytes(self._note(name)))
@@ -146,7 +148,7 @@ class Checkpoints:
         return storage.join(self.folder, f"{name}.json")
 
     def _local_folder(self) -> Path:
-        """Where to write first: beside its place, so that a move is enough; for an object store in the cache."""
+        """The folder written first: beside the final place, so that a move is enough, or in the cache for S3."""
         if storage.is_s3(self.folder):
             folder = storage.cache_folder() / "sending" / hash_bytes(self.folder.encode())
         else:
@@ -161,7 +163,7 @@ class Checkpoints:
         try:
             sizes = {file.name: file.stat().st_size for file in sorted(local.iterdir())}
             complete = json.dumps({"id": uuid.uuid4().hex, "files": sizes})
-            self._delete(step)  # of an earlier try that was not whole, or could not be read
+            self._delete(step)  # what an earlier attempt left half written, or could not be read
             if storage.is_s3(uri):
                 for name in sizes:
                     _upload(local / name, storage.join(uri, name))
@@ -203,8 +205,8 @@ def _check_sizes(uri: str, folder: Path, sizes: dict[str, int]) -> None:
     for name, num_bytes in sizes.items():
         found = (folder / name).stat().st_size if (folder / name).exists() else None
         if found != num_bytes:
-            told = "is missing" if found is None else f"has {found:,} bytes"
-            raise InputError(f"{uri}/{name} {told}, and was written with {num_bytes:,}")
+            state = "is missing" if found is None else f"has {found:,} bytes"
+            raise InputError(f"{uri}/{name} {state}, and was written with {num_bytes:,}")
 
 
 def _upload(file: Path, uri: str) -> None:

@@ -16,12 +16,12 @@ from crossrank import storage
 from crossrank.errors import OutputError
 
 EVENTS = "events.out.tfevents.crossrank"
-"""TensorBoard takes any file with ``tfevents`` in its name."""
+"""Name of the events file; TensorBoard takes any with ``tfevents`` in it."""
 PICTURE = "curves.png"
 WIDTH_PX, HEIGHT_PX = 1200, 800
 DPI = 100
 SMOOTHED_FROM = 60
-"""Steps from which on the loss has a running mean beside it: the single steps then hide where it goes."""
+"""Steps of a run from which on a running mean is drawn over the loss: single steps then hide where it goes."""
 GUESSING = "train/uniform_loss"
 """Series of the loss of a model that gives all documents of a group one score."""
 INK, FAINT, GREY = "#1f4e79", "#a9c4de", "#8a8a8a"
@@ -34,20 +34,20 @@ Series = dict[str, list[tuple[int, float]]]
 def write_curves(
     history: History, folder: Path, baselines: Mapping[str, Mapping[str, float]] | None = None
 ) -> dict[str, Path]:
-    """Write `EVENTS` and `PICTURE` into `folder`; nothing where the history is empty.
+    """Write `EVENTS` and `PICTURE` into `folder`; write nothing where the history is empty.
 
-    Called again with a history that goes on where the last one ended, it appends to the events, and a TensorBoard that
-    is open follows. Any other history takes the place of the old one, and an open TensorBoard has to be started again.
+    A history that goes on where the last one ended is appended to the events, and a TensorBoard that is open follows.
+    Any other history takes the place of the old one, and an open TensorBoard has to be started again.
 
     Args:
         history: training rows ``{"step": int, "loss": float, ...}`` and validation rows ``{"step": int, "validation":
             {"mrr@10": float, ...}}``, in any mixture. Of two training or two validation rows of a step the later
             counts. The mean ``uniform_loss``, that of a model which cannot tell documents apart, is a line beside the
             loss. A row may have its ``time``, in seconds since 1970.
-        baselines: measures of what training starts from, by name: horizontal lines beside the validation.
+        baselines: measures of step 0, by the name of what was measured: horizontal lines beside the validation.
 
     Returns:
-        What was written, by file name.
+        Paths of what was written, by file name.
     """
     rows = list({(row["step"], "validation" in row): row for row in history}.values())
     rows.sort(key=lambda row: row["step"])
@@ -60,7 +60,7 @@ def write_curves(
 
 
 def _values(row: Mapping[str, Any]) -> dict[str, float]:
-    """The values of a row by their tags, as TensorBoard shows them; None was not measured, and is none."""
+    """The values of a row by their tags, as TensorBoard shows them; what was not measured (None) is left out."""
     if "validation" in row:
         kind, values = "validation", row["validation"]
     else:
@@ -69,19 +69,19 @@ def _values(row: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _series(rows: History) -> Series:
-    found: Series = {}
+    series: Series = {}
     for row in rows:
         for tag, value in _values(row).items():
-            found.setdefault(tag, []).append((row["step"], value))
-    return found
+            series.setdefault(tag, []).append((row["step"], value))
+    return series
 
 
 # events
 
 
 def _records(rows: History) -> bytes:
-    """The events file. It depends on the rows alone: that of the first rows is the beginning of that of all."""
-    # Not by its SummaryWriter, which adds the time of writing, and writes "_" for the "@" of a measure's name.
+    """The bytes of the events file. They depend on the rows alone: more rows only add to the end."""
+    # tensorboardX's SummaryWriter adds the time of writing, and writes "_" for the "@" of a measure's name.
     from tensorboardX.proto.event_pb2 import Event
     from tensorboardX.proto.summary_pb2 import Summary
 
@@ -93,7 +93,7 @@ def _records(rows: History) -> bytes:
 
 
 def _framed(record: bytes) -> bytes:
-    """A record as it stands in the file: its length and itself, each with a checksum."""
+    """A record as the file holds it: length and content, each followed by a checksum."""
     from tensorboardX.record_writer import masked_crc32c
 
     length = struct.pack("<Q", len(record))
@@ -102,7 +102,7 @@ def _framed(record: bytes) -> bytes:
 
 
 def _put(path: Path, content: bytes) -> None:
-    """Make the file hold `content`: by appending where it holds the beginning, else all at once."""
+    """Make the file hold `content`: append where the file is a beginning of it, else replace the file."""
     try:
         held = path.read_bytes() if path.exists() else b""
         if held and content.startswith(held):  # what a kill left half written is a beginning too
@@ -127,7 +127,7 @@ def _drawn(series: Series, baselines: Mapping[str, Mapping[str, float]]) -> byte
     loss, learning_rate = rows[0].subplots(1, 2)
     _draw_loss(_panel(loss, "training loss"), series.get("train/loss", []), series.get(GUESSING, []))
     _panel(learning_rate, "learning rate").plot(*_columns(series.get("train/learning_rate", [])), color=INK, lw=1.4)
-    learning_rate.yaxis.set_major_formatter("{x:.3g}")  # its own takes a power of ten out, over the title
+    learning_rate.yaxis.set_major_formatter("{x:.3g}")  # the default formatter puts a power of ten over the title
     if measures:
         for axes, tag in zip(rows[1].subplots(1, len(measures), squeeze=False)[0], measures, strict=True):
             name = tag.removeprefix("validation/")
@@ -160,7 +160,7 @@ def _draw_loss(axes: Any, points: list[tuple[int, float]], guessing: list[tuple[
 
 
 def _running_mean(points: list[tuple[int, float]], window: int) -> list[tuple[int, float]]:
-    """Means of `window` values on end, each at its last step; a value that is not finite counts for none of them."""
+    """Means of `window` values in a row, each at the last of their steps; values that are not finite are left out."""
     finite = [(step, value) for step, value in points if math.isfinite(value)]
     return [
         (finite[end - 1][0], math.fsum(value for _, value in finite[end - window : end]) / window)
@@ -187,7 +187,7 @@ def _draw_measure(axes: Any, points: list[tuple[int, float]]) -> None:
 
 
 def _draw_baselines(axes: Any, values: Mapping[str, float]) -> None:
-    """Dashed lines, the highest with its name above and the others with theirs below."""
+    """Draw dashed lines; the name of the highest stands above it, those of the others below."""
     for place, (who, value) in enumerate(sorted(values.items(), key=lambda each: -each[1])):
         axes.axhline(value, color=GREY, lw=0.9, ls=(0, (4, 3)), zorder=0)
         axes.annotate(

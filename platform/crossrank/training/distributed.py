@@ -1,4 +1,4 @@
-"""The ranks that train together, and the few things that they tell each other."""
+"""The ranks that train together, and what they send to each other."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch.distributed as dist
 from torch import Tensor
 
 BUCKET_ELEMENTS = 1 << 24
-"""Numbers that are summed over ranks at once: 64 MiB of float32."""
+"""Numbers in one sum over ranks: 64 MiB of float32."""
 
 
 class World:
-    """This process's rank among those of the process group; alone where there is none."""
+    """The process group and this process's rank in it; a process without a group is rank 0 of 1."""
 
     def __init__(self) -> None:
         together = dist.is_available() and dist.is_initialized()
@@ -21,18 +21,18 @@ class World:
         self.num_ranks = dist.get_world_size() if together else 1
 
     def sum(self, values: Tensor) -> None:
-        """Put the sum over all ranks into `values`, on every rank alike."""
+        """Replace `values` by their sum over all ranks, on every rank."""
         if self.num_ranks > 1:
             for bucket in values.split(BUCKET_ELEMENTS):
                 dist.all_reduce(bucket)
 
-    def told_by_first(self, value: Any) -> Any:
-        """What rank 0 has, on every rank."""
+    def broadcast(self, value: Any) -> Any:
+        """Send the value of rank 0 to every rank; returns it on each of them."""
         if self.num_ranks == 1:
             return value
-        told = [value]
-        dist.broadcast_object_list(told, src=0)
-        return told[0]
+        values = [value]
+        dist.broadcast_object_list(values, src=0)
+        return values[0]
 
 
 class Gradients:
@@ -52,18 +52,18 @@ class Gradients:
             start += parameter.numel()
 
     def clear(self) -> None:
-        """Begin a step."""
+        """Set all gradients to 0, at the beginning of a step."""
         self._flat.zero_()
 
     def sum(self, world: World) -> None:
-        """Of all micro-batches, over all ranks."""
+        """Sum the gradients of all micro-batches over all ranks."""
         world.sum(self._flat)
 
     def norm(self) -> Tensor:
-        """Length of the whole gradient."""
+        """Euclidean length of the whole gradient."""
         return torch.linalg.vector_norm(self._flat)
 
     def shorten(self, norm: float, limit: float) -> None:
-        """Cut a gradient of length `norm` to `limit`, where it is longer."""
+        """Scale a gradient of length `norm` down to `limit`, where it is longer."""
         if norm > limit:
             self._flat.mul_(limit / (norm + 1e-6))  # as torch's clip_grad_norm_ has it

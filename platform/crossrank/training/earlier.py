@@ -1,4 +1,4 @@
-"""What checkpoints of earlier versions hold in another way, so that a run which began with them goes on."""
+"""Checkpoints of earlier versions: what they hold in another way, so that a run which began with them goes on."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def order_of_state(
 ) -> list[str]:
     """Names of the weights in the order of an optimiser's state that names none.
 
-    Such a state has the weights that nothing can move too. They lie by rate and decay, and with an adapter a head that
-    was made afresh had the encoder's rate, since its name was not known any more.
+    Such a state also has the weights that nothing can move. The weights are grouped by rate and decay. With an adapter,
+    a head that was made afresh had the encoder's rate, since its name was no longer known.
 
     Args:
         made: names of the weights that the base's files lack.
@@ -36,7 +36,7 @@ def order_of_state(
 
 
 def own_names(adapter: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of an adapter by the model's own names, whether they were kept by these or by those of peft."""
+    """The weights of an adapter by the model's own names, whether the checkpoint has those or the names of peft."""
     return {
         name.removeprefix("base_model.model.")
         .replace(".lora_A.weight", ".lora_A.default.weight")

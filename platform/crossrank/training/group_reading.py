@@ -1,4 +1,4 @@
-"""One group as it is read from its file: which of its documents can be used, and whether they make a group."""
+"""Checks of a group as it is read from its file: which documents can be used, and whether they make a group."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def is_positive(doc: Candidate) -> bool:
 
 
 def text_of(doc: Candidate, corpus_row: int, corpus: TextStore | None) -> str:
-    """What the model reads of a document.
+    """The text of a document that the model reads, its title in front.
 
     Args:
-        corpus_row: its row of the corpus, for one that comes without its text.
+        corpus_row: row of the document in the corpus, where it comes without its text.
     """
     if doc.text is not None:
         return document_text(doc.title, doc.text)
@@ -33,10 +33,10 @@ def text_of(doc: Candidate, corpus_row: int, corpus: TextStore | None) -> str:
 
 
 def fault_of(doc: Candidate, corpus_row: int, corpus: TextStore | None) -> tuple[Reason, str] | None:
-    """Why a document has no text to be read, with the reason; None where it has one.
+    """The reason why a document has no text, and a sentence about it; None where it has one.
 
     Args:
-        corpus_row: its row of the corpus, for one that comes without its text.
+        corpus_row: row of the document in the corpus, where it comes without its text.
     """
     if doc.text is not None:
         return None if doc.own_text else (Reason.EMPTY_DOCUMENT, f"document {doc.doc_id} has no text")
@@ -47,12 +47,12 @@ def fault_of(doc: Candidate, corpus_row: int, corpus: TextStore | None) -> tuple
 
 
 class GroupReading:
-    """One group, looked at: the documents of it that can be used, and whether they make a group.
+    """One group under check: the documents of it that can be used, and whether they make a group.
 
     Args:
-        corpus: where documents without text are looked up.
-        positives: those of every group, to train; None to validate.
-        place: file, line and query id.
+        corpus: store in which documents without text are looked up.
+        positives: positives of all groups, for training; None for validation.
+        place: file, line and query id of the group.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class GroupReading:
         reject: Reject,
     ) -> None:
         self.kept: list[tuple[Candidate, int]] = []
-        """Documents with their row of the corpus, `UNKNOWN` for those that bring their text."""
+        """Usable documents, each with its row of the corpus; `UNKNOWN` for one that brings its text."""
         self._needs_teacher = needs_teacher
         self._corpus = corpus
         self._positives = positives
@@ -74,7 +74,7 @@ class GroupReading:
         self._reject = reject
 
     def is_usable(self) -> bool:
-        """Fills `kept`; sets the group aside, with its reason, where it cannot be used."""
+        """Whether the group can be used. Fills `kept`, or sets the group aside with its reason."""
         if not self._group.query.strip():
             return self._set_aside(Reason.EMPTY_QUERY, "the query is empty or white space")
         wanted = [doc for doc in self._group.docs if not doc.flags and self._is_judged(doc)]
@@ -103,7 +103,7 @@ class GroupReading:
         return self._makes_a_group()
 
     def in_initial_order(self) -> list[tuple[Candidate, int]]:
-        """What is kept, in the order that breaks ties where it is measured; see `crossrank.formats.document_order`."""
+        """The documents of `kept` in the order that breaks ties; see `crossrank.formats.document_order`."""
         _, _, query_id = self._place
         docs = [doc for doc, _ in self.kept]
         order = initial_order(query_id, docs, lambda place: text_of(*self.kept[place], self._corpus))

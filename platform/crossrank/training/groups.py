@@ -36,26 +36,26 @@ from crossrank.training.group_reading import GroupReading, fault_of, is_positive
 from crossrank.training.labelled_twice import Positives, key_of_text
 
 LAYOUT = "7"
-"""Changes when the files of a store change, so that an old cache is not read as a new one."""
+"""Version of the files of a store. Raise it when they change, so that an old cache is not read as a new one."""
 
 Use = Literal["train", "validate"]
 
 
 @dataclass(frozen=True, slots=True)
 class Queries:
-    """The queries of groups at a URI, which are measured on later."""
+    """Groups at a URI whose queries an evaluation measures on later."""
 
     uri: str
     fingerprint: str
 
     def hashes(self) -> set[int]:
-        """64 bits for each; rows without a query have none."""
+        """64 bits for each query; rows without one are left out."""
         return {key_of_text(query) for query in read_group_queries(self.uri)}
 
 
 @dataclass(frozen=True, slots=True)
 class GroupSource:
-    """Groups at a URI, and what is taken of them: what travels to every node instead of the texts."""
+    """Groups at a URI, and which of them are taken. It travels to every node instead of the texts."""
 
     uri: str
     fingerprint: str
@@ -63,34 +63,37 @@ class GroupSource:
     """``train`` keeps judged documents and groups with both kinds; ``validate`` keeps unjudged ones too, and groups
     that have a positive. Documents that a filter flagged are in neither."""
     corpus: CorpusSource | None = None
-    """Where documents without text are looked up."""
+    """Corpus in which documents without text are looked up."""
     needs_teacher: bool = False
+    """Whether every document needs a teacher score."""
     low: float = 0.0
     high: float = 1.0
-    """The groups whose query falls, by its hash, at or above `low` and below `high` of the whole."""
+    """Bounds of the part that is taken: groups whose query, hashed to a number from 0 to 1, is at or above `low` and
+    below `high`."""
     limit: int | None = None
+    """Groups that are read at most, from the first."""
     held_out: GroupSource | None = None
     """Groups of other files whose queries must not be in this store."""
     measured: Queries | None = None
     """Queries that must not be in this store either."""
 
     def takes(self, query: str) -> bool:
-        """Whether a group is of this part: by its query, so that groups of one query are in one, whatever their ids."""
+        """Whether the groups of a query are in this part: the query alone decides, so all of them are in one."""
         share = (key_of_text(query) >> 11) / (1 << 53)  # exact in a float, and so below 1 for every query
         return self.low <= share < self.high
 
     @property
     def is_last(self) -> bool:
-        """Whether it tells of lines that are no groups, which are of no part, so that each is told once."""
+        """Whether this part reports the lines that are no groups: they are in no part, and are reported once."""
         return self.high == 1
 
     @property
     def key(self) -> str:
-        """Equal for sources that give the same store."""
+        """Name of the store in the cache, equal for sources that give the same one."""
         return hashlib.sha256(repr((LAYOUT, astuple(self))).encode()).hexdigest()[:32]
 
     def open(self) -> GroupStore:
-        """The store on this machine, converted now if it is not here yet.
+        """The store on this machine, converted now where the cache lacks it.
 
         Raises:
             InputError: no group can be used, a document has neither text nor corpus, the file has changed.
@@ -102,14 +105,14 @@ class GroupSource:
 
 
 class GroupDocuments(NamedTuple):
-    """The documents of one group. Where they are measured, their order breaks ties: see `document_order`."""
+    """The documents of one group. In a validation their order breaks ties: see `crossrank.formats.document_order`."""
 
     rows_D: NDArray[np.int64]
-    """Row of the corpus; below 0, ``~row`` of the store's own texts."""
+    """Rows of the corpus; a number below 0 is ``~row`` of the store's own texts."""
     labels_D: NDArray[np.float64]
-    """NaN where unjudged."""
+    """Labels, above 0 for a positive; NaN where unjudged."""
     teachers_D: NDArray[np.float32]
-    """NaN where there is none."""
+    """Teacher scores; NaN where there is none."""
 
 
 class GroupStore:
@@ -124,7 +127,7 @@ class GroupStore:
         self._ranked_G: NDArray[np.bool_] = np.load(folder / "ranked.npy", mmap_mode="r")
         self._key = folder.name
         self.own = TextStore(folder / "texts")
-        """Queries, and the documents that came with their text."""
+        """Texts of the queries, and of the documents that came with theirs."""
         self.corpus = corpus
 
     def __len__(self) -> int:
@@ -135,9 +138,9 @@ class GroupStore:
         return len(self.rows_N)
 
     def documents(self, group: int) -> GroupDocuments:
-        some = slice(int(self._offsets_G1[group]), int(self._offsets_G1[group + 1]))
+        span = slice(int(self._offsets_G1[group]), int(self._offsets_G1[group + 1]))
         return GroupDocuments(
-            np.array(self.rows_N[some]), np.array(self._labels_N[some]), np.array(self._teachers_N[some])
+            np.array(self.rows_N[span]), np.array(self._labels_N[span]), np.array(self._teachers_N[span])
         )
 
     def hashes(self, groups: Sequence[int]) -> list[int]:
@@ -151,16 +154,16 @@ class GroupStore:
         return self.own.texts(int(self._queries_G[group]) for group in groups)
 
     def texts(self, rows: Sequence[int]) -> list[str]:
-        """What the model reads of these documents."""
-        found = dict[int, str]()
+        """The texts that the model reads of these documents, given by `GroupDocuments.rows_D`."""
+        text_of_row = dict[int, str]()
         for store, taken in ((self.corpus, [row for row in rows if row >= 0]), (self.own, [r for r in rows if r < 0])):
             if taken:
                 assert store is not None, "a row of the corpus was found in the corpus"
-                found.update(zip(taken, store.texts(row if row >= 0 else ~row for row in taken), strict=True))
-        return [found[row] for row in rows]
+                text_of_row.update(zip(taken, store.texts(row if row >= 0 else ~row for row in taken), strict=True))
+        return [text_of_row[row] for row in rows]
 
     def key_of(self, store: TextStore) -> str:
-        """Names the content of one of the two text stores, for what is worked out from it and kept."""
+        """Name of the content of one of the two text stores, for caches of what is worked out from it."""
         return self._key if store is self.own else store.key
 
     def teacher_range(self) -> tuple[float, float]:
@@ -206,17 +209,17 @@ def _nothing_usable(source: GroupSource, set_aside: SetAside, num_of_others: int
         return InputError(
             f"--eval-fraction leaves none of the {num_of_others:,} groups of {source.uri} {part}; {way_out}"
         )
-    told = [set_aside.in_words()] if set_aside.counts else []
-    told += [f"{num_of_others:,} on the other side of --eval-fraction"] if num_of_others else []
+    reasons = [set_aside.in_words()] if set_aside.counts else []
+    reasons += [f"{num_of_others:,} on the other side of --eval-fraction"] if num_of_others else []
     return InputError(
-        f"{source.uri} holds no group that can be used to {source.use} ({', '.join(told) or 'it is empty'}); a group "
-        f"has a document labelled above 0{' and one labelled 0' if source.use == 'train' else ''}"
+        f"{source.uri} holds no group that can be used to {source.use} ({', '.join(reasons) or 'it is empty'}); a "
+        f"group has a document labelled above 0{' and one labelled 0' if source.use == 'train' else ''}"
         f"{', each with a teacher_score' if source.needs_teacher else ''}"
     )
 
 
 class _Arrays:
-    """The numbers of the groups, while they are read."""
+    """The numbers of the groups, which grow while the groups are read."""
 
     def __init__(self) -> None:
         self.offsets = array("q", [0])
@@ -226,10 +229,10 @@ class _Arrays:
         self.queries = array("q")
         self.ranked = array("b")
         self.num_of_others = 0
-        """Groups that are not of this part."""
+        """Groups that are in another part."""
 
     def save(self, folder: Path, kept_G: NDArray[np.bool_]) -> None:
-        """Without the groups that turned out to be duplicates."""
+        """Write the arrays of the groups that are kept: duplicates, which the text store found, are left out."""
         offsets_G1 = np.array(self.offsets, dtype=np.int64)
         sizes_G = offsets_G1[1:] - offsets_G1[:-1]
         kept_N = np.repeat(kept_G, sizes_G)
@@ -242,7 +245,7 @@ class _Arrays:
 
 
 def _texts(source: GroupSource, corpus: TextStore | None, arrays: _Arrays, reject: Reject) -> Iterator[SourceRow]:
-    """The texts that a store of its own has to hold: for each usable group its query, then its documents with text."""
+    """The rows of the store of texts: for each usable group its query, then the documents that bring their text."""
 
     def reject_once(rejected: Rejected) -> None:
         if source.is_last:
@@ -275,14 +278,14 @@ def _texts(source: GroupSource, corpus: TextStore | None, arrays: _Arrays, rejec
                 arrays.rows.append(corpus_row)
                 continue
             arrays.rows.append(~row)
-            # The line break keeps it from being anybody's query id.
+            # No query id has a line break, so this id is nobody else's.
             yield SourceRow(file, line, f"{row}\n{place}", document_text(doc.title, doc.text))
             row += 1
         arrays.offsets.append(len(arrays.rows))
 
 
 def _positives(source: GroupSource, corpus: TextStore | None) -> Positives:
-    """What any group of the source labels above 0, a group that is set aside for another reason among them."""
+    """The documents that any group of the source labels above 0, be it set aside for another reason."""
     found = Positives()
     for _, _, group in islice(read_group_files(source.uri, lambda _: None), source.limit):
         if source.takes(group.query):

@@ -1,4 +1,4 @@
-"""What goes wrong in training while the loss is printed and nobody looks: collapse, and gradients that are no numbers.
+"""Guards that stop a training which goes wrong while nobody looks: collapse, and gradients that are no numbers.
 
 FlagEmbedding's users report twenty epochs at ln 2 and models that give every pair the same score; nothing had said so.
 """
@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from crossrank.errors import JobFailed
 
 GUESSING_SHARE = 0.99
-"""A mean loss at this part of that of guessing, or above, has learnt nothing, unless it falls."""
+"""Share of the loss of guessing from which on a mean loss has learnt nothing, unless it falls."""
 FALLING_SHARE = 0.98
-"""A loss falls where its later half is at this part of its earlier half, or below: a head with large weights may begin
-far above the loss of guessing."""
+"""Share of the earlier half of the losses up to which the later half counts as falling: a head with large weights may
+begin far above the loss of guessing."""
 EQUAL_SPREAD = 1e-4
-"""Scores of a group that lie closer than this are equal."""
+"""Logits that the scores of a group lie apart when they count as equal, at most."""
 
 
 class TrainingStopped(JobFailed):
-    """Training cannot go on; the message says why and what to change."""
+    """Training that cannot go on; the message says why and what to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +29,26 @@ class Seen:
     """Figures of one step, over all ranks."""
 
     step: int
-    """Counted from 0; messages count from 1."""
+    """Number of the step, counted from 0; messages count from 1."""
     loss: float
-    """What is trained: the weighted loss, mean over the groups of the step."""
+    """Loss that is trained: the weighted sum of the terms, mean over the groups of the step."""
     guessing: float
-    """The same loss of a model that cannot tell the documents of a group apart, over the same groups."""
+    """Loss of a model that cannot tell the documents of a group apart, mean over the same groups."""
     spread: float
-    """Mean over groups of the largest minus the smallest score."""
+    """Largest minus smallest score of a group, mean over the groups."""
     is_finite: bool
     """Whether loss and gradient are numbers."""
 
 
 class Guards:
-    """Looks at every step. Its state is a small dictionary, kept with each checkpoint."""
+    """Guards over every step. Their state is a small dictionary, kept with each checkpoint."""
 
     def __init__(self, collapse_patience: int, max_skipped_steps: int, reads_teacher: bool = False) -> None:
         self._patience = collapse_patience
         self._look_at = "the labels and the teacher's scores (teacher_scale)" if reads_teacher else "the labels"
         self._max_skipped = max_skipped_steps
         self.skipped = 0
-        """Steps whose gradients were no numbers, in all."""
+        """Steps of the whole run whose gradients were no numbers."""
         self._in_a_row = 0
         self._losses: deque[tuple[float, float]] = deque(maxlen=max(1, collapse_patience))
         self._equal_steps = 0
@@ -57,7 +57,8 @@ class Guards:
         """Take note of a step.
 
         Raises:
-            Stop: nothing was learnt for so many steps, scores are all equal, or too many steps were skipped.
+            TrainingStopped: nothing was learnt in `collapse_patience` steps, the scores of every group were equal in
+                as many, or more than `max_skipped_steps` in a row had gradients that are no numbers.
         """
         if not seen.is_finite:
             self._skip(seen.step)
@@ -80,7 +81,7 @@ class Guards:
             )
 
     def loss_share(self) -> float:
-        """Mean loss of the last steps over that of guessing; NaN where guessing is right, so nothing can be learnt."""
+        """Mean loss of the last steps over that of guessing; NaN where guessing costs nothing."""
         guessing = sum(guessing for _, guessing in self._losses)
         return sum(loss for loss, _ in self._losses) / guessing if guessing else math.nan
 
@@ -99,7 +100,7 @@ class Guards:
             )
 
     def state(self) -> dict[str, object]:
-        """To be kept with a checkpoint."""
+        """State to be kept with a checkpoint."""
         return {
             "skipped": self.skipped,
             "in_a_row": self._in_a_row,
@@ -110,8 +111,8 @@ class Guards:
     def restore(self, state: dict[str, object]) -> None:
         """Go on from what `state` gave.
 
-        A run that began before the loss that is trained was looked at kept ``losses``, the cross-entropy against the
-        labels. They measure no other loss, so the steps are counted anew.
+        Earlier versions kept ``losses``, the cross-entropy against the labels, whatever loss was trained. It says
+        nothing of another loss, so the steps are counted anew.
         """
         kept: list[list[float]] = state.get("objective", [])  # type: ignore[assignment]
         self.skipped, self._in_a_row, self._equal_steps = (

@@ -1,4 +1,4 @@
-"""A finished model goes to the model hub."""
+"""Upload of a finished model to the model hub."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from crossrank.errors import OutputError, SettingsError, StorageError, in_short
 from crossrank.scoring.loading import HUB_ID
 
 NOT_PUSHED = ["_*", "*/_*"]
-"""What crossrank keeps for itself: manifests, checkpoints, rejected rows."""
+"""Patterns of names that crossrank keeps for itself: manifests, checkpoints, rejected rows."""
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
 
 
 class HubClient(Protocol):
-    """What is used of `huggingface_hub.HfApi`."""
+    """The part of `huggingface_hub.HfApi` that is used."""
 
     def whoami(self) -> dict[str, Any]:
-        """Whose token is in use."""
+        """Look up whose token is in use; an error where there is none."""
 
     def create_repo(self, repo_id: str, *, private: bool | None = None, exist_ok: bool = False) -> Any:
         """Make a repository of models."""
@@ -32,11 +32,16 @@ class HubClient(Protocol):
         commit_message: str | None = None,
         ignore_patterns: list[str] | str | None = None,
     ) -> Any:
-        """Commit the files of a folder; the answer has the `commit_url`."""
+        """Commit the files of a folder; what it returns has the `commit_url`."""
 
 
 def check_repo(repo_id: str, api: HubClient | None = None) -> None:
-    """Refuse, hours before there is a model: a name that no hub could have, no token, no hub."""
+    """Refuse, hours before there is a model, a name that no hub could have, a missing token, or an absent hub.
+
+    Raises:
+        SettingsError: the name.
+        StorageError: there is no token, or the hub cannot be reached.
+    """
     _refuse_bad_name(repo_id)
     with _translated(f"--push-to-hub {repo_id}", repo_id):
         (api or _client()).whoami()
@@ -45,12 +50,12 @@ def check_repo(repo_id: str, api: HubClient | None = None) -> None:
 def push_to_hub(folder: Path, repo_id: str, api: HubClient | None = None, *, shown_as: str | None = None) -> str:
     """Commit a model folder to a repository of the hub, without the names that begin with an underscore.
 
-    A repository that is not there yet is made as a private one: to publish what came of data that may not be public is
-    its owner's to decide.
+    A repository that does not exist is made a private one: the data may not be public, so whether to publish the model
+    is its owner's to decide.
 
     Args:
         repo_id: ``owner/name``.
-        shown_as: what an error calls the folder, where it is a copy that the user does not know of.
+        shown_as: name of the folder in an error, where it is a copy that the user does not know of.
 
     Returns:
         Address of the commit.
@@ -85,7 +90,7 @@ def _refuse_bad_name(repo_id: str) -> None:
         validate_repo_id(repo_id)
     except HFValidationError as error:
         refused = error
-    if refused or not HUB_ID.fullmatch(repo_id):  # to the hub's client a name without an owner is one too
+    if refused or not HUB_ID.fullmatch(repo_id):  # the hub's client also takes a name without an owner
         raise SettingsError(
             f"--push-to-hub is {repo_id!r}, which no repository can be called; use owner/name"
         ) from refused
@@ -128,6 +133,6 @@ def _no_token(state: str) -> StorageError:
     )
 
 
-def _line(told: object) -> str:
-    """One line; of an error that says nothing, its kind."""
-    return in_short(told)
+def _line(cause: object) -> str:
+    """The cause in one line; the kind of an error that says nothing."""
+    return in_short(cause)

@@ -1,4 +1,4 @@
-"""The groups of a run: which are trained on, which are held out."""
+"""The groups of a run: which are trained on, and which are held out."""
 
 from __future__ import annotations
 
@@ -19,48 +19,49 @@ REJECTED = "_rejected"
 
 @dataclass(frozen=True, slots=True)
 class TrainingInputs:
-    """Where the groups are; what travels to every node."""
+    """Places of the groups. It travels to every node."""
 
     train: GroupSource
     validate: GroupSource | None
     fingerprints: dict[str, str]
+    """Fingerprints of the input files, by setting."""
     level: GroupSource | None = None
     """Held-out groups that the level of the scores is fitted on, which `validate` then lacks."""
 
     def with_level(self) -> TrainingInputs:
-        """Some of the held-out groups kept apart for the level of the scores, where there are enough."""
+        """These inputs, with held-out groups kept apart for the level of the scores where there are enough."""
         if self.validate is None:
             return self
         validate, level = parts_of(self.validate)
         return replace(self, validate=validate, level=level)
 
-    def read(self) -> Read:
-        """Convert them on this machine, if they are not here yet.
+    def read(self) -> TrainingGroups:
+        """Convert the groups on this machine, where its cache lacks them.
 
         Raises:
-            InputError: no group can be used for one of the two.
+            InputError: no group can be used to train on, or none of those held out.
         """
         validate, level = (part.open() if part else None for part in (self.validate, self.level))
-        return Read(self.train.open(), validate, level)
+        return TrainingGroups(self.train.open(), validate, level)
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """The groups themselves."""
+class TrainingGroups:
+    """The groups themselves, as stores on this machine."""
 
     train: GroupStore
     validate: GroupStore | None
     level: GroupStore | None
 
     def write_rejected(self, output: str) -> None:
-        """Write what was set aside, of all, to `_rejected/` of an output, with file, line and reason."""
+        """Write what was set aside of all groups to `_rejected/` of an output, with file, line and reason."""
         with rejected_file(storage.join(output, REJECTED, "rejected.parquet")) as reject:
             for store in (self.train, self.validate, self.level):
                 for row in store.rejected() if store else ():
                     reject(row)
 
     def counts(self) -> dict[str, Any]:
-        """For the manifest."""
+        """Counts for the manifest: groups, documents and what was set aside, by use."""
         named = {"train": self.train, "validate": self.validate, "level": self.level}
         return {
             name: {"groups": len(store), "documents": store.num_documents, "set_aside": store.rejected_counts()}
@@ -73,8 +74,8 @@ def inputs_of(settings: TrainSettings) -> TrainingInputs:
     """Find the inputs and take their fingerprints.
 
     Raises:
-        InputError: something is not there, or is both trained and validated on.
-        SettingsError: columns of a corpus that is not given.
+        InputError: an input is missing, or groups are both trained and validated on.
+        SettingsError: columns are given, and no corpus that has them.
     """
     corpus = _corpus(settings)
     groups = storage.absolute(settings.groups)

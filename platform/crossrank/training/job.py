@@ -1,6 +1,6 @@
 """`crossrank train`, from settings to a finished model folder.
 
-Wrong input is named, and a run that is finished already ends, before Ray is started.
+Before Ray is started, wrong input is refused, and a run that is finished already ends.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from crossrank.training import result
 from crossrank.training.best_checkpoint import BASE
 from crossrank.training.checkpoint import Checkpoints
 from crossrank.training.hub import check_repo
-from crossrank.training.inputs import Read, TrainingInputs, inputs_of
+from crossrank.training.inputs import TrainingGroups, TrainingInputs, inputs_of
 from crossrank.training.level import BEGAN_BEFORE, TOO_FEW, Level, too_few, why_not
-from crossrank.training.progress_report import Telling
+from crossrank.training.progress_report import ProgressReport
 from crossrank.training.settings import TrainSettings
-from crossrank.training.sizing import Sizes, sizes_of, told_of_few_steps
+from crossrank.training.sizing import Sizes, few_steps_warning, sizes_of
 from crossrank.training.teachers import scale_warning
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 KIND = "train"
 FORMAT = 2
-"""Of checkpoints and of what decides them. Raise it when a change makes it impossible to go on with a run."""
+"""Version of checkpoints and of what decides them. Raise it when a change makes going on with a run impossible."""
 
 
 @verb_scope(KIND)
@@ -73,19 +73,19 @@ def train(settings: TrainSettings) -> dict[str, Any]:
         how = told_of_head(base, config)
         say(f"{settings.base} is an encoder without a head: it gets a fresh one of one logit{how}")
     with Waiting("reading the groups"):
-        inputs, left = _apart_for_level(settings, base, inputs, job.kept or None)
+        inputs, level = _apart_for_level(settings, base, inputs, job.kept or None)
         read = inputs.read()
     if settings.dry_run:
         return _dry_run(settings, base, config, inputs, read)
     if settings.push_to_hub is not None:
         check_repo(settings.push_to_hub)
-    of_base = {"name": settings.base, "revision": base.revision, "has_head": has_head(config)}
-    with begin(job, command=command_of([KIND], settings), base=of_base) as run:
-        return _run(settings, base, config, inputs, read, left, run)
+    base_facts = {"name": settings.base, "revision": base.revision, "has_head": has_head(config)}
+    with begin(job, command=command_of([KIND], settings), base=base_facts) as run:
+        return _run(settings, base, config, inputs, read, level, run)
 
 
 def _that_decide(settings: TrainSettings) -> dict[str, Any]:
-    """Settings that have to be the same when the run goes on; where base and groups lie does not matter."""
+    """Settings that have to be the same when the run goes on; base and groups count by content, not by place."""
     by_content = {"base", "groups", "eval_groups", "held_out", "corpus"}
     return {name: value for name, value in that_affect_output(settings).items() if name not in by_content}
 
@@ -95,8 +95,8 @@ def _run(
     base: ModelFolder,
     config: dict[str, Any],
     inputs: TrainingInputs,
-    read: Read,
-    left: Level,
+    read: TrainingGroups,
+    level: Level,
     run: Run,
 ) -> Manifest:
     from crossrank.cluster import on_ray as cluster
@@ -117,14 +117,14 @@ def _run(
             f"{len(read.train):,} groups can be trained on, and the run began with {sizes.num_groups:,} under an "
             f"earlier version, which set fewer aside; the steps that are left take them in a new order"
         )
-    # What was worked out is kept, so that a run goes on with it wherever it goes on.
-    run.save(groups=read.counts(), sizes=asdict(sizes), level=left.state())
+    # Kept in the manifest, so that the run goes on with the same sizes on any cluster.
+    run.save(groups=read.counts(), sizes=asdict(sizes), level=level.state())
     read.write_rejected(output)
     task = _task(settings, base, inputs, sizes, output)
-    telling = Telling(sizes, read, pool)
-    telling.begin()
+    progress = ProgressReport(sizes, read, pool)
+    progress.begin()
     _warn(scale_warning(settings, read.train))
-    _warn(told_of_few_steps(settings, sizes.num_groups, sizes.num_steps))
+    _warn(few_steps_warning(settings, sizes.num_groups, sizes.num_steps))
     validation, baselines = None, {}
     if inputs.validate is not None:
         validation = _validation(settings, task, inputs, pool)
@@ -132,33 +132,33 @@ def _run(
         validator = RayValidator(validation, checkpoints, threads=pool.threads())
         with Waiting("measuring what there is without training"):
             baselines = _baselines(validator, task.base, read.validate.all_ranked if read.validate else False)
-        telling.baselines(baselines)
+        progress.baselines(baselines)
 
-    def heard(row: dict[str, Any]) -> None:
+    def on_row(row: dict[str, Any]) -> None:
         run.lease.check()
-        telling.row(row)
+        progress.row(row)
 
     run.clock.lap("baselines")
-    with telling:
-        ended = train_on(task, validation, pool, settings.max_failures, heard)
+    with progress:
+        ended = train_on(task, validation, pool, settings.max_failures, on_row)
     run.lease.check()
     run.clock.lap("train")
     if ended.chosen == BASE:
-        left = replace(left, why_not="the base stays as it was")
-    if left.why_not is None:
+        level = replace(level, why_not="the base stays as it was")
+    if level.why_not is None:
         assert validation is not None, "there are groups apart only where some are held out"
         assert inputs.level is not None, "or there is a reason"
         apart = replace(validation, groups=inputs.level)
         with Waiting("fitting the bias of the head"):
-            left = level_on(apart, Checkpoints(output, settings.save_total_limit), ended.chosen, left, pool.threads())
+            level = level_on(apart, Checkpoints(output, settings.save_total_limit), ended.chosen, level, pool.threads())
     run.clock.lap("level")
-    return result.finish(settings, task, read, ended, baselines, left, run)
+    return result.finish(settings, task, read, ended, baselines, level, run)
 
 
 def _apart_for_level(
     settings: TrainSettings, base: ModelFolder, inputs: TrainingInputs, before: Manifest | None
 ) -> tuple[TrainingInputs, Level]:
-    """Held-out groups kept apart for the bias of the head; or why it will be left as it is."""
+    """Inputs with groups kept apart for the bias of the head, and the level: to be fitted, or why it is not."""
     from crossrank.training.unmoved import level_bias_of
 
     bias = level_bias_of(base)
@@ -172,7 +172,7 @@ def _apart_for_level(
 
 
 def _began_with_level(before: Manifest | None) -> bool:
-    """Whether a run keeps groups apart, and so has measured on the others alone; earlier versions did with few too."""
+    """Whether a run keeps groups apart and so has measured on the others alone; earlier versions did with few too."""
     return before is not None and "level" in before.get("groups", {})
 
 
@@ -208,7 +208,7 @@ def _warn(sentence: str | None) -> None:
 def _task(settings: TrainSettings, base: ModelFolder, inputs: TrainingInputs, sizes: Sizes, output: str) -> TrainTask:
     from crossrank.training.rank_run import TrainTask
 
-    where = storage.absolute(settings.base) if base.is_local else settings.base  # workers have a directory of their own
+    where = storage.absolute(settings.base) if base.is_local else settings.base  # workers run in another directory
     return TrainTask(replace(settings, output=output), where, base.revision, inputs.train, sizes, output)
 
 
@@ -217,7 +217,7 @@ def _validation(settings: TrainSettings, task: TrainTask, inputs: TrainingInputs
     from crossrank.training.on_ray.validating import Validation
 
     assert inputs.validate is not None, "only where there is something to validate on"
-    # Decided once: where a GPU is left over it validates there, and a score does not depend on who is busy.
+    # Decided once, so that a score does not depend on who is busy: a GPU that is left over validates.
     gpus = 1.0 if pool.gpus and spare_gpus(pool) >= 1 else 0.0
     if pool.gpus and not gpus:
         say("every GPU trains, so validations run on CPU; leave one out of --workers to have them on it")
@@ -227,7 +227,7 @@ def _validation(settings: TrainSettings, task: TrainTask, inputs: TrainingInputs
 
 
 def _baselines(validator: RayValidator, base: str, is_ranked: bool) -> dict[str, Any]:
-    """The rows of step 0: what there is without training."""
+    """Measures of step 0, by row: what there is without training."""
     named: dict[str, tuple[str, str | None]] = {"no reranker": ("none", None)} if is_ranked else {}
     named[result.BASE_ROW] = ("base", base)
     for name, model in named.values():
@@ -236,7 +236,7 @@ def _baselines(validator: RayValidator, base: str, is_ranked: bool) -> dict[str,
 
 
 def _dry_run(
-    settings: TrainSettings, base: ModelFolder, config: dict[str, Any], inputs: TrainingInputs, read: Read
+    settings: TrainSettings, base: ModelFolder, config: dict[str, Any], inputs: TrainingInputs, read: TrainingGroups
 ) -> dict[str, Any]:
     from crossrank.cluster import on_ray as cluster
     from crossrank.resumable import on_ray
@@ -247,7 +247,7 @@ def _dry_run(
     pool = cluster.pool(settings.wanted())
     sizes = _sizes(settings, config, len(read.train), pool, None)
     task = _task(settings, base, inputs, sizes, storage.absolute(settings.output))
-    _warn(told_of_few_steps(settings, sizes.num_groups, sizes.num_steps))
+    _warn(few_steps_warning(settings, sizes.num_groups, sizes.num_steps))
     with Waiting("loading and measuring the model"):
         measuring = on_ray.begin_call(pool, measure_training, task, pool)
         measured = on_ray.returned(measuring, "the measurement", "nothing was begun")

@@ -1,6 +1,7 @@
 """The level of the scores: one number, the bias of the head, fitted at the end so that a sigmoid is a probability.
 
-A loss over the differences in a group says nothing of it, so training leaves it alone. Ranks do not depend on it.
+A loss over the score differences in a group does not depend on it, so training leaves it alone. The order of
+documents does not depend on it either.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from crossrank.training.groups import GroupSource, GroupStore
 from crossrank.training.settings import TrainSettings
 
 SHARE = 0.2
-"""Part of the held-out groups, by their queries, that the bias is fitted on. The figures are of the rest."""
+"""Share of the held-out groups, by their queries, that the bias is fitted on. Checkpoints are measured on the rest."""
 LEAST = 20
-"""Groups, documents labelled above 0 and documents labelled 0 that the bias is fitted on at least, 20 of each.
+"""Groups, documents labelled above 0, and documents labelled 0 that the bias is fitted on: at least 20 of each.
 
 Its standard error is at least ``sqrt(1 / positives + 1 / negatives)``, which it is where all scores are equal: 0.32 for
 20 and 20, 0.24 for one positive in each of 20 groups of eight. A sigmoid rises by a quarter of that at most, so a
@@ -36,33 +37,35 @@ fall together, so groups count too: from 20 of them the standard error itself is
 BEGAN_BEFORE = "the run began under an earlier version, which kept no groups apart for it"
 TOO_FEW = "there are too few held-out groups to keep some apart for it"
 FARTHEST = 1e3
-"""Logits that the bias is looked for within: a sigmoid is 0 or 1 long before."""
+"""Logits from 0 within which the bias is looked for: a sigmoid is 0 or 1 long before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """What became of the bias. It goes into the manifest and the model card."""
+    """The outcome for the bias, as the manifest and the model card have it."""
 
     bias: str | None = None
     """Name of the weight; None in a head without one."""
     added: float = 0.0
+    """Logits that were added to the bias."""
     why_not: str | None = None
-    """Why it was left as it is; None where it was fitted."""
+    """Reason why the bias was left as it is; None where it was fitted."""
     groups: int = 0
-    """Groups that it was fitted on."""
+    """Groups that the bias was fitted on."""
     documents: int = 0
+    """Judged documents of those groups."""
     positives: int = 0
-    """Documents of them that are labelled above 0."""
+    """Documents among them that are labelled above 0."""
     standard_error: float | None = None
-    """Of `added`, in logits, between groups where that is more than within."""
+    """Standard error of `added`, in logits; see `standard_error`."""
 
     def state(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """The fields as JSON holds them."""
         return asdict(self)
 
 
 def why_not(settings: TrainSettings, bias: str | None, is_held_out: bool, began_before: bool) -> str | None:
-    """Why the bias cannot be fitted, as far as the settings say; None where it can."""
+    """The reason why the bias cannot be fitted, as far as the settings say; None where it can."""
     if bias is None:
         return "the head has no bias"
     if terms := settings.objective.level_terms:
@@ -73,19 +76,19 @@ def why_not(settings: TrainSettings, bias: str | None, is_held_out: bool, began_
 
 
 def parts_of(held_out: GroupSource) -> tuple[GroupSource, GroupSource | None]:
-    """The held-out groups that figures are of, and those that the bias is fitted on; None where there are too few."""
+    """The held-out groups to measure on, and those to fit the bias on; None for the latter where there are too few."""
     middle = held_out.low + SHARE * (held_out.high - held_out.low)
     parts = replace(held_out, low=middle), replace(held_out, high=middle)
     try:
         for part in parts:
             part.open()
     except InputError:
-        return held_out, None  # where it is wrong otherwise, it is said when it is opened whole
+        return held_out, None  # where the input is wrong in itself, opening the whole of it says so
     return parts
 
 
 def too_few(groups: GroupStore) -> str | None:
-    """Why the bias is not fitted on these groups; None where they have `LEAST` of all that it takes."""
+    """The reason why the bias is not fitted on these groups; None where they have `LEAST` of all that it takes."""
     positives = negatives = 0
     for group in range(len(groups)):
         labels_D = groups.documents(group).labels_D
@@ -103,7 +106,7 @@ def fitted(groups: GroupStore, scores: Iterable[NDArray[np.float32]], bias: str)
     """The bias at which the labels of these groups are likeliest; unjudged documents are left out.
 
     Args:
-        groups: `too_few` of them is None.
+        groups: groups for which `too_few` is None.
         scores: logits of the documents of each group.
     """
     logits, is_positive, sizes = [], [], []
@@ -144,7 +147,7 @@ def standard_error(logits_N: NDArray[np.float64], is_positive_N: NDArray[np.bool
     Zeger (1986).
 
     Args:
-        logits_N: with the bias.
+        logits_N: logits with the bias added.
         sizes: documents of each group, one group after another; at least two groups.
     """
     probability_N = _sigmoid(logits_N)
@@ -159,18 +162,18 @@ def _sigmoid(logits_N: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def in_files(level: Level, folder: Path) -> Level:
-    """The level as the weights in a folder can take it: left as it is, with the reason, where no file has the bias."""
+    """The level, or why it is left as it is where no file of the weights in a folder holds the bias."""
     if level.why_not is not None or any(_place(file, level.bias) for file in folder.glob("*.safetensors")):
         return level
     return Level(level.bias, why_not=f"no file of the weights holds {level.bias}")
 
 
 def copy_with_level(source: Path, target: str, level: Level) -> None:
-    """Copy a file of weights, the bias raised where it is in this one, and read it again.
+    """Copy a file of weights; where it holds the bias, raise it, and read the copy to check it.
 
     Raises:
         ValueError: the bias is no single 32-bit float.
-        OutputError: what was written is not the bias that was fitted.
+        OutputError: the copy has another bias than was fitted.
     """
     place = _place(source, level.bias) if level.why_not is None else None
     with open(source, "rb") as file, storage.writing(target) as copy:
@@ -191,7 +194,7 @@ def _four_bytes(uri: str, place: int) -> bytes:
 
 
 def _place(file: Path, name: str | None) -> int | None:
-    """Where a bias begins in a safetensors file: https://github.com/huggingface/safetensors#format."""
+    """The byte at which a bias begins in a safetensors file, None where the file lacks it. Source: https://github.com/huggingface/safetensors#format."""
     with open(file, "rb") as opened:
         length = int.from_bytes(opened.read(8), "little")
         header = json.loads(opened.read(length))
@@ -211,7 +214,7 @@ def _copy(source: Any, target: Any, num_bytes: int) -> None:
 
 
 def sentence(level: Level) -> str:
-    """What a reader of the model card needs to know of `sigmoid(logit)`."""
+    """The sentences of the model card on what `sigmoid(logit)` means."""
     if level.why_not is not None:
         return f"The bias of the head was left as it is: {level.why_not}."
     share = level.positives / level.documents

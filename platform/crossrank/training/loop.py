@@ -1,7 +1,7 @@
 """One optimiser step, the same for any number of ranks.
 
 A step is cut into micro-batches, the micro-batches are dealt to the ranks, and gradients are summed once. Dropout is
-seeded by step and micro-batch, so it too is the same whichever rank computes it.
+seeded by step and micro-batch, so that it does not depend on the rank either.
 
 Shape letters: P pairs of a micro-batch.
 """
@@ -33,25 +33,27 @@ from crossrank.training.steps import Batcher, MicroBatch
 
 @dataclass(frozen=True, slots=True)
 class StepFigures:
-    """What a step came to, over all ranks."""
+    """Figures of one step, over all ranks."""
 
     seen: Seen
+    """Figures that the guards look at."""
     learning_rate: float
     grad_norm: float
+    """Length of the gradient before it is cut."""
     groups: int
     pairs: int
     tokens: int
     truncated: int
     """Pairs that were cut to the window."""
     busy_ranks: int
-    """Ranks that had a micro-batch."""
+    """Ranks that had a micro-batch; the others waited."""
 
 
 class Loop:
-    """Model, optimiser and everything else that a step changes.
+    """The training loop: model, optimiser and everything else that a step changes.
 
     Args:
-        forward: of the model whose weights `optimizer` changes.
+        forward: forward pass of the model whose weights `optimizer` changes.
         precision: number format of the forward pass; weights and optimiser are float32 always.
 
     Raises:
@@ -84,7 +86,10 @@ class Loop:
         self._gradients = Gradients([each for group in optimizer.param_groups for each in group["params"]])
 
     def steps(self, start: int) -> Iterator[tuple[int, StepFigures]]:
-        """Train from a step, counted from 0, to the end; the next step's batches are made while one is computed."""
+        """Train from a step, counted from 0, to the end; yields each step and its figures.
+
+        The micro-batches of the next step are made while one is computed.
+        """
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as thread:
             ready = thread.submit(self._batcher.micro_batches, start)
             for step in range(start, self.num_steps):
@@ -126,7 +131,7 @@ class Loop:
         )
 
     def _backward(self, step: int, batch: MicroBatch, num_groups: int) -> torch.Tensor:
-        """Add the gradients of a micro-batch; gives its sums of the loss, of what guessing costs, and of the spread."""
+        """Add the gradients of a micro-batch; returns its sums of the loss, the loss of guessing, and the spread."""
         torch.manual_seed(seed_of(self._settings.seed, step, batch.number))
         # Longest first, as the forwards like them; the loss wants them group after group.
         order_P = np.argsort([-len(ids) for ids in batch.ids_P], kind="stable")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScoredGroups:
-    """What a loss may read: the groups of a micro-batch, one after another, the positive of each first."""
+    """Input of a loss: the groups of a micro-batch, one after another, the positive of each first."""
 
     scores_P: Tensor
     """Logits, in float32."""
@@ -48,7 +48,7 @@ class ScoredGroups:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """What is trained: the weighted sum of some losses."""
+    """The loss that is trained: a weighted sum of losses."""
 
     weights: Mapping[str, float]
     """Weights by the names of `LOSSES`; a loss whose weight is missing or 0 is left out."""
@@ -57,7 +57,7 @@ class Objective:
 
     @property
     def terms(self) -> dict[str, tuple[Loss, float]]:
-        """The losses that count, with their weights."""
+        """The losses whose weight is not 0, with their weights."""
         return {name: (loss, weight) for name, loss in LOSSES.items() if (weight := self.weights.get(name, 0.0))}
 
     @property
@@ -80,9 +80,9 @@ class Loss:
     needs_teacher: bool = False
     """Whether it reads teacher scores, which every group must then have."""
     best_level: Callable[[ScoredGroups], Tensor] | None = None
-    """The score of all documents of a group, shape (S,), at which it is least for a model that cannot tell them apart.
-    None where it sees differences of scores alone, so that any level is as good, and the bias of the head is no part
-    of what is trained."""
+    """Function that gives the score of all documents of a group, shape (S,), at which the loss is least for a model
+    that cannot tell them apart. None where the loss sees nothing but differences of scores, so that any level is as
+    good, and the bias of the head is not trained."""
 
 
 def summed(
@@ -97,12 +97,12 @@ def summed(
 
 
 def guessing(sizes_S: Sequence[int], labels_P: Tensor, teachers_P: Tensor | None, objective: Objective) -> Tensor:
-    """What `summed` is for a model that cannot tell the documents of a group apart; a scalar in float32.
+    """The value of `summed` for a model that cannot tell the documents of a group apart; a scalar in float32.
 
-    Such a model gives all documents of a group one score, and each term is taken at the level that is best for it. So
-    no such model has a lower loss, and one that has learnt that level and nothing else is at it: ln(n) for a group's
-    cross-entropy, the entropy of the share of positives for a binary one, the divergence of the teacher from an even
-    distribution, and the mean of its squared margins.
+    Such a model gives all documents of a group one score, and each term is taken at the score that is best for it. So
+    no such model has a lower loss, and one that has learnt that score and nothing else has this loss: ln(n) for a
+    group's cross-entropy, the entropy of the share of positives for a binary one, the divergence of the teacher from an
+    even distribution, and the mean of its squared margins.
     """
     level = ScoredGroups(labels_P.float().new_zeros(labels_P.shape), sizes_S, labels_P, teachers_P)
     total = level.scores_P.new_zeros(())
@@ -123,7 +123,7 @@ def group_cross_entropy(scores_SD: Tensor) -> Tensor:
 
 
 def binary_cross_entropy(scores_P: Tensor, sizes_S: Sequence[int], labels_P: Tensor) -> Tensor:
-    """Each document for itself, 1 for a positive and 0 for a negative; the mean of a group, summed over groups."""
+    """Binary cross-entropy of each document, 1 for a positive and 0 for a negative; group means, summed over groups."""
     from torch.nn.functional import binary_cross_entropy_with_logits
 
     losses_P = binary_cross_entropy_with_logits(scores_P, (labels_P > 0).float(), reduction="none")
@@ -178,13 +178,13 @@ LOSSES = {
 
 
 def spread(scores_P: Tensor, sizes_S: Sequence[int]) -> Tensor:
-    """Largest minus smallest score of each group, summed: 0 is a model that tells nothing apart."""
+    """Largest minus smallest score of each group, summed; 0 for a model that cannot tell documents apart."""
     scores_P = scores_P.detach().float()
     return (rows(scores_P, sizes_S, -math.inf).amax(1) - rows(scores_P, sizes_S, math.inf).amin(1)).sum()
 
 
 def rows(values_P: Tensor, sizes_S: Sequence[int], filler: float) -> Tensor:
-    """A row for each group, filled up at its end. Shape (S, D)."""
+    """Values of the pairs as one row a group, filled up at its end. Shape (S, D)."""
     from torch.nn.utils.rnn import pad_sequence
 
     return pad_sequence(list(values_P.split(list(sizes_S))), batch_first=True, padding_value=filler)

@@ -46,12 +46,12 @@ SHAPE = (
     "local_attention",
     "position_buckets",
 )
-"""Settings under which the same weights compute something else, whether or not their shapes tell."""
+"""Settings under which the same weights compute something else, even where their shapes are equal."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MergeSettings(CheckedSettings):
-    """What to merge, how far, and where to put it."""
+    """Settings of a merge: the two models, the share of each, and the place of the result."""
 
     base: str = option(help="Model that the tuned one started from: hub id, folder or s3://.")
     tuned: str = option(help="Tuned reranker: hub id, folder or s3://.")
@@ -133,7 +133,7 @@ def _refuse_strangers(base: ModelFolder, tuned: ModelFolder) -> str:
     """Refuse two models of which neither was tuned from the other.
 
     Returns:
-        What the names of the tuned encoder's weights begin with, such as ``bert``.
+        Prefix of the names of the tuned encoder's weights, such as ``bert``.
     """
     from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
 
@@ -170,16 +170,16 @@ def _config_of(folder: ModelFolder) -> Any:
 
 
 class _Merging:
-    """What each weight of the result is made of. Refuses weights that have no middle."""
+    """The weights of the result, each made of those of the two models. Refuses weights that have no middle."""
 
     def __init__(self, base: Tensors, tuned: Tensors, prefix: str, alpha: float, has_unread_head: bool) -> None:
         self._base, self._tuned, self._alpha = base, tuned, alpha
         self.shared: dict[str, str] = {}
-        """Weights that both have, and what the base calls them: an encoder saved alone has names without the prefix."""
+        """Names of the weights that both have, and the base's names of them: an encoder alone has no prefix."""
         self.left_out: list[str] = []
-        """Weights, by the base's names, that the tuned model has not, such as the head of a language model."""
+        """Names of the base's weights that the tuned model lacks, such as the head of a language model."""
         self.unread: list[str] = []
-        """Weights behind the base's backbone that it was never read by, so that the tuned model's began afresh."""
+        """Names of the weights behind the backbone that the base was never read by: the tuned model's began afresh."""
         for theirs in base.kinds:
             name = next((each for each in (theirs, f"{prefix}.{theirs}") if each in tuned.kinds), None)
             if name is not None and has_unread_head and in_head(name, prefix):
@@ -189,7 +189,7 @@ class _Merging:
             else:
                 self.shared[name] = theirs
         self.of_tuned_alone = [name for name in tuned.kinds if name not in self.shared]
-        # Pooling is not always saved with an encoder, and is made new with the head then.
+        # An encoder may be saved without its pooler; then that is made afresh with the head.
         encoder = [name for name in self.of_tuned_alone if name.startswith(f"{prefix}.") and ".pooler." not in name]
         if encoder:
             raise _strangers(f"{base.model} lacks {len(encoder)} weights of {tuned.model}'s encoder, as {encoder[0]}")
@@ -198,7 +198,7 @@ class _Merging:
         self.kinds = {
             name: TensorKind("F32", kind.shape) if kind.number in FLOATS else kind for name, kind in tuned.kinds.items()
         }
-        """The weights of the result, as they are saved."""
+        """Formats and shapes of the weights as they are saved, by name."""
 
     def _refuse_other_kind(self, name: str) -> None:
         ours, theirs = self._tuned.kinds[name], self._base.kinds[self.shared[name]]
@@ -212,7 +212,7 @@ class _Merging:
             )
 
     def say_what_is_not_shared(self) -> None:
-        """Name what is no mixture."""
+        """Say which weights are no mixture of both models."""
         base, tuned = self._base.model, self._tuned.model
         new = {*self.of_tuned_alone} - {*self.unread}
         for names, what in ((new, f"{base} has no"), (self.unread, f"{base} was never read by its")):
@@ -221,27 +221,27 @@ class _Merging:
                 say(f"{what} {', '.join(modules)}: taken from {tuned}, whatever alpha is")
         if self.left_out:
             parts = Counter(name.split(".")[0] for name in self.left_out)
-            told = ", ".join(f"{part} ({count})" for part, count in sorted(parts.items()))
-            say(f"{base} has weights that {tuned} has not, and they are left out: {told}")
+            listed = ", ".join(f"{part} ({count})" for part, count in sorted(parts.items()))
+            say(f"{base} has weights that {tuned} has not, and they are left out: {listed}")
 
     def tensor(self, name: str, progress: Progress) -> Any:
         """One weight of the result."""
         import torch
 
-        found = self._mixed(name)
+        tensor = self._mixed(name)
         progress.advance(1)
         if self.kinds[name].number != "F32":
-            return found
-        found = found.to(torch.float32)
+            return tensor
+        tensor = tensor.to(torch.float32)
         # isfinite() would make a second tensor; a NaN anywhere is a NaN in both extremes.
-        if found.numel() and not torch.isfinite(torch.stack(found.aminmax())).all():
+        if tensor.numel() and not torch.isfinite(torch.stack(tensor.aminmax())).all():
             raise ModelRefused(
                 f"{name} is not finite in {self._tuned.model} or in {self._base.model}; use an earlier checkpoint"
             )
-        return found
+        return tensor
 
     def _mixed(self, name: str) -> Any:
-        """At either end of alpha, the weight of one model to the last bit."""
+        """A weight mixed at alpha; at either end of alpha that of one model, to the last bit."""
         import torch
 
         if name not in self.shared or (self._alpha == 1 and self.kinds[name].number == "F32"):
@@ -262,7 +262,7 @@ class _Merging:
 
 
 def _write_rest(folder: str, tuned: ModelFolder, config: dict[str, Any], manifest: dict[str, Any]) -> None:
-    """What the tuned model has beside its weights; the configuration last, without which a folder is no model."""
+    """Write what the tuned model has beside its weights; the configuration last, without which a folder is no model."""
     found = {each.name: each for pattern in MODEL_FILES for each in tuned.path.glob(pattern)}
     left_out = (INDEX, CONFIG)
     kept = {

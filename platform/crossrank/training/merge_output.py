@@ -1,4 +1,4 @@
-"""The output folder of a merge: what it holds, and a new model in its place, there whole or not at all."""
+"""The output folder of a merge: what it holds already, and how a new model takes its place, whole or not at all."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONFIG = "config.json"
 
 
 def earlier_merge(output: str, overwrite: bool) -> dict[str, Any] | None:
-    """The manifest of an earlier merge in the output; refuses whatever else it may hold."""
+    """The manifest of an earlier merge; None in an empty output. Refuses an output that holds other files."""
     if storage.exists(output) and not storage.is_folder(output):
         raise OutputError(f"--output {output} is a file; name a folder")
     held = _files(output)
@@ -46,13 +46,13 @@ def earlier_merge(output: str, overwrite: bool) -> dict[str, Any] | None:
 
 
 def _files(output: str) -> list[storage.StoredFile]:
-    """All that an output holds, but for the claim of who writes it."""
-    claim = storage.join(output, LOCK)
-    return [file for file in storage.list_files(output, recursive=True) if file.uri != claim]
+    """The files of an output, without the lease of the job that writes it."""
+    lease = storage.join(output, LOCK)
+    return [file for file in storage.list_files(output, recursive=True) if file.uri != lease]
 
 
 def in_the_way(output: str, what: str) -> OutputError:
-    """The sentence about an output that is kept."""
+    """The error about an output whose files are kept."""
     return OutputError(f"--output {output} holds {what}; name another folder, or add --overwrite")
 
 
@@ -60,14 +60,14 @@ def in_the_way(output: str, what: str) -> OutputError:
 def new_folder(
     output: str, overwrite: bool, before: dict[str, Any] | None, manifest: dict[str, Any]
 ) -> Iterator[tuple[str, Lease]]:
-    """Where to write what becomes the output when the block ends, in place of what it held. One merge at a time.
+    """A folder to write in, which becomes the output when the block ends. One merge at a time.
 
     A local folder is there whole or not at all. An object store cannot rename: there the old model goes first, and the
     manifest says that the new one is not finished.
 
     Args:
-        before: what `earlier_merge` found there.
-        manifest: of the new merge.
+        before: manifest that `earlier_merge` found there.
+        manifest: manifest of the new merge.
     """
     if storage.is_s3(output):
         with alone(output) as lease:
@@ -100,7 +100,7 @@ def new_folder(
 
 @contextmanager
 def _writing(output: str) -> Iterator[None]:
-    """A failure of the disk as one sentence about the output."""
+    """Turn a failure of the disk into one sentence about the output."""
     try:
         yield
     except OSError as error:
@@ -124,7 +124,7 @@ def _refuse_changed(output: str, overwrite: bool, before: dict[str, Any] | None)
 
 
 def _clear_what_kills_left(final: Path, output: str) -> None:
-    """Remove what killed merges left beside the output. Refuses while another one is at work: it holds its folder."""
+    """Remove what killed merges left beside the output. Refuses while another merge locks its folder."""
     for left in final.parent.glob(f"_{final.name}.*.tmp"):
         try:
             os.close(_locked(left))

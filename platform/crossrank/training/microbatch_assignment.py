@@ -1,6 +1,6 @@
-"""Which rank computes which micro-batches of a step.
+"""Assignment of the micro-batches of a step to ranks.
 
-A step is cut into micro-batches first, the same for any number of ranks, and dealt out here.
+A step is cut into micro-batches first, the same for any number of ranks; `deal` then says who computes them.
 
 Shape letters: M micro-batches of a step.
 """
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 
 def deal(costs_M: Sequence[int], num_ranks: int) -> list[list[int]]:
-    """Micro-batches of each rank, so that the costliest rank has little more to do than the others.
+    """The numbers of the micro-batches of each rank, so that no rank has much more to do than the others.
 
-    The costliest micro-batch first, each to the rank that has least so far: at most 4/3 of the best possible
+    The costliest micro-batch is dealt first, each to the rank that has least so far: at most 4/3 of the best possible
     (Graham, Bounds on multiprocessing timing anomalies, 1969). A rank may get none, where there are fewer than ranks.
     """
     hands: list[list[int]] = [[] for _ in range(num_ranks)]

@@ -1,4 +1,4 @@
-"""The model that trains: from its base, with a head, perhaps with adapters, to a folder that loads anywhere."""
+"""The model that trains: loaded from its base, with a head and perhaps adapters, and saved to load anywhere."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WEIGHTS = "model.safetensors"
 
 
 class TrainedModel:
-    """A model with one logit in float32, what makes its inputs, and what computes its logits."""
+    """A model with one logit in float32, the encoder of its inputs, and its forward pass."""
 
     def __init__(self, settings: TrainSettings, folder: ModelFolder, device: torch.device) -> None:
         config = check_base(folder)
@@ -45,7 +45,7 @@ class TrainedModel:
         self.model, self._made = load_base(folder, config, settings.seed, **head_reads(folder, config))
         unread = renew_unread_head(folder, config, self.model, self._made, settings.seed)
         self.fresh = sorted({*self._made, *unread})
-        """Names of the weights that begin from nothing: the base has no head, or one that it was never read by."""
+        """Names of the weights that are made afresh: the base has no head, or one that it was never read by."""
         self.level = level_bias(self.model)
         """Name of the bias that raises all scores alike; None in a head without one."""
         self._unmoved = unmoved(self.model, moves_level=bool(settings.objective.level_terms))
@@ -72,7 +72,7 @@ class TrainedModel:
                 parameter.requires_grad_(False)
         keep_head_in_float32(self.model)
         self._max_length = settings.max_length
-        # The adapters are put into the model itself, so what computes its logits computes them too.
+        # The adapters are put into the model itself, so its forward pass computes them too.
         self.forward: TrainableForward = forward_of(
             self.model, self.tokenizer, trains=True, recompute=settings.gradient_checkpointing
         )
@@ -88,7 +88,7 @@ class TrainedModel:
         make_portable(folder, self.tokenizer)
 
     def adapter_state(self) -> dict[str, Any] | None:
-        """What a run with adapters needs beside the base to go on, by the model's own names; None without adapters."""
+        """The weights that a run with adapters needs beside the base, by the model's names; None without adapters."""
         if self._adapted is None:
             return None
         of_heads = {id(parameter) for head in head_modules(self.model) for parameter in head.parameters()}
@@ -99,13 +99,17 @@ class TrainedModel:
         }
 
     def names_before(self, rate: float, head_rate: float | None) -> list[str]:
-        """Names in the order of an optimiser's state of an earlier version, which has none."""
+        """Names of the weights in the order of the optimiser's state of an earlier version, which holds no names."""
         return earlier.order_of_state(
             self.model, self._made, self._unmoved, rate, head_rate, has_adapter=self._adapted is not None
         )
 
     def restore(self, folder: Path, adapter: dict[str, Any] | None) -> None:
-        """Take the weights of a checkpoint."""
+        """Load the weights of a checkpoint.
+
+        Raises:
+            ValueError: the checkpoint lacks weights, or has others.
+        """
         read_on_as(self.model, folder)
         if self._adapted is not None:
             assert adapter is not None, "a run with adapters keeps their state"
@@ -125,7 +129,7 @@ class TrainedModel:
 
 
 def is_headless(folder: ModelFolder) -> bool:
-    """Whether the base is an encoder that gets a head here."""
+    """Whether the base is an encoder without a head, which gets one to be trained."""
     return not has_head(check_base(folder))
 
 
@@ -148,8 +152,8 @@ def _set_dropout(model: Any, probability: float) -> None:
 def _adapted(model: Any, settings: TrainSettings) -> Any:
     """LoRA on every linear layer of the backbone; the head, its pooler among it, trains as it is.
 
-    peft is not told of the head: it would put a copy under another name in its place, and whatever knows weights by
-    their names would not know those.
+    The head is not named to peft, which would put a copy under another name in its place: code that knows weights by
+    their names would not find it.
     """
     try:
         from peft import LoraConfig, get_peft_model

@@ -1,4 +1,4 @@
-"""AdamW over the weights that train, each at its rate; and its state, which names what it belongs to."""
+"""AdamW over the weights that train, each at its rate, and its state, which holds their names."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ import torch
 from crossrank.scoring.float32_head import head_modules
 
 FRESH_HEAD_RATE = 1e-3
-"""Of a head that begins from nothing: with the encoder's rate the loss stays at ln(group size) for many steps."""
+"""Peak learning rate of a head that is made afresh: at the encoder's rate the loss stays at ln(group size) for many
+steps."""
 
 
 def rates_of(model: Any, fresh: Collection[str], rate: float, head_rate: float | None) -> dict[str, float]:
-    """The highest learning rate of each weight that trains, by its name.
+    """The peak learning rate of each weight that trains, by its name.
 
     Args:
         fresh: names of weights that were made afresh.
-        head_rate: of everything behind the backbone, and of a pooler; None is `FRESH_HEAD_RATE` for fresh weights and
-            `rate` for others.
+        rate: peak rate of all other weights.
+        head_rate: peak rate of everything behind the backbone, and of a pooler; None is `FRESH_HEAD_RATE` for fresh
+            weights and `rate` for others.
     """
     of_heads = {id(parameter) for head in head_modules(model) for parameter in head.parameters()}
     rates = {}
@@ -48,7 +50,7 @@ def optimizer_of(model: Any, rates: dict[str, float], decay: float) -> Any:
 
 
 def set_rate(optimizer: Any, multiplier: float) -> float:
-    """Put every group's learning rate at this part of its highest; returns the first group's, for the log."""
+    """Set every group's learning rate to its peak times `multiplier`; returns the first group's, for the log."""
     for group in optimizer.param_groups:
         group["lr"] = group["highest_lr"] * multiplier
     rate: float = optimizer.param_groups[0]["lr"]
@@ -59,10 +61,10 @@ def restore(optimizer: Any, state: dict[str, Any], names_before: Sequence[str]) 
     """Go on from a state, weight by weight by name; groups and rates stay as they are.
 
     Args:
-        names_before: the weights of a state that names none, in its order.
+        names_before: names of the weights in the order of a state that holds none.
 
     Returns:
-        Names of weights whose state is let go, because they do not train any more.
+        Names of weights whose state is dropped, because they no longer train.
     """
     named = [name for group in state["param_groups"] for name in group.get("param_names", ())]
     moments = {name: state["state"].get(place) for place, name in enumerate(named or names_before)}

@@ -1,8 +1,9 @@
-"""Model folders that transformers 4 reads as transformers 5 does, which writes them.
+"""Portable model folders: transformers 5 writes them, and transformers 4 reads them with the same result.
 
 FlagEmbedding, infinity and older sentence-transformers pin transformers 4. Version 5 renamed what 4 looks for: the base
 of the rotary positions (4 takes its default in silence), the number format, and the class and the additional special
-tokens of the tokenizer (4 stops). Here the names of 4 stand beside those of 5, with the same values; 5 reads either.
+tokens of the tokenizer (4 stops). A portable folder has the names of 4 beside those of 5, with the same values; 5 reads
+either.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ BASE_OF_LAYERS = {
     "modernbert-decoder": {FULL: "global_rope_theta", SLIDING: "local_rope_theta"},
     "gemma3_text": {FULL: "rope_theta", SLIDING: "rope_local_base_freq"},
 }
-"""Names that transformers 4 has for the rotary base of each kind of layer, by `model_type`. Of other families with
-several kinds 4 has none, and nothing is written: 5 may read an old name otherwise there."""
+"""Names that transformers 4 has for the rotary base of each kind of layer, by `model_type`. It has none for other
+families with several kinds, and nothing is written for them: 5 may read an old name there in another way."""
 RENAMED = {"gpt_neox": {"rope_theta": "rotary_emb_base", "partial_rotary_factor": "rotary_pct"}}
-"""Names of transformers 4 that are not those within ``rope_parameters``, by `model_type`."""
+"""Names of transformers 4 that differ from those within ``rope_parameters``, by `model_type`."""
 PLAIN_TOKENIZER = "PreTrainedTokenizerFast"
-"""The class that takes a tokenizer.json as it stands, in 4 and in 5."""
+"""Tokenizer class that takes a tokenizer.json as it stands, in 4 and in 5."""
 MADE_ANEW = {
     "TokenizersBackend",
     "LlamaTokenizer",
@@ -32,14 +33,14 @@ MADE_ANEW = {
     "CohereTokenizer",
     "GPTNeoXTokenizer",
 }
-"""Classes for which that one stands in: the first is not in 4, and the others build in 4 what surrounds a text from
-arguments that 5 no longer writes. All others keep their names: FlagEmbedding joins pairs by what their classes say."""
+"""Tokenizer classes that `PLAIN_TOKENIZER` stands in for: 4 lacks the first, and the others build in 4 what surrounds a
+text from arguments that 5 no longer writes. All others keep their names: FlagEmbedding joins pairs by the class."""
 OF_LOADING = {"backend", "is_local", "local_files_only"}
-"""Keys that 5 writes of how a tokenizer was loaded."""
+"""Keys of 5 that say how a tokenizer was loaded."""
 
 
 class LoadedTokenizer(Protocol):
-    """What a tokenizer of transformers 5 knows and does not write: to 4 the default of its class."""
+    """Attributes of a tokenizer that transformers 5 does not write, and that 4 takes from the default of its class."""
 
     padding_side: str
     truncation_side: str
@@ -50,8 +51,8 @@ def make_portable(folder: Path, tokenizer: LoadedTokenizer) -> None:
     """Rewrite the configurations that transformers 5 saved in `folder` so that 4 computes the same scores."""
     _rewrite(folder / CONFIG, portable_config(_read(folder / CONFIG)))
     if (folder / TOKENIZER).exists():
-        found = _read(folder / TOKENIZER_CONFIG)
-        _rewrite(folder / TOKENIZER_CONFIG, portable_tokenizer_config(found, tokenizer))
+        config = _read(folder / TOKENIZER_CONFIG)
+        _rewrite(folder / TOKENIZER_CONFIG, portable_tokenizer_config(config, tokenizer))
 
 
 def portable_config(config: dict[str, Any]) -> dict[str, Any]:
@@ -71,24 +72,24 @@ def _rotary(config: dict[str, Any]) -> dict[str, Any]:
     bases = BASE_OF_LAYERS.get(kind)
     if bases is None:
         return {}
-    told = {name: of_layers[layer]["rope_theta"] for layer, name in bases.items() if layer in of_layers}
+    keys = {name: of_layers[layer]["rope_theta"] for layer, name in bases.items() if layer in of_layers}
     # 4 scales the positions of full attention alone, where a family has both kinds.
     scaling = _of_one_kind(of_layers.get(FULL, {}), {}).get("rope_scaling")
-    return told if scaling is None else told | {"rope_scaling": scaling}
+    return keys if scaling is None else keys | {"rope_scaling": scaling}
 
 
 def _of_one_kind(parameters: dict[str, Any], renamed: dict[str, str]) -> dict[str, Any]:
     scaling = dict(parameters)
-    told = {
+    keys = {
         renamed.get(name, name): scaling.pop(name)
         for name in ("rope_theta", "partial_rotary_factor")
         if name in scaling
     }
-    return told if scaling.get("rope_type", "default") == "default" else told | {"rope_scaling": scaling}
+    return keys if scaling.get("rope_type", "default") == "default" else keys | {"rope_scaling": scaling}
 
 
 def _global_layers(config: dict[str, Any]) -> dict[str, Any]:
-    """How often a layer of ModernBERT attends to everything: 5 lists the layers, and 4 counts."""
+    """Key of transformers 4 for how often a layer of ModernBERT attends to everything; 5 lists the layers instead."""
     layers = config.get("layer_types")
     if config.get("model_type") != "modernbert" or not layers:
         return {}
@@ -99,10 +100,10 @@ def _global_layers(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def portable_tokenizer_config(config: dict[str, Any], tokenizer: LoadedTokenizer) -> dict[str, Any]:
-    """The content of a tokenizer_config.json that stands beside a tokenizer.json; as it is where 5 did not write it.
+    """The content of a tokenizer_config.json beside a tokenizer.json; unchanged where 5 did not write it.
 
     Args:
-        tokenizer: what transformers 5 makes of it.
+        tokenizer: tokenizer that transformers 5 loads from it.
     """
     if "backend" not in config and config.get("tokenizer_class") != "TokenizersBackend":
         return config

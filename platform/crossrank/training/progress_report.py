@@ -1,4 +1,4 @@
-"""What a run says while it goes on: a table of step 0, a line every few seconds, a line for every validation."""
+"""Report of a run while it goes on: a table of step 0, a line every few seconds, a line for every validation."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from crossrank.telemetry.job_metrics import (
 )
 from crossrank.telemetry.progress import Progress, say
 from crossrank.training.best_checkpoint import MOST_TIED
-from crossrank.training.inputs import Read
+from crossrank.training.inputs import TrainingGroups
 from crossrank.training.sizing import Sizes
 
 TIED = "of the documents have the score of another of their query, so it cannot be the result"
 IDLE_WARNING = "a step has fewer micro-batches than there are workers, so some wait; lower micro_batch_tokens"
 
 
-class Telling:
-    """Says rows of the history as they come. Training goes on inside its ``with`` block."""
+class ProgressReport:
+    """Report of the history, row by row. Training goes on inside its ``with`` block."""
 
-    def __init__(self, sizes: Sizes, read: Read, pool: Pool) -> None:
+    def __init__(self, sizes: Sizes, read: TrainingGroups, pool: Pool) -> None:
         self._sizes = sizes
         self._read = read
         self._pool = pool
         self._done: int | None = None
-        self._told_idle = False
+        self._said_idle = False
         self._progress = Progress("steps", sizes.num_steps)
 
     def begin(self) -> None:
-        """The size of the run."""
+        """Say the size of the run, and what was set aside."""
         sizes = self._sizes
         held_out = f", {len(self._read.validate):,} held out" if self._read.validate else ", none held out"
         held_out += f", {len(self._read.level):,} more for the bias of the head" if self._read.level else ""
@@ -50,18 +50,18 @@ class Telling:
         )
         for name, counts in self._read.counts().items():
             if counts["set_aside"]:
-                told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts["set_aside"].items()))
-                say(f"set aside of the groups to {name}{'' if name == 'level' else ' on'}: {told}; see _rejected/")
+                reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts["set_aside"].items()))
+                say(f"set aside of the groups to {name}{'' if name == 'level' else ' on'}: {reasons}; see _rejected/")
             ROWS_READ.add(counts["groups"] + sum(counts["set_aside"].values()))
 
     def baselines(self, rows: dict[str, Any]) -> None:
-        """What there is without training."""
+        """Say the measures of step 0."""
         for name, measured in rows.items():
-            say(f"step 0, {name}: {_told(measured.means())}")
+            say(f"step 0, {name}: {_as_text(measured.means())}")
         if "no reranker" not in rows:
             say("no row without a reranker: the held-out groups do not say the initial rank of their documents")
 
-    def __enter__(self) -> Telling:
+    def __enter__(self) -> ProgressReport:
         self._progress.__enter__()
         self._progress.advance(0, "workers are starting")
         return self
@@ -72,13 +72,13 @@ class Telling:
         self._progress.__exit__(kind, error, trace)
 
     def row(self, row: dict[str, Any]) -> None:
-        """A row of the history, or the step at which the workers begin."""
+        """Report a row of the history, or the step at which the workers begin."""
         if "began" in row:
             self._begin_at(row["began"])
         elif "validation" in row:
-            told = _told(row["validation"])
-            told += f"; {row['tie_rate']:.0%} {TIED}" if row["tie_rate"] > MOST_TIED else ""
-            say(f"step {row['step']:,}: {told}", step=row["step"], validation=row["validation"])
+            text = _as_text(row["validation"])
+            text += f"; {row['tie_rate']:.0%} {TIED}" if row["tie_rate"] > MOST_TIED else ""
+            say(f"step {row['step']:,}: {text}", step=row["step"], validation=row["validation"])
             for name, value in row["validation"].items():
                 VALIDATION.set(value, measure=name)
         else:
@@ -94,8 +94,8 @@ class Telling:
         self._done = step
 
     def _trained(self, row: dict[str, Any]) -> None:
-        if row["busy_ranks"] < self._pool.min_workers and not self._told_idle:
-            self._told_idle = True
+        if row["busy_ranks"] < self._pool.min_workers and not self._said_idle:
+            self._said_idle = True
             say(IDLE_WARNING)
         self._progress.advance(row["step"] - (self._done or 0), _detail(row))
         self._done = row["step"]
@@ -103,7 +103,7 @@ class Telling:
 
 
 def _count(row: dict[str, Any]) -> None:
-    """What steps came to, for Prometheus."""
+    """Count the steps of a row for Prometheus."""
     STEPS.add(row["steps"])
     SKIPPED_STEPS.add(row["skipped"])
     PAIRS.add(row["pairs"])
@@ -121,5 +121,5 @@ def _detail(row: dict[str, Any]) -> str:
     return f"loss {loss}, {row['groups_per_second']:,.1f} groups/s{skipped}"
 
 
-def _told(means: dict[str, float]) -> str:
+def _as_text(means: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.4f}" for name, value in means.items())

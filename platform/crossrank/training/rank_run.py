@@ -1,6 +1,7 @@
-"""One rank's whole run: from the newest checkpoint, or the base, to the last step, with checkpoints and validations.
+"""The whole run of one rank: from the newest checkpoint, or the base, to the last step, with checkpoints, validations.
 
-It knows nothing of Ray: who validates and who is told are given to it, so it runs in a test as it runs on a cluster.
+It knows nothing of Ray: the validator and the function that takes the rows are given to it, so that it runs in a test
+as it runs on a cluster.
 """
 
 from __future__ import annotations
@@ -35,30 +36,32 @@ from crossrank.training.validation import Measured
 STATE = "training.pt"
 HISTORY = "history.json"
 HISTORY_ROWS = 1000
-"""Rows of training that the history of a run has at most, beside those that a checkpoint cuts short."""
+"""Rows of training in the history of a run, at most; those that a checkpoint cuts short come on top."""
 
 Row = dict[str, Any]
+"""A row of the history: the figures of some steps, or the result of a validation."""
 Result = TypeVar("Result")
 
 
 class Validator(Protocol):
-    """Scores the held-out groups with a checkpoint, somewhere else; used on rank 0 alone."""
+    """Validator of checkpoints on the held-out groups, in another process; rank 0 alone uses it."""
 
     def begin(self, step: int) -> None:
-        """Start on the checkpoint of a step, which is whole by now."""
+        """Start the validation of the checkpoint of a step, which is in its place by now."""
 
     def result(self, step: int) -> Measured:
-        """What was found; waits for it, and begins it where nobody did."""
+        """The measures of the checkpoint of a step; waits for them, and begins where nobody did."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainTask:
-    """All that a rank needs to know, small enough to be sent to each."""
+    """All that a rank needs to know, small enough to be sent to every rank."""
 
     settings: TrainSettings
     base: str
-    """As a worker finds it: an absolute path, hub id or s3://."""
+    """Place of the base, as a worker finds it: an absolute path, hub id or s3://."""
     revision: str
+    """Revision of the base."""
     groups: GroupSource
     sizes: Sizes
     output: str
@@ -66,37 +69,39 @@ class TrainTask:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a run ended."""
+    """Outcome of a run."""
 
     steps: int
-    """Steps that were done."""
+    """Steps that are done."""
     chosen: int
-    """The step whose checkpoint is the result; `BASE` is the base as it was."""
+    """Step whose checkpoint is the result; `BASE` is the base as it was."""
     skipped: int
     """Steps whose gradients were no numbers."""
     why: str
-    """``finished``, or ``early_stopping``."""
+    """Reason for the end: ``finished`` or ``early_stopping``."""
     history: list[Row]
+    """Rows of the whole run; rank 0 alone has them all."""
 
 
 def run(
     task: TrainTask,
     device: torch.device,
     validator: Validator | None,
-    tell: Callable[[Row], None],
+    on_row: Callable[[Row], None],
 ) -> Ended:
-    """Train to the end. Every rank calls it; all return the same, but the history is rank 0's.
+    """Train to the end. Every rank calls it; all return the same, but rank 0 alone has the whole history.
 
     Args:
-        validator: on rank 0, where there is something to validate on.
-        tell: is called on rank 0 with the step it begins at, as ``{"began": step}``, and every row of the history.
+        validator: validator, which rank 0 uses; None where there is nothing to validate on.
+        on_row: function that rank 0 calls with the step it begins at, as ``{"began": step}``, and with every row of the
+            history.
 
     Raises:
-        Stop: a guard stopped it; checkpoints up to then are kept.
+        TrainingStopped: a guard stopped it; checkpoints up to then are kept.
         OutputError: a checkpoint cannot be written; earlier ones are intact.
     """
     world = World()
-    rank = _Rank(task, device, world, validator, tell)
+    rank = _Rank(task, device, world, validator, on_row)
     return rank.to_the_end()
 
 
@@ -127,14 +132,14 @@ class _Rank:
         device: torch.device,
         world: World,
         validator: Validator | None,
-        tell: Callable[[Row], None],
+        on_row: Callable[[Row], None],
     ) -> None:
         settings = task.settings
         self._task = task
         self._world = world
         self._validator = validator
         self._validates = validator is not None
-        self._tell = tell
+        self._on_row = on_row
         self._checkpoints = Checkpoints(task.output, settings.save_total_limit)
         self._model = TrainedModel(settings, find_model(task.base), device)
         self._loop = loop_of(task, self._model, device, world)
@@ -147,7 +152,7 @@ class _Rank:
         start = self._restore()
         done = start
         if self._world.rank == 0:
-            self._tell({"began": start})
+            self._on_row({"began": start})
         stops = self._together(lambda: self._resume_validation(start))
         for step, figures in self._loop.steps(start) if not stops else ():
             done = step + 1
@@ -155,7 +160,7 @@ class _Rank:
             self._note(figures)
             if done % self._task.sizes.save_steps == 0 or done == self._task.sizes.num_steps:
                 self._close_row()
-                stops = self._together(lambda: self._at_checkpoint(done))  # noqa: B023 - it is called at once
+                stops = self._together(lambda: self._at_checkpoint(done))  # noqa: B023 - called at once
             if stops:
                 break
         self._close_row()
@@ -163,21 +168,21 @@ class _Rank:
         return Ended(done, chosen, self._guards.skipped, "early_stopping" if stops else "finished", self._history)
 
     def _together(self, act: Callable[[], Result]) -> Result:
-        """What rank 0 gets by `act`, on every rank; what it refuses is raised on every rank, so that none waits."""
-        told: Any = None
+        """Call `act` on rank 0; its result is returned, and its error raised, on every rank, so that none waits."""
+        outcome: Any = None
         if self._world.rank == 0:
             try:
-                told = (act(), None)
+                outcome = (act(), None)
             except CrossrankError as error:
-                told = (None, error)
-        result, failure = self._world.told_by_first(told)
+                outcome = (None, error)
+        result, failure = self._world.broadcast(outcome)
         if failure is not None:
             raise failure
         value: Result = result
         return value
 
     def _restore(self) -> int:
-        """Take the newest checkpoint that can be read, the same on every rank; gives the steps that are done."""
+        """Load the newest checkpoint that can be read, the same on every rank; returns the steps that are done."""
         newest = self._together(lambda: self._checkpoints.newest_readable(_readable))
         if newest is None:
             return 0
@@ -207,7 +212,7 @@ class _Rank:
             )
 
     def _at_checkpoint(self, done: int) -> bool:
-        """Rank 0 saves; whether to stop.
+        """Save a checkpoint, on rank 0; returns whether to stop.
 
         The validation before this one is awaited first and decides, so that timing decides nothing.
         """
@@ -246,7 +251,7 @@ class _Rank:
         return (done - 1) // self._task.sizes.eval_steps * self._task.sizes.eval_steps
 
     def _resume_validation(self, start: int) -> bool:
-        """Begin again what a kill may have interrupted; whether the run had stopped before."""
+        """Begin the validation that a kill may have interrupted; returns whether the run had stopped before."""
         last = start if self._is_eval(start) else self._eval_before(start)
         if last and self._validator is not None:
             self._validator.begin(last)
@@ -260,7 +265,7 @@ class _Rank:
         row = {"step": step, "validation": measured.means(), "tie_rate": measured.tie_rate}
         if all(other["step"] != step for other in self._history if "validation" in other):
             self._history.append(row)
-            self._tell(row)
+            self._on_row(row)
 
     def _best(self) -> Best:
         settings = self._task.settings
@@ -272,12 +277,12 @@ class _Rank:
         return best_of(validated, settings.early_stopping_patience)
 
     def _chosen(self, done: int) -> int:
-        """The step whose checkpoint is the result: the best that was measured, the last where none was measured.
+        """The step whose checkpoint is the result: the best of those measured, the last where none was measured.
 
-        Where none of those that were measured ranks, it is the base, as the checkpoint of step 0.
+        Where no checkpoint that was measured ranks, the result is the base, as the checkpoint of step 0.
 
         Raises:
-            Stop: the base has no head, so that it is no result.
+            TrainingStopped: the base has no head, so that it cannot be the result.
         """
         self._checkpoints.wait()
         if self._validator is None:
@@ -312,11 +317,11 @@ class _Rank:
         row = self._open.close()
         if row is not None and self._world.rank == 0:
             self._history.append(row)
-            self._tell(row)
+            self._on_row(row)
 
 
 class _OpenRow:
-    """Steps that make one row of the history together."""
+    """Steps that will make one row of the history."""
 
     def __init__(self) -> None:
         self._since = time.monotonic()
@@ -330,7 +335,7 @@ class _OpenRow:
         self._steps.append(figures)
 
     def close(self) -> Row | None:
-        """The row; None where there was no step since the last."""
+        """End the row and return it; None where there was no step since the last."""
         steps, seconds = self._steps, time.monotonic() - self._since
         self._steps, self._since = [], time.monotonic()
         if not steps:

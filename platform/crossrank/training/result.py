@@ -1,4 +1,4 @@
-"""From the chosen checkpoint to a model folder that anybody can load, with its card, its curves and its manifest."""
+"""The result of a run: a model folder that anybody can load, with its card, its curves and its manifest."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from crossrank.resumable.job import Run
 from crossrank.resumable.output import Manifest, manifest_of, write_json
 from crossrank.telemetry.progress import say
 from crossrank.training.best_checkpoint import BASE, NONE_RANKS
-from crossrank.training.card import CardFacts, DataFacts, FinishedTraining, model_card, worse_than_before
+from crossrank.training.card import CardFacts, DataFacts, ResultRow, model_card, worse_than_before
 from crossrank.training.checkpoint import COMPLETE, FOLDER, Checkpoints
 from crossrank.training.curves import EVENTS, PICTURE, write_curves
 from crossrank.training.hub import push_to_hub
-from crossrank.training.inputs import REJECTED, Read
+from crossrank.training.inputs import REJECTED, TrainingGroups
 from crossrank.training.level import Level, copy_with_level, in_files, sentence
 from crossrank.training.settings import TrainSettings
 from crossrank.training.teachers import scale_warning
@@ -33,21 +33,22 @@ BASE_ROW = "base model"
 CARD = "README.md"
 CURVES = "_curves"
 NOT_OF_THE_MODEL = ("training.pt", "history.json", COMPLETE)
+"""Files of a checkpoint that only going on with the run needs."""
 TRUNCATED_SHARE = 0.1
-"""Part of the pairs that may be cut before it is said loudly."""
+"""Share of the pairs that may be cut before it is a warning."""
 LIBRARIES = ("torch", "transformers", "ray", "tokenizers")
 
 
 def finish(
     settings: TrainSettings,
     task: TrainTask,
-    read: Read,
+    read: TrainingGroups,
     ended: Ended,
     baselines: dict[str, Measured],
     level: Level,
     run: Run,
 ) -> Manifest:
-    """Write the result of a run into its output; its manifest, which comes last, says that it is finished.
+    """Write the result of a run into its output. The manifest comes last and says that the run is finished.
 
     Raises:
         JobFailed: the output was taken over meanwhile.
@@ -97,12 +98,12 @@ def push(settings: TrainSettings, output: str, manifest: Manifest) -> None:
 
 
 def files_of(output: str, manifest: Manifest) -> list[str]:
-    """What a run wrote into its output, as far as its manifest knows; nothing else that may lie in the folder."""
+    """The files that a run wrote into its output, by its manifest; others that lie in the folder are not among them."""
     return [storage.join(output, name) for name in (FOLDER, CURVES, REJECTED, *manifest.get("files", []))]
 
 
 def chosen_of(manifest: Manifest) -> str:
-    """What of a run became the model, in words."""
+    """The words for what became the model: a step, or the base."""
     step, steps = manifest["chosen_step"], manifest["steps"]
     return f"step {step:,} of {steps:,}" if step != BASE else f"the base as it was, after {steps:,} steps,"
 
@@ -129,7 +130,7 @@ def _write(
 def _facts(
     settings: TrainSettings,
     task: TrainTask,
-    read: Read,
+    read: TrainingGroups,
     ended: Ended,
     baselines: dict[str, Measured],
     measured: dict[int, Measured],
@@ -175,8 +176,8 @@ def _facts(
     )
 
 
-def _result(name: str, found: Measured) -> FinishedTraining:
-    return FinishedTraining(name=name, measures={measure: mean_of(values) for measure, values in found.values.items()})
+def _result(name: str, found: Measured) -> ResultRow:
+    return ResultRow(name=name, measures={measure: mean_of(values) for measure, values in found.values.items()})
 
 
 def _warnings(

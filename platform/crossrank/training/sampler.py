@@ -1,6 +1,6 @@
-"""Which groups a step trains on, and which of their documents: a pure function of seed, epoch and step.
+"""The groups that a step trains on, and the documents of each: a pure function of seed, epoch and step.
 
-Nothing here knows how many workers there are, what was done before, or a random state: a run that is resumed, or
+Neither the number of workers, nor what was done before, nor a random state decides anything: a run that is resumed, or
 that goes on with more workers, sees the same groups in the same order.
 
 Shape letters: G groups of the data, S groups of a step, D documents of a group, K documents kept of it.
@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 ALL = 0
-"""The group size that keeps every negative."""
+"""Group size that keeps every negative."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """Deals groups to steps. Every group comes once an epoch; the last step of an epoch has what is left."""
+    """Assignment of groups to steps. Every group comes once an epoch; the last step of an epoch has what is left."""
 
     num_groups: int
     groups_per_step: int
@@ -28,7 +28,7 @@ class Sampler:
 
     @property
     def steps_per_epoch(self) -> int:
-        """No group is dropped, so a last step may be smaller."""
+        """Steps of one epoch. No group is dropped, so the last step may be smaller."""
         return -(-self.num_groups // self.groups_per_step)
 
     def epoch(self, step: int) -> int:

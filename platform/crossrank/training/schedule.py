@@ -9,10 +9,11 @@ Shape = Literal["linear", "cosine", "constant"]
 
 
 def factor(step: int, num_steps: int, warmup_ratio: float, shape: Shape) -> float:
-    """What the highest learning rate is multiplied with at a step, counted from 0.
+    """Factor of the peak learning rate at a step, counted from 0.
 
-    It rises in a line for the warm-up and then falls to 0 at `num_steps`, in a line or as half a cosine. The same as
-    transformers' ``get_linear_schedule_with_warmup`` and ``get_cosine_schedule_with_warmup``.
+    It rises in a line during the warm-up and then falls to 0 at `num_steps`, in a line or as half a cosine, or stays 1
+    where `shape` is constant. The same as transformers' ``get_linear_schedule_with_warmup``
+    and ``get_cosine_schedule_with_warmup``.
     """
     warmup = math.ceil(num_steps * warmup_ratio)
     if step < warmup:

@@ -18,14 +18,14 @@ from crossrank.training.losses import LOSSES, Objective
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainSettings(JobSettings):
-    """What to train, on what, and how."""
+    """Settings of a training: the base, the groups, and the recipe."""
 
     base: str = option(help="Model to start from: hub id, folder or s3://; an encoder without a head gets one.")
     groups: str = option(help="Labelled groups to train on (Parquet or JSONL).")
     eval_groups: str | None = option(None, help="Labelled groups to validate on.")
     eval_fraction: float | None = option(
         None,
-        help="Part of --groups, by query, that is kept for validation.",
+        help="Share of --groups, by query, that is kept for validation.",
         above=0,
         below=1,
         refusal="; use a part between 0 and 1, such as 0.02",
@@ -46,34 +46,37 @@ class TrainSettings(JobSettings):
         None, help="Repository (owner/name) that the finished model is uploaded to.", affects_output=False
     )
 
-    learning_rate: float = knob(2e-5, help="At its highest.", above=0)
+    learning_rate: float = knob(2e-5, help="Peak learning rate.", above=0)
     head_learning_rate: float | None = knob(
-        None, help="Of the head; null is learning_rate, and 1e-3 for a fresh head.", above=0
+        None, help="Peak learning rate of the head; null is learning_rate, and 1e-3 for a fresh head.", above=0
     )
-    num_train_epochs: int = knob(1, help="Times that every group is trained on.", least=1)
+    num_train_epochs: int = knob(1, help="Epochs: times that every group is trained on.", least=1)
     groups_per_step: int = knob(128, help="Groups of one optimiser step, over all workers together.", least=1)
     train_group_size: int = knob(
         8, help="Documents of a group in a step, the positive among them; 0 takes all.", least=0
     )
-    weight_decay: float = knob(0.01, help="Of matrices; biases and norms have none.", least=0)
-    lr_scheduler: Literal["linear", "cosine", "constant"] = knob("linear", help="How the rate falls after warm-up.")
+    weight_decay: float = knob(0.01, help="Weight decay of matrices; biases and norms have none.", least=0)
+    lr_scheduler: Literal["linear", "cosine", "constant"] = knob(
+        "linear", help="Shape of the learning rate after warm-up: falling to 0 in a line or half a cosine, or constant."
+    )
     warmup_ratio: float = knob(
         0.1,
-        help="Part of all steps in which the rate rises.",
+        help="Share of all steps in which the learning rate rises.",
         least=0,
         below=1,
         refusal="; use a part from 0 to below 1",
     )
-    max_grad_norm: float = knob(1.0, help="Longer gradients are cut to this length.", above=0)
+    max_grad_norm: float = knob(1.0, help="Length that longer gradients are cut to.", above=0)
     dropout: float | None = knob(
         None,
-        help="Of every dropout; null leaves the model's own.",
+        help="Probability of every dropout; null leaves the model's own.",
         least=0,
         below=1,
         refusal="; use a part from 0 to below 1, or null for the model's own",
     )
     truncation: Literal["only_second", "longest_first"] = knob(
-        "only_second", help="What is cut of a pair over the window; it is saved with the model."
+        "only_second",
+        help="Text of a pair that is cut to the window: the document alone, or the longer one; saved with the model.",
     )
     weight_group_ce: float = knob(1.0, help="Weight of the cross-entropy of the positive against its group.", least=0)
     weight_bce: float = knob(0.0, help="Weight of the binary cross-entropy of each document.", least=0)
@@ -84,29 +87,34 @@ class TrainSettings(JobSettings):
         help="Number that teacher scores are multiplied by; null is 1, for logits. Scores from 0 to 1 want about 10.",
         above=0,
     )
-    temperature: float = knob(1.0, help="Of the softmax over scores in the KL divergence.", above=0)
+    temperature: float = knob(1.0, help="Temperature of the softmax over scores in the KL divergence.", above=0)
     freeze_embeddings: bool = knob(False, help="Leave the embeddings as they are: shorter steps, for little data.")
     lora_rank: int = knob(0, help="Rank of LoRA adapters, which need the extra lora; 0 trains all weights.", least=0)
     lora_alpha: int = knob(16, help="Scale of LoRA adapters.", least=1)
     micro_batch_tokens: int | None = knob(None, help="Token slots of one forward pass; null works it out.")
     gradient_checkpointing: bool = knob(False, help="Compute layers again for their gradients: slower, less memory.")
-    seed: int = knob(42, help="Of the order, the negatives, the dropout and a fresh head.", least=0, most=SEED_MOST)
-    save_steps: int | None = knob(None, help="A checkpoint every so many steps; null is a tenth of the run.", least=1)
+    seed: int = knob(
+        42, help="Seed of the order, the negatives, the dropout and a fresh head.", least=0, most=SEED_MOST
+    )
+    save_steps: int | None = knob(None, help="Steps between checkpoints; null is a tenth of the run.", least=1)
     eval_steps: int | None = knob(
-        None, help="Validation every so many steps, a multiple of save_steps; null is that.", least=1
+        None, help="Steps between validations, a multiple of save_steps; null is save_steps.", least=1
     )
     save_total_limit: int = knob(
         3, help="Newest checkpoints that are kept, beside the best.", affects_output=False, least=1
     )
     metric: Metric = knob("mrr@10", help="Measure by which the best checkpoint is chosen.")
     early_stopping_patience: int = knob(
-        0, help="Validations without a better one after which it stops; 0 never.", least=0
+        0, help="Validations without a better one after which training stops; 0 never stops it.", least=0
     )
     collapse_patience: int = knob(
-        200, help="Steps without learning after which it stops; 0 never.", affects_output=False, least=0
+        200, help="Steps without learning after which training stops; 0 never stops it.", affects_output=False, least=0
     )
     max_skipped_steps: int = knob(
-        10, help="Steps in a row whose gradients are no numbers before it stops.", affects_output=False, least=0
+        10,
+        help="Steps in a row whose gradients are no numbers that are skipped; one more stops training.",
+        affects_output=False,
+        least=0,
     )
     max_failures: int = knob(
         3,

@@ -1,6 +1,6 @@
-"""How long a run is and how much it computes at once, worked out once before it starts and kept for resuming.
+"""Sizes of a run, worked out once before it starts and kept for resuming: its steps, and how much is computed at once.
 
-None of it depends on the number of workers: a run that goes on with others goes on with the same steps.
+None of them depends on the number of workers: a run that goes on with others goes on with the same steps.
 """
 
 from __future__ import annotations
@@ -12,24 +12,27 @@ from crossrank.derived import Derived
 from crossrank.training.settings import TrainSettings
 
 CPU_TOKENS = 2048
-"""Of a micro-batch, as for scoring: activations that fit the caches."""
+"""Tokens of a micro-batch on CPU, as for scoring: activations that fit the caches."""
 GPU_TOKENS = 32_768
+"""Tokens of a micro-batch on GPU, at most."""
 GPU_SHARE = 0.5
-"""Part of the GPU's memory that activations may take, beside weights, gradients and the optimiser's two moments."""
+"""Share of the GPU's memory that activations may take, beside weights, gradients and the optimiser's two moments."""
 ACTIVATIONS_PER_LAYER = 34
-"""Numbers of the hidden size that a layer keeps for its gradient. Source: Korthikanti et al., arXiv 2205.05198, 4.1."""
+"""Numbers that a layer keeps of a token for its gradient, in hidden sizes.
+Source: Korthikanti et al., arXiv 2205.05198, 4.1."""
 LARGE = (24, 1024)
-"""Layers and hidden size of a large encoder: what is assumed of a configuration with other names than usual."""
+"""Layers and hidden size of a large encoder, assumed where a configuration has other names for them than usual."""
 NUM_CHECKPOINTS = 10
+"""Checkpoints of a run whose settings name no interval."""
 FEW_STEPS = 50
-"""Fewer hardly move a model at the usual rates: a tenth of them is warm-up."""
+"""Steps below which a run hardly moves a model at the usual rates: a tenth of them is warm-up."""
 LEAST_PER_STEP, MOST_EPOCHS = 4, 10
-"""How far a longer run is proposed to go: beyond, a step is noise, or the groups are learnt by heart."""
+"""Bounds of a longer run that is proposed: fewer groups make a step noise, and more epochs learn them by heart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What was worked out."""
+    """Sizes of a run."""
 
     num_groups: int
     steps_per_epoch: int
@@ -39,6 +42,7 @@ class Sizes:
     budget: Derived[int]
     """Token slots of a micro-batch."""
     precision: Derived[str]
+    """Number format of the forward pass."""
 
 
 def sizes_of(settings: TrainSettings, num_groups: int, config: Any, gpu_bytes: int | None) -> Sizes:
@@ -46,7 +50,7 @@ def sizes_of(settings: TrainSettings, num_groups: int, config: Any, gpu_bytes: i
 
     Args:
         num_groups: groups that are trained on.
-        config: of the model, for the numbers that a token keeps.
+        config: configuration of the model, for the memory that a token takes.
         gpu_bytes: memory of the smallest GPU; None on CPU.
     """
     steps_per_epoch = -(-num_groups // settings.groups_per_step)
@@ -63,8 +67,8 @@ def sizes_of(settings: TrainSettings, num_groups: int, config: Any, gpu_bytes: i
     )
 
 
-def told_of_few_steps(settings: TrainSettings, num_groups: int, num_steps: int) -> str | None:
-    """What to say of a run so short that it hardly changes the base, with the keys that make it longer; else None."""
+def few_steps_warning(settings: TrainSettings, num_groups: int, num_steps: int) -> str | None:
+    """A warning that a run is too short to change the base much, with the keys that make it longer; else None."""
     if num_steps >= FEW_STEPS:
         return None
     per_step = settings.groups_per_step

@@ -1,4 +1,4 @@
-"""From a step's groups to micro-batches of token ids, the same on every rank.
+"""Micro-batches of token ids, made from the groups of a step, the same on every rank.
 
 Shape letters: P pairs of a micro-batch, S its groups, U groups of the step.
 """
@@ -27,20 +27,20 @@ Encoder = SpliceEncoder | PromptEncoder
 
 @dataclass(frozen=True, slots=True)
 class MicroBatch:
-    """What one forward and one backward pass take: whole groups, pairs group after group, the positive first."""
+    """Input of one forward and one backward pass: whole groups, one after another, the positive of each first."""
 
     number: int
-    """Its place in the step."""
+    """Place of the micro-batch in its step, from 0."""
     ids_P: list[NDArray[np.int32]]
     first_P: NDArray[np.int32]
-    """As in `EncodedPairs`."""
+    """Token ids of the pairs and lengths of their first part, as in `EncodedPairs`."""
     sizes_S: list[int]
     """Documents of each group."""
     labels_P: NDArray[np.float64]
     teachers_P: NDArray[np.float32]
-    """NaN where a document has none."""
+    """Teacher scores; NaN where a document has none."""
     truncated: int
-    """Pairs of which query or document was cut."""
+    """Pairs whose query or document was cut to fit the window."""
 
     @property
     def tokens(self) -> int:
@@ -48,7 +48,7 @@ class MicroBatch:
 
 
 class StepDocuments:
-    """Documents of a group store, made ready for the model: token ids that are kept, or the text itself."""
+    """Documents of a group store, made ready for the model: token ids from a store, or the text itself."""
 
     def __init__(self, groups: GroupStore, encoder: Encoder) -> None:
         self._groups = groups
@@ -70,26 +70,26 @@ class StepDocuments:
         return open_tokens(folder, store, wanted_N, self._encoder)
 
     def __call__(self, rows: Sequence[int]) -> list[EncodedText]:
-        """Rows as in `groups.Documents.rows_D`."""
+        """The encoded documents of these rows, which are those of `GroupDocuments.rows_D`."""
         if self._own is None:
             return self._encoder.documents(self._groups.texts(rows))
-        found: list[EncodedText] = []
+        encoded: list[EncodedText] = []
         for row in rows:
             store = self._own if row < 0 else self._corpus
             assert store is not None, "a row of the corpus was found in the corpus"
-            found.append(store[~row if row < 0 else row])
-        return found
+            encoded.append(store[~row if row < 0 else row])
+        return encoded
 
 
 class Batcher:
-    """Makes the micro-batches of a step.
+    """Maker of the micro-batches of a step.
 
     Args:
         size: documents of a group that one epoch trains on; 0 keeps every negative.
         budget: token slots of a micro-batch.
-        cost: as in `batching.cut`.
-        stretches: a step in which one group alone is over the budget has micro-batches of that group's size; else such
-            a group is refused.
+        cost: cost of a micro-batch, as in `batching.cut`.
+        stretches: whether a step in which one group alone is over the budget has micro-batches of that group's size;
+            else such a group is refused.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What can be said of a teacher's scores before anything is learnt from them."""
+"""A check of a teacher's scores, before anything is learnt from them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from crossrank.training.groups import GroupStore
 from crossrank.training.settings import TrainSettings
 
 SCALE = 10
-"""What is proposed for scores between 0 and 1: over eight documents the softmax of 10 and seven times 0 is 0.9997, and
-that of 1 and seven times 0 is 0.28."""
+"""Value of `teacher_scale` proposed for scores between 0 and 1: over eight documents the softmax of 10 and seven times
+0 is 0.9997, and that of 1 and seven times 0 is 0.28."""
 
 
 def scale_warning(settings: TrainSettings, groups: GroupStore) -> str | None:
-    """A sentence where every teacher score that is trained on lies between 0 and 1; None where all is well.
+    """A warning where every teacher score that is trained on lies between 0 and 1; None where all is well.
 
-    A softmax over probabilities, or over cosines, is nearly even whatever the teacher found, so a student learns next
+    A softmax over probabilities, or over cosines, is nearly even whatever the teacher thinks, so a student learns next
     to nothing from it. Scores are taken after `teacher_scale`.
     """
     if not settings.needs_teacher:

@@ -20,14 +20,14 @@ BYTES = {
     **dict.fromkeys(("F16", "BF16", "I16", "U16"), 2),
     **dict.fromkeys(("I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2"), 1),
 }
-"""Bytes of a number, by the format's name in safetensors."""
+"""Bytes of one number, by the name of its format in safetensors."""
 LEGACY = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 """Endings of names in files from before 2019, such as those of bert-base-uncased; transformers renames them too."""
 
 
 @dataclass(frozen=True, slots=True)
 class TensorKind:
-    """What a tensor is, without its numbers."""
+    """Format and shape of a tensor, without its numbers."""
 
     number: str
     """Format of its numbers, one of `BYTES`."""
@@ -35,7 +35,7 @@ class TensorKind:
 
     @property
     def num_bytes(self) -> int:
-        """Size in a file."""
+        """Bytes of the tensor in a file."""
         return BYTES[self.number] * prod(self.shape)
 
 
@@ -48,7 +48,11 @@ class Tensors:
         self.kinds = {name: self._kind(name) for name in sorted(self._places)}
 
     def read(self, name: str) -> Any:
-        """One tensor; refused where the file breaks off."""
+        """Read one tensor.
+
+        Raises:
+            ModelRefused: the file breaks off.
+        """
         from safetensors import SafetensorError
 
         file, stored = self._places[name]
@@ -86,13 +90,14 @@ def write_tensors(file: BinaryIO, kinds: Mapping[str, TensorKind], tensor: Calla
     """Write a safetensors file. The library's own writer wants all tensors in memory at once.
 
     Args:
-        tensor: gives the tensor of a name, of just that kind; asked once for each name.
+        kinds: format and shape of every tensor, by name.
+        tensor: function that gives the tensor of a name, of just that kind; called once for each name.
     """
     import torch
 
-    # Those of 8 bytes a number first, so that every tensor begins where its numbers are aligned.
+    # Formats of 8 bytes a number come first, so that every tensor begins where its numbers are aligned.
     names = sorted(kinds, key=lambda name: (-BYTES[kinds[name].number], name))
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}  # without which transformers does not load it
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}  # transformers loads no file without it
     end = 0
     for name in names:
         begin, end = end, end + kinds[name].num_bytes

@@ -1,4 +1,4 @@
-"""How fast one worker trains, measured on a few micro-batches: for `--dry-run`."""
+"""Throughput of one worker that trains, measured on a few micro-batches for `--dry-run`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from crossrank.cluster.pool import Pool
 from crossrank.training.rank_run import TrainTask
 
 PROBE_S = 5.0
+"""Seconds after which no further step is measured."""
 PROBE_GROUPS = 8
-"""Groups of a measured step: enough for a few micro-batches, few enough for a CPU."""
+"""Groups of a measured step, at most: enough for a few micro-batches, few enough for a CPU."""
 PROBE_STEPS = 2
-"""Steps at least, whatever the length of the run: one that sets up kernels and buffers, and one that is timed."""
+"""Steps that are measured at least, however short the run: one that sets up kernels and buffers, and one timed."""
 
 
 def measure_training(task: TrainTask, pool: Pool) -> dict[str, float]:
-    """groups_per_second of a worker, pairs_per_group, tokens_per_group and truncated_share of sampled groups."""
+    """Measure groups_per_second of a worker, pairs_per_group, tokens_per_group and truncated_share."""
     import torch
 
     from crossrank.scoring.loading import find_model

@@ -1,6 +1,6 @@
 """Weights that the loss cannot move: their gradient is 0 but for rounding, and AdamW makes whole steps of that.
 
-Left to it they walk at the full learning rate, another way on every machine.
+Left to train, they walk at the full learning rate, in another direction on every machine.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ def unmoved(model: Any, moves_level: bool) -> set[str]:
 
 
 def level_bias_of(folder: ModelFolder) -> str | None:
-    """As `level_bias`, of the model that training makes of a base, without its weights."""
+    """Name of the level bias, as of `level_bias`, in the model that training makes of a base; no weights are loaded."""
     try:
         config = AutoConfig.from_pretrained(folder.path, trust_remote_code=False, num_labels=1)
         with torch.device("meta"):
             return level_bias(AutoModelForSequenceClassification.from_config(config, trust_remote_code=False))
     except (OSError, ValueError):
-        return None  # it is refused, with its sentence, where it is loaded
+        return None  # loading it refuses it, with a sentence
 
 
 def level_bias(model: Any) -> str | None:

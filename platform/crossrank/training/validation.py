@@ -1,4 +1,4 @@
-"""Held-out groups scored and measured: is it better than no reranker, better than the base, better than before?
+"""Validation on held-out groups: is a model better than no reranker, than the base, than the checkpoint before?
 
 Every group counts. Documents are ordered by their logits in float32, equal ones as the store has them: by their initial
 rank, or by a hash where there is none, so that a model that cannot tell them apart is worth a guess.
@@ -26,42 +26,42 @@ CHUNK_GROUPS = 256
 """Groups that are scored together."""
 
 ScoreGroups = Callable[[GroupStore, Sequence[int]], list[NDArray[np.float32]]]
-"""Scores of the documents of each of these groups."""
+"""Function that scores the documents of these groups: an array of shape (D,) for each group."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One row of the table: the measures of each group."""
+    """Result of a validation: the measures of each group."""
 
     values: dict[str, list[float]]
-    """By measure, a value a group."""
+    """Values by measure, one a group."""
     tie_rate: float
     """Documents whose score another document of the group has too, over all documents."""
 
     def means(self) -> dict[str, float]:
-        """By measure, over all groups."""
+        """Mean over all groups, by measure."""
         return {name: float(np.mean(values)) for name, values in self.values.items()}
 
     def state(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """The result as JSON holds it."""
         return {"values": self.values, "tie_rate": self.tie_rate}
 
     @classmethod
     def of(cls, state: dict[str, Any]) -> Measured:
-        """The inverse of `state`."""
+        """Read what `state` gave."""
         return cls(state["values"], state["tie_rate"])
 
 
 def measure(groups: GroupStore, score: ScoreGroups) -> Measured:
-    """The measures of a validation, of every group."""
+    """Score all groups and measure each."""
     ties = 0.0
 
     def judged() -> Iterator[Judged]:
         nonlocal ties
-        for some in _chunks(len(groups)):
-            scores = score(groups, some)
+        for chunk in _chunks(len(groups)):
+            scores = score(groups, chunk)
             ties += tie_rate(scores) * sum(map(len, scores))
-            for group, scores_D in zip(some, scores, strict=True):
+            for group, scores_D in zip(chunk, scores, strict=True):
                 labels = {
                     str(document): label
                     for document, label in enumerate(groups.documents(group).labels_D.tolist())
@@ -82,33 +82,33 @@ def guessing(groups: GroupStore | None) -> dict[str, dict[str, float]]:
     return {"guessing": means}
 
 
-def initial_order(groups: GroupStore, some: Sequence[int]) -> list[NDArray[np.float32]]:
-    """No reranker: the documents as the first stage had them."""
-    return [-np.arange(len(groups.documents(group).rows_D), dtype=np.float32) for group in some]
+def initial_order(groups: GroupStore, numbers: Sequence[int]) -> list[NDArray[np.float32]]:
+    """Scores that keep the order of the first stage: those of no reranker."""
+    return [-np.arange(len(groups.documents(group).rows_D), dtype=np.float32) for group in numbers]
 
 
 def by_scorer(scorer: Scorer) -> ScoreGroups:
-    """What a reranker gives."""
+    """Scores of a reranker, as logits."""
 
-    def score(groups: GroupStore, some: Sequence[int]) -> list[NDArray[np.float32]]:
-        documents = [groups.documents(group) for group in some]
+    def score(groups: GroupStore, numbers: Sequence[int]) -> list[NDArray[np.float32]]:
+        documents = [groups.documents(group) for group in numbers]
         rows = _rows(documents)
-        queries = scorer.encoder.queries(groups.queries(some))
+        queries = scorer.encoder.queries(groups.queries(numbers))
         texts = scorer.encoder.documents(groups.texts(rows))
         sizes = [len(each.rows_D) for each in documents]
-        scored = scorer.score_encoded(queries, texts, np.repeat(np.arange(len(some)), sizes), np.arange(len(texts)))
+        scored = scorer.score_encoded(queries, texts, np.repeat(np.arange(len(numbers)), sizes), np.arange(len(texts)))
         return _split(scored.logits_P, sizes)
 
     return score
 
 
 def by_cosine(encoder: Encoder) -> ScoreGroups:
-    """The cosine between query and document, for a base that is an encoder without a head."""
+    """Cosines between query and document, for a base that is an encoder without a head."""
 
-    def score(groups: GroupStore, some: Sequence[int]) -> list[NDArray[np.float32]]:
-        documents = [groups.documents(group) for group in some]
+    def score(groups: GroupStore, numbers: Sequence[int]) -> list[NDArray[np.float32]]:
+        documents = [groups.documents(group) for group in numbers]
         sizes = [len(each.rows_D) for each in documents]
-        queries = np.repeat(encoder.queries(groups.queries(some)), sizes, axis=0)
+        queries = np.repeat(encoder.queries(groups.queries(numbers)), sizes, axis=0)
         return _split((queries * encoder.passages(groups.texts(_rows(documents)))).sum(axis=1), sizes)
 
     return score

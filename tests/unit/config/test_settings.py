@@ -223,8 +223,8 @@ class Recipe:
     """A flag, and a knob of every kind."""
 
     groups: str = option(help="Groups.")
-    learning_rate: float = knob(2e-5, help="At its highest.")
-    head_rate: float | None = knob(None, help="Of the head.")
+    learning_rate: float = knob(2e-5, help="Peak learning rate.")
+    head_rate: float | None = knob(None, help="Rate of the head.")
     epochs: int = knob(1, help="Times.")
     shape: Literal["linear", "cosine"] = knob("linear", help="How it falls.")
     frozen: bool = knob(False, help="A switch.", affects_output=False)
@@ -334,8 +334,8 @@ def test_help_lists_every_knob_with_its_default_as_it_would_be_written() -> None
     assert "--learning-rate" not in text
     assert text.endswith(
         "Keys of --config and --set, with their defaults:\n"
-        "    learning_rate=2e-05: At its highest.\n"
-        "    head_rate=null: Of the head.\n"
+        "    learning_rate=2e-05: Peak learning rate.\n"
+        "    head_rate=null: Rate of the head.\n"
         "    epochs=1: Times.\n"
         "    shape=linear: How it falls.\n"
         "    frozen=false: A switch.\n"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from crossrank.evaluation.about import about
-from crossrank.evaluation.cells import notes_of, told_of
+from crossrank.evaluation.cells import caveats_of, notes_of
 from crossrank.evaluation.examples import Example
 from crossrank.evaluation.page import page_of
 from crossrank.evaluation.pictures import Axis
@@ -109,7 +109,7 @@ def test_the_page_of_one_row_without_scores_is_one_too(results: dict[str, Any]) 
 
 
 def test_the_text_says_what_is_needed_to_read_it(results: dict[str, Any]) -> None:
-    notes = "\n".join([*told_of(results), *notes_of(results)])
+    notes = "\n".join([*caveats_of(results), *notes_of(results)])
     assert "40 judged queries; first stage: BM25, ko (as given)." in as_text(results)
     assert "a relevant document is among the first 3 (Success@3)" in notes
     assert "Incomplete: server gave no scores for 3 queries, which count 0, and it is compared with nothing." in notes
@@ -121,7 +121,7 @@ def test_the_text_says_what_is_needed_to_read_it(results: dict[str, Any]) -> Non
 def test_a_share_of_ties_that_hides_an_order_is_said_before_the_tables(results: dict[str, Any]) -> None:
     rows = [{**row, "tie_rate": rate} for row, rate in zip(results["rows"], (0.0, 0.009, 0.372), strict=True)]
     rows[2]["scale"] = "probability"
-    told = told_of(results | {"rows": rows})
+    told = caveats_of(results | {"rows": rows})
     [about_ties] = [each for each in told if "the score of another" in each]
     assert about_ties.startswith("server gave 37.2% of its documents the score of another of the same query")
     assert any(
@@ -159,7 +159,7 @@ def test_a_pipe_or_a_line_break_in_a_name_spoils_no_table(results: dict[str, Any
 
 
 def test_groups_without_an_order_say_that_nothing_is_known_without_a_reranker(results: dict[str, Any]) -> None:
-    assert any("there is no row without a reranker" in fact for fact in told_of(results | {"has_order": False}))
+    assert any("there is no row without a reranker" in fact for fact in caveats_of(results | {"has_order": False}))
 
 
 def test_numbers_are_written_as_people_read_them() -> None:

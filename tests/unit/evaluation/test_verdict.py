@@ -98,13 +98,13 @@ def test_the_title_names_the_data(given: dict[str, Any], title: str) -> None:
 
 def test_the_report_says_on_what_data_when_and_how() -> None:
     given: dict[str, Any] = {"queries": "nq/queries.tsv", "corpus": "nq", "qrels": "nq/test.tsv"}
-    of_report = about(EvaluateSettings(output="report", relevant_from=2.0, **given), 1_796_083_200)
-    assert of_report["data"] == "nq/queries.tsv, nq, nq/test.tsv"
-    assert of_report["date"] == "2026-12-01 00:00 UTC"
-    assert of_report["settings"]["relevant"] == "labelled 2 or more"
+    head = about(EvaluateSettings(output="report", relevant_from=2.0, **given), 1_796_083_200)
+    assert head["data"] == "nq/queries.tsv, nq, nq/test.tsv"
+    assert head["date"] == "2026-12-01 00:00 UTC"
+    assert head["settings"]["relevant"] == "labelled 2 or more"
     found = results(none=[0.5, 0.5], tuned=[1.0, 0.5])
     found |= {
-        "about": of_report,
+        "about": head,
         "contexts": 3,
         "first_stage": "BM25",
         "set_aside": {},

@@ -16,7 +16,7 @@ from crossrank.evaluation.candidates import WrittenCandidates, write_candidates
 from crossrank.evaluation.facts import INJECTED, Facts
 from crossrank.evaluation.lists import Lists
 from crossrank.evaluation.rows import Row, first_stage_row, folder_of, model_row
-from crossrank.evaluation.server_system import AsTheyAre
+from crossrank.evaluation.server_system import PlainTextEncoder
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.formats import groups_parquet
 from crossrank.records import Group, Rejected
@@ -35,10 +35,10 @@ class Says(Scorer):
     """A document says its score. A query that is called mute gets none."""
 
     def __init__(self) -> None:
-        self._encoder = AsTheyAre()
+        self._encoder = PlainTextEncoder()
 
     @property
-    def encoder(self) -> AsTheyAre:
+    def encoder(self) -> PlainTextEncoder:
         return self._encoder
 
     def describe(self) -> dict[str, Any]:

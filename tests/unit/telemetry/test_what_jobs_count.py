@@ -18,7 +18,7 @@ from crossrank.reranking.manifest import Scoring
 from crossrank.resumable.clock import Clock
 from crossrank.resumable.rejects import rejected_file
 from crossrank.telemetry.progress import Progress
-from crossrank.training.progress_report import Telling
+from crossrank.training.progress_report import ProgressReport
 from crossrank.translation.execution import _RequestReport
 from crossrank.translation.service import FailureKind, ServiceAnswer
 from tests.unit.counted import counting, told
@@ -93,8 +93,8 @@ def test_requests_that_were_refused_as_too_fast_are_counted_and_paid_for_once(tm
     }
 
 
-class _Read:
-    """Groups that were read."""
+class _TrainingGroups:
+    """Groups to train on, and none held out."""
 
     validate = None
     level = None
@@ -123,15 +123,15 @@ def row(step: int, **more: Any) -> dict[str, Any]:
 def test_a_training_counts_steps_that_are_done_again_and_keeps_its_last_loss() -> None:
     sizes: Any = SimpleNamespace(num_groups=90, num_steps=20, save_steps=5, budget="64", precision="fp32")
     with counting() as kept:
-        telling = Telling(sizes, _Read(), Pool(2, 2, 0.0, 2, "as given"))  # type: ignore[arg-type]
-        telling.begin()
-        with telling:
-            telling.row({"began": 0})
-            telling.row(row(5))
-            telling.row(row(10, loss=None, grad_norm=None, skipped=5))
-            telling.row({"step": 5, "validation": {"mrr@10": 0.75}, "tie_rate": 0.0})
-            telling.row({"began": 5})  # a worker died
-            telling.row(row(10, loss=0.25))
+        report = ProgressReport(sizes, _TrainingGroups(), Pool(2, 2, 0.0, 2, "as given"))  # type: ignore[arg-type]
+        report.begin()
+        with report:
+            report.row({"began": 0})
+            report.row(row(5))
+            report.row(row(10, loss=None, grad_norm=None, skipped=5))
+            report.row({"step": 5, "validation": {"mrr@10": 0.75}, "tie_rate": 0.0})
+            report.row({"began": 5})  # a worker died
+            report.row(row(10, loss=0.25))
     found = told(kept)
     assert found == {
         "rows_read_total": 100,

@@ -12,18 +12,18 @@ from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from crossrank.evaluation.intervals import Mean
-from crossrank.training.card import CardFacts, DataFacts, FinishedTraining, model_card, worse_than_before
+from crossrank.training.card import CardFacts, DataFacts, ResultRow, model_card, worse_than_before
 
-BEFORE = FinishedTraining(
+BEFORE = ResultRow(
     name="no reranker", measures={"mrr@10": Mean(0.5813, (0.5404, 0.6222)), "success@3": Mean(0.6514, (0.6, 0.7))}
 )
-BASE = FinishedTraining(
+BASE = ResultRow(
     name="base model", measures={"mrr@10": Mean(0.6921, (0.6511, 0.7332)), "success@3": Mean(0.7632, (0.72, 0.81))}
 )
-STEP_200 = FinishedTraining(
+STEP_200 = ResultRow(
     name="step 200", measures={"mrr@10": Mean(0.7011, (0.6623, 0.7434)), "success@3": Mean(0.7743, (0.73, 0.82))}
 )
-STEP_400 = FinishedTraining(
+STEP_400 = ResultRow(
     name="step 400", measures={"mrr@10": Mean(0.7172, (0.6754, 0.7604)), "success@3": Mean(0.7912, (0.75, 0.83))}
 )
 FACTS = CardFacts(
@@ -151,7 +151,7 @@ def test_the_results_are_a_line_for_each_start_and_checkpoint_with_intervals() -
 
 
 def test_one_query_gives_a_mean_without_an_interval() -> None:
-    lonely = FinishedTraining(name="base model", measures={"mrr@10": Mean(0.5, None)})
+    lonely = ResultRow(name="base model", measures={"mrr@10": Mean(0.5, None)})
     card = model_card(replace(FACTS, baselines=[lonely], checkpoints=[], best=None, differences={}, held_out_queries=1))
     assert rows_of(card, "Results") == [["base model", "0.500"]]
 
@@ -171,9 +171,7 @@ def test_a_model_that_is_better_than_its_base_has_no_warning() -> None:
 
 
 def test_a_model_that_is_worse_than_its_base_says_so_before_anything_else() -> None:
-    facts = replace(
-        FACTS, checkpoints=[FinishedTraining(name="step 400", measures={"mrr@10": Mean(0.6402, (0.6, 0.68))})]
-    )
+    facts = replace(FACTS, checkpoints=[ResultRow(name="step 400", measures={"mrr@10": Mean(0.6402, (0.6, 0.68))})])
     card = model_card(facts)
     sentence = (
         "This model is worse than base model on the held-out queries: its mrr@10 is 0.640, and that of base model "
@@ -184,7 +182,7 @@ def test_a_model_that_is_worse_than_its_base_says_so_before_anything_else() -> N
 
 
 def test_a_model_that_is_worse_than_no_reranker_says_both() -> None:
-    facts = replace(FACTS, checkpoints=[FinishedTraining(name="step 400", measures={"mrr@10": Mean(0.4, None)})])
+    facts = replace(FACTS, checkpoints=[ResultRow(name="step 400", measures={"mrr@10": Mean(0.4, None)})])
     assert [sentence.split(" on ")[0] for sentence in worse_than_before(facts)] == [
         "This model is worse than no reranker",
         "This model is worse than base model",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from crossrank.training.settings import TrainSettings
-from crossrank.training.sizing import Sizes, sizes_of, told_of_few_steps
+from crossrank.training.sizing import Sizes, few_steps_warning, sizes_of
 from tests.unit.training.conftest import train_settings
 
 SMALL = {"num_hidden_layers": 6, "hidden_size": 384}
@@ -135,7 +135,7 @@ def test_a_run_of_few_steps_says_how_many_and_which_keys_make_it_longer(
 ) -> None:
     settings = TrainSettings(base="b", groups="g", output="o", **given)
     steps = sizes_of(settings, num_groups, {}, None).num_steps
-    found = told_of_few_steps(settings, num_groups, steps)
+    found = few_steps_warning(settings, num_groups, steps)
     assert found is None if told is None else found is not None and found.endswith(told)
 
 
@@ -143,7 +143,7 @@ def test_a_run_of_few_steps_says_how_many_and_which_keys_make_it_longer(
 def test_what_is_proposed_for_a_run_of_few_steps_makes_it_longer(num_groups: int) -> None:
     settings = TrainSettings(base="b", groups="g", output="o")
     before = sizes_of(settings, num_groups, {}, None).num_steps
-    told = told_of_few_steps(settings, num_groups, before) or ""
+    told = few_steps_warning(settings, num_groups, before) or ""
     proposed: dict[str, Any] = {key: int(value) for key, value in re.findall(r"--set (\w+)=(\d+)", told)}
     assert proposed
     after = sizes_of(replace(settings, **proposed), num_groups, {}, None).num_steps

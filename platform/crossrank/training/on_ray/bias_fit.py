@@ -14,11 +14,11 @@ from crossrank.training.on_ray.validating import Validation
 
 
 def level_on(validation: Validation, checkpoints: Checkpoints, step: int, level: Level, threads: int) -> Level:
-    """The level of the checkpoint of a step; kept beside the checkpoints, so it is never fitted twice.
+    """The level of the checkpoint of a step. It is kept beside the checkpoints, so that it is never fitted twice.
 
     Args:
-        validation: its groups are those kept apart for this.
-        level: what is to be fitted.
+        validation: settings of a validation, with the groups that were kept apart for the level.
+        level: level to be fitted, with the name of the bias.
     """
     note = f"bias-{step}"
     kept = checkpoints.read_note(note)

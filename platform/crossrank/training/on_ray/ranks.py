@@ -1,4 +1,4 @@
-"""A run on Ray: Ray Train starts the ranks, starts them again when one dies, and lends GPUs; the loop is ours.
+"""A run on Ray. Ray Train starts the ranks, starts them again when one dies, and lends GPUs; the loop is ours.
 
 Checkpoints do not go through Ray Train. They lie in the output, rank 0 writes them, and ranks that start again, as many
 as there are by then, take the newest: so a worker that dies and a run that is killed are one case.
@@ -34,49 +34,51 @@ from crossrank.training.rank_run import Ended, Row, TrainTask, run
 
 POLL_S = 0.5
 BOARD = ("the board of the training", "checkpoints are kept")
-"""What failed, and what the run goes on with, where the driver cannot be told how it goes."""
+"""Words for an error of the board: what failed, and what the run goes on with."""
 
 
 @ray.remote(num_cpus=0)
 class Board:
-    """Where rank 0 tells how it goes and how it ended; the driver looks."""
+    """Board between rank 0, which puts rows and the end of the run on it, and the driver, which reads them."""
 
     def __init__(self) -> None:
         self._rows: list[Row] = []
         self._ended: bytes | None = None
 
-    def tell(self, row: Row) -> bytes | None:
-        """One more row of the history. Returns what ended the run meanwhile, if anything did."""
+    def add(self, row: Row) -> bytes | None:
+        """Add a row of the history. Returns what ended the run meanwhile, if anything did."""
         self._rows.append(row)
         return self._ended
 
     def rows(self, since: int) -> list[Row]:
-        """Rows from a place on."""
+        """The rows from a place on."""
         return self._rows[since:]
 
     def end(self, ended: bytes) -> None:
-        """Pickled: `Ended`, or the error that ended it. The first counts."""
+        """Take note of the end of the run: a pickled `Ended`, or the error that ended it. The first counts."""
         self._ended = self._ended or ended
 
     def ended(self) -> bytes | None:
-        """None while it goes on."""
+        """The pickled end of the run; None while it goes on."""
         return self._ended
 
 
 def train_on(
-    task: TrainTask, validation: Validation | None, pool: Pool, max_failures: int, heard: Callable[[Row], None]
+    task: TrainTask, validation: Validation | None, pool: Pool, max_failures: int, on_row: Callable[[Row], None]
 ) -> Ended:
     """Run the task on the workers of a pool.
 
     Args:
-        heard: is called with each row of its history as it comes; a `CrossrankError` that it raises ends the run.
+        max_failures: times that workers may die and be started again.
+        on_row: function that is called with each row of the history as it comes; a `CrossrankError` that it raises
+            ends the run.
 
     Raises:
         CrossrankError: what stopped the run; its checkpoints are kept.
     """
     # Beside the driver, or it could be lost with a worker's machine, and the training with it.
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    board = Board.options(scheduling_strategy=here).remote()  # type: ignore[attr-defined]
+    this_node = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    board = Board.options(scheduling_strategy=this_node).remote()  # type: ignore[attr-defined]
     given = pickle.dumps((task, validation, pool, board, environment()))
     workers = pool.min_workers if pool.min_workers == pool.max_workers else (pool.min_workers, pool.max_workers)
     logging.getLogger("ray.train").setLevel(logging.CRITICAL)
@@ -98,13 +100,13 @@ def train_on(
                 failure_config=ray.train.FailureConfig(max_failures=max_failures),
             ),
         )
-        with watching("checkpoints are kept") as watch, _Listener(board, _heard_by(heard, watch)):
+        with watching("checkpoints are kept") as watch, _Listener(board, _watched(on_row, watch)):
             try:
                 trainer.fit()
             except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
-                if _of(board.ended) is None:
+                if _ask(board.ended) is None:
                     raise ours(error, "training", "checkpoints are kept") from error
-    ended = _of(board.ended)
+    ended = _ask(board.ended)
     if ended is None:
         raise JobFailed("training ended without a result; run the same command again to go on from its last checkpoint")
     result = pickle.loads(ended)
@@ -114,25 +116,27 @@ def train_on(
     return finished
 
 
-def _of(method: Any, *given: Any) -> Any:
-    """What the board answers."""
+def _ask(method: Any, *given: Any) -> Any:
+    """Call a method of the board and wait for its answer."""
     return answer_of(method.remote(*given), *BOARD)
 
 
-def _heard_by(heard: Callable[[Row], None], watch: Watch) -> Callable[[Row], None]:
+def _watched(on_row: Callable[[Row], None], watch: Watch) -> Callable[[Row], None]:
+    """The function `on_row`, with every row noted as progress by `watch`."""
+
     def both(row: Row) -> None:
         watch.progressed()
-        heard(row)
+        on_row(row)
 
     return both
 
 
 class _Listener:
-    """Passes on what the board is told, in a thread: the main one waits for Ray Train, which takes its signals."""
+    """Thread that passes on the rows of the board: the main one waits for Ray Train, which takes its signals."""
 
-    def __init__(self, board: Any, heard: Callable[[Row], None]) -> None:
+    def __init__(self, board: Any, on_row: Callable[[Row], None]) -> None:
         self._board = board
-        self._heard = heard
+        self._on_row = on_row
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._listen, daemon=True)
 
@@ -147,26 +151,26 @@ class _Listener:
         since = 0
         while True:
             is_last = self._stopped.wait(POLL_S)
-            rows = _of(self._board.rows, since)
+            rows = _ask(self._board.rows, since)
             since += len(rows)
             try:
                 for row in rows:
-                    self._heard(row)
+                    self._on_row(row)
             except CrossrankError as error:
-                _of(self._board.end, pickle.dumps(error))
+                _ask(self._board.end, pickle.dumps(error))
                 return
             if is_last:
                 return
 
 
 def _rank(config: dict[str, Any]) -> None:
-    """One rank: a process that Ray Train has put into a process group."""
+    """Run one rank, in a process that Ray Train has put into a process group."""
     import torch
 
     task, validation, pool, board, variables = pickle.loads(config["given"])
     telemetry.work_for(variables)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    if _of(board.ended) is not None:
+    if _ask(board.ended) is not None:
         return  # another rank met an error that would come again
     torch.set_num_threads(pool.threads())
     device = ray.train.torch.get_device() if pool.gpus else torch.device("cpu")
@@ -176,28 +180,28 @@ def _rank(config: dict[str, Any]) -> None:
         checkpoints = Checkpoints(task.output, task.settings.save_total_limit)
         validator = RayValidator(validation, checkpoints, threads=1)
     try:
-        ended = run(task, device, validator, _Told(board) if is_first else _unheard)
+        ended = run(task, device, validator, _RowSender(board) if is_first else _ignore)
     except CrossrankError as error:
         logging.getLogger(__name__).exception("training stopped")
-        _of(board.end, pickle.dumps(error))
-        raise  # or ranks that did not meet it would wait for this one; those that start again look at the board
+        _ask(board.end, pickle.dumps(error))
+        raise  # else ranks that did not meet it would wait for this one; those that start again look at the board
     if is_first:
-        _of(board.end, pickle.dumps(ended))
+        _ask(board.end, pickle.dumps(ended))
 
 
-class _Told:
-    """Tells the board, and raises what ended the run: of an answer only at the next row, so that none is waited for."""
+class _RowSender:
+    """Sender of rows to the board. It raises what ended the run, one row late, so that no row waits for an answer."""
 
     def __init__(self, board: Any) -> None:
         self._board = board
         self._answer: Any = None
 
     def __call__(self, row: Row) -> None:
-        answer, self._answer = self._answer, self._board.tell.remote(row)
+        answer, self._answer = self._answer, self._board.add.remote(row)
         ended = None if answer is None else answer_of(answer, *BOARD)
         if ended is not None:
             raise pickle.loads(ended)
 
 
-def _unheard(_: Row) -> None:
-    """Only rank 0 is heard."""
+def _ignore(_: Row) -> None:
+    """Drop a row: rank 0 alone sends its own."""

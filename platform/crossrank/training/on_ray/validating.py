@@ -16,19 +16,21 @@ from crossrank.training.validation import Measured
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What is validated on, and with what."""
+    """Settings of the validations of a run; it travels to the tasks."""
 
     groups: GroupSource
     base: str
+    """Place of the base, as a worker finds it."""
     max_length: int
     instruction: str | None
     output: str
     gpus: float
+    """GPUs of one validation; 0 runs it on CPU."""
     environment: dict[str, str]
 
 
 class RayValidator:
-    """Validates in a task of its own; what it finds is kept beside the checkpoints, so it is never measured twice."""
+    """Validator in tasks of their own. Results are kept beside the checkpoints, so that nothing is measured twice."""
 
     def __init__(self, validation: Validation, checkpoints: Checkpoints, threads: int) -> None:
         self._validation = validation
@@ -43,13 +45,13 @@ class RayValidator:
         return self.result_on(str(step), self._checkpoints.uri(step))
 
     def begin_on(self, name: str, model: str | None) -> None:
-        """Start measuring a model under a name, unless that was done; None is no reranker."""
+        """Start measuring a model, unless that was done or begun under this name; None is no reranker."""
         if name not in self._begun and self._checkpoints.read_note(_note(name)) is None:
             options = {"num_cpus": 1, "num_gpus": self._validation.gpus, "max_retries": 3}
             self._begun[name] = ray.remote(**options)(_validate).remote(self._validation, model, self._threads)
 
     def result_on(self, name: str, model: str | None) -> Measured:
-        """What was found; waits for it."""
+        """The measures of a model; waits for them."""
         kept = self._checkpoints.read_note(_note(name))
         if kept is None:
             self.begin_on(name, model)

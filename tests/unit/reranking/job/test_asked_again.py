@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from crossrank.derived import Derived
 from crossrank.errors import OutputError
-from crossrank.evaluation.server_system import AsTheyAre
+from crossrank.evaluation.server_system import PlainTextEncoder
 from crossrank.reranking import plan
 from crossrank.reranking.job import reranked
 from crossrank.reranking.settings import RerankSettings
@@ -33,7 +33,7 @@ from tests.unit.reranking.job.in_process import InProcess, parts
 class Remote(Scorer):
     """A server that answers some queries, with the length of a document as its score, and others not."""
 
-    encoder = AsTheyAre()
+    encoder = PlainTextEncoder()
 
     def __init__(self, answers: set[str], asked: list[str]) -> None:
         self._answers = answers
