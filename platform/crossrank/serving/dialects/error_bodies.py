@@ -16,8 +16,8 @@ FAILED_IN_TEI = 424
 INVALID = 422
 
 
-def told(fault: RequestError, dialect: Dialect | None, speaks_tei: bool, request_id: str) -> tuple[int, Any]:
-    """Status and body of a fault.
+def status_and_body(fault: RequestError, dialect: Dialect | None, speaks_tei: bool, request_id: str) -> tuple[int, Any]:
+    """Status and JSON body of the refusal of a request.
 
     Args:
         dialect: the one of the request, None where its body could not be read.

@@ -15,7 +15,7 @@ from crossrank.serving.errors import Empty, Invalid
 from crossrank.serving.request import Cutting, ScoreRequest
 
 MAX_PRIORITY = 1_000_000
-"""Either way from 0; the server's own trial pairs go before all."""
+"""Largest distance of a priority from 0; the server's own trial pairs go before all."""
 
 Text = Annotated[str, Field(min_length=0)]
 """Any text of whole characters: with a bound, even this one, pydantic refuses half a surrogate pair."""

@@ -1,6 +1,6 @@
 """infinity: ``{"query", "documents", "raw_scores"}``; the same answer as Cohere's, with documents as plain texts.
 
-Its client declares a document as a string, and LiteLLM's for vLLM fails on one. What tells infinity's bodies apart is
+Its client declares a document as a string, and LiteLLM's for vLLM fails on one. Infinity's bodies are recognised by
 ``raw_scores``, which its client always sends.
 """
 

@@ -62,7 +62,7 @@ def _part(i: int, instance: Mapping[str, Any], path: str, limits: Limits) -> Par
 
 
 def _together(asks: Sequence[ScoreRequest]) -> ScoreRequest:
-    """One ask for all, with a query for each document."""
+    """Join the requests of all instances into one, with a query for each document."""
     first = asks[0]
     for i, ask in enumerate(asks):
         for same, how in ((ask.cutting == first.cutting, "cut"), (ask.instruction == first.instruction, "instructed")):

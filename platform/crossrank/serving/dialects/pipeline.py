@@ -1,4 +1,4 @@
-"""What SageMaker endpoints take: the text-classification pipeline of transformers on pairs, and LangChain's
+"""Requests that SageMaker endpoints take: the text-classification pipeline of transformers on pairs, and LangChain's
 ``{"text_pairs"}``.
 
 Different from the pipeline: a pair that does not fit is cut unless ``truncation`` is false, where the pipeline fails.
@@ -34,7 +34,7 @@ class Parameters(Body):
     function_to_apply: Literal["sigmoid", "softmax", "none"] | None = None
     """none shows logits. softmax is refused: of one label it is always 1."""
     top_k: Count | None = None
-    """Its presence, even as null, puts each score in a list of its own."""
+    """Number that is ignored; the presence of the key, even as null, puts each score in a list of its own."""
     truncation: bool | Text | None = None
     """False, or transformers' word do_not_truncate, refuses a pair that does not fit."""
 
@@ -80,10 +80,10 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
 
     def render(answer: ScoreResponse, served: Served) -> Any:
         scores = scores_of(answer, parameters.function_to_apply == "none").tolist()
-        found: list[Any] = [{"label": LABEL, "score": score} for score in scores]
+        labels: list[Any] = [{"label": LABEL, "score": score} for score in scores]
         if "top_k" in parameters.model_fields_set:
-            found = [[label] for label in found]
-        return found[0] if single else found
+            labels = [[label] for label in labels]
+        return labels[0] if single else labels
 
     return ParsedRequest("pipeline", ask, None, render)
 

@@ -88,8 +88,8 @@ def read_predict(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRe
 
     def render(answer: ScoreResponse, served: Served) -> list[Any]:
         scores = scores_of(answer, bool(request.raw_scores)).tolist()
-        found = [[{"score": score, "label": LABEL}] for score in scores]
-        return found[0] if single else found
+        labels = [[{"score": score, "label": LABEL}] for score in scores]
+        return labels[0] if single else labels
 
     return ParsedRequest("tei", ask, None, render)
 
