@@ -51,9 +51,9 @@ logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 32_000_000
 UNNAMED = {None, "", "default/not-specified"}
-"""What clients send as a model when they name none."""
+"""Values of the model that clients send when they name none."""
 KEY_HEADERS = ("authorization", "x-api-key", "x-amzn-sagemaker-custom-attributes")
-"""Where a key may be. The SDK of AWS has its signature in the first, and lets its caller set the last."""
+"""Headers that may hold a key. The SDK of AWS has its signature in the first, and lets its caller set the last."""
 
 Result = TypeVar("Result")
 
@@ -64,7 +64,7 @@ async def _alone() -> int:
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """What the routes need beside the service."""
+    """Everything that the routes need: the service, and what is around it."""
 
     service: ScoringService
     model_names: tuple[str, ...]
@@ -77,7 +77,7 @@ class AppContext:
     """Gives the `metrics_text` of every replica that answers in time; None where there is one replica."""
     all_replicas: AllReplicas = field(default_factory=AllReplicas)
     share: Callable[[str], Coroutine[Any, Any, None]] | None = None
-    """Lets every replica remember what this one exposed, which may be the next to leave; None where there is one replica."""
+    """Lets the other replicas remember what this one exposed, since it may leave next; None where there is one."""
     num_replicas: Callable[[], Awaitable[int]] = _alone
     quotas: Quotas | None = None
     """Tokens that each key may use; None has no limit."""
@@ -135,7 +135,7 @@ class _RequestRecord:
 
 @dataclass(slots=True)
 class _Bill:
-    """What a request costs its key."""
+    """Tokens that a request costs its key."""
 
     tokens: int
 
@@ -161,20 +161,20 @@ class _Routes:
         key = self._key(request)
         record.body = _parsed(await self._read(request))
         parsed = dialects.read(record.path, record.body, request.headers, self._context.limits)
-        record.dialect, record.priority = parsed.dialect, parsed.ask.priority
-        self._metrics.read(len(parsed.ask.documents))
+        record.dialect, record.priority = parsed.dialect, parsed.score_request.priority
+        self._metrics.read(len(parsed.score_request.documents))
         self._check_model(parsed)
-        answer = await _unless_gone(request, self._paid(key, parsed.ask))
+        answer = await _unless_gone(request, self._paid(key, parsed.score_request))
         model = self._service.model
         served = Served(self._context.model_names[0], model.revision, record.request_id, int(time.time()))
         body = parsed.render(answer, served)
-        self._metrics.scored(parsed.dialect, parsed.ask.priority, answer)
+        self._metrics.scored(parsed.dialect, parsed.score_request.priority, answer)
         return _json(200, body, answer_headers(answer, model.describe().get("device", "cpu"), model.revision))
 
-    async def _paid(self, key: int, ask: ScoreRequest) -> ScoreResponse:
-        """The scores, out of what the key may use."""
-        async with self._paying(key, partial(self._service.estimated_tokens, ask)) as bill:
-            answer = await score_once(self._score, ask)
+    async def _paid(self, key: int, score_request: ScoreRequest) -> ScoreResponse:
+        """Score, and take the tokens out of what the key may use."""
+        async with self._paying(key, partial(self._service.estimated_tokens, score_request)) as bill:
+            answer = await score_once(self._score, score_request)
             bill.tokens = answer.num_tokens
             return answer
 
@@ -194,7 +194,7 @@ class _Routes:
 
     @asynccontextmanager
     async def _paying(self, key: int, estimated_tokens: Callable[[], int]) -> AsyncIterator[_Bill]:
-        """Take tokens out of what the key may use, and afterwards what it cost in truth; what is refused costs none."""
+        """Take the estimated tokens out of the key's quota, and settle afterwards; a refused request costs none."""
         quotas = self._context.quotas
         if quotas is None:
             yield _Bill(0)
@@ -213,7 +213,7 @@ class _Routes:
     async def _answering(
         self, record: _RequestRecord, answer: Callable[[_RequestRecord], Awaitable[Response]]
     ) -> Response:
-        """The answer to a request, or why there is none in its own dialect, counted either way."""
+        """Answer a request, or refuse it in its own dialect, and count it either way."""
         self._metrics.arrived(record.method)
         REQUEST_ID.set(record.request_id)  # of this request alone, since each is answered in a context of its own
         try:
@@ -232,7 +232,7 @@ class _Routes:
         return response
 
     def _refusal(self, record: _RequestRecord, fault: RequestError, bug: Exception | None = None) -> Response:
-        """Why a request failed, for its client, and under its id in the log."""
+        """Response to a request that failed, after logging it under its id."""
         self._metrics.failed(fault, record.dialect, record.priority)
         response = _refused(record.path, record.body, fault, record.request_id)
         seconds = time.monotonic() - record.began
@@ -260,7 +260,7 @@ class _Routes:
         return response
 
     async def health(self) -> Response:
-        """200 with an empty body when a forward succeeded lately, 503 otherwise."""
+        """Status 200 with an empty body when a forward succeeded lately, otherwise 503."""
         try:
             await self._service.check()
         except NotReady as fault:
@@ -268,7 +268,7 @@ class _Routes:
         return Response(status_code=200)
 
     async def live(self) -> Response:
-        """200 as long as anything answers."""
+        """Status 200 as long as the process answers."""
         return Response(status_code=200)
 
     async def info(self, request: Request) -> Response:
@@ -280,7 +280,7 @@ class _Routes:
         return await self._answer_about(request, lambda _: self._about.models())
 
     async def show_metrics(self) -> Response:
-        """All series, those of other replicas added."""
+        """Series of all replicas, added up."""
         context, messages = self._context, [metrics_text(self._context)]
         if context.metrics_of_all is not None:
             try:
@@ -317,7 +317,8 @@ class _Routes:
     def _check_model(self, parsed: ParsedRequest) -> None:
         if parsed.model not in UNNAMED and parsed.model not in self._context.model_names:
             raise UnknownModel(
-                f"the model {quoted(parsed.model)} is not here; leave model out, or name {self._context.model_names[0]}",
+                f"the model {quoted(parsed.model)} is not here; "
+                f"leave model out, or name {self._context.model_names[0]}",
                 "model",
             )
 

@@ -122,7 +122,7 @@ class AllReplicas:
         return json.dumps(ReplicaSeries(replica=replica, families=families, memory=self.memory()))
 
     def memory(self) -> str:
-        """What the other replicas have to `remember`, as JSON."""
+        """Counts that the other replicas have to `remember`, as JSON."""
         return json.dumps(self._memory)
 
     def remember(self, memory: str) -> None:

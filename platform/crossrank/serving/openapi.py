@@ -1,5 +1,7 @@
-"""Bodies that the routes accept and answer, for OpenAPI: the handlers read and write bodies themselves, so FastAPI cannot
-find it out. Fuzzing the server from this description holds it true."""
+"""Bodies that the routes accept and answer, for OpenAPI: the handlers read and write them, so FastAPI cannot find out.
+
+Fuzzing the server from this description holds it true.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,7 @@ Schema = dict[str, Any]
 
 
 def describe(app: FastAPI) -> None:
-    """Let the schema of `app` describe the bodies of each path and the shapes in them, every status and every refusal."""
+    """Let the schema of `app` describe each path's bodies with the shapes in them, every status and every refusal."""
 
     def openapi() -> Schema:
         if app.openapi_schema is None:

@@ -57,7 +57,7 @@ _TEI_BY_PATH = ("/rerank", "/predict", "/")
 
 
 def read(path: str, body: Any, headers: Mapping[str, str], limits: Limits) -> ParsedRequest:
-    """Read what a request asks for out of its body, path and headers.
+    """Read what a request requests for out of its body, path and headers.
 
     Args:
         path: one that `ROUTES` has.
@@ -71,10 +71,10 @@ def read(path: str, body: Any, headers: Mapping[str, str], limits: Limits) -> Pa
     if not isinstance(body, dict):
         raise Invalid(f"the body is {shown(body)}, and an object is wanted")
     parsed = _dialect(path, body).read(body, path, limits)
-    timeout_s = parsed.ask.timeout_s or _header_timeout(headers)
+    timeout_s = parsed.score_request.timeout_s or _header_timeout(headers)
     if timeout_s is None:
         return parsed
-    return replace(parsed, ask=replace(parsed.ask, timeout_s=min(timeout_s, limits.max_timeout_s)))
+    return replace(parsed, score_request=replace(parsed.score_request, timeout_s=min(timeout_s, limits.max_timeout_s)))
 
 
 def fault_body(path: str, body: Any | None, fault: RequestError, request_id: str) -> tuple[int, Any]:

@@ -88,7 +88,7 @@ class CohereReading:
         self.texts = texts_of("documents", documents, request.rank_fields)
         self._ids = ids_of(documents)
         cut = request.truncation is not False
-        self.ask = request.ask([request.query], self.texts, cut, request.truncation_side)
+        self.score_request = request.score_request([request.query], self.texts, cut, request.truncation_side)
 
     def body(
         self, answer: ScoreResponse, served: Served, top_n: int | None, show: Callable[[str], Any] | None
@@ -134,7 +134,7 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
         rendered = reading.body(answer, served, request.top_n, _as_object if asked else None)
         return rendered | {"meta": _meta(answer, version)}
 
-    return ParsedRequest("cohere_v1" if version == "1" else "cohere", reading.ask, request.model, render)
+    return ParsedRequest("cohere_v1" if version == "1" else "cohere", reading.score_request, request.model, render)
 
 
 def read_voyage(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
@@ -147,7 +147,7 @@ def read_voyage(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedReq
         data = [result | _as_text(result) for result in rendered["results"]]
         return rendered | {"object": "list", "data": data}
 
-    return ParsedRequest("voyage", reading.ask, request.model, render)
+    return ParsedRequest("voyage", reading.score_request, request.model, render)
 
 
 def is_voyage(body: Mapping[str, Any]) -> bool:

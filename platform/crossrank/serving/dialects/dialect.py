@@ -40,7 +40,7 @@ class ParsedRequest:
 
     dialect: str
     """Name of the dialect, for metrics and logs."""
-    ask: ScoreRequest
+    score_request: ScoreRequest
     """Pairs to be scored."""
     model: str | None
     """The model that the body names, where its dialect looks at it."""

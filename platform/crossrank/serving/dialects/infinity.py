@@ -41,7 +41,7 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
     def render(answer: ScoreResponse, served: Served) -> dict[str, Any]:
         return reading.body(answer, served, request.top_n, str if request.return_documents else None)
 
-    return ParsedRequest("infinity", reading.ask, request.model, render)
+    return ParsedRequest("infinity", reading.score_request, request.model, render)
 
 
 def is_infinity(body: Mapping[str, Any]) -> bool:

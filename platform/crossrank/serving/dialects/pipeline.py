@@ -76,7 +76,7 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
             "parameters.function_to_apply",
         )
     may_cut = parameters.truncation not in (False, "do_not_truncate")
-    ask = request.ask([p.text for p in pairs], [p.text_pair for p in pairs], may_cut, None)
+    score_request = request.score_request([p.text for p in pairs], [p.text_pair for p in pairs], may_cut, None)
 
     def render(answer: ScoreResponse, served: Served) -> Any:
         scores = scores_of(answer, parameters.function_to_apply == "none").tolist()
@@ -85,7 +85,7 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
             labels = [[label] for label in labels]
         return labels[0] if single else labels
 
-    return ParsedRequest("pipeline", ask, None, render)
+    return ParsedRequest("pipeline", score_request, None, render)
 
 
 def read_text_pairs(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
@@ -100,12 +100,12 @@ def read_text_pairs(body: Mapping[str, Any], path: str, limits: Limits) -> Parse
     check_count("text_pairs", len(pairs), limits.max_documents)
     for i, (query, _) in enumerate(pairs):
         check_query(f"text_pairs[{i}][0]", query)
-    ask = request.ask([query for query, _ in pairs], [text for _, text in pairs], True, None)
+    score_request = request.score_request([query for query, _ in pairs], [text for _, text in pairs], True, None)
 
     def render(answer: ScoreResponse, served: Served) -> dict[str, Any]:
         return {"scores": scores_of(answer, request.score_type == "logit").tolist()}
 
-    return ParsedRequest("text_pairs", ask, request.model, render)
+    return ParsedRequest("text_pairs", score_request, request.model, render)
 
 
 def is_pipeline(body: Mapping[str, Any]) -> bool:

@@ -37,7 +37,7 @@ class ApiVersion(TypedDict):
 
 @exactly
 class BilledUnits(TypedDict):
-    """What Cohere would bill for."""
+    """Units that Cohere would bill."""
 
     search_units: int
 

@@ -92,7 +92,7 @@ def _wanted(detail: ErrorDetails) -> str:
 
 
 def _place(detail: ErrorDetails, body: Mapping[str, Any]) -> Place:
-    """Where in the body an error is: pydantic's location without the names of a union's branches."""
+    """Place of an error in the body: pydantic's location without the names of a union's branches."""
     value: Any = body
     place: list[str | int] = []
     for step in detail["loc"]:

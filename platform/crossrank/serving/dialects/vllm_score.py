@@ -72,8 +72,8 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
             "usage": usage(answer),
         }
 
-    ask = request.ask(queries, documents, request.truncation is not False, request.truncation_side)
-    return ParsedRequest("vllm_score", ask, request.model, render)
+    score_request = request.score_request(queries, documents, request.truncation is not False, request.truncation_side)
+    return ParsedRequest("vllm_score", score_request, request.model, render)
 
 
 def _sides(request: ScoreRequest) -> list[tuple[str, list[str]]]:

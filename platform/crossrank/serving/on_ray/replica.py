@@ -19,7 +19,7 @@ from crossrank.serving.fan_out import FanOut, estimate
 from crossrank.serving.keys import ApiKeys
 from crossrank.serving.metrics import Metrics
 from crossrank.serving.on_ray.deadline import EarlierDeadline
-from crossrank.serving.on_ray.siblings import SiblingReplicas, own_name, call_all
+from crossrank.serving.on_ray.siblings import SiblingReplicas, call_all, own_name
 from crossrank.serving.quotas import Quotas
 from crossrank.serving.request import ScoreRequest, ScoreResponse
 from crossrank.serving.service import Deadlines, ScoringService
@@ -109,7 +109,7 @@ class RerankReplica:
         """Name by which the other replicas know this one."""
         return own_name()
 
-    async def score_slice(self, name: str, ask: ScoreRequest) -> ScoreResponse | RequestError | None:
+    async def score_slice(self, name: str, request: ScoreRequest) -> ScoreResponse | RequestError | None:
         """Score for another replica that means the one of this name; None when this is another.
 
         A fault is a result: raised, it would come out as an error of Ray's, and be logged with its traceback here.
@@ -117,7 +117,7 @@ class RerankReplica:
         if name != own_name():
             return None
         try:
-            answer = await self._service.score(ask)
+            answer = await self._service.score(request)
         except RequestError as fault:
             return fault
         self._metrics.for_sibling()

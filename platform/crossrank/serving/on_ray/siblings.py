@@ -52,7 +52,7 @@ class SiblingReplicas:
         """Number of replicas, this one included."""
         return len(await self.names()) + 1
 
-    async def score(self, name: str, ask: ScoreRequest) -> ScoreResponse:
+    async def score(self, name: str, request: ScoreRequest) -> ScoreResponse:
         """Score with the replica of this name. Cancelling the call cancels the work there.
 
         Raises:
@@ -60,7 +60,7 @@ class SiblingReplicas:
             Lost: the replica died, is gone, or cannot be reached.
         """
         handle = self._handle.options(method_name="score_slice", multiplexed_model_id=name)
-        response = handle.remote(name, ask)
+        response = handle.remote(name, request)
         try:
             result: ScoreResponse | RequestError | None = await response
         except asyncio.CancelledError:

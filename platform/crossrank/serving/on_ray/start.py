@@ -42,7 +42,7 @@ MAX_ONGOING_REQUESTS = 50_000
 """Requests inside one replica. What they may cost together is the business of admission, which refuses in their dialect
 and knows when to come back; Ray Serve does neither, so its own limit is one that nobody reaches."""
 USUAL_CONNECTIONS, MOST_CONNECTIONS = 4_096, 30_000
-"""Connections of HAProxy, by its default and as set here. Beyond them clients wait where admission does not see them."""
+"""Connections of HAProxy, its default and ours. Beyond them clients wait where admission does not see them."""
 FILES_PER_CONNECTION = 2.5
 """Files that HAProxy opens for a connection: two ends, and a pipe for each fourth connection."""
 OTHER_FILES = 500
