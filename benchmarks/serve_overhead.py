@@ -36,7 +36,7 @@ from score_throughput import pairs_of
 from servers import crossrank_server
 
 from crossrank import Reranker
-from crossrank.serving.encode import EncodedAsk, encode
+from crossrank.serving.encode import EncodedRequest, encode
 from crossrank.serving.request import ScoringRequest
 from crossrank.telemetry.progress import say
 
@@ -60,7 +60,7 @@ def asks(num_documents: int) -> list[ScoringRequest]:
 def bare_forwards(reranker: Reranker, requests: Sequence[ScoringRequest]) -> list[Callable[[], Any]]:
     """For each request, its forward."""
 
-    def forward(encoded: EncodedAsk) -> Any:
+    def forward(encoded: EncodedRequest) -> Any:
         return reranker._scorer.read(reranker._scorer.launch(encoded.ids_U, encoded.first_U))
 
     return [partial(forward, encode(ask, reranker._scorer.encoder)) for ask in requests]

@@ -1,4 +1,4 @@
-"""Send load to a server, at moments that do not wait for its answers, and tell what came of it.
+"""Send load to a server, at moments that do not wait for its answers, and report what came of it.
 
     python serve/load.py --url http://127.0.0.1:8000 --rate 5 --documents 10:0.8,50:0.15,200:0.05 --seconds 60
     python serve/load.py --url http://127.0.0.1:8000 --pairs-rate 20 --seconds 20 --find-capacity
@@ -36,14 +36,14 @@ Dialect = Literal["tei", "cohere"]
 PATHS: Mapping[Dialect, str] = {"tei": "/rerank", "cohere": "/v2/rerank"}
 
 GRACE_S = 1.0
-"""How long a client waits past its deadline: a server that answers 504 at the deadline is heard, not timed out."""
+"""Seconds that a client waits past its deadline: a server that answers 504 at the deadline is heard, not timed out."""
 FOLLOWS = 0.9
-"""A server follows as long as its goodput is this share of what was asked; the answers to the last requests come after
+"""Share of what was asked that the goodput of a server that follows has; the answers to the last requests come after
 the others' seconds, so that it is never all of it."""
 STEP = 1.25
-"""How much faster each step of the search for the capacity is."""
+"""Factor by which each step of the search for the capacity is faster."""
 POOL = 2_000
-"""Documents that requests are put together from; to make each anew would cost this machine too much."""
+"""Documents that requests are put together from; to make every one anew would cost this machine too much."""
 WORDS = (
     "river market winter engine letter garden music paper stone harbor doctor window history bridge animal station "
     "language mountain number yellow silver quiet open small large early found began carried written between under"
@@ -59,10 +59,10 @@ class Mix:
 
     @classmethod
     def parse(cls, text: str) -> Mix:
-        """``50``, or ``10:0.8,50:0.15,200:0.05``; shares need not add up to 1.
+        """Parse ``50``, or ``10:0.8,50:0.15,200:0.05``; shares need not add up to 1.
 
         Raises:
-            SettingsError: not such a text.
+            SettingsError: a text of another form.
         """
         parts = [part.partition(":") for part in text.split(",")]
         try:
@@ -86,10 +86,10 @@ class Mix:
 
 
 def word_range(text: str) -> tuple[int, int]:
-    """``5:80``, the fewest and the most words of a document, or one number for both.
+    """Parse ``5:80``, the fewest and the most words of a document, or one number for both.
 
     Raises:
-        SettingsError: not such a text.
+        SettingsError: a text of another form.
     """
     low, _, high = text.partition(":")
     try:
@@ -112,22 +112,22 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a server said. No status where it said nothing, with the reason in `failure`."""
+    """Reply of a server. Where there was none, it has no status, and the reason in `failure`."""
 
     status: int | None
     tokens: int = 0
-    """Tokens that the model read, if the server told."""
+    """Tokens that the model read; 0 where the server does not say."""
     has_retry_after: bool = False
     failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one shot. Seconds count from when it was due."""
+    """Outcome of one shot. Seconds count from when it was due."""
 
     due_s: float
     late_s: float
-    """How long after it was due it was sent: what this client, not the server, was late."""
+    """Seconds from when the shot was due until it was sent: what this client, not the server, was late."""
     latency_s: float
     pairs: int
     reply: Reply
@@ -135,18 +135,20 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadSettings(CheckedSettings):
-    """What to send where. The same seed gives the same requests at the same moments."""
+    """Settings of the load. The same seed gives the same requests at the same moments."""
 
-    url: str = option(help="The server, such as http://127.0.0.1:8000.")
+    url: str = option(help="Server, such as http://127.0.0.1:8000.")
     rate: float | None = option(None, help="Requests a second; this or --pairs-rate.", above=0)
     pairs_rate: float | None = option(None, help="Documents a second, over all requests.", above=0)
-    seconds: float = option(30.0, help="How long requests are sent.", above=0)
+    seconds: float = option(30.0, help="Seconds for which requests are sent.", above=0)
     documents: str = option("10", help="Documents of a request: a number, or shares such as 10:0.8,50:0.15,200:0.05.")
     words: str = option("5:80", help="Fewest and most words of a document.")
-    timeout_ms: float = option(10_000.0, help="Deadline of a request; the server is told.", above=0)
-    dialect: Literal["tei", "cohere"] = option("cohere", help="Whose requests to send.")
-    key: str | None = option(None, help="API key; CROSSRANK_API_KEY where it is not given.")
-    seed: int = option(0, help="Another seed, other requests at other moments.", most=SEED_MOST)
+    timeout_ms: float = option(
+        10_000.0, help="Milliseconds until the deadline of a request, which is sent with it.", above=0
+    )
+    dialect: Literal["tei", "cohere"] = option("cohere", help="Dialect of the requests.")
+    key: str | None = option(None, help="API key; default CROSSRANK_API_KEY.")
+    seed: int = option(0, help="Seed of the requests and of their moments.", most=SEED_MOST)
     find_capacity: bool = option(False, help="Start at the rate, and raise it until the goodput no longer follows.")
     json: str | None = option(None, help="File for the figures; they are printed in any case.")
 
@@ -158,7 +160,7 @@ class LoadSettings(CheckedSettings):
 
     @property
     def requests_per_second(self) -> float:
-        """The rate, whichever way it was given."""
+        """Requests a second, whichever way the rate was given."""
         return self.rate or (self.pairs_rate or 0.0) / Mix.parse(self.documents).mean
 
     @property
@@ -168,11 +170,11 @@ class LoadSettings(CheckedSettings):
 
     @property
     def endpoint(self) -> str:
-        """Where the dialect's requests go."""
+        """URL to which the dialect's requests go."""
         return self.url.rstrip("/") + PATHS[self.dialect]
 
     def at(self, rate: float) -> LoadSettings:
-        """The same at another rate of requests."""
+        """Settings of the same load at another rate of requests."""
         return replace(self, rate=rate, pairs_rate=None)
 
     def shots(self) -> list[Shot]:
@@ -196,12 +198,12 @@ def arrivals(rate: float, seconds: float, seed: int) -> Iterator[float]:
 
 
 def sentence(rng: random.Random, num_words: int) -> str:
-    """So many plain English words."""
+    """Sentence of so many plain English words."""
     return " ".join(rng.choices(WORDS.split(), k=num_words))
 
 
 def body(shot: Shot, dialect: Dialect, timeout_ms: float) -> dict[str, Any]:
-    """The JSON of a request. In both dialects the server is told the deadline."""
+    """JSON of a request, with the deadline, which both dialects take."""
     texts = "texts" if dialect == "tei" else "documents"
     return {"query": shot.query, texts: list(shot.documents), "timeout_ms": timeout_ms}
 
@@ -228,7 +230,7 @@ async def fire(shots: Iterable[Shot], send: Send) -> list[Outcome]:
 
 
 def kind(outcome: Outcome, timeout_s: float) -> str:
-    """``ok``, ``late`` (200, but after its deadline), the HTTP status, or how the connection ended."""
+    """Kind of an outcome: ``ok``, ``late`` (200 after its deadline), the HTTP status, or how the connection ended."""
     status = outcome.reply.status
     if status is None:
         return outcome.reply.failure
@@ -245,7 +247,7 @@ def percentile(values: Sequence[float], percent: float) -> float | None:
 
 
 def summary(outcomes: Sequence[Outcome], seconds: float, timeout_s: float) -> dict[str, Any]:
-    """What is reported.
+    """Figures of a load: rates, latencies, and outcomes by kind.
 
     Goodput is over the seconds until the last answer within its deadline: what a backlog gives after the last request
     is not counted as if it had been given before.
@@ -278,7 +280,7 @@ Fired = Callable[[float], Awaitable[dict[str, Any]]]
 
 
 async def find_capacity(fire_at: Fired, first_rate: float, most_steps: int = 12) -> list[dict[str, Any]]:
-    """Raise the rate until the goodput no longer follows; the summaries of all steps, each with its rate.
+    """Raise the rate until the goodput no longer follows, and return the summaries of all steps, each with its rate.
 
     The capacity is the largest goodput among them. One step past the first that fails is taken, so that a stumble is
     not taken for the end.
@@ -294,9 +296,9 @@ async def find_capacity(fire_at: Fired, first_rate: float, most_steps: int = 12)
     return steps
 
 
-def follows(told: Mapping[str, Any]) -> bool:
-    """Whether nearly all pairs that a summary tells of were answered in time."""
-    return bool(told["goodput"]["pairs_per_second"] >= FOLLOWS * told["asked"]["pairs_per_second"])
+def follows(figures: Mapping[str, Any]) -> bool:
+    """Whether nearly all pairs of a summary were answered in time."""
+    return bool(figures["goodput"]["pairs_per_second"] >= FOLLOWS * figures["asked"]["pairs_per_second"])
 
 
 def _rates(outcomes: Sequence[Outcome], seconds: float) -> dict[str, float]:
@@ -316,9 +318,9 @@ def _ms(seconds: float | None) -> float | None:
 
 
 def load(settings: LoadSettings) -> None:
-    """Send requests at random moments, and tell goodput, latencies and errors by kind."""
-    told = asyncio.run(_capacity(settings) if settings.find_capacity else once(settings))
-    text = json.dumps(told)
+    """Send requests at random moments, and report goodput, latencies and errors by kind."""
+    figures = asyncio.run(_capacity(settings) if settings.find_capacity else once(settings))
+    text = json.dumps(figures)
     if settings.json is not None:
         Path(settings.json).write_text(text + "\n")
     print(text)
@@ -329,10 +331,13 @@ async def once(settings: LoadSettings) -> dict[str, Any]:
     shots = settings.shots()
     say(f"{len(shots):,} requests in {settings.seconds:g} s to {settings.endpoint}")
     outcomes = await sent(settings, shots)
-    told = {"rate": round(settings.requests_per_second, 3), **summary(outcomes, settings.seconds, settings.timeout_s)}
-    for name, value in told.items():
+    figures = {
+        "rate": round(settings.requests_per_second, 3),
+        **summary(outcomes, settings.seconds, settings.timeout_s),
+    }
+    for name, value in figures.items():
         say(f"{name:26} {value}")
-    return told
+    return figures
 
 
 async def sent(settings: LoadSettings, shots: Sequence[Shot]) -> list[Outcome]:

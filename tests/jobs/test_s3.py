@@ -253,7 +253,7 @@ def test_an_endpoint_that_refuses_is_named_within_seconds(
 
 
 def test_an_endpoint_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "S3_SILENCE_S", 1)
+    monkeypatch.setattr("crossrank.storage.files.S3_SILENCE_S", 1)
     with socket.create_server(("127.0.0.1", 0), backlog=16) as silent:  # takes connections, and says nothing
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         started = time.monotonic()

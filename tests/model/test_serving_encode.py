@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from crossrank import Reranker
 from crossrank.scoring.encoding import EncodedPairs
 from crossrank.scoring.pair_scorer import PairScorer
-from crossrank.serving.encode import EncodedAsk, encode, query_limit
+from crossrank.serving.encode import EncodedRequest, encode, query_limit
 from crossrank.serving.errors import Invalid
 from crossrank.serving.request import Cutting, ScoringRequest
 from tests.model.reference import assert_same_scores
@@ -57,7 +57,7 @@ def tokens_of(reranker: PairScorer, text: str) -> list[int]:
     return reranker.encoder.tokenizer([text])[0]
 
 
-def read_of(reranker: PairScorer, encoded: EncodedAsk, query: str = QUERY) -> list[list[int]]:
+def read_of(reranker: PairScorer, encoded: EncodedRequest, query: str = QUERY) -> list[list[int]]:
     """The tokens of the document in each pair, of a model whose pairs are spliced."""
     head = len(as_in_a_job(reranker, [(query, "")]).ids_P[0]) - 1  # all but the last separator
     return [ids[head:-1].tolist() for ids in encoded.ids_U]

@@ -179,7 +179,7 @@ def test_when_the_other_replicas_cannot_be_asked_the_figures_that_are_known_are_
         act = acts.pop(0)
         if act is not None:
             raise act
-        return [site.all_replicas.told(other.replica, other.families(1, 0.0, 0.0))]
+        return [site.all_replicas.message(other.replica, other.families(1, 0.0, 0.0))]
 
     service = ScoringService(reranker._scorer)
     site = AppContext(service, ("tiny",), metrics_of_all=metrics_of_all)

@@ -16,7 +16,7 @@ import pytest
 from crossrank.scoring.pair_scorer import PairScorer
 from crossrank.serving import encode as encode_module
 from crossrank.serving import incremental
-from crossrank.serving.encode import EncodedAsk, encode, encoding
+from crossrank.serving.encode import EncodedRequest, encode, encoding
 from crossrank.serving.errors import Invalid
 from crossrank.serving.request import Cutting, ScoringRequest
 from tests.model.tiny_models import FAMILIES, TEXTS
@@ -47,7 +47,7 @@ def short_steps(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return shorten
 
 
-def told(encoded: EncodedAsk) -> Any:
+def told(encoded: EncodedRequest) -> Any:
     return (
         [ids.tolist() for ids in encoded.ids_U],
         encoded.first_U.tolist(),

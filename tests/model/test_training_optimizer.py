@@ -27,7 +27,7 @@ from transformers import (
 
 from crossrank import Reranker
 from crossrank.scoring.loading import check_base, find_model
-from crossrank.scoring.pooling import told_of_head
+from crossrank.scoring.pooling import clause_about_head
 from crossrank.training import losses
 from crossrank.training.distributed import World
 from crossrank.training.losses import Objective
@@ -243,7 +243,7 @@ def test_a_fresh_head_reads_the_tokens_as_the_encoder_was_read(
     mode, other = ("mean", "cls") if "pooling_mode" in pooling else ("cls", "mean")
     assert scores == pytest.approx(logits[mode], abs=1e-6)
     assert np.abs(scores - logits[other]).max() > 1e-4, "which of the two it is shows"
-    assert told_of_head(find_model(str(base)), model.model.config.to_dict() | {"architectures": []}) == (
+    assert clause_about_head(find_model(str(base)), model.model.config.to_dict() | {"architectures": []}) == (
         f", which reads the tokens as the encoder is read ({mode})"
     )
 
@@ -251,7 +251,7 @@ def test_a_fresh_head_reads_the_tokens_as_the_encoder_was_read(
 def test_a_pooling_that_the_head_has_not_is_said_and_the_head_stays(tiny: Tiny, groups: Path, tmp_path: Path) -> None:
     base = pooled(encoder_of(tiny("modernbert"), tmp_path / "encoder"), pooling_mode_lasttoken=True)
     folder = find_model(str(base))
-    assert told_of_head(folder, check_base(folder)) == (
+    assert clause_about_head(folder, check_base(folder)) == (
         ", which cannot read the tokens as the encoder is read (lasttoken): it takes what config.json says"
     )
     assert trained(base, groups).model.config.classifier_pooling == "mean", "as the tiny model's config.json says"

@@ -25,7 +25,7 @@ from crossrank.errors import ModelRefused, SettingsError
 from crossrank.scoring.encoding import EncodedPairs, PromptEncoder, SpliceEncoder, Tokenizer, Truncation
 from crossrank.scoring.prompts import QWEN3
 from crossrank.scoring.truncation import remember_truncation, saved_truncation
-from crossrank.serving.encode import EncodedAsk, encode, query_limit
+from crossrank.serving.encode import EncodedRequest, encode, query_limit
 from crossrank.serving.errors import Invalid
 from crossrank.serving.request import Cutting, ScoringRequest
 from tests.model.reference import Pair, assert_same_scores, one_at_a_time, plain
@@ -266,7 +266,7 @@ def encoder_of(family: str, max_length: int, truncation: Truncation) -> SpliceEn
     return SpliceEncoder(Tokenizer(TOKENIZERS[family]()), max_length, "m", truncation)
 
 
-def same(one: EncodedAsk, other: EncodedAsk) -> bool:
+def same(one: EncodedRequest, other: EncodedRequest) -> bool:
     return (
         [ids.tolist() for ids in one.ids_U] == [ids.tolist() for ids in other.ids_U]
         and one.first_U.tolist() == other.first_U.tolist()

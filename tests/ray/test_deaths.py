@@ -49,7 +49,7 @@ class Table:
 @pytest.fixture
 def table(monkeypatch: pytest.MonkeyPatch) -> Table:
     made = Table()
-    monkeypatch.setattr(deaths, "_dead", lambda: made.workers)
+    monkeypatch.setattr(deaths, "_dead_workers", lambda: made.workers)
     monkeypatch.setattr(deaths, "_is_ours", lambda detail: "other job" not in detail)
     return made
 

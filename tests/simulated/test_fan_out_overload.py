@@ -77,8 +77,8 @@ class Replica:
         return self._queue.num_tokens + self._in_flight
 
     @property
-    def sure_of_speed(self) -> float:
-        return self._queue.trust.share
+    def speed_share(self) -> float:
+        return self._queue.speed_margin.share
 
     def promised(self) -> list[tuple[float, int]]:
         return [(-np.inf, self._in_flight), *self._queue.promised()]

@@ -57,8 +57,8 @@ class Model:
         return self._desk.queue.num_tokens + self.in_flight
 
     @property
-    def sure_of_speed(self) -> float:
-        return self._desk.queue.trust.share
+    def speed_share(self) -> float:
+        return self._desk.queue.speed_margin.share
 
     def promised(self) -> list[tuple[float, int]]:
         return [(-math.inf, self.in_flight), *self._desk.queue.promised()]

@@ -13,7 +13,7 @@ from crossrank.verbs import VERBS
 
 SUBMITTED = (*VERBS, "recipe", "convert")
 """Verbs that a cluster may run; a server is deployed by `serve deploy`."""
-OWN = ("--address", "--detach")
+OWN_FLAGS = ("--address", "--detach")
 ADDRESS = click.option(
     "--address",
     envvar="RAY_API_SERVER_ADDRESS",
@@ -23,7 +23,7 @@ ADDRESS = click.option(
 
 
 class _Submit(click.Command):
-    """One whose unknown flags were meant for the verb."""
+    """Command that answers an unknown flag, which was meant for the verb, with where it belongs."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         given = list(args)  # click takes away what it has read
@@ -31,7 +31,7 @@ class _Submit(click.Command):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             flag = error.option_name
-            if get_close_matches(flag, OWN, cutoff=0.7):
+            if get_close_matches(flag, OWN_FLAGS, cutoff=0.7):
                 raise  # click names the one that was meant
             verb = next((arg for arg in given if arg in SUBMITTED), "VERB")
             raise click.UsageError(
@@ -60,7 +60,7 @@ def jobs() -> None:
 @click.argument("job")
 @ADDRESS
 def _status(job: str, address: str | None) -> None:
-    """See `status`."""
+    """See `verbs.status`."""
     sys.exit(verbs.status(job, address))
 
 
@@ -69,7 +69,7 @@ def _status(job: str, address: str | None) -> None:
 @click.option("--follow", is_flag=True, help="Go on until the job ends.")
 @ADDRESS
 def _logs(job: str, follow: bool, address: str | None) -> None:
-    """See `logs`."""
+    """See `verbs.logs`."""
     sys.exit(verbs.logs(job, address, follow))
 
 
@@ -77,5 +77,5 @@ def _logs(job: str, follow: bool, address: str | None) -> None:
 @click.argument("job")
 @ADDRESS
 def _stop(job: str, address: str | None) -> None:
-    """See `stop`."""
+    """See `verbs.stop`."""
     sys.exit(verbs.stop(job, address))

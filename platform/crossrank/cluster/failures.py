@@ -1,4 +1,4 @@
-"""What Ray raises, or says of a worker that died, as one sentence of ours."""
+"""Errors of Ray, and its reports of workers that died, as one sentence of ours."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import re
 from crossrank.errors import CrossrankError, JobFailed, in_short
 
 MEMORY = re.compile(r"Memory on the node \(IP: ([^,\s]+).*?\) was ([\d.]+)GB used / ([\d.]+)GB limit", re.DOTALL)
-"""How Ray says that a node ran short of memory, and that it killed a worker for it."""
+"""Ray's report that a node ran short of memory and that it killed a worker for it."""
 USER = re.compile(r"^(\d+)\s+([\d.]+)\s+(\S+)", re.MULTILINE)
-"""A line of its list of who has the memory: process, gigabytes, program."""
+"""Line of Ray's list of the largest processes: process id, gigabytes, program."""
 WAY_OUT = "use --workers 1, or a machine with more memory, and run the same command again"
 DIED = {"ActorDiedError", "ActorUnavailableError", "WorkerCrashedError", "OutOfMemoryError", "NodeDiedError"}
-"""What Ray raises where a process ended, and not what ran in it."""
+"""Classes of the errors that Ray raises where a process ended, rather than the code that ran in it."""
 
 
 def ours(error: BaseException, what: str, kept: str) -> CrossrankError:
     """The crossrank error behind what Ray raised, or one sentence about what else went wrong.
 
     Args:
-        what: that failed, such as ``a worker``.
+        what: what failed, such as ``a worker``.
         kept: what the job goes on with, such as ``finished blocks are kept``.
     """
     by_rank = getattr(error, "worker_failures", None)  # where Ray Train gave up
@@ -39,23 +39,23 @@ def ours(error: BaseException, what: str, kept: str) -> CrossrankError:
     )
 
 
-def why_it_died(told: object) -> str:
-    """Why a process of Ray ended, from what Ray says of it."""
-    memory = short_of_memory(str(told))
+def why_it_died(report: object) -> str:
+    """Reason why a process of Ray ended, from Ray's report of it."""
+    memory = short_of_memory(str(report))
     if memory is not None:
         return memory
-    if "SIGKILL" in str(told) or "End of file" in str(told):
+    if "SIGKILL" in str(report) or "End of file" in str(report):
         return "it ended without a word, as what the system kills for want of memory does"
-    return in_short(told, 400)
+    return in_short(report, 400)
 
 
-def short_of_memory(told: str) -> str | None:
-    """How much memory a machine has and who has it, where Ray says that it ran short; otherwise None."""
-    found = MEMORY.search(told)
-    if found is None:
+def short_of_memory(report: str) -> str | None:
+    """Sentence about the memory of a machine and who has it, where Ray reports that it ran short; otherwise None."""
+    shortage = MEMORY.search(report)
+    if shortage is None:
         return None
-    address, used, limit = found.groups()
-    _, _, listed = told.partition("memory users:")
+    address, used, limit = shortage.groups()
+    _, _, listed = report.partition("memory users:")
     users = [
         f"process {process} ({program.rsplit('/', 1)[-1]}) {float(gigabytes):.1f} GB"
         for process, gigabytes, program in USER.findall(listed)[:3]

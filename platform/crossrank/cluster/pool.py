@@ -1,4 +1,4 @@
-"""How many workers score, and how they share the cores: worked out from what the nodes of a cluster have."""
+"""Number of workers and their share of the cores, worked out from what the nodes of a cluster have."""
 
 from __future__ import annotations
 
@@ -9,50 +9,51 @@ from dataclasses import dataclass
 from crossrank.derived import Derived
 
 MEMORY_SHARE = 0.7
-"""Part of a node's free memory that the workers of a CPU may take: the corpus, the blocks and others need the rest."""
+"""Share of a node's free memory that CPU workers may take: the corpus, the blocks and other programs need the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerRequest:
-    """The workers that a job was told to have; None leaves it to what the cluster has."""
+    """Workers that a job asks for; a field that is None is decided by what the cluster has."""
 
     workers: tuple[int, int] | None = None
-    """The least and the most."""
+    """Fewest and most workers."""
     gpus: float | None = None
-    """Of each."""
+    """GPUs of one worker; a fraction shares a GPU."""
     accelerator: str | None = None
-    """Kind of GPU, by Ray's name for it."""
+    """Kind of GPU, under Ray's name for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What a node has for workers."""
+    """Resources of a node that workers may use."""
 
     cores: int
     gpus: float
     memory_bytes: float
-    """Free when Ray started there."""
+    """Bytes that were free when Ray started on the node."""
     accelerators: frozenset[str] = frozenset()
-    """Kinds of its GPUs."""
+    """Kinds of the node's GPUs, under Ray's names for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """How many workers there are and what each takes."""
+    """Number of workers, and the resources of each."""
 
     min_workers: int
     max_workers: int
     gpus: float
+    """GPUs of one worker; 0 computes on the CPU."""
     per_node: int
     """Workers that share the cores of a node."""
     why: str
-    """Why so many."""
+    """Reason for this number of workers, for the log and the manifest."""
     accelerator: str | None = None
-    """The kind that these GPUs have to be of."""
+    """Kind of GPU that a worker needs, under Ray's name for it; None takes any."""
 
     @property
     def workers(self) -> Derived[str]:
-        """How many, with the reason."""
+        """Number of workers, with the reason."""
         return Derived(
             str(self.max_workers)
             if self.min_workers == self.max_workers
@@ -62,7 +63,7 @@ class Pool:
 
     @property
     def device(self) -> str | None:
-        """Where its workers load their models, see `ScorerSpec.on`.
+        """Device on which the workers load their models, as `ScorerSpec.on` takes it.
 
         Ray hides no GPU from a worker that asked for none, and torch would take it.
         """
@@ -76,36 +77,37 @@ class Pool:
 def pool_of(
     nodes: Sequence[Node], workers: tuple[int, int] | None, gpus: float, worker_bytes: int | None = None
 ) -> Pool:
-    """The workers of nodes that each can hold one: as many as asked, or one for each GPU, or by cores and memory.
+    """Choose the workers for nodes that can each hold one: the number asked for, one per GPU, or by cores and memory.
 
     On a CPU one worker a core is faster than one for all cores: what else runs on a core then stops one worker, and
     not all threads of a matrix product. Each holds the model, so there are fewer where memory is short.
 
     Args:
-        worker_bytes: memory of a worker on a CPU; None asks for one worker a node, beside stages of somebody else.
+        worker_bytes: bytes of memory of a worker on a CPU; None gives each node one worker, as a pipeline with stages
+            of somebody else needs it.
     """
     if workers is not None:
-        least, most = workers
-        per_node = -(-most // max(len(nodes), 1))
+        min_workers, max_workers = workers
+        per_node = -(-max_workers // max(len(nodes), 1))
         if gpus:  # the others go to nodes that are still to come
             per_node = min(per_node, max((int(node.gpus / gpus) for node in nodes), default=per_node))
-        return Pool(least, most, gpus, max(per_node, 1), "as given")
+        return Pool(min_workers, max_workers, gpus, max(per_node, 1), "as given")
     if gpus:
         counts, why = [int(node.gpus / gpus) for node in nodes], f"one for each {gpus:g} GPU"
     elif worker_bytes is None:
         counts, why = [1 for _ in nodes], "one a node"
     else:
         counts, why = _on_cpu(nodes, worker_bytes)
-    most = max(sum(counts), 1)
-    return Pool(most, most, gpus, max(counts, default=1), why)
+    num_workers = max(sum(counts), 1)
+    return Pool(num_workers, num_workers, gpus, max(counts, default=1), why)
 
 
 def cpus_beside_others(pool_: Pool, nodes: Sequence[Node]) -> int:
-    """Logical CPUs of a worker in a pipeline that has stages of somebody else.
+    """Logical CPUs of a worker in a pipeline that has stages of somebody else: 1 or 0.
 
-    One, which spreads workers over the nodes and lets a cluster grow for them, where that leaves others as many and two
-    more. Otherwise none: workers hold what they take until the end, and a stage before them that waits for the last CPU
-    would wait for ever. A GPU places its worker without one.
+    With 1, Ray spreads the workers over the nodes, and a cluster can grow for them; that is chosen where it leaves the
+    other stages as many CPUs and two more. Otherwise 0: workers keep what they take until the end, and a stage before
+    them that waits for the last CPU would wait for ever. A worker with a GPU is placed by its GPU.
     """
     room = sum(node.cores for node in nodes)
     return 0 if pool_.gpus or room < 2 * pool_.max_workers + 2 else 1
@@ -113,11 +115,11 @@ def cpus_beside_others(pool_: Pool, nodes: Sequence[Node]) -> int:
 
 def _on_cpu(nodes: Sequence[Node], worker_bytes: int) -> tuple[list[int], str]:
     counts = [max(1, min(node.cores, int(node.memory_bytes * MEMORY_SHARE / max(worker_bytes, 1)))) for node in nodes]
-    each = f"about {worker_bytes / 1e9:.1f} GB each"
+    size = f"about {worker_bytes / 1e9:.1f} GB each"
     if counts == [node.cores for node in nodes]:
-        return counts, f"one a core, {each}"
+        return counts, f"one a core, {size}"
     free = min(node.memory_bytes for node in nodes) / 1e9
     return (
         counts,
-        f"at {each} as many as {MEMORY_SHARE:.0%} of the free memory hold, {free:.1f} GB on the smallest node",
+        f"at {size} as many as {MEMORY_SHARE:.0%} of the free memory hold, {free:.1f} GB on the smallest node",
     )

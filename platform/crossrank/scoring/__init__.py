@@ -1,1 +1,1 @@
-"""From query and document to score: load a model, tokenise, forward, score, rank."""
+"""Scoring of documents for queries: load a model, tokenise, forward, score, rank."""

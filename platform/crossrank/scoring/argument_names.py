@@ -1,4 +1,4 @@
-"""An argument that a method does not have is answered with the one that is meant: names of peers, and misspellings."""
+"""Refusal of an argument that a method does not have, with the one that is meant: peers' names, and misspellings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ARGUMENTS_OF_PEERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("bf16", "fp16", "half", "precision", "torch_dtype", "use_bf16", "use_fp16"), ("dtype",)),
     **dict.fromkeys(("batch_size", "max_batch_size"), ("budget",)),
 }
-"""What peers call an argument of `Reranker`: sentence-transformers, FlagEmbedding, rerankers and transformers."""
+"""Arguments of `Reranker` by their names in sentence-transformers, FlagEmbedding, rerankers and transformers."""
 
 ADVICE = {
     "batch_size": "batches are cut by tokens, for which Reranker.load takes budget",
@@ -34,7 +34,7 @@ ADVICE = {
     "ids": "an id stands beside its text, as in {'id': ..., 'text': ...}",
     "return_documents": "the text is in every result",
 }
-"""What to do instead, where no argument of the method is meant."""
+"""Advice on what to do instead, where no argument of the method is meant."""
 
 
 def names_arguments(method: Callable[P, R]) -> Callable[P, R]:

@@ -1,5 +1,5 @@
-"""A reranker that a job names, judged before the job begins: all that loading it on a worker would find, without its
-weights.
+"""Check of the reranker that a job names, before the job begins: everything that loading it on a worker would refuse,
+without reading its weights.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ScoringFlags(Protocol):
 
 
 def checked_spec(model: str, flags: ScoringFlags) -> RerankerSpec:
-    """What a worker needs to load a reranker, after refusing one that it could not score with.
+    """Build the spec by which a worker loads a reranker, after refusing one that cannot score.
 
     Args:
         model: hub id, folder or ``s3://``.
@@ -62,7 +62,7 @@ def refuse_unloadable(
     """Refuse a model whose tokenizer, weights, window or prompt would be refused where it is loaded.
 
     Args:
-        trains: it is a base, whose head may still be missing.
+        trains: whether the model is a base to be trained, whose head may still be missing.
     """
     from crossrank.scoring.encoding import Tokenizer
     from crossrank.scoring.model_families import encoder_of

@@ -1,4 +1,4 @@
-"""From texts to the token ids a model reads, each text tokenised once.
+"""Encoding of texts into the token ids that a model reads, each text tokenised once.
 
 A reranker scores one query against many documents and one document under many queries. Tokenising every pair
 whole does the same work again and again; here each text is tokenised once and pairs are spliced from the parts.
@@ -23,7 +23,7 @@ from crossrank.scoring.interfaces import EncodedText, PlainText, Tokens
 from crossrank.scoring.prompts import Prompt
 
 Truncation = Literal["only_second", "longest_first"]
-"""What is cut where a pair is over the window. ``only_second``: the document, and beforehand a query over half the
+"""Way of cutting a pair that is over the window. ``only_second``: the document, and beforehand a query over half the
 window. ``longest_first``: whichever has more tokens, as the original ko-reranker recipe does; a model that was
 trained so says it in its config.json."""
 
@@ -36,7 +36,7 @@ PROBE_PAIRS = [
 
 @dataclass(frozen=True, slots=True)
 class EncodedPairs:
-    """Pairs as the forward takes them."""
+    """Pairs of token ids, as a forward takes them."""
 
     ids_P: list[NDArray[np.int32]]
     """Token ids of each pair, special tokens included."""
@@ -63,11 +63,11 @@ class Tokenizer:
     def __call__(self, texts: Sequence[str]) -> list[list[int]]:
         if self._backend is not None:
             # The Rust call itself: no Python objects per text but the ids, and it runs on all cores.
-            return [found.ids for found in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+            return [encoding.ids for encoding in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
         return cast(list[list[int]], self.hf(list(texts), add_special_tokens=False, verbose=False)["input_ids"])
 
     def fingerprint(self) -> str:
-        """Equal for tokenizers that give equal ids."""
+        """Hash that is equal for tokenizers that give equal ids."""
         spelled = self._backend.to_str() if self._backend is not None else repr(sorted(self.hf.get_vocab().items()))
         return hashlib.sha256(spelled.encode()).hexdigest()[:16]
 
@@ -209,7 +209,7 @@ class PromptEncoder:
             )
 
     def body(self, query: str) -> str:
-        """The part of the prompt that ends where the document begins."""
+        """Body of the prompt up to where the document begins."""
         return self.prompt.body.format(instruction=self.instruction, query=query)
 
     def queries(self, texts: Sequence[str]) -> list[EncodedText]:
@@ -224,9 +224,9 @@ class PromptEncoder:
         return kept
 
     def offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
-        """For each token of each text, the characters that it stands for: from, to."""
-        found = self.tokenizer.hf.backend_tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        return [encoding.offsets for encoding in found]
+        """Spans of characters, from and to, that each token of each text stands for."""
+        encodings = self.tokenizer.hf.backend_tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [encoding.offsets for encoding in encodings]
 
     def documents(self, texts: Sequence[str]) -> list[EncodedText]:
         return [PlainText(text) for text in texts]

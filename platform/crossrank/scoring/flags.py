@@ -17,6 +17,6 @@ def precision_flag(text: str = "Number format of the model; default fp32 on CPU 
     return option(None, help=text)
 
 
-def instruction_flag(text: str = "What relevant means, for models that read a prompt.") -> Any:
+def instruction_flag(text: str = "Meaning of relevant, for models that read a prompt.") -> Any:
     """``--instruction``."""
     return option(None, help=text)

@@ -1,4 +1,4 @@
-"""How much memory a process takes that scores on a CPU, told from the headers of a model's files."""
+"""Memory of a process that scores on a CPU, worked out from the headers of a model's files."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from crossrank.errors import ModelRefused
 from crossrank.scoring.loading import ModelFolder
 
 PROCESS_BYTES = 1_000_000_000
-"""Of a worker without its weights: Python, torch and Ray (0.4 GB with MiniLM-L6, measured), and a block of work."""
+"""Bytes of a worker without its weights: Python, torch and Ray (0.4 GB with MiniLM-L6, measured), and a block."""
 BYTES_PER_WEIGHT = 6
-"""Four in float32, which every model is loaded in; half as much again while it loads."""
+"""Bytes of one weight: four in float32, in which every model is loaded, and half as much again while it loads."""
 
 
 def process_bytes(folder: ModelFolder) -> int:
-    """About what a process takes that scores with this model on a CPU. Refuses weights that cannot be read."""
+    """Bytes, about, of a process that scores with this model on a CPU. Refuses weights that cannot be read."""
     from safetensors import SafetensorError, safe_open
 
     num_weights = 0

@@ -1,6 +1,6 @@
-"""The door of `Reranker` and `rerank_dataset`: what a caller passes, as plain strings in a list, or one sentence.
+"""Inputs of `Reranker` and `rerank_dataset`, checked and turned into plain strings, or refused in one sentence.
 
-What is passed is iterated once, and from here on everything is counted by position: a pandas Series is indexed by
+An argument is iterated once, and everything after that is counted by position: a pandas Series is indexed by
 label, a generator is used up, a dictionary has keys where it is iterated and values where it is indexed.
 """
 
@@ -18,10 +18,10 @@ from crossrank.records import document_text
 LIST_OF_TEXTS = "a list of texts"
 LIST_OF_PAIRS = "a list of pairs, such as [(query, document)]"
 ID_FIELDS = ("id", "doc_id", "_id")
-"""What the id of a document may be called in a dictionary: our records say doc_id, and BEIR _id."""
+"""Keys that may hold the id of a document in a dictionary: our records say doc_id, and BEIR _id."""
 
 PANDAS_MISSING = ("NAType", "NaTType")
-"""Classes of what pandas has where there is no value; it need not be installed."""
+"""Names of the classes of pandas' missing values; pandas need not be installed."""
 
 Pair = tuple[str, str]
 Document = str | Mapping[str, Any]
@@ -36,10 +36,10 @@ class InputDocument(NamedTuple):
 
 
 def in_order(values: Any, name: str, wanted: str) -> Iterable[Any]:
-    """What can be iterated and has an order, to be iterated once.
+    """Refuse an argument that cannot be iterated or has no order, and return it, to be iterated once.
 
     Args:
-        name: of the argument, for the sentence that refuses it.
+        name: name of the argument, for the sentence that refuses it.
         wanted: what to pass instead.
 
     Raises:
@@ -83,18 +83,18 @@ def queries_of(queries: Any) -> list[str]:
     return [query_of(query, f"query {n}") for n, query in enumerate(in_order(queries, "queries", LIST_OF_TEXTS))]
 
 
-def documents_of(documents: Any, name: str = "documents", each: str = "document") -> list[InputDocument]:
+def documents_of(documents: Any, name: str = "documents", one: str = "document") -> list[InputDocument]:
     """The documents of one query in order, all looked at before any is used.
 
     Args:
         documents: any iterable of texts, or of dictionaries as `document_of` takes them.
-        name: of the argument, for the sentence that refuses it.
-        each: what one of them is called there; its position follows.
+        name: name of the argument, for the sentence that refuses it.
+        one: name of one document in such a sentence; its position follows.
 
     Raises:
         InputError: see `in_order` and `document_of`.
     """
-    return [document_of(document, f"{each} {n}") for n, document in enumerate(in_order(documents, name, LIST_OF_TEXTS))]
+    return [document_of(document, f"{one} {n}") for n, document in enumerate(in_order(documents, name, LIST_OF_TEXTS))]
 
 
 def lists_of_documents(lists: Any) -> list[list[InputDocument]]:
@@ -103,18 +103,18 @@ def lists_of_documents(lists: Any) -> list[list[InputDocument]]:
     Raises:
         InputError: see `documents_of`; a generator that stands for two lists, which would leave the second empty.
     """
-    found: list[list[InputDocument]] = []
+    checked: list[list[InputDocument]] = []
     read_once: list[Any] = []
-    for n, each in enumerate(in_order(lists, "documents", "a list of lists of texts, one for each query")):
-        if any(each is other for other in read_once):
+    for n, documents in enumerate(in_order(lists, "documents", "a list of lists of texts, one for each query")):
+        if any(documents is other for other in read_once):
             raise InputError(
-                f"documents of query {n} are read already, from the same {type(each).__name__} as those of a query "
-                f"before it; make a list of it first"
+                f"documents of query {n} are read already, from the same {type(documents).__name__} as those of a "
+                f"query before it; make a list of it first"
             )
-        if isinstance(each, Iterator):
-            read_once.append(each)
-        found.append(documents_of(each, f"documents of query {n}", f"in the list of query {n}, document"))
-    return found
+        if isinstance(documents, Iterator):
+            read_once.append(documents)
+        checked.append(documents_of(documents, f"documents of query {n}", f"in the list of query {n}, document"))
+    return checked
 
 
 def document_of(document: Any, name: str) -> InputDocument:
@@ -152,7 +152,7 @@ def pairs_of(pairs: Any, name: str = "pairs", first: int = 0) -> Iterator[Pair]:
     is looked at as it is read, since it may be more than memory holds.
 
     Args:
-        first: the position that the first of them is called by.
+        first: position by which a sentence names the first pair.
 
     Raises:
         InputError: see `in_order`; a pair that is not a query and a document names its position.
@@ -179,7 +179,7 @@ def pair_of(pair: Any, position: int) -> Pair:
 
 
 def num_of(values: Any) -> int | None:
-    """How many there are; None where only reading them tells."""
+    """Number of values; None where only reading them would show it."""
     try:
         return len(values)
     except TypeError:
@@ -187,7 +187,7 @@ def num_of(values: Any) -> int | None:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether it is what Python, Arrow, numpy or pandas have where there is no value."""
+    """Whether a value is what Python, Arrow, numpy or pandas have where there is none."""
     return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in PANDAS_MISSING
 
 

@@ -1,4 +1,4 @@
-"""What scoring takes and gives, apart from how it is done: the interface that jobs and stand-ins share.
+"""Interfaces of scoring that jobs, scorers and stand-ins share, apart from how scores are computed.
 
 Shape letters: P pairs, Q queries, D distinct documents.
 """
@@ -17,7 +17,7 @@ class Tokens(NamedTuple):
     """A text as token ids, without special tokens."""
 
     ids: NDArray[np.int32]
-    """What is kept, shape (T,)."""
+    """Token ids that are kept, shape (T,)."""
     total: int
     """Tokens of the whole text; more than ``len(ids)`` when it was cut."""
 
@@ -53,7 +53,7 @@ class Scored:
     """Scores of pairs and what they cost."""
 
     logits_P: NDArray[np.float32]
-    """Unbounded, in input order."""
+    """Logits, unbounded, in input order."""
     tokens_P: NDArray[np.int32]
     """Tokens that the model read of each pair, special tokens included."""
     padding_P: NDArray[np.int32]
@@ -63,20 +63,20 @@ class Scored:
 
     @classmethod
     def joined(cls, parts: Iterable[Scored]) -> Scored:
-        """Several, at least one, end to end."""
-        those = list(parts)
-        return cls(*(np.concatenate([getattr(each, field.name) for each in those]) for field in fields(cls)))
+        """Join parts, at least one, end to end."""
+        scored = list(parts)
+        return cls(*(np.concatenate([getattr(part, field.name) for part in scored]) for field in fields(cls)))
 
 
 class PairEncoder(Protocol):
-    """Makes texts ready, each once."""
+    """Encoder that makes texts ready for pairs, each text once."""
 
     max_length: int
     """Tokens of the window: query, document and special tokens together."""
 
     @property
     def store_key(self) -> str | None:
-        """Identifies the token ids that `documents` gives, so that they may be kept; None when it gives none."""
+        """Name for the token ids that `documents` gives, under which they may be kept; None when it gives none."""
 
     def queries(self, texts: Sequence[str]) -> list[EncodedText]:
         """Queries made ready, in order; one longer than half the window is cut to half.
@@ -95,7 +95,7 @@ class Scorer(Protocol):
     def encoder(self) -> PairEncoder: ...
 
     def describe(self) -> dict[str, Any]:
-        """What the manifest says of it: device, precision, budget, forward."""
+        """Facts for the manifest: device, precision, budget, forward."""
 
     def score_encoded(
         self,

@@ -1,4 +1,4 @@
-"""From a hub id, a folder or ``s3://`` to a model in memory, or to the sentence that says why not."""
+"""Loading of a model from a hub id, a folder or ``s3://``, or one sentence that says why it cannot be used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from crossrank.storage.node_cache import build_once
 
 HUB_ID = re.compile(r"[\w][\w.-]*/[\w.-]+")
 MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.spm", "*.txt"]
-"""What is fetched from a hub: configuration, weights and tokenizer. Never code, never pickles."""
+"""Patterns of the files that are fetched: configuration, weights and tokenizer. Never code, never pickles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +25,14 @@ class ModelFolder:
     """A model on this machine's disk."""
 
     name: str
-    """As the user wrote it."""
+    """Hub id, folder or ``s3://``, as the user wrote it."""
     path: Path
     revision: str
-    """The hub's commit, or a hash of the folder's content."""
+    """Commit of the hub, or a hash of the folder's content."""
 
     @property
     def is_local(self) -> bool:
-        """Whether it was named by a path of this machine."""
+        """Whether the model was named by a path of this machine."""
         return os.path.isdir(self.name)
 
 
@@ -302,7 +302,7 @@ def refuse_lacking(
     """Refuse a model whose files lack weights.
 
     Args:
-        trains: it is a base, whose head and pooler may be made afresh where it has no head.
+        trains: whether the model is a base to be trained, whose head and pooler may be made afresh if it has no head.
     """
     prefix = f"{model.base_model_prefix}."
     lacking = [name for name in missing if name.startswith(prefix) and not name.startswith(f"{prefix}pooler.")]

@@ -1,8 +1,8 @@
-"""What the C library keeps of freed memory, given back to the system now and then.
+"""Trimming of the heap: freed memory that the C library keeps is given back to the system now and then.
 
-Batches of ever other shapes leave holes in glibc's heap: it frees 90 % of it and returns none, so a server that scored
-for twenty minutes held 300 MiB more than it used. A fixed threshold for mmap keeps it flat too, and costs 15 % of the
-speed. See malloc_trim(3).
+Batches of ever changing shapes leave holes in glibc's heap: it frees 90 % of it and returns none, so a server that
+scored for twenty minutes held 300 MiB more than it used. A fixed threshold for mmap keeps it flat too, and costs 15 %
+of the speed. See malloc_trim(3).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def malloc_trim() -> Callable[[int], int] | None:
 
 
 class Heap:
-    """Trims this process's heap when it is time to. To be called between batches."""
+    """Heap of this process, trimmed at most every `TRIM_S` seconds by calls of `tidy` between batches."""
 
     def __init__(self, trim: Callable[[int], int] | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._trim = trim or malloc_trim()

@@ -1,4 +1,4 @@
-"""What a model reads: its encoder, by its family."""
+"""Families of models: the encoder of a model, by its `model_type`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From logits to the scores a caller asked for."""
+"""Normalisation of logits to the scores that a caller asked for."""
 
 from collections.abc import Sequence
 from typing import Literal, get_args

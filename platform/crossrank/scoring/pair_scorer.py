@@ -1,6 +1,6 @@
 """`PairScorer`: a cross-encoder in memory, for jobs, training and the server. `Reranker` is what users see of it.
 
-Shape letters: P pairs.
+Shape letters: P pairs, D different pairs, B pairs of a batch.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class PairScorer:
         return f"PairScorer({', '.join(f'{key}={value}' for key, value in self.describe().items())})"
 
     def describe(self) -> dict[str, Any]:
-        """What it is and how it computes, for logs and manifests."""
+        """Model, device, number format and budget, for logs and manifests."""
         return {
             "model": self.name,
             "revision": self.revision,
@@ -146,20 +146,22 @@ class PairScorer:
                 parts = []
 
     def _pieces(self, windows: Iterator[Window]) -> Iterator[tuple[EncodedPairs, NDArray[np.int64] | None]]:
-        """Each window's pairs once each, `WINDOW_PAIRS` at a time; with the last of them where every pair has its
-        score."""
+        """Pieces of each window: its different pairs, `WINDOW_PAIRS` at a time.
+
+        The last piece of a window comes with the positions of every pair's score among the different ones, shape (P,).
+        """
         for queries, documents, query_P, document_P in windows:
             keys_P = np.asarray(query_P, dtype=np.int64) * max(len(documents), 1) + document_P
-            _, once, again_P = np.unique(keys_P, return_index=True, return_inverse=True)
-            for start in range(0, max(len(once), 1), WINDOW_PAIRS):
-                some = once[start : start + WINDOW_PAIRS]
-                is_last = start + WINDOW_PAIRS >= len(once)
-                pairs = self.encoder.pairs(queries, documents, query_P[some], document_P[some])
+            _, first_D, again_P = np.unique(keys_P, return_index=True, return_inverse=True)
+            for start in range(0, max(len(first_D), 1), WINDOW_PAIRS):
+                piece = first_D[start : start + WINDOW_PAIRS]
+                is_last = start + WINDOW_PAIRS >= len(first_D)
+                pairs = self.encoder.pairs(queries, documents, query_P[piece], document_P[piece])
                 yield pairs, again_P if is_last else None
 
     @property
     def cost(self) -> Cost:
-        """How its batches are to be cut."""
+        """Cost of a batch, by which batches are cut: whether padding is computed too."""
         return self._forward.cost
 
     @property
@@ -194,7 +196,7 @@ class PairScorer:
     def _run(
         self, ids_P: Sequence[NDArray[np.int32]], first_P: NDArray[np.int32], batch_B: NDArray[np.int64]
     ) -> list[tuple[NDArray[np.int64], torch.Tensor]]:
-        """One batch; halved, and halved again, where the GPU's memory does not hold it."""
+        """Run one batch; halve it, and halve it again, where the GPU's memory does not hold it."""
         self._heap.tidy()
         try:
             return [(batch_B, self._forward([ids_P[p] for p in batch_B], first_P[batch_B]))]

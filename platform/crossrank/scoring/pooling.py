@@ -1,4 +1,4 @@
-"""What sentence-transformers keeps beside an encoder says of how it is read, and so of what was never part of it."""
+"""Pooling of an encoder, from the files that sentence-transformers keeps beside it, and what it makes of the head."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from crossrank.errors import ModelRefused
 from crossrank.scoring.loading import ModelFolder, has_head
 
 POOLING = "1_Pooling/config.json"
-"""Where the configuration of the pooling lies unless ``modules.json`` says otherwise."""
-OF_HEADS = {"modernbert": {"mean": "mean", "cls": "cls"}, "eurobert": {"mean": "mean", "cls": "bos"}}
+"""Path of the pooling's configuration unless ``modules.json`` names another."""
+POOLING_OF_HEADS = {"modernbert": {"mean": "mean", "cls": "cls"}, "eurobert": {"mean": "mean", "cls": "bos"}}
 """Values of ``classifier_pooling`` by the pooling of an encoder, for each `model_type` whose head goes by it. Heads of
 others read one token, whatever the encoder is read by."""
 
@@ -55,7 +55,7 @@ def modules_of(folder: ModelFolder) -> dict[str, str]:
 
 
 def pooling_of(folder: ModelFolder) -> str | None:
-    """How an encoder's tokens become one vector: ``mean``, ``cls``, ``max`` and the like, several joined by ``+``.
+    """Pooling by which an encoder's tokens become one vector: ``mean``, ``cls``, ``max``; several are joined by ``+``.
 
     Older files have a key for each, newer ones one key. None where no file says it.
     """
@@ -72,19 +72,19 @@ def _short(mode: str) -> str:
 
 
 def head_reads(folder: ModelFolder, config: dict[str, Any]) -> dict[str, str]:
-    """Settings of a fresh head that reads the tokens as the encoder is read; none where it cannot be told, or need not.
+    """Settings that let a fresh head read the tokens as the encoder is read; none where no file says how, or it cannot.
 
     Args:
-        config: of the base.
+        config: configuration of the base.
     """
-    ways = OF_HEADS.get(config["model_type"], {})
+    ways = POOLING_OF_HEADS.get(config["model_type"], {})
     mode = pooling_of(folder) if ways and not has_head(config) else None
     return {"classifier_pooling": ways[mode]} if mode in ways else {}
 
 
-def told_of_head(folder: ModelFolder, config: dict[str, Any]) -> str:
-    """How the fresh head of a base reads the tokens, as an end of a sentence; empty where its family has one way."""
-    if config["model_type"] not in OF_HEADS:
+def clause_about_head(folder: ModelFolder, config: dict[str, Any]) -> str:
+    """Clause of a sentence about how the fresh head of a base reads the tokens; empty where its family has one way."""
+    if config["model_type"] not in POOLING_OF_HEADS:
         return ""
     mode = pooling_of(folder)
     if head_reads(folder, config):
@@ -114,7 +114,7 @@ def renew_unread_head(
     """Draw anew what lies behind an encoder's backbone and was never read, the same for the same seed.
 
     Args:
-        made: names of the weights that were drawn already, since the files lack them.
+        made: names of weights that were drawn already, since the files lack them.
 
     Returns:
         Names of the weights that were drawn now.
@@ -128,7 +128,7 @@ def renew_unread_head(
     stale = {name for name, _ in model.named_parameters() if in_head(name, prefix)} - set(made)
     torch.manual_seed(seed)
     for name, module in model.named_modules():
-        own = {f"{name}.{each}" for each, _ in module.named_parameters(recurse=False)}
+        own = {f"{name}.{parameter}" for parameter, _ in module.named_parameters(recurse=False)}
         if own and own <= stale:
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, 0.0, getattr(model.config, "initializer_range", 0.02))

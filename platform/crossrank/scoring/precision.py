@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     import torch
 
 Precision = Literal["fp32", "bf16", "fp16"]
-"""A number format, as a flag names it."""
+"""Number format, as a flag names it."""
 DTYPES: dict[Precision, str] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-"""The names of torch by ours."""
+"""Names of torch by ours."""
 
 
 def choose_dtype(precision: str | torch.dtype | None, device: torch.device) -> torch.dtype:
@@ -26,8 +26,8 @@ def choose_dtype(precision: str | torch.dtype | None, device: torch.device) -> t
     dtype = next((dtype for ours, dtype in DTYPES.items() if ours == precision), None)
     if dtype is None:
         raise SettingsError(f"precision is {precision!r}; use {', '.join(DTYPES)}")
-    found: torch.dtype = getattr(torch, dtype)
-    return found
+    chosen: torch.dtype = getattr(torch, dtype)
+    return chosen
 
 
 def precision_of(dtype: str | None) -> Precision | None:
@@ -36,10 +36,10 @@ def precision_of(dtype: str | None) -> Precision | None:
 
 
 def refuse_without_bf16(device: torch.device) -> None:
-    """A GPU older than Ampere computes bf16 by way of fp32, many times slower: nobody means that.
+    """Refuse bf16 on a GPU older than Ampere, which computes it by way of fp32, many times slower.
 
     Raises:
-        SettingsError: it is one.
+        SettingsError: the device is such a GPU.
     """
     import torch
 

@@ -10,7 +10,9 @@ Item = TypeVar("Item")
 
 
 def ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """The same items, the next one made in a thread while this one is used: tokenising overlaps the forward."""
+    """Yield the items of an iterator, and make the next one in a thread while one is used, so that tokenising overlaps
+    the forward. No item may be None.
+    """
     with ThreadPoolExecutor(max_workers=1) as thread:
         future = thread.submit(next, items, None)
         while (item := future.result()) is not None:

@@ -13,7 +13,7 @@ class Prompt:
 
     before: str
     body: str
-    """With the places ``{instruction}`` and ``{query}``; the document follows it directly."""
+    """Text with the places ``{instruction}`` and ``{query}``; the document follows it directly."""
     after: str
     default_instruction: str
 

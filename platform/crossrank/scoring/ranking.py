@@ -1,4 +1,4 @@
-"""From the scores of one query's documents to their ranking.
+"""Ranking of one query's documents by their scores.
 
 Shape letters: P pairs, C candidates of one query.
 """
@@ -40,7 +40,7 @@ class RankedDocument:
 def ranking(
     documents: Sequence[InputDocument], scored: Scored, start: int, top_n: int | None, how: Normalize
 ) -> list[RankedDocument]:
-    """The documents of one query, whose pairs begin at `start`, best first."""
+    """Rank the documents of one query, whose pairs begin at `start` in `scored`, best first."""
     span = slice(start, start + len(documents))
     logits_C, tokens_C, truncated_C = scored.logits_P[span], scored.tokens_P[span], scored.truncated_P[span]
     scores_C = normalize(logits_C, how)

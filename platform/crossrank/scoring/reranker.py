@@ -64,7 +64,7 @@ class Reranker:
     """
 
     def __init__(self, scorer: PairScorer, loaded_by: Mapping[str, Any]) -> None:
-        """For `Reranker.load`, which users call instead.
+        """Make a reranker of a loaded scorer; users call `Reranker.load` instead.
 
         Args:
             scorer: does the work.
@@ -160,14 +160,14 @@ class Reranker:
 
     @property
     def cut(self) -> Counter[str]:
-        """How many ``documents_cut`` and ``queries_cut`` to the window there were since it was loaded.
+        """Numbers of ``documents_cut`` and ``queries_cut`` to the window since the model was loaded.
 
         Where the model cuts ``longest_first``: pairs of which anything was cut, and queries over the window alone.
         """
         return self._cut.copy()
 
     def describe(self) -> dict[str, Any]:
-        """What it is and how it computes, for logs and manifests: model, revision, device, dtype, window, budget."""
+        """Model, revision, device, dtype, window and budget, for logs and manifests."""
         return self._scorer.describe()
 
     @names_arguments
@@ -210,7 +210,7 @@ class Reranker:
                 yield chunk
 
         scored = self._scored(chunks(), num_of(pairs), show_progress)
-        logits_P = np.concatenate([np.zeros(0, dtype=np.float32), *(each.logits_P for each in scored)])
+        logits_P = np.concatenate([np.zeros(0, dtype=np.float32), *(chunk.logits_P for chunk in scored)])
         return logits_P if normalize == "none" else scores.normalize_runs(logits_P, queries, normalize)
 
     @names_arguments
@@ -331,7 +331,7 @@ class Reranker:
     def _scored(
         self, chunks: Iterable[list[Pair]], total: int | None = None, show_progress: bool = False
     ) -> Iterator[Scored]:
-        """Scores of each chunk. What was cut is counted, and logged at the end."""
+        """Score chunk after chunk; count what was cut, and log it at the end."""
         from tqdm import tqdm
 
         cut: Counter[str] = Counter()
@@ -357,7 +357,7 @@ class Reranker:
             )
 
     def _window(self, pairs: list[Pair]) -> Window:
-        """Each distinct text made ready once."""
+        """Encode the texts of pairs, each distinct one once."""
         queries = {query: number for number, query in enumerate(dict.fromkeys(query for query, _ in pairs))}
         documents = {text: number for number, text in enumerate(dict.fromkeys(text for _, text in pairs))}
         encoder = self._scorer.encoder

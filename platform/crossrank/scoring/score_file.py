@@ -34,20 +34,20 @@ CHUNK_PAIRS = 2048
 """Pairs that are scored together, at least; the candidates of one query are never split, for the softmax."""
 
 WANTED = 'write {"query": "...", "document": "..."} on each line'
-"""The way out for a file without a pair."""
+"""Way out for a file without a pair."""
 REJECTED = ".rejected.jsonl"
-"""What the file of rejected lines is called, after the output."""
+"""Suffix of the output's name for the file of rejected lines."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreSettings(CheckedSettings):
-    """What to score, with what, and where to put it."""
+    """Settings of `crossrank score`: the pairs, the model, and where the scores go."""
 
     model: str = option(help="Reranker: hub id, folder or s3://.")
     input: str = option(help='Pairs, a JSON object {"query", "document"} a line.')
     output: str | None = option(None, help="File for the scored lines; default standard output.")
     normalize: Literal["none", "sigmoid", "softmax"] = option(
-        "none", help="none are logits, softmax runs over consecutive lines with the same query."
+        "none", help="Scale of the scores: none gives logits, softmax runs over consecutive lines with the same query."
     )
     max_length: int = max_length_flag()
     precision: Precision | None = precision_flag()
@@ -128,7 +128,7 @@ def _score(
 
 
 def _pairs(uri: str, reject: Reject) -> Iterator[tuple[int, Json]]:
-    """Lines that hold a pair."""
+    """Numbers and rows of the lines that hold a pair; the others are rejected."""
     for line, row in read_json_lines(uri, reject):
         fault = _fault(row)
         if fault is None:
@@ -169,7 +169,7 @@ def _lines_to(output: str | None) -> Iterator[Callable[[str], object]]:
 
 @contextmanager
 def _rejected_to(output: str | None, counts: Counter[str]) -> Iterator[Reject]:
-    """Where rejected lines go, as they come, counted by reason. The file is written only if there are some."""
+    """Yield a function that writes rejected lines as they come and counts them by reason; none make no file."""
     write: Callable[[str], object] | None = None
     one_at_a_time = Lock()  # on a GPU lines are read in a thread, while scores come in another
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""What travels to a worker instead of a model: enough to load the same one there."""
+"""Specs, which travel to a worker instead of a model, and load the same model there."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from crossrank.scoring.interfaces import Scorer
 
 
 class ScorerSpec(Protocol):
-    """Loads a scorer where it is needed. It pickles. Stand-ins for tests and benchmarks are specs of their own."""
+    """Spec that loads a scorer where it is needed. It pickles. Tests and benchmarks have specs of stand-ins."""
 
     @property
     def revision(self) -> str:
-        """Equal for specs that give equal scores."""
+        """Revision of the model, equal for specs that give equal scores."""
 
     @property
     def process_bytes(self) -> int:
-        """Memory of a process that scores with it on a CPU, about; 0 where that is little."""
+        """Bytes of memory, about, of a process that scores with it on a CPU; 0 where that is little."""
         return 0
 
     def on(self, device: str | None, precision: str | None = None) -> ScorerSpec:
-        """The same scorer on a device, for those that have a choice.
+        """Spec of this scorer on a device, for scorers that have a choice.
 
         Args:
             device: ``cpu`` or ``cuda``; None takes a GPU if there is one.
@@ -31,7 +31,7 @@ class ScorerSpec(Protocol):
         return self
 
     def load(self, threads: int | None) -> Scorer:
-        """The scorer, in this process.
+        """Load the scorer in this process.
 
         Args:
             threads: CPU threads it may use; None leaves that as it is.
@@ -40,7 +40,7 @@ class ScorerSpec(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RerankerSpec:
-    """A `PairScorer` to be loaded."""
+    """Spec of a `PairScorer`."""
 
     model: str
     revision: str
@@ -49,7 +49,7 @@ class RerankerSpec:
     instruction: str | None = None
     device: str | None = None
     process_bytes: int = 0
-    """As that of `ScorerSpec`."""
+    """Bytes of memory, as `ScorerSpec.process_bytes` has them."""
 
     def on(self, device: str | None, precision: str | None = None) -> RerankerSpec:
         return replace(self, device=device, precision=precision or self.precision)

@@ -1,4 +1,4 @@
-"""How fast a scorer is, measured on a sample of the pairs, on the machine that it would work on."""
+"""Speed of a scorer, measured on a sample of the pairs on the machine that it would work on."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from crossrank.cluster.pool import Pool
 from crossrank.scoring.spec import ScorerSpec
 
 LONG_ENOUGH_S = 3.0
+"""Seconds of scoring after which the measurement ends."""
 PAIRS_AT_ONCE = 16
 
 
@@ -20,10 +21,10 @@ def measure_scoring(spec: ScorerSpec, pairs: Sequence[tuple[str, str]], pool: Po
 
     Args:
         pairs: queries with documents like those of the job; at least one.
-        pool: that the worker is one of, which says how many CPU threads it has.
+        pool: pool of the worker, which says how many CPU threads it has.
 
     Returns:
-        ``pairs_per_second``, ``tokens_per_pair``, ``load_s`` and ``scorer``, which is what it says of itself.
+        ``pairs_per_second``, ``tokens_per_pair``, ``load_s`` and ``scorer``, which is its `describe`.
     """
     started = time.monotonic()
     scorer = spec.load(pool.threads())
@@ -31,16 +32,16 @@ def measure_scoring(spec: ScorerSpec, pairs: Sequence[tuple[str, str]], pool: Po
     encoder = scorer.encoder
     num_pairs, tokens, seconds = 0, 0, 0.0
     for start in range(0, len(pairs), PAIRS_AT_ONCE):
-        some = pairs[start : start + PAIRS_AT_ONCE]
-        places = np.arange(len(some))
+        batch = pairs[start : start + PAIRS_AT_ONCE]
+        places = np.arange(len(batch))
         started = time.monotonic()
-        queries = encoder.queries([query for query, _ in some])
-        documents = encoder.documents([document for _, document in some])
+        queries = encoder.queries([query for query, _ in batch])
+        documents = encoder.documents([document for _, document in batch])
         scored = scorer.score_encoded(queries, documents, places, places)
         if start == 0 and len(pairs) > PAIRS_AT_ONCE:
             continue  # the first call sets up kernels and buffers
         seconds += time.monotonic() - started
-        num_pairs += len(some)
+        num_pairs += len(batch)
         tokens += int(scored.tokens_P.sum())
         if seconds > LONG_ENOUGH_S:
             break

@@ -1,4 +1,4 @@
-"""How many token slots one forward pass may hold, worked out from the device at load."""
+"""Token slots that one forward pass may hold, worked out from the device at load."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from crossrank.batching import Cost
 from crossrank.derived import Derived
 
 CPU_TOKENS = 2048
-"""Measured on 2 cores with MiniLM-L6: 2,048 slots score 1.25 times as fast as 8,192, because the activations of a
-batch (tokens x 4 x width x 4 bytes in the feed-forward) then stay in the caches."""
+"""Slots on a CPU. Measured on 2 cores with MiniLM-L6: 2,048 slots score 1.25 times as fast as 8,192, because the
+activations of a batch (tokens x 4 x width x 4 bytes in the feed-forward) then stay in the caches."""
 GPU_TOKENS = 65_536
-"""Beyond this a GPU gains nothing: its matrix units are already full."""
+"""Slots on a GPU at most: beyond them it gains nothing, its matrix units being full."""
 GPU_SHARE = 0.5
-"""Part of the free memory that activations may take; fragmentation and other processes need the rest."""
+"""Share of the free memory that activations may take; fragmentation and other processes need the rest."""
 
 
 def token_budget(config: Any, device: torch.device, cost: Cost, max_length: int) -> Derived[int]:

@@ -1,4 +1,4 @@
-"""How a model's pairs are cut to the window, as it is saved with the model in ``config.json``:
+"""Truncation of a model's pairs to the window, as it is saved with the model in ``config.json``:
 
     "crossrank": {"truncation": "longest_first", "max_length": 512}
 
@@ -24,7 +24,7 @@ def remember_truncation(config: Any, truncation: Truncation, max_length: int) ->
 
 
 def saved_truncation(config: dict[str, Any], model: str) -> Truncation:
-    """What the content of a ``config.json`` says of truncation; where it says nothing, only documents are cut.
+    """Truncation that the content of a ``config.json`` names; where it names none, only documents are cut.
 
     Refuses a way of cutting that is not known.
     """
@@ -36,12 +36,12 @@ def saved_truncation(config: dict[str, Any], model: str) -> Truncation:
             f"config.json of {model} has {quoted(saved)} under {KEY!r}, which is an object with the key truncation; "
             f"set it right or take it out"
         )
-    found: Any = saved.get("truncation", "only_second")
+    name: Any = saved.get("truncation", "only_second")
     known = get_args(Truncation)
-    if found not in known:
+    if name not in known:
         raise ModelRefused(
-            f"config.json of {model} has the truncation {quoted(found)}, and crossrank knows {' and '.join(known)}; "
+            f"config.json of {model} has the truncation {quoted(name)}, and crossrank knows {' and '.join(known)}; "
             f"set it right or update crossrank"
         )
-    truncation: Truncation = found
+    truncation: Truncation = name
     return truncation

@@ -1,4 +1,4 @@
-"""Who is let in: by tokens, before any work, and with an honest word about when to come back.
+"""Admission of requests by their tokens, before any work, with an honest word about when to come back.
 
 A request costs the tokens that it will make the model read. Before they are counted they are estimated from its
 characters, by the ratio measured on the requests before it.
@@ -22,23 +22,25 @@ from crossrank.serving.errors import Invalid, Overloaded
 QUEUE_S = 20.0
 """Seconds of measured work that may wait."""
 FIRST_TOKENS_PER_CHARACTER = 0.35
-"""Before the first request was counted. English has about 0.25, Korean 0.6 to 1 by the tokenizers of XLM-R and BERT."""
+"""Ratio before a request was counted. English has about 0.25, Korean 0.6 to 1 (tokenizers of XLM-R and BERT)."""
 RATIO_WEIGHT = 0.05
-"""What one request counts in the measured ratio."""
+"""Weight of one request in the measured ratio."""
 TOKENS_PER_CHARACTER = (0.1, 4.0)
-"""Between these is every text that is one: half of English's, and a token for each byte. White space and words that
-the tokenizer does not know have none, and without a bound a few thousand of them would make everything seem free."""
+"""Bounds of the measured ratio: half of English's, and a token for each byte. White space and words that the tokenizer
+does not know have no tokens, and without a bound a few thousand of them would make everything seem free."""
 SHARE_OF_UNIMPORTANT = 0.5
+"""Share of the queue that requests with a priority above 0 may fill."""
 SHARE_FOR_WAITING = 20 / 27
-"""Of what the model surely does until its deadline, what a request may wait for: two thirds of its time where the speed
-is trusted. Were it all that its own work leaves over, a queue that is full would let in small requests alone."""
+"""Share of the work that the model surely does until a request's deadline which may be ahead of it: two thirds of its
+time where the speed is trusted. With all that its own work leaves, a full queue would admit small requests alone."""
 DOUBT = 2.0
-"""How often its deadline a request may seem to take, alone on an idle server."""
+"""Multiple of its deadline that a request may seem to take on an idle server, since the measured speed may be low."""
 LEAST_RETRY_S = 0.05
+"""Seconds after which a refused request may come back, at least."""
 
 
 class Backlog(Protocol):
-    """What waits for one model. `Engine` is one."""
+    """Work that waits for one model. `Engine` is one."""
 
     @property
     def backlog_tokens(self) -> int:
@@ -46,18 +48,18 @@ class Backlog(Protocol):
 
     @property
     def tokens_per_second(self) -> float:
-        """Measured; 0 while nothing was."""
+        """Measured speed; 0 while nothing was measured."""
 
     @property
-    def sure_of_speed(self) -> float:
-        """Part of it that promises are made with."""
+    def speed_share(self) -> float:
+        """Share of the measured speed that promises are made with, 0 to 1."""
 
     def promised(self) -> list[tuple[float, int]]:
-        """The same tokens by the moment at which they are due; minus infinity for those being scored."""
+        """Moments at which the backlog is due, each with its tokens; minus infinity for those being scored."""
 
 
 class Permit:
-    """The place of one request, from the door until its tokens are in the queue or it is refused."""
+    """Place of a request, from its admission until its tokens are in the queue or it has ended."""
 
     def __init__(self, admission: Admission, deadline: float, tokens: int) -> None:
         self._admission = admission
@@ -65,7 +67,7 @@ class Permit:
         self.tokens = tokens
 
     def release(self) -> None:
-        """Its tokens are in the queue now, where they are counted, or it has ended. Twice does nothing."""
+        """Give the place back: the queue counts the tokens now, or the request has ended. Twice does nothing."""
         self._admission.forget(self)
 
 
@@ -77,7 +79,7 @@ class Admission:
 
         Args:
             queue_s: seconds of work that may wait.
-            clock: the one of the deadlines in the backlog.
+            clock: clock of the deadlines in the backlog, in seconds.
         """
         self._backlog = backlog
         self._queue_s = queue_s
@@ -109,19 +111,20 @@ class Admission:
         """Let a request in.
 
         Args:
-            tokens: that it will make the model read, special tokens included.
-            priority: above 0 it may fill but a part of the queue, so that it is shed first.
+            tokens: tokens that the request will make the model read, special tokens included.
+            timeout_s: seconds until its deadline.
+            priority: above 0 it may fill only `SHARE_OF_UNIMPORTANT` of the queue, so that it is shed first.
 
         Raises:
-            Overloaded: as much waits as may, or it would wait past its deadline.
-            Invalid: it takes longer than its deadline on an idle server, so that coming back does not help.
+            Overloaded: as much work waits as may, or the request would wait past its deadline.
+            Invalid: the request takes longer than its deadline on an idle server, so coming back does not help.
         """
         with self._lock:
             self._refuse(tokens, timeout_s, self._queue_s * (SHARE_OF_UNIMPORTANT if priority > 0 else 1.0))
             return self._let_in(tokens, timeout_s)
 
     def let_in(self, tokens: int, timeout_s: float) -> Permit:
-        """Let in what is never refused: the server's own pairs, that warm it up or tell whether it is well."""
+        """Let in a request that is never refused: the server's own pairs, to warm it up or to check its health."""
         with self._lock:
             return self._let_in(tokens, timeout_s)
 
@@ -158,7 +161,7 @@ class Admission:
             )
         if not waiting:
             return
-        surely_done = self._backlog.sure_of_speed * rate * timeout_s
+        surely_done = self._backlog.speed_share * rate * timeout_s
         most_ahead = min(SHARE_FOR_WAITING * surely_done, surely_done - tokens)
         # Room for it whatever is due first: then no promise can be broken, and that is all there is to know.
         too_much = waiting - queue_s * rate
@@ -175,12 +178,12 @@ class Admission:
         )
 
     def _is_in_time(self, tokens: int, timeout_s: float, most_ahead: float, rate: float) -> bool:
-        """Whether the order of the deadlines has room for it: it is in time, and makes nobody late who was not."""
+        """Whether the order of the deadlines has room for the request: it is in time, and makes no other one late."""
         now = self._clock()
         promised = self._backlog.promised() + [(permit.deadline, permit.tokens) for permit in self._door]
         due_T, tokens_T = np.array(sorted(promised)).T
         time_T, ends_T = due_T - now, np.cumsum(tokens_T)
         ahead = float(tokens_T[time_T <= timeout_s].sum())
-        can_T = self._backlog.sure_of_speed * rate * time_T
+        can_T = self._backlog.speed_share * rate * time_T
         harmed_T = (time_T > timeout_s) & (ends_T <= can_T) & (ends_T + tokens > can_T)
         return ahead <= most_ahead and not harmed_T.any()

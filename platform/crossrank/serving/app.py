@@ -51,9 +51,9 @@ logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 32_000_000
 UNNAMED = {None, "", "default/not-specified"}
-"""What clients send as a model when they name none."""
+"""Values of the model that clients send when they name none."""
 KEY_HEADERS = ("authorization", "x-api-key", "x-amzn-sagemaker-custom-attributes")
-"""Where a key may be. The SDK of AWS has its signature in the first, and lets its caller set the last."""
+"""Headers that may hold a key. The SDK of AWS has its signature in the first, and lets its caller set the last."""
 
 Result = TypeVar("Result")
 
@@ -64,35 +64,35 @@ async def _alone() -> int:
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """What the routes need beside the service."""
+    """Everything that the routes need: the service, and what is around it."""
 
     service: ScoringService
     model_names: tuple[str, ...]
-    """Names that the model answers to; the first is told."""
+    """Names that the model answers to; responses give the first."""
     limits: Limits = field(default_factory=Limits)
     keys: ApiKeys = field(default_factory=lambda: ApiKeys([]))
     max_body_bytes: int = MAX_BODY_BYTES
     metrics: Metrics = field(default_factory=Metrics)
     metrics_of_all: Callable[[], Awaitable[list[str]]] | None = None
-    """The `metrics_text` of every replica that tells it in time; None where there is one."""
+    """Gives the `metrics_text` of every replica that answers in time; None where there is one replica."""
     all_replicas: AllReplicas = field(default_factory=AllReplicas)
     share: Callable[[str], Coroutine[Any, Any, None]] | None = None
-    """Lets every replica remember what this one exposed, which may be the next to leave; None where there is one."""
+    """Lets the other replicas remember what this one exposed, since it may leave next; None where there is one."""
     num_replicas: Callable[[], Awaitable[int]] = _alone
     quotas: Quotas | None = None
-    """What each key may use; None lets each use what there is."""
+    """Tokens that each key may use; None has no limit."""
     score: Callable[[ScoringRequest], Awaitable[ScoringResponse]] | None = None
     """Scores with all replicas; None scores with the service alone."""
 
 
-def metrics_text(site: AppContext) -> str:
-    """The series of one replica, as replicas tell them to each other."""
-    engine, admission = site.service.engine, site.service.admission
-    families = site.metrics.families(engine.queue.num_tickets, admission.waiting_tokens, engine.tokens_per_second)
-    return site.all_replicas.told(site.metrics.replica, families)
+def metrics_text(context: AppContext) -> str:
+    """Series of one replica, as replicas send them to each other."""
+    engine, admission = context.service.engine, context.service.admission
+    families = context.metrics.families(engine.queue.num_tickets, admission.waiting_tokens, engine.tokens_per_second)
+    return context.all_replicas.message(context.metrics.replica, families)
 
 
-def build_app(site: AppContext) -> FastAPI:
+def build_app(context: AppContext) -> FastAPI:
     """The whole HTTP surface over one service."""
     app = FastAPI(
         title="crossrank",
@@ -100,8 +100,8 @@ def build_app(site: AppContext) -> FastAPI:
         description="A reranker that speaks the dialects of text-embeddings-inference, infinity, Cohere, Jina, Voyage, "
         "vLLM and SageMaker.",
     )
-    app.state.service = site.service
-    routes = _Routes(site)
+    app.state.service = context.service
+    routes = _Routes(context)
     for path in dialects.ROUTES:
         app.add_api_route(path, routes.scores, methods=["POST"], summary=f"Scores, {path}")
     # Where the SDK of AWS posts; /invocations is what SageMaker makes of it.
@@ -121,8 +121,8 @@ def build_app(site: AppContext) -> FastAPI:
 
 
 @dataclass(slots=True)
-class _Heard:
-    """What is known of a request so far, for whoever has to tell that it failed."""
+class _RequestRecord:
+    """Facts about a request so far, for the log and the metrics if it fails."""
 
     path: str
     method: str
@@ -135,7 +135,7 @@ class _Heard:
 
 @dataclass(slots=True)
 class _Bill:
-    """What a request costs its key."""
+    """Tokens that a request costs its key."""
 
     tokens: int
 
@@ -143,50 +143,50 @@ class _Bill:
 class _Routes:
     """The handlers. Public: health, ping, metrics and docs; the rest asks for a key where there are keys."""
 
-    def __init__(self, site: AppContext) -> None:
-        self._site = site
-        self._service = site.service
-        self._metrics = site.metrics
-        self._score = site.score or site.service.score
-        self._about = About(site.service, site.model_names[0], site.limits, site.max_body_bytes)
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+        self._service = context.service
+        self._metrics = context.metrics
+        self._score = context.score or context.service.score
+        self._about = About(context.service, context.model_names[0], context.limits, context.max_body_bytes)
         self._sharing: asyncio.Task[None] | None = None  # kept, or it would be collected before it has run
 
     async def scores(self, request: Request) -> Response:
         """Scores in the dialect of the body."""
         path = _path(request)
         method = path.strip("/").rsplit("/", 1)[-1] or "predict"
-        return await self._answering(_Heard(path, method, _request_id(request)), partial(self._scores, request))
+        return await self._answering(_RequestRecord(path, method, _request_id(request)), partial(self._scores, request))
 
-    async def _scores(self, request: Request, heard: _Heard) -> Response:
+    async def _scores(self, request: Request, record: _RequestRecord) -> Response:
         key = self._key(request)
-        heard.body = _parsed(await self._read(request))
-        wanted = dialects.read(heard.path, heard.body, request.headers, self._site.limits)
-        heard.dialect, heard.priority = wanted.dialect, wanted.ask.priority
-        self._metrics.read(len(wanted.ask.documents))
-        self._check_model(wanted)
-        answer = await _unless_gone(request, self._paid(key, wanted.ask))
+        record.body = _parsed(await self._read(request))
+        parsed = dialects.read(record.path, record.body, request.headers, self._context.limits)
+        record.dialect, record.priority = parsed.dialect, parsed.score_request.priority
+        self._metrics.read(len(parsed.score_request.documents))
+        self._check_model(parsed)
+        answer = await _unless_gone(request, self._paid(key, parsed.score_request))
         model = self._service.model
-        served = Served(self._site.model_names[0], model.revision, heard.request_id, int(time.time()))
-        body = wanted.render(answer, served)
-        self._metrics.scored(wanted.dialect, wanted.ask.priority, answer)
+        served = Served(self._context.model_names[0], model.revision, record.request_id, int(time.time()))
+        body = parsed.render(answer, served)
+        self._metrics.scored(parsed.dialect, parsed.score_request.priority, answer)
         return _json(200, body, answer_headers(answer, model.describe().get("device", "cpu"), model.revision))
 
-    async def _paid(self, key: int, ask: ScoringRequest) -> ScoringResponse:
-        """The scores, out of what the key may use."""
-        async with self._paying(key, partial(self._service.estimated_tokens, ask)) as bill:
-            answer = await score_once(self._score, ask)
+    async def _paid(self, key: int, score_request: ScoringRequest) -> ScoringResponse:
+        """Score, and take the tokens out of what the key may use."""
+        async with self._paying(key, partial(self._service.estimated_tokens, score_request)) as bill:
+            answer = await score_once(self._score, score_request)
             bill.tokens = answer.num_tokens
             return answer
 
     async def tokenize(self, request: Request) -> Response:
         """Tokens as text-embeddings-inference shows them."""
-        heard = _Heard("/predict", "tokenize", _request_id(request))  # whose refusals are TEI's, too
-        return await self._answering(heard, partial(self._tokenize, request))
+        record = _RequestRecord("/predict", "tokenize", _request_id(request))  # whose refusals are TEI's, too
+        return await self._answering(record, partial(self._tokenize, request))
 
-    async def _tokenize(self, request: Request, heard: _Heard) -> Response:
+    async def _tokenize(self, request: Request, record: _RequestRecord) -> Response:
         key = self._key(request)
-        heard.body = _parsed(await self._read(request))
-        texts, special = read_texts(heard.body, self._site.limits.max_documents)
+        record.body = _parsed(await self._read(request))
+        texts, special = read_texts(record.body, self._context.limits.max_documents)
         async with self._paying(key, partial(self._service.admission.estimate, sum(map(len, texts)))) as bill:
             shown = await _unless_gone(request, self._service.show_tokens(texts, special))
             bill.tokens = sum(map(len, shown))
@@ -194,12 +194,12 @@ class _Routes:
 
     @asynccontextmanager
     async def _paying(self, key: int, estimated_tokens: Callable[[], int]) -> AsyncIterator[_Bill]:
-        """Take tokens out of what the key may use, and afterwards what it cost in truth; what is refused costs none."""
-        quotas = self._site.quotas
+        """Take the estimated tokens out of the key's quota, and settle afterwards; a refused request costs none."""
+        quotas = self._context.quotas
         if quotas is None:
             yield _Bill(0)
             return
-        tokens, num_replicas = estimated_tokens(), await self._site.num_replicas()
+        tokens, num_replicas = estimated_tokens(), await self._context.num_replicas()
         bill = _Bill(tokens)
         quotas.pay(key, tokens, num_replicas)
         try:
@@ -210,46 +210,48 @@ class _Routes:
         finally:
             quotas.settle(key, bill.tokens - tokens, num_replicas)
 
-    async def _answering(self, heard: _Heard, answer: Callable[[_Heard], Awaitable[Response]]) -> Response:
-        """The answer to a request, or why there is none in its own dialect, counted either way."""
-        self._metrics.arrived(heard.method)
-        REQUEST_ID.set(heard.request_id)  # of this request alone, since each is answered in a context of its own
+    async def _answering(
+        self, record: _RequestRecord, answer: Callable[[_RequestRecord], Awaitable[Response]]
+    ) -> Response:
+        """Answer a request, or refuse it in its own dialect, and count it either way."""
+        self._metrics.arrived(record.method)
+        REQUEST_ID.set(record.request_id)  # of this request alone, since each is answered in a context of its own
         try:
-            response = await answer(heard)
+            response = await answer(record)
         except RequestError as fault:
-            return self._refusal(heard, fault)
+            return self._refusal(record, fault)
         except ClientDisconnect:
-            return self._refusal(heard, Abandoned("the client went away"))
+            return self._refusal(record, Abandoned("the client went away"))
         except asyncio.CancelledError:  # Ray Serve saw the client go before we did
-            self._refusal(heard, Abandoned("the client went away"))
+            self._refusal(record, Abandoned("the client went away"))
             raise
         except Exception as error:
-            told = f"the server failed on this request ({kind_of(error)}); send it again"
-            return self._refusal(heard, Broken(told), error)
-        self._metrics.answered(heard.method)
+            sentence = f"the server failed on this request ({kind_of(error)}); send it again"
+            return self._refusal(record, Broken(sentence), error)
+        self._metrics.answered(record.method)
         return response
 
-    def _refusal(self, heard: _Heard, fault: RequestError, bug: Exception | None = None) -> Response:
-        """Why a request failed, for its client, and under its id in the log."""
-        self._metrics.failed(fault, heard.dialect, heard.priority)
-        response = _refused(heard.path, heard.body, fault, heard.request_id)
-        seconds = time.monotonic() - heard.began
+    def _refusal(self, record: _RequestRecord, fault: RequestError, bug: Exception | None = None) -> Response:
+        """Response to a request that failed, after logging it under its id."""
+        self._metrics.failed(fault, record.dialect, record.priority)
+        response = _refused(record.path, record.body, fault, record.request_id)
+        seconds = time.monotonic() - record.began
         # What the client sent is repeated to the client alone.
         why = str(fault) if fault.parameter is None else f"{fault.parameter} is refused"
         fields = {
-            "request_id": heard.request_id,
+            "request_id": record.request_id,
             "status": response.status_code,
             "error_type": fault.kind,
-            "method": heard.method,
-            "dialect": heard.dialect,
+            "method": record.method,
+            "dialect": record.dialect,
             "seconds": round(seconds, 4),
         }
         logger.log(
             logging.ERROR if isinstance(fault, Broken) else logging.WARNING,
             "%d /%s: request %s failed after %.2f s: %s",
             response.status_code,
-            heard.method,
-            heard.request_id,
+            record.method,
+            record.request_id,
             seconds,
             why,
             exc_info=bug,
@@ -258,7 +260,7 @@ class _Routes:
         return response
 
     async def health(self) -> Response:
-        """200 with an empty body when a forward succeeded lately, 503 otherwise."""
+        """Status 200 with an empty body when a forward succeeded lately, otherwise 503."""
         try:
             await self._service.check()
         except NotReady as fault:
@@ -266,36 +268,36 @@ class _Routes:
         return Response(status_code=200)
 
     async def live(self) -> Response:
-        """200 as long as anything answers."""
+        """Status 200 as long as the process answers."""
         return Response(status_code=200)
 
     async def info(self, request: Request) -> Response:
-        """What text-embeddings-inference tells under /info, and our limits."""
-        return await self._told(request, lambda num_replicas: self._about.info(num_replicas))
+        """The model as text-embeddings-inference describes it under /info, and our limits."""
+        return await self._answer_about(request, lambda num_replicas: self._about.info(num_replicas))
 
     async def models(self, request: Request) -> Response:
         """The model as OpenAI's list has it."""
-        return await self._told(request, lambda _: self._about.models())
+        return await self._answer_about(request, lambda _: self._about.models())
 
     async def show_metrics(self) -> Response:
-        """All series, those of other replicas added."""
-        site, told = self._site, [metrics_text(self._site)]
-        if site.metrics_of_all is not None:
+        """Series of all replicas, added up."""
+        context, messages = self._context, [metrics_text(self._context)]
+        if context.metrics_of_all is not None:
             try:
-                told = await site.metrics_of_all() + told
+                messages = await context.metrics_of_all() + messages
             except Exception:
                 logger.warning("the other replicas did not tell their metrics", exc_info=True)
-        text = site.all_replicas.exposed(told)
-        if site.share is not None:
-            self._sharing = asyncio.create_task(site.share(site.all_replicas.memory()))
+        text = context.all_replicas.exposed(messages)
+        if context.share is not None:
+            self._sharing = asyncio.create_task(context.share(context.all_replicas.memory()))
         return Response(text, media_type=CONTENT_TYPE)
 
-    async def _told(self, request: Request, tell: Callable[[int], Any]) -> Response:
+    async def _answer_about(self, request: Request, body_of: Callable[[int], Any]) -> Response:
         path, request_id = _path(request), _request_id(request)
         REQUEST_ID.set(request_id)
         try:
             self._key(request)
-            return _json(200, tell(await self._site.num_replicas()))
+            return _json(200, body_of(await self._context.num_replicas()))
         except RequestError as fault:
             response = _refused(path, None, fault, "")
             fields = {"request_id": request_id, "status": response.status_code, "error_type": fault.kind}
@@ -306,21 +308,22 @@ class _Routes:
             return _refused(path, None, Broken(f"the server failed ({kind_of(error)}); send it again"), "")
 
     def _key(self, request: Request) -> int:
-        found = [self._site.keys.which(request.headers.get(name)) for name in KEY_HEADERS]
-        for key in found:
+        keys = [self._context.keys.which(request.headers.get(name)) for name in KEY_HEADERS]
+        for key in keys:
             if key is not None:
                 return key
         raise Unauthorized("the Authorization header holds no key of this server; send Authorization: Bearer KEY")
 
-    def _check_model(self, wanted: ParsedRequest) -> None:
-        if wanted.model not in UNNAMED and wanted.model not in self._site.model_names:
+    def _check_model(self, parsed: ParsedRequest) -> None:
+        if parsed.model not in UNNAMED and parsed.model not in self._context.model_names:
             raise UnknownModel(
-                f"the model {quoted(wanted.model)} is not here; leave model out, or name {self._site.model_names[0]}",
+                f"the model {quoted(parsed.model)} is not here; "
+                f"leave model out, or name {self._context.model_names[0]}",
                 "model",
             )
 
     async def _read(self, request: Request) -> bytes:
-        limit = self._site.max_body_bytes
+        limit = self._context.max_body_bytes
         declared = request.headers.get("content-length", "0")
         size = int(declared) if declared.isdecimal() else 0
         chunks: list[bytes] = []

@@ -1,4 +1,4 @@
-"""A document that stands several times in one request is scored once.
+"""Deduplication: a document that stands several times in one request is scored once.
 
 Lists that were merged from several searches repeat themselves, and the scores of equal texts have to be equal to the
 last bit, so that they tie: in another batch they could differ.
@@ -17,25 +17,26 @@ from crossrank.serving.request import ScoringRequest, ScoringResponse
 
 
 async def score_once(
-    score: Callable[[ScoringRequest], Awaitable[ScoringResponse]], ask: ScoringRequest
+    score: Callable[[ScoringRequest], Awaitable[ScoringResponse]], request: ScoringRequest
 ) -> ScoringResponse:
-    """The answer to `ask`, for which `score` reads each different pair of a query and a document once.
+    """Score a request so that `score` reads each different pair of a query and a document once.
 
-    Tokens, cuts and chunks are told of each document, so a sum of them counts a repeated one as often as it stands
-    there. Raises what `score` does.
+    Tokens, cuts and chunks are given for each document, so a sum of them counts a repeated document as often as it
+    stands in the request. Raises what `score` does.
     """
-    pairs = list(ask.documents) if len(ask.queries) == 1 else list(zip(ask.queries, ask.documents, strict=True))
+    has_one_query = len(request.queries) == 1
+    pairs = list(request.documents) if has_one_query else list(zip(request.queries, request.documents, strict=True))
     place: dict[object, int] = {}
     place_C = np.array([place.setdefault(pair, len(place)) for pair in pairs], dtype=np.int64)
     # A refusal of a document that may not be cut names its number, which would be another.
-    if len(place) == len(pairs) or not (ask.cutting.documents or ask.cutting.long_document == "chunk_max"):
-        return await score(ask)
+    if len(place) == len(pairs) or not (request.cutting.documents or request.cutting.long_document == "chunk_max"):
+        return await score(request)
     _, first_D = np.unique(place_C, return_index=True)
     answer = await score(
         replace(
-            ask,
-            queries=ask.queries if len(ask.queries) == 1 else tuple(ask.queries[c] for c in first_D),
-            documents=tuple(ask.documents[c] for c in first_D),
+            request,
+            queries=request.queries if has_one_query else tuple(request.queries[c] for c in first_D),
+            documents=tuple(request.documents[c] for c in first_D),
         )
     )
     return replace(
@@ -44,5 +45,5 @@ async def score_once(
         tokens_C=answer.tokens_C[place_C],
         cut_C=answer.cut_C[place_C],
         chunks_C=answer.chunks_C[place_C],
-        num_characters=ask.num_characters,
+        num_characters=request.num_characters,
     )

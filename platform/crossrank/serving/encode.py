@@ -1,4 +1,4 @@
-"""From a request to token ids, with the truth about what did not fit.
+"""Encoding of a request into token ids, with the truth about what did not fit.
 
 Documents are cut, or split into chunks; a query is cut only where the request allows it. A large request is tokenised
 in steps, so that others come between, and an end is put to one whose deadline has passed.
@@ -24,10 +24,10 @@ from crossrank.serving.incremental import STEP_CHARACTERS, Span, Steps, all_of, 
 from crossrank.serving.request import Cutting, ScoringRequest
 
 MAX_QUERY_TOKENS = 512
-"""A query's limit where half the window is more."""
+"""Tokens of a query at most, where half the window is more."""
 
 MOST_TOKENS_OF_CHARACTER = 4
-"""Its bytes in UTF-8, where it has no token of its own."""
+"""Tokens of one character at most: its bytes in UTF-8, where it has no token of its own."""
 
 MAX_INSTRUCTION_CHARACTERS = 4_000
 
@@ -38,13 +38,13 @@ Encoder = SpliceEncoder | PromptEncoder
 
 
 @dataclass(frozen=True, slots=True)
-class EncodedAsk:
+class EncodedRequest:
     """The pairs of a request as the model takes them."""
 
     ids_U: list[NDArray[np.int32]]
     first_U: NDArray[np.int32]
     document_U: NDArray[np.int64]
-    """Which document each pair is of."""
+    """Index of the document that each pair is of."""
     cut_C: NDArray[np.int32]
     """Tokens of each document that are in no pair."""
     query_cut: int
@@ -66,38 +66,38 @@ def query_limit(encoder: Encoder) -> int:
     return limit
 
 
-def encode(ask: ScoringRequest, encoder: Encoder) -> EncodedAsk:
+def encode(request: ScoringRequest, encoder: Encoder) -> EncodedRequest:
     """Tokenise a request, each text once.
 
     Raises:
         Invalid: a query over its limit, or a document that does not fit, where the request does not let it be cut; an
             instruction for a model without a prompt, or one that leaves no room.
     """
-    return all_of(encoding(ask, encoder))
+    return all_of(encoding(request, encoder))
 
 
-def encoding(ask: ScoringRequest, encoder: Encoder) -> Steps[EncodedAsk]:
-    """`encode` in steps; the result is what the generator returns."""
-    encoder = _instructed(encoder, ask)
+def encoding(request: ScoringRequest, encoder: Encoder) -> Steps[EncodedRequest]:
+    """Encode as `encode` does, in steps; the generator returns the result."""
+    encoder = _instructed(encoder, request)
     texts = _Spliced(encoder) if isinstance(encoder, SpliceEncoder) else _Prompted(encoder)
-    has_one_query = len(ask.queries) == 1
+    has_one_query = len(request.queries) == 1
     queries: list[_Queries] = []
     if has_one_query:
-        queries.append((yield from texts.queries(ask.queries, ask.cutting)))
-    parts: list[EncodedAsk] = []
-    for first, end in in_steps(ask.characters_C()):
+        queries.append((yield from texts.queries(request.queries, request.cutting)))
+    parts: list[EncodedRequest] = []
+    for first, end in in_steps(request.characters_C()):
         if first:
             yield
         if not has_one_query:
-            queries.append((yield from texts.queries(ask.queries[first:end], ask.cutting)))
-        parts.append((yield from _part(ask, first, end, queries[-1], texts)))
-    return EncodedAsk(
+            queries.append((yield from texts.queries(request.queries[first:end], request.cutting)))
+        parts.append((yield from _part(request, first, end, queries[-1], texts)))
+    return EncodedRequest(
         [ids for part in parts for ids in part.ids_U],
         np.concatenate([np.zeros(0, np.int32), *(part.first_U for part in parts)]),
         np.concatenate([np.zeros(0, np.int64), *(part.document_U for part in parts)]),
         np.concatenate([np.zeros(0, np.int32), *(part.cut_C for part in parts)]),
-        sum(each.num_cut for each in queries),
-        sum(each.num_tokens for each in queries) + sum(part.num_text_tokens for part in parts),
+        sum(part.num_cut for part in queries),
+        sum(part.num_tokens for part in queries) + sum(part.num_text_tokens for part in parts),
     )
 
 
@@ -106,23 +106,23 @@ class _Queries(NamedTuple):
 
     texts: list[EncodedText]
     rooms: list[int]
-    """Tokens that each leaves to its document."""
+    """Tokens of the window that each query leaves to its document."""
     num_cut: int
     num_tokens: int
-    """Before they were cut."""
+    """Tokens of all queries before they were cut."""
 
 
 def _part(
-    ask: ScoringRequest, first: int, end: int, queries: _Queries, texts: _Spliced | _Prompted
-) -> Steps[EncodedAsk]:
-    """The pairs of some documents of a request; of the queries nothing is counted."""
-    totals = yield from texts.read(ask.documents[first:end])
+    request: ScoringRequest, first: int, end: int, queries: _Queries, texts: _Spliced | _Prompted
+) -> Steps[EncodedRequest]:
+    """Encode the documents from `first` to `end` with their queries; tokens and cuts of the queries are not counted."""
+    totals = yield from texts.read(request.documents[first:end])
     query_C = np.zeros(len(totals), np.int64) if len(queries.texts) == 1 else np.arange(len(totals))
     pieces: list[EncodedText] = []
     document: list[int] = []
     cut = []
     for c, total in enumerate(totals):
-        spans = _spans(total, queries.rooms[query_C[c]], ask.cutting, c, first + c, texts)
+        spans = _spans(total, queries.rooms[query_C[c]], request.cutting, c, first + c, texts)
         pieces += [texts.piece(c, span) for span in spans]
         document += [c] * len(spans)
         cut.append(total - sum(end - start for start, end in spans))
@@ -137,25 +137,25 @@ def _part(
         # What the splice still had to cut: where a prompt's tokens merge across its seams, a little more than expected.
         np.add.at(cut_C, document_U[lot], lots[-1].truncated_P)
     ids_U = [ids for pairs in lots for ids in pairs.ids_P]
-    return EncodedAsk(
+    return EncodedRequest(
         ids_U, np.concatenate([pairs.first_P for pairs in lots]), first + document_U, cut_C, 0, int(sum(totals))
     )
 
 
-def _instructed(encoder: Encoder, ask: ScoringRequest) -> Encoder:
+def _instructed(encoder: Encoder, request: ScoringRequest) -> Encoder:
     """The encoder with the instruction of the request."""
-    if ask.instruction is None:
+    if request.instruction is None:
         return encoder
     if isinstance(encoder, SpliceEncoder):
         raise Invalid("this model has no prompt, so an instruction has no place; leave instruction out", "instruction")
-    num = len(ask.instruction)
+    num = len(request.instruction)
     if num > MAX_INSTRUCTION_CHARACTERS:
         raise Invalid(
             f"instruction has {num} characters, over the limit of {MAX_INSTRUCTION_CHARACTERS}; shorten it",
             "instruction",
         )
     try:
-        return PromptEncoder(encoder.tokenizer, encoder.max_length, encoder.prompt, ask.instruction)
+        return PromptEncoder(encoder.tokenizer, encoder.max_length, encoder.prompt, request.instruction)
     except SettingsError as error:
         raise Invalid(
             f"instruction has {num} characters, and the window of {encoder.max_length} tokens has no room for a query "
@@ -165,11 +165,11 @@ def _instructed(encoder: Encoder, ask: ScoringRequest) -> Encoder:
 
 
 def _spans(total: int, room: int, cutting: Cutting, c: int, number: int, texts: _Spliced | _Prompted) -> list[Span]:
-    """Which tokens of a document are read: one span, or with chunk_max as many as it takes.
+    """Spans of a document's tokens that are read: one, or with chunk_max as many as it takes.
 
     Args:
-        c: its place among the texts that were read last.
-        number: its place in the request, for the refusal.
+        c: position of the document among the texts that were read last.
+        number: position of the document in the request, for the refusal.
     """
     limit = total if cutting.max_tokens_per_document is None else min(total, cutting.max_tokens_per_document)
     chunk = max(1, room - texts.seam)
@@ -206,7 +206,7 @@ class _Spliced:
 
     def queries(self, texts: Sequence[str], cutting: Cutting) -> Steps[_Queries]:
         limit = _query_limit(self._encoder, cutting)
-        found: list[EncodedText] = []
+        encoded: list[EncodedText] = []
         rooms = []
         num_tokens = num_cut = 0
         ids_of_each = yield from tokenised(texts, self._ids, _enough(limit, cutting))
@@ -214,11 +214,11 @@ class _Spliced:
             _refuse_long_query(text, len(ids), limit, cutting)
             kept = np.array(ids[:limit], dtype=np.int32)
             # What is cut here is no part of the pair any more: longest_first would weigh it, and leave its room empty.
-            found.append(Tokens(kept, len(kept)))
+            encoded.append(Tokens(kept, len(kept)))
             rooms.append(self._encoder.max_length - self._encoder.num_special - len(kept))
             num_cut += len(ids) - len(kept)
             num_tokens += len(ids)
-        return _Queries(found, rooms, num_cut, num_tokens)
+        return _Queries(encoded, rooms, num_cut, num_tokens)
 
     def read(self, texts: Sequence[str]) -> Steps[list[int]]:
         self._documents = [np.array(ids, dtype=np.int32) for ids in (yield from tokenised(texts, self._ids))]
@@ -250,19 +250,19 @@ class _Prompted:
 
     def queries(self, texts: Sequence[str], cutting: Cutting) -> Steps[_Queries]:
         limit = _query_limit(self._encoder, cutting)
-        found: list[EncodedText] = []
+        encoded: list[EncodedText] = []
         bodies: list[str] = []
         num_tokens = num_cut = 0
         offsets_of_each = yield from tokenised(texts, self._offsets, _enough(limit, cutting))
         for text, offsets in zip(texts, offsets_of_each, strict=True):
             _refuse_long_query(text, len(offsets), limit, cutting)
             kept = _characters(text, offsets, (0, limit))
-            found.append(PlainText(kept))
+            encoded.append(PlainText(kept))
             bodies.append(self._encoder.body(kept))
             num_cut += max(0, len(offsets) - limit)
             num_tokens += len(offsets)
         rooms = [max(1, self._encoder.body_limit - len(ids)) for ids in self._encoder.tokenizer(bodies)]
-        return _Queries(found, rooms, num_cut, num_tokens)
+        return _Queries(encoded, rooms, num_cut, num_tokens)
 
     def read(self, texts: Sequence[str]) -> Steps[list[int]]:
         offsets_of_each = yield from tokenised(texts, self._offsets)
@@ -270,7 +270,7 @@ class _Prompted:
         return [len(offsets) for offsets in offsets_of_each]
 
     def edge(self, c: int, token: int) -> int:
-        """Where a chunk may end: no later than before this token, and not amid the tokens of one character."""
+        """Place where a chunk may end: no later than before this token, and not amid the tokens of one character."""
         _, offsets = self._documents[c]
         for edge in range(token, max(0, token - MOST_TOKENS_OF_CHARACTER), -1):
             if offsets[edge][0] >= offsets[edge - 1][1]:
@@ -284,8 +284,10 @@ class _Prompted:
         return self._encoder.pairs(queries, pieces, query_U, np.arange(len(pieces)))
 
     def _offsets(self, texts: Sequence[str], before: int) -> list[list[Span]]:
-        found = self._encoder.offsets(texts)
-        return found if not before else [[(start + before, end + before) for start, end in each] for each in found]
+        of_texts = self._encoder.offsets(texts)
+        if not before:
+            return of_texts
+        return [[(start + before, end + before) for start, end in offsets] for offsets in of_texts]
 
 
 def _characters(text: str, offsets: list[Span], span: Span) -> str:

@@ -1,4 +1,4 @@
-"""The thread that owns the model: takes a batch, scores it, gives the logits back, and never ends by itself."""
+"""Thread that owns the model: it takes a batch, scores it, gives the logits back, and never ends by itself."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ RATE_MEMORY_S = 10.0
 
 
 class Model(Protocol):
-    """What the engine needs of a model. `PairScorer` is one."""
+    """Interface that the engine needs of a model. `PairScorer` is one."""
 
     @property
     def cost(self) -> Cost:
-        """How its batches are to be cut."""
+        """Cost of a batch, by which batches are cut: whether padding is computed too."""
 
     @property
     def runs_ahead(self) -> bool:
@@ -62,14 +62,15 @@ class Engine:
         # Of batches under load, fading: tokens, and the seconds that they took. Of all others: the best speed.
         self._measured = (0.0, 0.0)
         self._left_waiting: float | None = None
-        """When the last batch ended, if more waited then: what passes until the next begins is lost to all of them."""
+        """Moment at which the last batch ended, if more work waited then: the time until the next one begins is counted
+        as work. None where none waited."""
         self._at_least = 0.0
         self.in_flight_tokens = 0
         """Tokens of batches that are being scored."""
         self.busy_since: float | None = None
-        """When the batch that is being scored was begun; None while the model is idle."""
+        """Moment at which the batch that is being scored began; None while the model is idle."""
         self.last_success: float | None = None
-        """When a batch was last scored without a fault."""
+        """Moment at which a batch was last scored without a fault; None before the first."""
         self.on_batch: Callable[[Batch, float], None] = lambda batch, seconds: None
         """Called after each scored batch with its seconds, from the model's thread."""
 
@@ -88,19 +89,19 @@ class Engine:
         return self.queue.num_tokens + self.in_flight_tokens
 
     def promised(self) -> list[tuple[float, int]]:
-        """The backlog by the moment at which it is due; minus infinity for what is being scored."""
+        """Moments at which the backlog is due, each with its tokens; minus infinity for those being scored."""
         return [(-math.inf, self.in_flight_tokens), *self.queue.promised()]
 
     @property
     def tokens_per_second(self) -> float:
-        """Measured over the last seconds of work under load; before that, the best that was seen; 0 before any."""
+        """Speed over the last seconds of work under load; before such work the best that was seen; 0 before any."""
         tokens, seconds = self._measured
         return tokens / seconds if seconds else self._at_least
 
     @property
-    def sure_of_speed(self) -> float:
-        """Part of it that promises are made with."""
-        return self.queue.trust.share
+    def speed_share(self) -> float:
+        """Share of the measured speed that promises are made with, 0 to 1."""
+        return self.queue.speed_margin.share
 
     def _run(self) -> None:
         ahead: Launched | None = None
@@ -179,5 +180,5 @@ class Engine:
         if is_loaded:
             kept = max(0.0, 1.0 - seconds / RATE_MEMORY_S)
             self._measured = (kept * self._measured[0] + tokens, kept * self._measured[1] + seconds)
-        else:  # one small request alone tells no more than that the model is at least so fast
+        else:  # one small request alone shows only that the model is at least so fast
             self._at_least = max(self._at_least, tokens / seconds)

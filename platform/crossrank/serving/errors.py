@@ -1,5 +1,6 @@
-"""Why a request is refused or fails: each fault has its HTTP status and the name that clients of
-text-embeddings-inference know it by. A dialect turns it into a body."""
+"""Errors with which a request is refused or fails, each with its HTTP status and the name that clients of
+text-embeddings-inference know it by. A dialect turns an error into a body.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Any, Literal
 from crossrank.errors import CrossrankError
 
 ShedReason = Literal["queue", "deadline", "key"]
-"""The queue is full; it would have to wait past its deadline; its key has used up what it may."""
+"""Reason for a 429: the queue is full, the request would wait past its deadline, or its key has used up its tokens."""
 
 
 class RequestError(CrossrankError):

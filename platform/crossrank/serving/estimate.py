@@ -1,4 +1,4 @@
-"""The tokens that a request will make the model read, told from its characters, before any text is tokenised.
+"""Estimate of the tokens that a request will make the model read, from its characters, before any is tokenised.
 
 Shape letters: C documents of one request.
 """
@@ -16,12 +16,12 @@ from crossrank.serving.request import ScoringRequest
 
 @dataclass(frozen=True, slots=True)
 class RateWindow:
-    """What of a pair a model reads."""
+    """Window of a model: how much of a pair it reads."""
 
     max_length: int
     """Tokens of a pair at most."""
     special_tokens: int
-    """What it puts around every pair."""
+    """Tokens that the model's encoder puts around every pair: special tokens, or the prompt."""
     max_query_tokens: int
 
     @classmethod
@@ -31,16 +31,16 @@ class RateWindow:
         return cls(encoder.max_length, nothing.num_tokens, query_limit(encoder))
 
 
-def estimated_tokens_C(ask: ScoringRequest, tokens_per_character: float, window: RateWindow) -> NDArray[np.float64]:
+def estimated_tokens_C(request: ScoringRequest, tokens_per_character: float, window: RateWindow) -> NDArray[np.float64]:
     """The tokens of each document with its query, of all its chunks, shape (C,).
 
     A text that is cut counts as far as it is read. A query over its limit counts as one at its limit: either it is cut
     there, or the request is refused for it as soon as it is counted.
     """
-    cutting = ask.cutting
-    documents_C = np.fromiter(map(len, ask.documents), np.float64, len(ask.documents)) * tokens_per_character
-    queries_C = np.fromiter(map(len, ask.queries), np.float64, len(ask.queries)) * tokens_per_character
-    special = window.special_tokens + len(ask.instruction or "") * tokens_per_character
+    cutting = request.cutting
+    documents_C = np.fromiter(map(len, request.documents), np.float64, len(request.documents)) * tokens_per_character
+    queries_C = np.fromiter(map(len, request.queries), np.float64, len(request.queries)) * tokens_per_character
+    special = window.special_tokens + len(request.instruction or "") * tokens_per_character
     around_C = special + np.minimum(queries_C, min(window.max_query_tokens, cutting.max_tokens_per_query or np.inf))
     # However the estimate errs, each pair has a document of one token at least.
     room_C = np.maximum(window.max_length - around_C, 1.0)

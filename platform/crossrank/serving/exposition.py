@@ -13,14 +13,14 @@ from prometheus_client.metrics_core import Metric
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OURS = "rr_"
-"""How the names of our own series begin; each of them names its replica."""
+"""Prefix of our own series; each of them names its replica in a label."""
 MOST_AWAY = 8
 """Replicas that have left, or do not answer, whose figures are kept apart; of more only the sum is."""
 
 Values = dict[str, float]
-"""By name and labels, as Prometheus writes them."""
+"""Values by name and labels, as Prometheus writes them."""
 Counts = dict[str, Values]
-"""By family."""
+"""Values by the name of their family."""
 
 
 class Family(TypedDict):
@@ -32,28 +32,29 @@ class Family(TypedDict):
     values: Values
 
 
-class Told(TypedDict):
-    """What one replica tells of itself."""
+class ReplicaSeries(TypedDict):
+    """Message of one replica about its series, which replicas send to each other as JSON."""
 
     replica: str
     families: list[Family]
     memory: str
-    """Of all replicas: one that is new learns it from the others."""
+    """A `SeriesMemory` of all replicas as JSON, from which a new replica learns it."""
 
 
 class SeriesMemory(TypedDict):
-    """What all replicas have counted under the names of text-embeddings-inference."""
+    """Counts of all replicas under the names of text-embeddings-inference."""
 
     apart: dict[str, Counts]
-    """Of each replica."""
+    """Counts of each replica by its name."""
     folded: Counts
-    """The sum of those that are no longer kept apart."""
+    """Sum over the replicas that are no longer kept apart."""
     num_folded: int
+    """Number of replicas in that sum."""
 
 
 def families_of(metrics: Iterable[Metric], labels: Mapping[str, str]) -> list[Family]:
     """Series of a registry of Prometheus' library; ours get `labels` beside their own."""
-    found: list[Family] = []
+    families: list[Family] = []
     for metric in metrics:
         is_ours = metric.name.startswith(OURS)
         own = dict(labels) if is_ours else {}
@@ -64,8 +65,8 @@ def families_of(metrics: Iterable[Metric], labels: Mapping[str, str]) -> list[Fa
             for sample in metric.samples
             if not sample.name.endswith("_created")
         }
-        found.append(Family(name=name, kind=metric.type, text=metric.documentation, values=values))
-    return found
+        families.append(Family(name=name, kind=metric.type, text=metric.documentation, values=values))
+    return families
 
 
 def exposed(families: Iterable[Family]) -> str:
@@ -78,7 +79,7 @@ def exposed(families: Iterable[Family]) -> str:
 
 
 class AllReplicas:
-    """What one replica knows of the series of all.
+    """Memory of one replica about the series of all.
 
     A counter that falls looks to Prometheus like one that began again, and all of it like new events. So what a replica
     has counted stays in the sum when it leaves. Whoever was asked may be the next to leave: what it has exposed is to
@@ -88,48 +89,48 @@ class AllReplicas:
     def __init__(self) -> None:
         self._memory = SeriesMemory(apart={}, folded={}, num_folded=0)
 
-    def exposed(self, told: Iterable[str]) -> str:
-        """The series of all replicas as text; of one that told nothing, what it counted stays as it was last known.
+    def exposed(self, messages: Iterable[str]) -> str:
+        """The series of all replicas as text; a replica that sent nothing counts with what was last known of it.
 
         Args:
-            told: a `Told` of each replica that answered, as JSON.
+            messages: a `ReplicaSeries` of each replica that answered, as JSON.
         """
-        replicas: list[Told] = [json.loads(each) for each in told]
-        for memory in {each["memory"] for each in replicas}:  # most are the same
+        replicas: list[ReplicaSeries] = [json.loads(message) for message in messages]
+        for memory in {replica["memory"] for replica in replicas}:  # most are the same
             self.remember(memory)
         apart = self._memory["apart"]
-        found: dict[str, Family] = {}
-        for each in {replica["replica"]: replica for replica in replicas}.values():
+        summed: dict[str, Family] = {}
+        for replica in {replica["replica"]: replica for replica in replicas}.values():
             counts: Counts = {}
-            for family in each["families"]:
-                known = found.setdefault(family["name"], Family({**family, "values": {}}))
+            for family in replica["families"]:
+                known = summed.setdefault(family["name"], Family({**family, "values": {}}))
                 if family["kind"] == "gauge" or family["name"].startswith(OURS):
                     _add(known["values"], family["values"])
                 else:
                     _add(known["values"], dict.fromkeys(family["values"], 0.0))
                     counts[family["name"]] = {series: value for series, value in family["values"].items() if value}
-            apart[each["replica"]] = _highest(apart.get(each["replica"], {}), counts)
+            apart[replica["replica"]] = _highest(apart.get(replica["replica"], {}), counts)
         self._fold({replica["replica"] for replica in replicas})
         for counts in (self._memory["folded"], *apart.values()):
             for name, values in counts.items():
-                if name in found:  # a replica of another version may have had others
-                    _add(found[name]["values"], values)
-        return exposed(found.values())
+                if name in summed:  # a replica of another version may have had others
+                    _add(summed[name]["values"], values)
+        return exposed(summed.values())
 
-    def told(self, replica: str, families: list[Family]) -> str:
-        """A `Told` of this replica, as JSON."""
-        return json.dumps(Told(replica=replica, families=families, memory=self.memory()))
+    def message(self, replica: str, families: list[Family]) -> str:
+        """A `ReplicaSeries` of this replica, as JSON."""
+        return json.dumps(ReplicaSeries(replica=replica, families=families, memory=self.memory()))
 
     def memory(self) -> str:
-        """What the other replicas have to `remember`, as JSON."""
+        """Counts that the other replicas have to `remember`, as JSON."""
         return json.dumps(self._memory)
 
     def remember(self, memory: str) -> None:
         """Learn what another replica has exposed."""
         theirs: SeriesMemory = json.loads(memory)
-        older, newer = sorted((self._memory, theirs), key=lambda each: each["num_folded"])
+        older, newer = sorted((self._memory, theirs), key=lambda memory: memory["num_folded"])
         for replica, counts in older["apart"].items():
-            # Whom the newer one does not know it may have folded: counted apart as well, it would count twice.
+            # A replica that the newer memory lacks may be in its sum: counted apart as well, it would count twice.
             if replica in newer["apart"] or older["num_folded"] == newer["num_folded"]:
                 newer["apart"][replica] = _highest(newer["apart"].get(replica, {}), counts)
         self._memory = newer

@@ -28,14 +28,14 @@ from numpy.typing import NDArray
 
 from crossrank.batching import Cost, cut
 from crossrank.serving.errors import Expired, RequestError
-from crossrank.serving.speed_margin import Trust
+from crossrank.serving.speed_margin import SpeedMargin
 
 logger = logging.getLogger(__name__)
 
 WINDOW = 4
-"""Batches among which pairs of like length are looked for, where padding costs."""
+"""Batches whose pairs are looked at together for pairs of like length, where padding costs."""
 SPARE_BATCHES = 2
-"""Time to spare: the batch that is being scored, and the one that is cut."""
+"""Batches that a deadline has to leave time for: the one that is being scored, and the one that is cut."""
 
 
 class Ticket:
@@ -54,7 +54,8 @@ class Ticket:
         Args:
             ids_U, first_U: as in `EncodedPairs`.
             done: called when all logits are there, or `fault` is set.
-            deadline: on the clock of the queue; pairs still queued then are dropped.
+            priority: lower goes first.
+            deadline: moment on the clock of the queue at which pairs that are still queued are dropped.
         """
         self.ids_U = ids_U
         self.first_U = first_U
@@ -63,7 +64,7 @@ class Ticket:
         self.logits_U = np.full(len(ids_U), np.nan, dtype=np.float32)
         self.fault: RequestError | None = None
         self.started: float | None = None
-        """When the first batch with a pair of it was cut."""
+        """Moment at which the first batch with a pair of the ticket was cut."""
         self.lengths_U = np.array([len(ids) for ids in ids_U], dtype=np.int64)
         self._done = done
         self._missing = len(ids_U)
@@ -89,7 +90,7 @@ class Ticket:
             self._end(None)
 
     def fail(self, fault: RequestError) -> None:
-        """End it without its logits. Ended already, it stays as it is."""
+        """End the ticket without its logits; one that has ended stays as it is."""
         self._end(fault)
 
     def _end(self, fault: RequestError | None) -> None:
@@ -154,15 +155,15 @@ class Queue:
 
         Args:
             budget: token slots of a batch.
-            tokens_per_second: of the model, measured; while it is 0, turns alone decide.
+            tokens_per_second: measured speed of the model; while it is 0, turns alone decide.
         """
         self.budget = budget
-        """Token slots of a batch; may be lowered while it runs. A pair that is over it then is scored alone."""
+        """Token slots of a batch; may be lowered while the queue is in use. A pair over it is then scored alone."""
         self._cost = cost
         self._clock = clock
         self._tokens_per_second = tokens_per_second
-        self.trust = Trust(clock)
-        """In the measured speed, when deadlines are reckoned with it."""
+        self.speed_margin = SpeedMargin(clock)
+        """Share of the measured speed with which deadlines are reckoned."""
         self._tickets: dict[Ticket, None] = {}
         self._tokens = 0
         # By priority, the furthest turn that a ticket was brought to: by all batches, and by all but the last.
@@ -210,7 +211,7 @@ class Queue:
         with self._changed:
             self._forget(ticket)
         if isinstance(fault, Expired):
-            self.trust.broken()
+            self.speed_margin.broken()
         ticket.fail(fault)
 
     def take(self, wait: bool = True) -> Batch | None:
@@ -225,7 +226,7 @@ class Queue:
                     self.waited = True
                     self._changed.wait()
             if expired:
-                self.trust.broken()
+                self.speed_margin.broken()
             for ticket in expired:
                 ticket.fail(Expired("the deadline passed before the model was free; raise timeout_ms, or send less"))
             if over:
@@ -280,8 +281,8 @@ class Queue:
         return batch
 
     def _spare_s(self, now: float) -> float:
-        """Seconds that the tightest could still wait if all were scored in the order of their deadlines."""
-        speed = self.trust.share * self._tokens_per_second()
+        """Seconds that the tightest ticket could still wait if all were scored in the order of their deadlines."""
+        speed = self.speed_margin.share * self._tokens_per_second()
         if not speed:
             return math.inf
         due_T, tokens_T = np.array(sorted((ticket.due, ticket.pending_tokens) for ticket in self._tickets)).T
@@ -292,7 +293,7 @@ class Queue:
         """Pairs in the order of their turns: enough for one batch, or for several where padding costs.
 
         Args:
-            hurry: the order is that of the deadlines.
+            hurry: take pairs in the order of the deadlines instead of the turns.
         """
         limit = budget * (WINDOW if self._cost == "padded" else 1)
         turns: list[tuple[float, float, int, int, Ticket]] = []

@@ -17,11 +17,11 @@ OF_TRUNCATION = {
     "x-truncated": "Which they are, and the tokens that were not read: index:tokens,... of the first 100, then ...",
     "x-truncated-query": "Tokens that were cut off the query; off all queries, where there are several",
 }
-"""Each with what it tells; the second is there where a document was cut."""
+"""Headers about what was cut, with their description for OpenAPI; the second is sent where a document was cut."""
 
 
 def answer_headers(answer: ScoringResponse, device: str, revision: str) -> dict[str, str]:
-    """Those of text-embeddings-inference, what was cut, and which model it was."""
+    """Headers of an answer: those of text-embeddings-inference, what was cut, and which model it was."""
     timing = answer.timing
     return {
         "x-compute-type": device,
@@ -38,7 +38,7 @@ def answer_headers(answer: ScoringResponse, device: str, revision: str) -> dict[
 
 
 def fault_headers(fault: RequestError) -> dict[str, str]:
-    """When to come back, or what to bring."""
+    """Headers of a refusal: when to come back, or which credentials to bring."""
     if isinstance(fault, Overloaded):
         return {
             "retry-after": str(math.ceil(fault.retry_after_s)),

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 STEP_CHARACTERS = 50_000
-"""What is tokenised in one step: a tenth of a second of one core."""
+"""Characters that are tokenised in one step: a tenth of a second of one core."""
 SEAM = re.compile(r"(?<=\S) (?=\S)")
 """A lone space between words. No tokenizer joins what is on both sides, so a text may be parted before it."""
 SEAM_CHARACTERS = 1_000
-"""Before the end of a step, among which a seam is looked for; a text without any may count a token more or less."""
+"""Characters before the end of a step in which a seam is looked for; without one, a token more or less is counted."""
 
 Span = tuple[int, int]
-"""From, to."""
+"""Positions from and to, the latter exclusive."""
 Result = TypeVar("Result")
 Item = TypeVar("Item")
 Steps = Generator[None, None, Result]
@@ -28,7 +28,7 @@ Steps = Generator[None, None, Result]
 
 
 def all_of(steps: Steps[Result]) -> Result:
-    """All steps at once."""
+    """Take all steps at once, and return the result."""
     while True:
         result = one_of(steps)
         if result is not None:
@@ -36,7 +36,7 @@ def all_of(steps: Steps[Result]) -> Result:
 
 
 def one_of(steps: Steps[Result]) -> Result | None:
-    """The next step; the result after the last one, None before."""
+    """Take the next step; returns the result after the last one, None before."""
     try:
         next(steps)
     except StopIteration as end:
@@ -46,7 +46,7 @@ def one_of(steps: Steps[Result]) -> Result | None:
 
 
 def in_steps(characters_C: NDArray[np.int64]) -> Iterator[Span]:
-    """Documents from, to: those of a step have `STEP_CHARACTERS` together at most, unless it is one alone."""
+    """Spans of documents, one for each step: they have `STEP_CHARACTERS` together at most, unless it is one alone."""
     ends_C = np.cumsum(characters_C)
     start, before = 0, 0
     while start < len(ends_C):
@@ -62,26 +62,26 @@ def tokenised(
 
     Args:
         read: the tokens of texts, given the number of characters before them.
-        enough: of a text in several steps, do not go on once there are more tokens than this.
+        enough: tokens after which a text in several steps is not read on; None reads all of it.
     """
     if len(texts) != 1 or len(texts[0]) <= STEP_CHARACTERS:
         return read(texts, 0)
     [text] = texts
-    found: list[Item] = []
+    tokens: list[Item] = []
     start = 0
-    while start < len(text) and (enough is None or len(found) <= enough):
+    while start < len(text) and (enough is None or len(tokens) <= enough):
         if start:
             yield
         end = _seam(text, start + STEP_CHARACTERS)
-        found += read([text[start:end]], start)[0]
+        tokens += read([text[start:end]], start)[0]
         start = end
-    return [found]
+    return [tokens]
 
 
 def _seam(text: str, most: int) -> int:
-    """Where to part a text: at the last seam before a place, or at that place."""
+    """Position at which to part a text: the last seam before `most`, or `most` itself."""
     if most >= len(text):
         return len(text)
     first = most - SEAM_CHARACTERS
-    seams = [found.start() for found in SEAM.finditer(text[first : most + 1])]
+    seams = [seam.start() for seam in SEAM.finditer(text[first : most + 1])]
     return first + seams[-1] if seams else most

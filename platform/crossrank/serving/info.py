@@ -1,4 +1,4 @@
-"""What a server tells of itself: `/info` as text-embeddings-inference has it, `/v1/models` as OpenAI has it."""
+"""Information of a server about itself: `/info` as text-embeddings-inference has it, `/v1/models` as OpenAI has it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class About:
     """The model, the limits and the load of one replica."""
 
     def __init__(self, service: ScoringService, name: str, limits: Limits, max_body_bytes: int) -> None:
-        """What to tell of a service.
+        """Information about a service.
 
         Args:
-            name: of the model, as it is served.
+            name: name that the model is served under.
         """
         self._service = service
         self._name = name
@@ -45,7 +45,7 @@ class About:
             "sha": None,
             "docker_label": None,
             "model": about,
-            "limits": self._told_limits(),
+            "limits": self._limits_of_server(),
             "score_type": "probability",
             "replicas": num_replicas,
         }
@@ -62,13 +62,13 @@ class About:
             "parent": None,
             "max_model_len": model.encoder.max_length,
             "capabilities": ["rerank", "score"],
-            "limits": self._told_limits(),
+            "limits": self._limits_of_server(),
             "revision": model.revision,
             "stats": self._stats(),
         }
         return {"object": "list", "data": [entry]}
 
-    def _told_limits(self) -> dict[str, Any]:
+    def _limits_of_server(self) -> dict[str, Any]:
         admission, deadlines = self._service.admission, self._service.deadlines
         return {
             "max_documents_per_request": self._limits.max_documents,

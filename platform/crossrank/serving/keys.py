@@ -12,6 +12,7 @@ from crossrank.errors import InputError, kind_of
 VARIABLE = "CROSSRANK_API_KEYS"
 """Keys in the environment, separated by commas."""
 LEAST_LENGTH = 16
+"""Characters of a key at least."""
 
 
 class ApiKeys:
@@ -35,7 +36,7 @@ class ApiKeys:
             return 0
         scheme, _, rest = (authorization or "").strip().partition(" ")
         digest = _digest(rest.strip() if scheme.lower() == "bearer" else (authorization or "").strip())
-        # All of them, whichever fits: the time tells nothing.
+        # Compared with all of them, whichever fits, so that the time gives nothing away.
         fits = [hmac.compare_digest(digest, known) for known in self._digests]
         return fits.index(True) if any(fits) else None
 
@@ -52,10 +53,10 @@ def read_keys(file: str | None, environment: str | None) -> list[str]:
             lines = [line.strip() for line in Path(file).read_text().splitlines()]
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"--api-keys {file} cannot be read ({kind_of(error)}); name a file of keys") from error
-        found = [line for line in lines if line and not line.startswith("#")]
-        if not found:
+        of_file = [line for line in lines if line and not line.startswith("#")]
+        if not of_file:
             raise InputError(f"--api-keys {file} holds no key; write one a line")
-        keys += found
+        keys += of_file
     for number, key in enumerate(keys, start=1):
         if len(key) < LEAST_LENGTH:
             raise InputError(

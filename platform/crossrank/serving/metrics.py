@@ -1,7 +1,7 @@
-"""What a replica tells Prometheus: the names of text-embeddings-inference, so that its dashboards work, and our own.
+"""Series of a replica for Prometheus: the names of text-embeddings-inference, so that its dashboards work, and our own.
 
-Those of text-embeddings-inference have the labels that they have there, and are added up over all replicas. Ours begin
-with ``rr_`` and name the model, its revision and the replica; requests have their dialect and priority, too.
+The series of text-embeddings-inference have the labels that they have there, and are added up over all replicas. Ours
+begin with ``rr_`` and name the model, its revision and the replica; requests have their dialect and priority, too.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.replica = uuid.uuid4().hex[:12]
-        """Names it among all that there ever were."""
+        """Name of this replica, unique among all that there ever were."""
         self._labels = {"replica": self.replica}
         self._registry = CollectorRegistry()
         self._requests = self._counter("te_request_count", "Requests that arrived", "method")
@@ -82,24 +82,24 @@ class Metrics:
         self._loaded = Gauge("rr_model_loaded_info", "The model", ["dtype"], registry=self._registry)
 
     def loaded(self, model: str, revision: str, dtype: str) -> None:
-        """Name the model."""
+        """Name the model in the labels, once it is loaded."""
         self._labels |= {"model": model, "revision": revision}
         self._loaded.labels(dtype).set(1)
 
     def arrived(self, method: str) -> None:
-        """A request, by the last part of its path."""
+        """Count a request, by the last part of its path."""
         self._requests.labels(method).inc()
 
     def read(self, num_pairs: int) -> None:
-        """The body of a request that wants scores."""
+        """Count the pairs of a request whose body was read."""
         self._pairs.inc(num_pairs)
 
     def answered(self, method: str) -> None:
-        """A request that got what it wanted."""
+        """Count a request that was answered."""
         self._successes.labels(method).inc()
 
     def scored(self, dialect: str, priority: int, answer: ScoringResponse) -> None:
-        """The scores of a request."""
+        """Count the scores of a request, with their tokens, cuts and seconds."""
         num, timing = len(answer.tokens_C), answer.timing
         whole = (timing.total_s, timing.tokenization_s, timing.queue_s, timing.inference_s)
         for of_request, of_pair, seconds in zip(self._request_seconds, self._pair_seconds, whole, strict=True):
@@ -114,7 +114,7 @@ class Metrics:
         self._cut_tokens.labels(*labels).inc(int(answer.cut_C.sum()))
 
     def failed(self, fault: RequestError, dialect: str = UNREAD, priority: int = 0) -> None:
-        """A request that got nothing."""
+        """Count a request that was refused or failed."""
         self._failures.labels(ERR_OF_KIND.get(fault.kind, "inference")).inc()
         labels = (dialect, urgency(priority))
         if isinstance(fault, Overloaded):
@@ -125,19 +125,19 @@ class Metrics:
             self._cancelled.labels(*labels).inc()
 
     def fanned_out(self) -> None:
-        """A request that was answered by several replicas."""
+        """Count a request that several replicas answered."""
         self._fanned_out.inc()
 
     def overflowed(self) -> None:
-        """A request that was refused here and answered by another replica."""
+        """Count a request that this replica refused and another one answered."""
         self._overflowed.inc()
 
     def for_sibling(self) -> None:
-        """A request, or a slice of one, that was scored here for another replica."""
+        """Count a request, or a slice of one, that this replica scored for another one."""
         self._for_siblings.inc()
 
     def batch(self, batch: Batch, cost: Cost) -> None:
-        """A batch that was scored by a forward of this cost."""
+        """Count a batch that was scored by a forward of this cost."""
         self._batch_pairs.observe(len(batch.units_B))
         for tokens in self._batch_tokens:
             tokens.observe(batch.num_tokens)
@@ -145,11 +145,11 @@ class Metrics:
         self._padding.observe(1.0 - batch.num_tokens / slots)
 
     def memory_retry(self) -> None:
-        """A batch that was halved, since the GPU's memory did not hold it."""
+        """Count a batch that was halved, since the GPU's memory did not hold it."""
         self._memory_retries.inc()
 
     def families(self, queue_size: int, queued_tokens: float, tokens_per_second: float) -> list[Family]:
-        """All series."""
+        """Series of this replica, with the gauges set to these values."""
         self._queue_size.set(queue_size)
         self._queued_tokens.set(queued_tokens)
         self._speed.set(tokens_per_second)
@@ -165,7 +165,7 @@ class Metrics:
         return Histogram(name, text, buckets=tuple(buckets), registry=self._registry)
 
     def _seconds(self, name: str, whose: str) -> list[Bulk]:
-        """All of its time, and the parts of it."""
+        """Histograms of the seconds of a request or a pair: all of them, and its parts."""
         parts = {"": "", "tokenization_": " of tokenising", "queue_": " in the queue", "inference_": " of scoring"}
         return [
             Bulk(self._registry, f"{name}_{part}duration", f"Seconds of a {whose}{text}", SECONDS)
@@ -203,7 +203,7 @@ class Bulk:
         self._sum += float(value_N.sum())
 
     def collect(self) -> Iterator[Metric]:
-        """For the registry."""
+        """Give the histogram to the registry, which calls this."""
         family = HistogramMetricFamily(self._name, self._text)
         bounds = [*(str(float(bound)) for bound in self._bounds), "+Inf"]
         family.add_metric([], list(zip(bounds, np.cumsum(self._counts).tolist(), strict=True)), self._sum)

@@ -1,5 +1,7 @@
-"""What the routes accept and answer, for OpenAPI: the handlers read and write bodies themselves, so FastAPI cannot
-find it out. What is told here is held true by fuzzing the server from it."""
+"""Bodies that the routes accept and answer, for OpenAPI: the handlers read and write them, so FastAPI cannot find out.
+
+Fuzzing the server from this description holds it true.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,7 @@ Schema = dict[str, Any]
 
 
 def describe(app: FastAPI) -> None:
-    """Let the schema of `app` tell the bodies of each path and the shapes in them, every status and every refusal."""
+    """Let the schema of `app` describe each path's bodies with the shapes in them, every status and every refusal."""
 
     def openapi() -> Schema:
         if app.openapi_schema is None:
@@ -63,14 +65,14 @@ def _completed(schema: Schema) -> Schema:
     for path, dialects in ROUTES.items():
         paths[path]["post"] |= {
             "parameters": HEADERS,
-            "requestBody": _body(shapes.accepted([dialect.request for dialect in dialects])),
+            "requestBody": _body(shapes.read([dialect.request for dialect in dialects])),
             "responses": _answers(shapes, [dialect.answer for dialect in dialects], _statuses(dialects)),
         }
         paths[path]["post"]["responses"]["200"]["headers"] = {
             name: {"description": text, "schema": {"type": "string"}} for name, text in OF_TRUNCATION.items()
         }
     paths["/tokenize"]["post"] |= {
-        "requestBody": _body(shapes.accepted([TokenizeRequest])),
+        "requestBody": _body(shapes.read([TokenizeRequest])),
         "responses": _answers(shapes, [ShownTokens], [400, 401, 413, 422, 424, 429, 503, 504]),
     }
     for path in ("/info", "/models", "/v1/models"):
@@ -100,29 +102,29 @@ class _Shapes:
     def __init__(self) -> None:
         self.definitions: Schema = {}
 
-    def accepted(self, kinds: list[Any]) -> Schema:
-        """Any of these, as it is read."""
+    def read(self, kinds: list[Any]) -> Schema:
+        """Schema of any of these types, as a body is read."""
         return self._any_of(kinds, "validation")
 
-    def told(self, kinds: list[Any]) -> Schema:
-        """Any of these, as it is written."""
+    def written(self, kinds: list[Any]) -> Schema:
+        """Schema of any of these types, as a body is written."""
         return self._any_of(kinds, "serialization")
 
     def _any_of(self, kinds: list[Any], mode: Any) -> Schema:
         adapters = [(number, mode, TypeAdapter(kind)) for number, kind in enumerate(kinds)]
         schemas, extra = TypeAdapter.json_schemas(adapters, ref_template=REFERENCE)
         self.definitions.update(extra.get("$defs", {}))
-        found: list[Schema] = []
+        distinct: list[Schema] = []
         for schema in schemas.values():
-            if schema not in found:
-                found.append(schema)
-        return found[0] if len(found) == 1 else {"anyOf": found}
+            if schema not in distinct:
+                distinct.append(schema)
+        return distinct[0] if len(distinct) == 1 else {"anyOf": distinct}
 
 
-def _answers(shapes: _Shapes, told: list[Any], refusals: list[int]) -> Schema:
-    """The 200, which is empty where nothing is told, and the refusals."""
-    answered = {"description": "The answer", **(_content(shapes.told(told)) if told else {})}
-    refused = _content(shapes.told([TeiFault, FaultObject]))
+def _answers(shapes: _Shapes, kinds: list[Any], refusals: list[int]) -> Schema:
+    """Responses of a path: the 200, whose body is empty where there are no kinds of it, and the refusals."""
+    answered = {"description": "The answer", **(_content(shapes.written(kinds)) if kinds else {})}
+    refused = _content(shapes.written([TeiFault, FaultObject]))
     return {"200": answered} | {str(code): {"description": REASONS[code], **refused} for code in refusals}
 
 

@@ -1,4 +1,4 @@
-"""What one API key may use on average, in tokens a second, so that no client takes the server from all others.
+"""Quota of each API key, on average in tokens a second, so that no client takes the server from all others.
 
 A bucket of tokens for each key (the leaky bucket of ITU-T I.371, as a meter): it fills at the rate, up to some seconds
 of it, and a request is let in while there is anything in it. It pays with all its tokens, so a large one leaves a debt,
@@ -23,7 +23,7 @@ class Quotas:
         """Full buckets.
 
         Args:
-            tokens_per_second: of each key, on all replicas together.
+            tokens_per_second: rate of each key, on all replicas together.
         """
         self._rate = tokens_per_second
         self._clock = clock
@@ -33,7 +33,7 @@ class Quotas:
         """Take the tokens of a request out of the bucket of its key.
 
         Args:
-            num_replicas: among which a key's requests are shared out evenly.
+            num_replicas: number of replicas over which a key's requests are spread evenly.
 
         Raises:
             Overloaded: the bucket is empty.

@@ -1,4 +1,4 @@
-"""What a request wants and what it gets, apart from any dialect.
+"""Request for scores and the response to it, apart from any dialect.
 
 Shape letters: C documents of one request.
 """
@@ -14,19 +14,22 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cutting:
-    """What may be cut so that a pair fits the window."""
+    """Permission to cut parts of a pair so that it fits the window."""
 
     documents: bool = True
     """False refuses a request with a document that does not fit."""
     query: bool = False
     """False refuses a query over its limit: half a question is answered wrong, quietly."""
     side: Literal["right", "left"] = "right"
-    """Which end of a document is cut off."""
+    """End of a document that is cut off."""
     max_tokens_per_document: int | None = None
+    """Tokens at which a document is cut, even where the window has room; None has no such limit."""
     max_tokens_per_query: int | None = None
+    """Tokens at which a query is cut; None has no limit but the server's."""
     long_document: Literal["truncate", "chunk_max"] = "truncate"
     """chunk_max scores a long document in chunks of the window; its score is that of the best one."""
     max_chunks_per_document: int | None = None
+    """Chunks of a document that chunk_max scores; None scores all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +42,9 @@ class ScoringRequest:
     priority: int = 0
     """Lower is more important, as in Cohere's API; the higher are shed first."""
     timeout_s: float | None = None
-    """None takes the server's default."""
+    """Seconds until the deadline; None takes the server's default."""
     instruction: str | None = None
-    """What relevant means, for a model with a prompt; None takes the one that the server was started with."""
+    """Meaning of relevant, for a model with a prompt; None takes the one that the server was started with."""
 
     def characters_C(self) -> NDArray[np.int64]:
         """Characters that each document makes the server read: its own, its query's and the instruction's."""
@@ -67,9 +70,9 @@ class Timing:
 
     tokenization_s: float = 0.0
     queue_s: float = 0.0
-    """From the end of tokenising to the first batch with a pair of it."""
+    """Seconds from the end of tokenising to the first batch with a pair of the request."""
     inference_s: float = 0.0
-    """From there to the last score."""
+    """Seconds from the first batch to the last score."""
     total_s: float = 0.0
 
 
@@ -78,6 +81,7 @@ class ScoringResponse:
     """Scores in the order of the documents, and what they cost."""
 
     logits_C: NDArray[np.float32]
+    """Logit of each document, unbounded."""
     tokens_C: NDArray[np.int32]
     """Tokens that the model read for each document, the query's and the special ones included; of all its chunks."""
     cut_C: NDArray[np.int32]

@@ -1,4 +1,4 @@
-"""One model, ready to answer: admission, token ids, the queue and its engine behind one coroutine, without HTTP."""
+"""Service of one model: admission, token ids, the queue and its engine behind one coroutine, without HTTP."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.serving.admission import QUEUE_S, Admission, Permit
-from crossrank.serving.encode import EncodedAsk, Encoder, encode, encoding, query_limit
+from crossrank.serving.encode import EncodedRequest, Encoder, encode, encoding, query_limit
 from crossrank.serving.engine import Engine, Model
 from crossrank.serving.errors import Abandoned, Expired, NotReady
 from crossrank.serving.estimate import RateWindow, estimated_tokens_C
@@ -27,20 +27,20 @@ from crossrank.serving.tokens import shown_tokens
 Result = TypeVar("Result")
 
 INLINE_CHARACTERS = 20_000
-"""Texts that are tokenised at once: the hop to another thread and back costs more than they take."""
+"""Characters of a request that is tokenised at once: the hop to another thread and back would cost more."""
 TOKENIZER_THREADS = max(1, (os.cpu_count() or 1) - 1)
-"""What tokenises larger ones. Each takes one step of a request and goes to the end of the line, so none waits for all
-of another."""
+"""Threads that tokenise larger requests. Each takes one step of a request, which then goes to the end of the line, so
+no request waits for all of another."""
 STALLED_S = 60.0
-"""A batch that runs for so long will not end."""
+"""Seconds after which a batch that is still being scored will not end."""
 FRESH_S = 30.0
-"""A forward that succeeded so lately is proof enough of health."""
+"""Seconds for which a forward that succeeded is proof enough of health."""
 LATE = "the deadline passed; raise timeout_ms, or send fewer documents"
 PROBE = ScoringRequest(queries=("is it well?",), documents=("it is",), priority=-(2**31), timeout_s=10.0)
 
 
 class ServedModel(Model, Protocol):
-    """What a service needs of a model. `PairScorer` is one."""
+    """Interface that a service needs of a model. `PairScorer` is one."""
 
     name: str
     revision: str
@@ -51,7 +51,7 @@ class ServedModel(Model, Protocol):
         """Token slots of a batch, with the reason."""
 
     def describe(self) -> dict[str, Any]:
-        """What it is and how it computes."""
+        """Model, device and number format, for headers and /info."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +59,15 @@ class Deadlines:
     """Seconds that a request may take."""
 
     default_s: float = 30.0
+    """Seconds of a request that does not say."""
     most_s: float = 60.0
+    """Seconds that a request may ask for at most."""
     queue_s: float = QUEUE_S
     """Seconds of measured work that may wait before requests are refused."""
 
 
 class ScoringService:
-    """Scores asks with one model. Make it, `await start()`, and `stop()` at the end."""
+    """Scores requests with one model. Make it, `await start()`, and `stop()` at the end."""
 
     def __init__(self, model: ServedModel, deadlines: Deadlines = Deadlines()) -> None:
         self.model = model
@@ -99,24 +101,24 @@ class ScoringService:
     def query_limit(self) -> int:
         return query_limit(self.model.encoder)
 
-    async def score(self, ask: ScoringRequest, patient: bool = False) -> ScoringResponse:
+    async def score(self, request: ScoringRequest, patient: bool = False) -> ScoringResponse:
         """The scores of a request, in the order of its documents.
 
         Args:
             patient: never refused for what it costs, and no deadline but its own: for warming up and trial pairs.
 
         Raises:
-            Fault: refused, expired, or failed; each with its own class.
+            RequestError: refused, expired, or failed; each with its own class.
         """
         self._refuse_when_draining()
         began = time.monotonic()
-        timeout_s = self._timeout(ask, patient)
-        permit = self._permit(ask, timeout_s, patient)
+        timeout_s = self._timeout(request, patient)
+        permit = self._permit(request, timeout_s, patient)
         try:
-            encoded = await self._encode(ask, began + timeout_s)
-            self.admission.counted(ask.num_text_characters, encoded.num_text_tokens)
+            encoded = await self._encode(request, began + timeout_s)
+            self.admission.counted(request.num_text_characters, encoded.num_text_tokens)
             encoded_at = time.monotonic()
-            ticket, ended = self._ticket(ask, encoded, began + timeout_s)
+            ticket, ended = self._ticket(request, encoded, began + timeout_s)
             self.engine.queue.budget = self.model.budget.value  # lowered where a GPU ran out of memory
             self.engine.queue.put(ticket)
         finally:
@@ -127,21 +129,21 @@ class ScoringService:
         now = time.monotonic()
         started = ticket.started or now
         timing = Timing(encoded_at - began, started - encoded_at, now - started, now - began)
-        return _answer(ask, encoded, ticket, timing)
+        return _answer(request, encoded, ticket, timing)
 
-    def estimated_tokens(self, ask: ScoringRequest) -> int:
-        """What a request will make the model read, by its characters."""
-        return math.ceil(self.estimated_tokens_C(ask).sum())
+    def estimated_tokens(self, request: ScoringRequest) -> int:
+        """Tokens that a request will make the model read, estimated from its characters."""
+        return math.ceil(self.estimated_tokens_C(request).sum())
 
-    def estimated_tokens_C(self, ask: ScoringRequest) -> NDArray[np.float64]:
-        """The same of each document."""
-        return estimated_tokens_C(ask, self.admission.tokens_per_character, self._window)
+    def estimated_tokens_C(self, request: ScoringRequest) -> NDArray[np.float64]:
+        """Tokens that each document will make the model read, with its query; estimated from their characters."""
+        return estimated_tokens_C(request, self.admission.tokens_per_character, self._window)
 
     async def show_tokens(self, texts: list[str], special: bool) -> list[list[dict[str, Any]]]:
         """The tokens of texts as `shown_tokens` has them, in the time that a request has by itself.
 
         Raises:
-            Fault: expired, or the server is shutting down.
+            RequestError: expired, or the server is shutting down.
         """
         tokenizer = self.model.encoder.tokenizer.hf
         deadline = time.monotonic() + self.deadlines.default_s
@@ -162,30 +164,30 @@ class ScoringService:
         except Exception as error:
             raise NotReady(f"the model fails on a trial pair: {error}") from error
 
-    def _timeout(self, ask: ScoringRequest, patient: bool) -> float:
-        if ask.timeout_s is None:
+    def _timeout(self, request: ScoringRequest, patient: bool) -> float:
+        if request.timeout_s is None:
             return self.deadlines.default_s
-        return ask.timeout_s if patient else min(ask.timeout_s, self.deadlines.most_s)
+        return request.timeout_s if patient else min(request.timeout_s, self.deadlines.most_s)
 
-    def _permit(self, ask: ScoringRequest, timeout_s: float, patient: bool) -> Permit:
-        tokens = self.estimated_tokens(ask)
+    def _permit(self, request: ScoringRequest, timeout_s: float, patient: bool) -> Permit:
+        tokens = self.estimated_tokens(request)
         return (
             self.admission.let_in(tokens, timeout_s)
             if patient
-            else self.admission.admit(tokens, timeout_s, ask.priority)
+            else self.admission.admit(tokens, timeout_s, request.priority)
         )
 
-    async def _encode(self, ask: ScoringRequest, deadline: float) -> EncodedAsk:
-        if ask.num_characters <= INLINE_CHARACTERS:
-            return encode(ask, self.model.encoder)
-        steps = encoding(ask, self.model.encoder)
+    async def _encode(self, request: ScoringRequest, deadline: float) -> EncodedRequest:
+        if request.num_characters <= INLINE_CHARACTERS:
+            return encode(request, self.model.encoder)
+        steps = encoding(request, self.model.encoder)
         while True:
             encoded = await self._in_pool(lambda: one_of(steps), deadline)
             if encoded is not None:
                 return encoded
 
     async def _in_pool(self, act: Callable[[], Result], deadline: float) -> Result:
-        """Do it in a thread of the tokenizers. Where it has not begun by the deadline, it is left out."""
+        """Call a function in a thread of the tokenizers; one that has not begun by the deadline is never called."""
         self._refuse_when_draining()
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
@@ -197,7 +199,9 @@ class ScoringService:
         if self._draining:
             raise NotReady("the server is shutting down; send the request again")
 
-    def _ticket(self, ask: ScoringRequest, encoded: EncodedAsk, deadline: float) -> tuple[Ticket, asyncio.Event]:
+    def _ticket(
+        self, request: ScoringRequest, encoded: EncodedRequest, deadline: float
+    ) -> tuple[Ticket, asyncio.Event]:
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
 
@@ -205,7 +209,7 @@ class ScoringService:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(ended.set)
 
-        return Ticket(encoded.ids_U, encoded.first_U, done, ask.priority, deadline), ended
+        return Ticket(encoded.ids_U, encoded.first_U, done, request.priority, deadline), ended
 
     async def _wait(self, ticket: Ticket, ended: asyncio.Event, deadline: float) -> None:
         queue = self.engine.queue
@@ -218,9 +222,9 @@ class ScoringService:
             raise
 
 
-def _answer(ask: ScoringRequest, encoded: EncodedAsk, ticket: Ticket, timing: Timing) -> ScoringResponse:
-    """From pairs to documents: the best chunk is a document's score."""
-    num = len(ask.documents)
+def _answer(request: ScoringRequest, encoded: EncodedRequest, ticket: Ticket, timing: Timing) -> ScoringResponse:
+    """Response from the logits of the pairs: a document's score is that of its best chunk."""
+    num = len(request.documents)
     logits_C = np.full(num, -np.inf, dtype=np.float32)
     tokens_C = np.zeros(num, dtype=np.int32)
     np.maximum.at(logits_C, encoded.document_U, ticket.logits_U)
@@ -231,6 +235,6 @@ def _answer(ask: ScoringRequest, encoded: EncodedAsk, ticket: Ticket, timing: Ti
         cut_C=encoded.cut_C,
         chunks_C=np.bincount(encoded.document_U, minlength=num).astype(np.int32),
         query_cut=encoded.query_cut,
-        num_characters=ask.num_characters,
+        num_characters=request.num_characters,
         timing=timing,
     )

@@ -11,8 +11,9 @@ from crossrank.scoring.precision import Precision
 
 EVERYWHERE = "0.0.0.0"
 HOSTS = ("127.0.0.1", "localhost", EVERYWHERE)
-"""Where a server can listen. Its replicas listen there too, each on a port of its own, and HAProxy reaches those of its
-own machine at 127.0.0.1 alone: at any other address, of this machine or of IPv6, every request would get a 500."""
+"""Hosts on which a server can listen. Its replicas listen there too, each on a port of its own, and HAProxy reaches
+those of its own machine at 127.0.0.1 alone: at any other address, of this machine or of IPv6, every request would get
+a 500."""
 
 PORT_MOST = 2**16 - 1
 
@@ -58,7 +59,9 @@ class ReplicaSettings(CheckedSettings):
 class ServeSettings(ReplicaSettings):
     """`ReplicaSettings`, and where to listen."""
 
-    host: str = option("127.0.0.1", help="127.0.0.1 for this machine alone, 0.0.0.0 for all that reach it.")
+    host: str = option(
+        "127.0.0.1", help="Address to listen on: 127.0.0.1 for this machine alone, 0.0.0.0 for all that reach it."
+    )
     port: int = option(
         8000, help="Port to listen on.", least=1, most=PORT_MOST, refusal=f"; use a number from 1 to {PORT_MOST}"
     )
@@ -72,7 +75,7 @@ def check_host(name: str, host: str) -> None:
     """Refuse an address at which the server would say that it is ready, and fail.
 
     Args:
-        name: of the setting that holds it.
+        name: name of the setting that holds it, for the sentence.
     """
     if host not in HOSTS:
         raise SettingsError(

@@ -10,15 +10,15 @@ from typing_extensions import TypedDict
 from crossrank.serving.errors import Empty, Invalid
 
 MAX_CHARACTERS = 200_000
-"""Of all texts together: what is shown of a token is a hundred times what it stands for."""
+"""Characters of all texts together: the JSON of a token is a hundred times as long as what it stands for."""
 
 
 class TokenizeRequest(TypedDict):
-    """What `read_texts` reads."""
+    """Body that `read_texts` reads."""
 
     inputs: str | list[str]
     add_special_tokens: NotRequired[bool | None]
-    """Not there it is true."""
+    """Whether special tokens are shown too; default true."""
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -33,7 +33,7 @@ class ShownToken(TypedDict):
 
 
 ShownTokens = list[list[ShownToken]]
-"""What `shown_tokens` makes."""
+"""Tokens of each text, as `shown_tokens` makes them."""
 
 
 def read_texts(body: Any, most: int) -> tuple[list[str], bool]:
@@ -66,7 +66,7 @@ def read_texts(body: Any, most: int) -> tuple[list[str], bool]:
 
 
 def shown_tokens(tokenizer: Any, texts: list[str], special: bool) -> list[list[dict[str, Any]]]:
-    """For each text its tokens: id, text, whether special, and the characters from and to (null for special ones)."""
+    """Tokens of each text: id, text, whether special, and the characters from and to (null for special ones)."""
     shown = []
     for text, encoding in zip(
         texts, tokenizer.backend_tokenizer.encode_batch(texts, add_special_tokens=special), strict=True

@@ -16,7 +16,7 @@ from crossrank.resumable.output import Manifest
 from crossrank.resumable.settings import that_affect_output
 from crossrank.scoring.checked import refuse_unloadable
 from crossrank.scoring.loading import ModelFolder, check_base, find_model, has_head
-from crossrank.scoring.pooling import told_of_head
+from crossrank.scoring.pooling import clause_about_head
 from crossrank.telemetry.job_context import environment
 from crossrank.telemetry.progress import Waiting, say, show_plan
 from crossrank.telemetry.verb_scope import verb_scope
@@ -70,7 +70,7 @@ def train(settings: TrainSettings) -> dict[str, Any]:
             return manifest
         say(f"{output} was finished, and {missing[0]} is gone: making it again from the checkpoints")
     if not has_head(config):
-        how = told_of_head(base, config)
+        how = clause_about_head(base, config)
         say(f"{settings.base} is an encoder without a head: it gets a fresh one of one logit{how}")
     with Waiting("reading the groups"):
         inputs, level = _apart_for_level(settings, base, inputs, job.kept or None)

@@ -36,7 +36,7 @@ class Door:
         return self.speed
 
     @property
-    def sure_of_speed(self) -> float:
+    def speed_share(self) -> float:
         return MOST
 
     def promised(self) -> list[tuple[float, int]]:

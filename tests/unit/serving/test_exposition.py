@@ -30,7 +30,7 @@ class Replica:
 
     def told(self) -> str:
         families = self.metrics.families(queue_size=2, queued_tokens=10.0, tokens_per_second=100.0)
-        return self.all.told(self.metrics.replica, families)
+        return self.all.message(self.metrics.replica, families)
 
     def scrape(self, *others: Replica) -> dict[str, float]:
         """It is asked for the series of all, and the others are there."""

@@ -29,11 +29,11 @@ LEAST_LOGICAL_CPUS = 6
 Ray Data's own tasks beside the actors, and then waits for ever."""
 
 KIND = "accelerator_type:"
-"""How Ray's resources name the kind of a node's GPUs."""
+"""Prefix of the resource by which Ray names the kind of a node's GPUs."""
 
 
 def connect() -> None:
-    """Join the cluster that the environment names (`RAY_ADDRESS`), or start a local Ray; it exports what is counted."""
+    """Join the cluster that the environment names (`RAY_ADDRESS`), or start a local Ray, and export the metrics."""
     if not ray.is_initialized():
         ends = signal.getsignal(signal.SIGTERM)
         _connect()
@@ -89,67 +89,75 @@ def _has_token() -> bool:
 
 @contextmanager
 def without_native_output() -> Iterator[TextIO]:
-    """Nothing reaches the terminal meanwhile: Ray tells its log level there, and calls its own kills failures.
+    """Keep the output of native code off the terminal: Ray prints its log level, and calls its own kills failures.
 
-    Gives the standard error that was, for what is to be said all the same.
+    Yields:
+        The standard error of before, for what is to be said all the same.
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    terminals = [os.dup(1), os.dup(2)]
+    saved = [os.dup(1), os.dup(2)]
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         for number in (1, 2):
             os.dup2(nowhere, number)
-        with open(os.dup(terminals[1]), "w") as told:
-            yield told
+        with open(os.dup(saved[1]), "w") as terminal:
+            yield terminal
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        for number, terminal in enumerate(terminals, start=1):
-            os.dup2(terminal, number)
-            os.close(terminal)
+        for number, descriptor in enumerate(saved, start=1):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
         os.close(nowhere)
 
 
 def pool(wanted: WorkerRequest, worker_bytes: int | None = None) -> Pool:
-    """The workers of this cluster; for how many see `pool_of`. Without a number, GPUs are used where there are some.
+    """Choose the workers of this cluster, as `pool_of` does; without a number of GPUs, one each where a node has some.
 
-    Refuses GPUs that no node has; a cluster that may still grow has a ``RAY_ADDRESS``, and is waited for until it
-    brings a node that has them: only then is it known how many workers share its cores.
+    A cluster that `RAY_ADDRESS` names may still grow, so it is waited for until it brings a node with the GPUs that
+    were asked for: only then is it known how many workers share a node's cores.
+
+    Args:
+        wanted: workers that the job asks for.
+        worker_bytes: as for `pool_of`.
+
+    Raises:
+        SettingsError: GPUs, or a kind of them, that no node of a local Ray has.
     """
     nodes = _nodes()
     gpus = wanted.gpus
     if gpus is None:
         gpus = 1.0 if any(node.gpus for node in nodes) else 0.0
 
-    def able() -> list[Node]:
+    def able_nodes() -> list[Node]:
         return [
             node
             for node in _nodes()
             if node.gpus >= gpus and (wanted.accelerator is None or wanted.accelerator in node.accelerators)
         ]
 
-    if not able():
+    if not able_nodes():
         if not os.environ.get("RAY_ADDRESS"):
-            raise _not_here(nodes, gpus, wanted.accelerator)
+            raise _refusal(nodes, gpus, wanted.accelerator)
         what = f"{gpus:g} GPU" if gpus else "a CPU"
         if wanted.accelerator is not None:
             what += f" of the kind {wanted.accelerator}"
         say(f"no node of the cluster has {what} for a worker ({_in_words(nodes)}); waiting for one")
         with Waiting(f"waiting for a node with {what}"):
             answer_of(ray.remote(**_options(gpus, wanted.accelerator))(_nothing).remote())
-    found = replace(pool_of(able(), wanted.workers, gpus, worker_bytes), accelerator=wanted.accelerator)
-    WORKERS.set(found.max_workers)
-    return found
+    chosen = replace(pool_of(able_nodes(), wanted.workers, gpus, worker_bytes), accelerator=wanted.accelerator)
+    WORKERS.set(chosen.max_workers)
+    return chosen
 
 
 def options(pool_: Pool) -> dict[str, Any]:
-    """What a worker of the pool takes, as Ray's options of a task or an actor."""
+    """Ray's options for a task or an actor that takes the resources of one worker of the pool."""
     return _options(pool_.gpus, pool_.accelerator)
 
 
 def options_beside_others(pool_: Pool) -> dict[str, Any]:
-    """The same in a pipeline that has stages of somebody else; see `cpus_beside_others`."""
+    """Ray's options as `options` gives them, for a pipeline with stages of somebody else; see `cpus_beside_others`."""
     return {**options(pool_), "num_cpus": cpus_beside_others(pool_, _nodes())}
 
 
@@ -157,7 +165,7 @@ def _options(gpus: float, accelerator: str | None) -> dict[str, Any]:
     return {"num_cpus": 1, "num_gpus": gpus, **({} if accelerator is None else {"accelerator_type": accelerator})}
 
 
-def _not_here(nodes: Sequence[Node], gpus: float, accelerator: str | None) -> SettingsError:
+def _refusal(nodes: Sequence[Node], gpus: float, accelerator: str | None) -> SettingsError:
     most = max((node.gpus for node in nodes), default=0)
     if most >= gpus:
         return SettingsError(f"--accelerator is {accelerator}, and here is {_kinds(nodes)}; name another, or none")
@@ -176,18 +184,18 @@ def _in_words(nodes: Sequence[Node]) -> str:
 
 
 def _kinds(nodes: Sequence[Node]) -> str:
-    """The kinds of GPU that there are; Ray does not know that of each."""
+    """List the kinds of GPU that the nodes have; Ray does not know the kind of every GPU."""
     return ", ".join(sorted({kind for node in nodes for kind in node.accelerators})) or "no kind that Ray knows"
 
 
 def _nothing() -> None:
-    """Runs where there is room for a worker: a cluster that grows brings a node for it."""
+    """Run where there is room for a worker: a cluster that grows brings a node for it."""
 
 
 def _nodes() -> list[Node]:
-    """The nodes that may work: a head with no CPUs does not."""
+    """Nodes on which workers may run; a head without logical CPUs is none."""
     own = ray.get_runtime_context().get_node_id()
-    found = []
+    nodes = []
     for node in ray.nodes():
         resources = node["Resources"]
         if node["Alive"] and resources.get("CPU"):
@@ -196,14 +204,14 @@ def _nodes() -> list[Node]:
             cores = min(cpus, os.cpu_count() or 1) if node["NodeID"] == own else cpus
             kinds = {name.removeprefix(KIND) for name in resources if name.startswith(KIND)}
             gpus, memory = resources.get("GPU", 0.0), resources.get("memory", 0.0)
-            found.append(Node(cores, gpus, memory, frozenset(kinds if gpus else ())))
-    return found
+            nodes.append(Node(cores, gpus, memory, frozenset(kinds if gpus else ())))
+    return nodes
 
 
 def smallest_gpu_bytes(pool_: Pool) -> int:
-    """Memory of the GPU that a worker gets where it is started now; GPUs of one pool are taken to be alike."""
-    found: int = answer_of(ray.remote(**options(pool_), max_calls=1)(_gpu_bytes).remote())
-    return found
+    """Bytes of memory of the GPU that a worker would get now; the GPUs of one pool are taken to be alike."""
+    memory_bytes: int = answer_of(ray.remote(**options(pool_), max_calls=1)(_gpu_bytes).remote())
+    return memory_bytes
 
 
 def _gpu_bytes() -> int:
@@ -213,5 +221,5 @@ def _gpu_bytes() -> int:
 
 
 def spare_gpus(taken: Pool) -> float:
-    """GPUs of the cluster that a pool leaves over."""
+    """Number of GPUs of the cluster that a pool leaves over."""
     return sum(node.gpus for node in _nodes()) - taken.max_workers * taken.gpus

@@ -1,4 +1,4 @@
-"""The one place where a process waits for Ray: what a task or an actor answers, or one sentence about why it does not.
+"""Waiting for Ray: the result of a task or an actor, or one sentence about why there is none.
 
 `ray.get`, `ray.wait` and `ray.init` stand in this folder alone, which a test holds: whoever called them elsewhere would
 show its user a page of Ray's frames.
@@ -16,24 +16,25 @@ from crossrank.cluster.failures import ours
 Reference = TypeVar("Reference")
 
 WORKER = "a worker"
-"""What failed, unless somebody says otherwise."""
+"""Default name in a sentence for what failed."""
 RUN_AGAIN = "finished blocks are kept"
-"""What a job goes on with, unless somebody says otherwise."""
+"""Default clause in a sentence for what the job goes on with."""
 
 Lost = ray.exceptions.RayActorError
-"""Raised for a call to an actor that died, where the caller starts another."""
+"""Error of a call to an actor that died, for callers that start another one."""
 
 
 def answer_of(reference: Any, what: str = WORKER, kept: str = RUN_AGAIN, timeout_s: float | None = None) -> Any:
-    """Wait for what a task or an actor answers; of several references a list.
+    """Wait for the result of a task or an actor; several references give a list.
 
     Args:
-        what: is waited for, such as ``a worker``, for the sentence if it fails.
+        what: name of what is waited for, such as ``a worker``, for the sentence if it fails.
         kept: what the job goes on with, such as ``checkpoints are kept``.
         timeout_s: seconds to wait at most; None waits for as long as it takes.
 
     Raises:
-        CrossrankError: what was raised there for the user; JobFailed for anything else.
+        CrossrankError: the one that was raised there.
+        JobFailed: anything else that went wrong there.
     """
     try:
         return ray.get(reference, timeout=timeout_s)
@@ -42,7 +43,7 @@ def answer_of(reference: Any, what: str = WORKER, kept: str = RUN_AGAIN, timeout
 
 
 def answer_if_alive(reference: Any, what: str = WORKER, kept: str = RUN_AGAIN) -> Any:
-    """As `answer_of`, but an actor that died raises `Lost`, and a stream that ended StopIteration."""
+    """Wait as `answer_of` does; an actor that died raises `Lost`, and a stream that ended raises StopIteration."""
     try:
         return ray.get(next(reference) if isinstance(reference, ray.ObjectRefGenerator) else reference)
     except Lost:
@@ -52,7 +53,7 @@ def answer_if_alive(reference: Any, what: str = WORKER, kept: str = RUN_AGAIN) -
 
 
 def first_of(references: Sequence[Reference]) -> Reference:
-    """The first of several that has something to give; waits for it."""
+    """Wait until one of several references is ready, and return it."""
     [ready], _ = ray.wait(list(references), num_returns=1)
-    found: Reference = ready
-    return found
+    first: Reference = ready
+    return first

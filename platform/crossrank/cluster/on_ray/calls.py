@@ -1,4 +1,4 @@
-"""One function called on one worker: to measure it, or to have something done where the models are."""
+"""A function called on one worker, to measure it or to work where the models are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from crossrank.telemetry.job_context import environment
 
 
 def begin_call(pool_: Pool, function: Callable[..., Any], *arguments: Any) -> ray.ObjectRef:
-    """Call a function on one worker of a pool; `returned` waits for what it gives."""
+    """Call a function on one worker of a pool; `returned` waits for its result."""
     # One call and its process ends: what it loaded would stay, and a worker of the job might be put into it.
     once: dict[str, Any] = {"max_retries": 2, "max_calls": 1}
     called: ray.ObjectRef = ray.remote(**options(pool_), **once)(_call).remote(environment(), function, arguments)
@@ -24,14 +24,15 @@ def begin_call(pool_: Pool, function: Callable[..., Any], *arguments: Any) -> ra
 
 
 def returned(called: ray.ObjectRef, what: str = WORKER, kept: str = RUN_AGAIN) -> Any:
-    """What a call that `begin_call` began returned.
+    """Wait for the result of a call that `begin_call` began.
 
     Args:
-        what: was called, such as ``the measurement``, for the sentence if it fails.
+        what: name of what was called, such as ``the measurement``, for the sentence if it fails.
         kept: what the job goes on with.
 
     Raises:
-        CrossrankError: what was raised there for the user; JobFailed for anything else.
+        CrossrankError: the one that was raised there.
+        JobFailed: anything else that went wrong there.
     """
     with watching(kept):
         return answer_of(called, what, kept)

@@ -1,7 +1,7 @@
-"""Workers that die, said at once with the reason: Ray starts them again in silence, for as long as it takes.
+"""Deaths of workers, said at once with the reason: Ray starts workers again in silence, as often as it takes.
 
-A driver looks at the cluster's table of workers, as long as it waits for some. On a cluster of others it speaks of its
-own workers alone, which Ray names where it killed one for want of memory.
+A driver that waits for workers looks at the cluster's table of them every few seconds. On a shared cluster it reports
+its own workers alone, which Ray names where it killed one for want of memory.
 """
 
 from __future__ import annotations
@@ -26,37 +26,41 @@ from crossrank.telemetry.progress import say
 logger = logging.getLogger(__name__)
 
 LOOK_S = 1.0
+"""Seconds between two looks at the table of a local Ray."""
 LOOK_AT_CLUSTER_S = 5.0
+"""Seconds between two looks at the table of a cluster, which is larger and farther away."""
 MOST_FOR_MEMORY = 6
-"""Workers that are killed for want of memory, one after another and nothing done meanwhile: then the job ends."""
+"""Workers killed for want of memory in a row, with nothing done between, after which the job ends."""
 JOIN_S = 5.0
+"""Seconds to wait for the watching thread at the end."""
 WAKE = signal.SIGUSR2
+"""Signal that ends the waiting of the main thread."""
 OUT_OF_MEMORY = common_pb2.WorkerExitType.NODE_OUT_OF_MEMORY
 SILENT = common_pb2.WorkerExitType.SYSTEM_ERROR
 
 
 class Watch:
-    """Looks for workers that died since it was made."""
+    """Watcher over workers that die after it was made."""
 
     def __init__(self, kept: str) -> None:
-        """Start with those that are dead already.
+        """Take note of the workers that are dead already.
 
         Args:
             kept: what the job goes on with, such as ``finished blocks are kept``.
         """
         self._kept = kept
-        self._seen = {each.worker_address.worker_id for each in _dead()}
+        self._seen = {worker.worker_address.worker_id for worker in _dead_workers()}
         self._killed_in_a_row = 0
         self.verdict: JobFailed | None = None
-        """Why the job has to end."""
+        """Error that ends the job; None while it can go on."""
 
     def progressed(self) -> None:
-        """Something was done, so there is memory enough."""
+        """Forget the kills so far: work was done, so there is memory enough."""
         self._killed_in_a_row = 0
 
     def look(self) -> None:
-        """Say who died since the last look."""
-        for worker in _dead():
+        """Report the workers that died since the last look."""
+        for worker in _dead_workers():
             if worker.worker_address.worker_id in self._seen:
                 continue
             self._seen.add(worker.worker_address.worker_id)
@@ -78,13 +82,13 @@ class Watch:
 
 @contextmanager
 def watching(kept: str = "finished blocks are kept") -> Iterator[Watch]:
-    """Say who dies while the block runs, and end it where nobody can live.
+    """Report the workers that die while the block runs, and end the block where none can live.
 
     Args:
         kept: what the job goes on with.
 
     Raises:
-        JobFailed: so many were killed for want of memory that no more will do.
+        JobFailed: `MOST_FOR_MEMORY` workers in a row were killed for want of memory.
     """
     watch = Watch(kept)
     ended = threading.Event()
@@ -113,10 +117,10 @@ def _keep_looking(watch: Watch, ended: threading.Event, wake: Callable[[], None]
 
 @contextmanager
 def _woken(ended: threading.Event) -> Iterator[Callable[[], None]]:
-    """Give what ends the waiting of this thread as Ctrl-C would; only the main thread can be woken.
+    """Yield a function that ends the waiting of this thread as Ctrl-C would; only the main thread can be woken.
 
-    It takes a signal of its own: what runs in the background of a script does not heed SIGINT, and SIGTERM may be
-    Ray's. `_thread.interrupt_main` ends no waiting.
+    The signal is `WAKE`: a program in the background of a script does not heed SIGINT, SIGTERM may be Ray's, and
+    `_thread.interrupt_main` ends no waiting.
     """
     thread = threading.current_thread()
     if thread is not threading.main_thread():
@@ -138,15 +142,15 @@ def _woken(ended: threading.Event) -> Iterator[Callable[[], None]]:
         signal.signal(WAKE, before)
 
 
-def _dead() -> list[Any]:
-    """The workers that Ray knows to have ended; none where it cannot be asked: no job fails for want of this."""
+def _dead_workers() -> list[Any]:
+    """Workers that Ray knows to have ended; empty where Ray cannot be asked, which is no reason for a job to fail."""
     try:
         table = state._connect_and_get_accessor().get_worker_table()
     except Exception:
         logger.exception("the table of workers cannot be read")
         return []
-    workers = (gcs_pb2.WorkerTableData.FromString(each) for each in table)
-    return [each for each in workers if not each.is_alive and each.worker_type == common_pb2.WorkerType.WORKER]
+    workers = (gcs_pb2.WorkerTableData.FromString(row) for row in table)
+    return [row for row in workers if not row.is_alive and row.worker_type == common_pb2.WorkerType.WORKER]
 
 
 def _is_ours(detail: str) -> bool:

@@ -14,25 +14,25 @@ import ray
 from crossrank.errors import SettingsError, in_short
 
 VERSIONS = re.compile(r"Version mismatch:.*?Ray: (\S+)\s+Python: (\S+).*?Ray: (\S+)\s+Python: (\S+)", re.DOTALL)
-"""How Ray refuses a driver: its versions and those of the cluster have to be the same to the last digit."""
+"""Ray's refusal of a driver whose versions are not those of the cluster, to the last digit."""
 HOST_AND_PORT = re.compile(r"(?P<host>[^/]+):(?P<port>\d+)")
-"""An address that Ray connects to by itself; ``auto`` and those of Ray's client are left to it."""
+"""Address whose port can be tried beforehand; ``auto`` and addresses of Ray's client are left to Ray."""
 STARTS_S = 30.0
-"""Seconds that a cluster may take until its port answers: it may be started beside the job."""
+"""Seconds that a cluster may take until its port answers: it may be started at the same time as the job."""
 CONNECTS_S = 10.0
 """Seconds that one connection may take."""
 TOKEN = "export RAY_AUTH_MODE=token and the cluster's own RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH"
-"""The way out for who has the wrong token, or none."""
-TRIES = "RAY_gcs_server_port_wait_time_s"
-"""How Ray is told to try once, for some 40 seconds. By itself it tries 20 times."""
+"""Way out for a user with a wrong token, or none."""
+ATTEMPTS = "RAY_gcs_server_port_wait_time_s"
+"""Variable for the number of times that Ray tries to connect: 1 takes some 40 seconds, and Ray's default is 20."""
 
 
 def join(address: str) -> None:
     """Join the cluster at an address, which Ray reads from the environment.
 
     Raises:
-        SettingsError: nobody answers there, or it is no Ray; another token; other versions of Ray or Python. Of some
-            of these Ray says no more than that it cannot connect, so the sentence names them all.
+        SettingsError: nothing answers there, or it is no Ray, or it has another token or other versions of Ray or
+            Python. For some of these Ray says only that it cannot connect, so the sentence names them all.
     """
     where = without_secrets(address)
     try:
@@ -59,32 +59,32 @@ def join(address: str) -> None:
 
 
 def without_secrets(address: str) -> str:
-    """An address for a sentence: what stands before an @ may be a password."""
+    """Address as a sentence may show it: what stands before an @ may be a password."""
     return in_short(address).rpartition("@")[2]
 
 
 @contextmanager
 def _trying_once() -> Iterator[None]:
-    """Ray tries once; a local Ray that is started later reads the same setting, so it does not stay."""
-    given = os.environ.get(TRIES)
-    os.environ[TRIES] = given or "1"
+    """Let Ray try once. The setting is taken back, since a local Ray that is started later reads it too."""
+    given = os.environ.get(ATTEMPTS)
+    os.environ[ATTEMPTS] = given or "1"
     try:
         yield
     finally:
         if given is None:
-            del os.environ[TRIES]
+            del os.environ[ATTEMPTS]
 
 
 def _wait_for_port(address: str) -> None:
-    """Return when somebody listens at an address, which Ray itself would find out in many minutes."""
-    found = HOST_AND_PORT.fullmatch(address)
-    if found is None:
+    """Return when something listens at an address; Ray itself would take many minutes to find out."""
+    match = HOST_AND_PORT.fullmatch(address)
+    if match is None:
         return
-    place = found["host"].strip("[]"), int(found["port"])
+    host_and_port = match["host"].strip("[]"), int(match["port"])
     until = time.monotonic() + STARTS_S
     while True:
         try:
-            socket.create_connection(place, timeout=CONNECTS_S).close()
+            socket.create_connection(host_and_port, timeout=CONNECTS_S).close()
         except OSError:
             if time.monotonic() >= until:
                 raise
@@ -93,8 +93,8 @@ def _wait_for_port(address: str) -> None:
             return
 
 
-def _not_joined(address: str, told: str) -> SettingsError:
-    versions = VERSIONS.search(told)
+def _not_joined(address: str, reason: str) -> SettingsError:
+    versions = VERSIONS.search(reason)
     if versions is not None:
         ray_there, python_there, ray_here, python_here = versions.groups()
         return SettingsError(
@@ -102,6 +102,6 @@ def _not_joined(address: str, told: str) -> SettingsError:
             f"Python {python_here}; install the same on both"
         )
     return SettingsError(
-        f"RAY_ADDRESS is {address}, and no cluster can be joined there ({in_short(told)}); start one, or "
+        f"RAY_ADDRESS is {address}, and no cluster can be joined there ({in_short(reason)}); start one, or "
         f"unset it for a local Ray"
     )

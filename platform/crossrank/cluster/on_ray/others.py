@@ -1,4 +1,4 @@
-"""What the other nodes of a cluster see."""
+"""Calls on the other nodes of a cluster, for what can be seen from there alone."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 
 def on_other_nodes(function: Callable[..., Any], *arguments: Any) -> Iterator[tuple[str, Any]]:
-    """Call a function on every node but this; gives the address of each with what it returned there.
+    """Call a function on every node but this one, and yield each node's address with the result.
 
-    A node that is lost meanwhile is left out: no worker of a job will be there.
+    A node that is lost meanwhile is left out: no worker of a job will run there.
     """
     own = ray.get_runtime_context().get_node_id()
     others = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != own]
-    called = [
+    references = [
         ray.remote(num_cpus=0)(function)
         .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
         .remote(*arguments)
         for node in others
     ]
-    for node, reference in zip(others, called, strict=True):
+    for node, reference in zip(others, references, strict=True):
         try:
             yield node["NodeManagerAddress"], ray.get(reference)
         except ray.exceptions.RayError:

@@ -1,4 +1,4 @@
-"""The job server of a Ray cluster, by the client that Ray has for it: each trouble is one sentence."""
+"""Client of a Ray cluster's job server, which puts every failure into one sentence."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ from crossrank.errors import JobFailed, SettingsError, in_short
 
 __all__ = ["Cluster", "JobDetails"]
 
-TALKING = ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
-"""Loggers of the client that tell its every step."""
+TALKATIVE = ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
+"""Loggers of Ray's client that log its every step."""
 LEAST_PYTHON = (3, 11)
 ANSWERS_S = 20
-"""Of a head that is very busy."""
+"""Seconds to wait for the first answer, which a very busy head may need."""
 
 
 class Cluster:
-    """The jobs of one cluster."""
+    """Jobs of one cluster."""
 
     def __init__(self, address: str) -> None:
         """Reach the job server.
 
         Raises:
-            SettingsError: nobody answers there, the token is wrong, or another Ray runs there.
+            SettingsError: nothing answers there, the token is wrong, or the cluster runs another Ray or a Python that
+                is too old.
         """
         self._address = address
         os.environ["RAY_API_SERVER_ADDRESS"] = address  # Ray lets it, and RAY_ADDRESS, win over what it is given
-        for name in TALKING:
+        for name in TALKATIVE:
             logging.getLogger(name).setLevel(logging.WARNING)
         with self._in_words():
             # Ray's client waits for ever for an answer of whoever listens and says nothing.
@@ -59,21 +60,21 @@ class Cluster:
             )
 
     def _python(self) -> str | None:
-        """The Python that the cluster was started with; None where its job server does not tell."""
+        """Version of the Python that the cluster was started with; None where its job server does not say."""
         with self._in_words():
             answer = self._client._do_request("GET", "/api/v0/cluster_metadata")
         if answer.status_code != 200:
             return None
-        told = (answer.json().get("data") or {}).get("pythonVersion")
-        return told if isinstance(told, str) and re.fullmatch(r"\d+\.\d+(\.\S+)?", told) else None
+        version = (answer.json().get("data") or {}).get("pythonVersion")
+        return version if isinstance(version, str) and re.fullmatch(r"\d+\.\d+(\.\S+)?", version) else None
 
     def submit(self, job: Shipment, job_id: str) -> None:
-        """Start a job under this name, which no other has."""
+        """Start a job under this name, which no other job may have."""
         with self._in_words():
             self._client.submit_job(entrypoint=job.entrypoint, runtime_env=job.runtime_env, submission_id=job_id)
 
     def details(self, job_id: str) -> JobDetails:
-        """What the cluster knows of a job."""
+        """State, times, command and exit code of a job, as the cluster knows them."""
         with self._in_words(job_id):
             return self._client.get_job_info(job_id)
 
@@ -83,16 +84,16 @@ class Cluster:
             return self._client.stop_job(job_id)
 
     def log(self, job_id: str) -> str:
-        """All that a job has said."""
+        """Log of a job so far."""
         with self._in_words(job_id):
             return self._client.get_job_logs(job_id)
 
-    def follow(self, job_id: str, tell: Callable[[str], None]) -> None:
-        """Tell what a job says, from its beginning until it ends or the connection does."""
+    def follow(self, job_id: str, write: Callable[[str], None]) -> None:
+        """Pass the log of a job to `write`, from its beginning until the job or the connection ends."""
 
         async def follow() -> None:
             async for text in self._client.tail_job_logs(job_id):
-                tell(text)
+                write(text)
 
         with self._in_words(job_id):
             asyncio.run(follow())
@@ -114,7 +115,7 @@ class Cluster:
                 f"correct --address"
             ) from error
         except (RuntimeError, ValueError) as error:
-            told = " ".join(str(error).split())
-            if job_id is not None and "404" in told:
+            message = " ".join(str(error).split())
+            if job_id is not None and "404" in message:
                 raise SettingsError(f"the cluster at {self._address} knows no job {job_id}; check its name") from error
-            raise JobFailed(f"the job server at {self._address} refuses: {in_short(told, 1000)}") from error
+            raise JobFailed(f"the job server at {self._address} refuses: {in_short(message, 1000)}") from error

@@ -1,6 +1,6 @@
-"""What a submitted job takes with it: this very source, and the YAML files that its flags name.
+"""Shipment of a submitted job: the source of this installation, and the YAML files that its flags name.
 
-The cluster then runs what is on this disk, whatever version is installed there. The shipped package comes first on
+The cluster then runs the code on this disk, whatever version is installed there. The shipped package comes first on
 the path of the job and of its workers.
 """
 
@@ -25,10 +25,10 @@ from crossrank.telemetry.job_context import LOG
 from crossrank.version import PACKAGE
 
 VALUED_OF_RECIPE = ("--set", "--until", "--overwrite")
-"""Flags of `crossrank recipe` behind which a value stands."""
+"""Flags of `crossrank recipe` that take a value as the next argument."""
 EXCLUDES = ["**/__pycache__", "*.pyc"]
 ENV = {"TOKENIZERS_PARALLELISM": "true"}
-"""As in jobs/runtime_env.yaml."""
+"""Environment of the job, as jobs/runtime_env.yaml has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,36 +36,37 @@ class Shipment:
     """A job as it is submitted."""
 
     entrypoint: str
-    """The shell command that runs there."""
+    """Shell command that runs on the cluster."""
     runtime_env: dict[str, Any]
+    """Ray's runtime environment: what is uploaded, and the job's environment variables."""
 
 
 def shipment(verb: str, flags: Sequence[str], folder: Path) -> Shipment:
-    """The job that runs a verb with these flags there.
+    """Put together the job that runs a verb with these flags on the cluster.
 
     A flag that names a YAML file of this disk or a recipe that comes along (``--config``, the file of a recipe) names
     its copy there, and so does a section of a recipe. All other paths are those of the cluster, since data is not
     shipped.
 
     Args:
-        folder: empty; what is shipped beside the package is put there.
+        folder: empty folder, into which the files that are shipped beside the package are put.
 
     Raises:
-        SettingsError: a YAML file that is not there.
-        StorageError, SettingsError: a key or a password in a flag or in such a file: whoever may see the job sees it.
+        SettingsError: a YAML file that does not exist.
+        StorageError, SettingsError: a key or a password in a flag or in such a file, which whoever sees the job sees.
     """
     for flag in flags:
         _refuse_keys(flag, "a flag")
     before = ("--" if verb == "recipe" else verb, *flags)
     arguments = [_shipped(flag, folder, _takes_file(verb, word)) for word, flag in zip(before, flags, strict=False)]
-    told = {COMMIT: provenance().commit, LOG: os.environ.get(LOG)}
+    inherited = {COMMIT: provenance().commit, LOG: os.environ.get(LOG)}
     return Shipment(
         shlex.join(["python", "-m", "crossrank", verb, *arguments]),
         {
             "py_modules": [str(PACKAGE)],
             "working_dir": str(folder),
             "excludes": EXCLUDES,
-            "env_vars": ENV | {name: value for name, value in told.items() if value is not None},
+            "env_vars": ENV | {name: value for name, value in inherited.items() if value is not None},
         },
     )
 
@@ -79,7 +80,7 @@ def _refuse_keys(text: str, what: str) -> None:
 
 
 def _takes_file(verb: str, word: str) -> bool:
-    """Whether what stands behind a word is a configuration: ``--config``'s, or the file of a recipe."""
+    """Whether the argument behind a word is a configuration: that of ``--config``, or the file of a recipe."""
     return word == "--config" or (verb == "recipe" and word not in VALUED_OF_RECIPE)
 
 
@@ -97,7 +98,7 @@ def _shipped(flag: str, folder: Path, is_configuration: bool) -> str:
 
 
 def _copied(file: Path, folder: Path) -> str:
-    """The name of its copy there. The ``config`` of a section, as a recipe has it, is copied too, and named anew."""
+    """Copy a file into the folder, with the files that ``config`` names in its sections, and return the copy's name."""
     # Files of one name may come from several folders.
     copy = folder / f"{len(list(folder.iterdir()))}-{file.name}"
     shutil.copyfile(file, copy)
@@ -107,7 +108,7 @@ def _copied(file: Path, folder: Path) -> str:
     except (yaml.YAMLError, UnicodeDecodeError):
         return copy.name  # the job says what is wrong with it
     sections = content.values() if isinstance(content, dict) else ()
-    naming = [(each, path) for each in sections if isinstance(each, dict) and (path := _file(each.get("config")))]
+    naming = [(part, path) for part in sections if isinstance(part, dict) and (path := _file(part.get("config")))]
     for section, named in naming:
         section["config"] = _copied(named, folder)
     if naming:
@@ -116,7 +117,7 @@ def _copied(file: Path, folder: Path) -> str:
 
 
 def _file(config: Any) -> Path | None:
-    """The file of this disk that a section names; None where it names another, or one that its variables decide."""
+    """File on this disk that a section names; None where it names no such file, or one that variables decide."""
     if not isinstance(config, str) or "{" in config:
         return None
     file = Path(configuration_file(config))

@@ -1,4 +1,4 @@
-"""`crossrank submit` and `crossrank jobs`: a verb that runs on a cluster, seen from here."""
+"""`crossrank submit` and `crossrank jobs`: run a verb on a cluster, and look after it from another machine."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from crossrank.cluster.submission.on_ray import Cluster, JobDetails
 
 LOOK_S = 1.0
+"""Seconds between two looks at a job."""
 LOST_S = 60.0
-"""A job server that answers no more is waited for so long: the job goes on without it."""
+"""Seconds to wait for a job server that no longer answers; the job goes on without it."""
 LAST_LOGS = ", last available logs"
+"""Beginning of the end of the log, which Ray repeats in a job's message."""
 INTERRUPTED = 130
 """Exit status of a program that Ctrl-C ended, as shells have it."""
 
@@ -53,7 +55,7 @@ def submit(verb: str, flags: Sequence[str], address: str | None, detach: bool) -
 def status(job_id: str, address: str | None) -> int:
     """Say how a job of the cluster is. Returns 0 while it runs, and its exit status when it has ended."""
     details = _cluster(address).details(job_id)
-    for name, value in _told(details).items():
+    for name, value in _facts(details).items():
         print(f"{name:12} {value}")
     return _exit_status(details) if _ended(details) else 0
 
@@ -111,23 +113,23 @@ def _follow(cluster: Cluster, job_id: str, address: str | None) -> int:
 
 
 def _followed(cluster: Cluster, job_id: str) -> int:
-    """As `_follow`, while somebody reads. A connection that breaks is made again."""
+    """Print as `_follow` does, and connect again where the connection breaks."""
     printed = 0
     lost: float | None = None  # since when the job server does not answer
     while True:
-        told = 0
+        received = 0  # characters of the log, over this connection
 
-        def tell(text: str) -> None:
-            nonlocal told, printed, lost
+        def write(text: str) -> None:
+            nonlocal received, printed, lost
             lost = None
-            start, told = told, told + len(text)
-            if told > printed:  # each connection tells the log from its beginning
+            start, received = received, received + len(text)
+            if received > printed:  # each connection sends the log from its beginning
                 sys.stdout.write(text[max(printed - start, 0) :])
                 sys.stdout.flush()
-                printed = told
+                printed = received
 
         try:
-            cluster.follow(job_id, tell)
+            cluster.follow(job_id, write)
             details = cluster.details(job_id)
         except CrossrankError:
             now = time.monotonic()
@@ -147,7 +149,7 @@ def _ended(details: JobDetails) -> bool:
 
 
 def _exit_status(details: JobDetails) -> int:
-    """That of the verb; 1 where it has none, since it was stopped, or died before it began."""
+    """Exit status of the verb; 1 where it has none, since it was stopped or died before it began."""
     if details.status == "SUCCEEDED":
         return 0
     if not details.driver_exit_code:
@@ -155,7 +157,8 @@ def _exit_status(details: JobDetails) -> int:
     return details.driver_exit_code or 1
 
 
-def _told(details: JobDetails) -> dict[str, str]:
+def _facts(details: JobDetails) -> dict[str, str]:
+    """Facts that `status` prints, by their name."""
     times = {"started": details.start_time, "ended": details.end_time}
     clock = {
         name: time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at / 1000))
@@ -173,5 +176,5 @@ def _told(details: JobDetails) -> dict[str, str]:
 
 
 def _message(details: JobDetails) -> str:
-    """What Ray says of the job, without the end of the log that it repeats there."""
+    """Message of Ray about the job, without the end of the log that Ray repeats in it."""
     return in_short(" ".join(str(details.message or "").split()).partition(LAST_LOGS)[0], 1000)

@@ -1,1 +1,1 @@
-"""What computes the logits: `registry.RUNTIMES` is the table, `runtime.Runtime` what a row of it has to be."""
+"""Runtimes, which compute the logits: `registry.RUNTIMES` is the table, `runtime.Runtime` the interface of a row."""

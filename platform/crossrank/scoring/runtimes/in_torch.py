@@ -41,8 +41,8 @@ def forward_of(model: Any, hf_tokenizer: Any, *, trains: bool = False, recompute
     """The fastest forward that computes this model where it is.
 
     Args:
-        trains: its weights will change, and gradients are wanted.
-        recompute: layers are computed again for their gradients instead of being kept.
+        trains: whether its weights will change, and gradients are wanted.
+        recompute: whether layers are computed again for their gradients instead of being kept.
     """
     if packable(model):
         return PackedForward(model, trains=trains, recompute=recompute)

@@ -126,7 +126,7 @@ class PackedForward:
         return self.logits(ids_B, first_B)
 
     def logits(self, ids_B: Sequence[NDArray[np.int32]], first_B: NDArray[np.int32]) -> Tensor:
-        """The same, with gradients where they are wanted."""
+        """Logits as a call gives them, with gradients where they are wanted."""
         lengths_B = np.array([len(ids) for ids in ids_B])
         hidden_ND = self._embed(ids_B, first_B, lengths_B)
         runs = _equal_runs(lengths_B)

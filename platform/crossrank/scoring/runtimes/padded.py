@@ -1,4 +1,4 @@
-"""The forward of any model on any device: as transformers wrote it, on a padded batch.
+"""Forward of any model on any device: as transformers wrote it, on a padded batch.
 
 `PackedForward` (packed.py) is faster for the BERT family on a CPU. Both give equal scores, which tests hold them to.
 
@@ -35,7 +35,7 @@ class TransformersForward:
         return self.logits(ids_B, first_B)
 
     def logits(self, ids_B: Sequence[NDArray[np.int32]], first_B: NDArray[np.int32]) -> Tensor:
-        """The same, with gradients where they are wanted."""
+        """Logits as a call gives them, with gradients where they are wanted."""
         lengths_B = np.array([len(ids) for ids in ids_B])
         width = int(lengths_B.max())
         ids_BT = np.full((len(ids_B), width), self._pad_token_id, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Which runtime serves a model on a device and in a number format."""
+"""Registry of runtimes, and the choice of one for a device and a number format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every dialect that reranker clients speak, told apart by the path and the keys of the body.
+"""Every dialect that reranker clients speak, recognised by the path and the keys of the body.
 
     texts                    text-embeddings-inference
     documents, raw_scores    infinity
@@ -20,7 +20,7 @@ from typing import Any
 
 from crossrank.serving.dialects import cohere, infinity, instances, mixedbread, pipeline, tei, vllm_score
 from crossrank.serving.dialects.dialect import Dialect, Limits, ParsedRequest, Served
-from crossrank.serving.dialects.error_bodies import told
+from crossrank.serving.dialects.error_bodies import status_and_body
 from crossrank.serving.dialects.validation import shown
 from crossrank.serving.errors import Invalid, RequestError
 
@@ -51,18 +51,18 @@ ROUTES: dict[str, tuple[Dialect, ...]] = {
     "/": _PREDICT,
     "/invocations": _INVOCATIONS,
 }
-"""The first that claims a body has it; the last takes what no other claims, and says what is missing."""
+"""Dialects by path: the first that claims a body reads it; the last takes the rest, and says what is missing."""
 _TEI_BY_PATH = ("/rerank", "/predict", "/")
-"""Where a body that cannot be read is taken for one of text-embeddings-inference."""
+"""Paths at which a body that cannot be read is taken for one of text-embeddings-inference."""
 
 
 def read(path: str, body: Any, headers: Mapping[str, str], limits: Limits) -> ParsedRequest:
-    """What a request wants.
+    """Read what a request requests for out of its body, path and headers.
 
     Args:
         path: one that `ROUTES` has.
         body: parsed JSON.
-        headers: with lower-case names, or a mapping that ignores case.
+        headers: the request's, with lower-case names or in a mapping that ignores case.
 
     Raises:
         Empty: nothing to score.
@@ -70,11 +70,11 @@ def read(path: str, body: Any, headers: Mapping[str, str], limits: Limits) -> Pa
     """
     if not isinstance(body, dict):
         raise Invalid(f"the body is {shown(body)}, and an object is wanted")
-    wanted = _dialect(path, body).read(body, path, limits)
-    timeout_s = wanted.ask.timeout_s or _header_timeout(headers)
+    parsed = _dialect(path, body).read(body, path, limits)
+    timeout_s = parsed.score_request.timeout_s or _header_timeout(headers)
     if timeout_s is None:
-        return wanted
-    return replace(wanted, ask=replace(wanted.ask, timeout_s=min(timeout_s, limits.max_timeout_s)))
+        return parsed
+    return replace(parsed, score_request=replace(parsed.score_request, timeout_s=min(timeout_s, limits.max_timeout_s)))
 
 
 def fault_body(path: str, body: Any | None, fault: RequestError, request_id: str) -> tuple[int, Any]:
@@ -86,13 +86,13 @@ def fault_body(path: str, body: Any | None, fault: RequestError, request_id: str
     """
     if isinstance(body, dict) and path in ROUTES:
         dialect = _dialect(path, body)
-        return told(fault, dialect, dialect.speaks_tei, request_id)
-    return told(fault, None, path in _TEI_BY_PATH, request_id)
+        return status_and_body(fault, dialect, dialect.speaks_tei, request_id)
+    return status_and_body(fault, None, path in _TEI_BY_PATH, request_id)
 
 
 def _dialect(path: str, body: Mapping[str, Any]) -> Dialect:
-    spoken = ROUTES[path]
-    return next((dialect for dialect in spoken if dialect.claims(body)), spoken[-1])
+    dialects = ROUTES[path]
+    return next((dialect for dialect in dialects if dialect.claims(body)), dialects[-1])
 
 
 def _header_timeout(headers: Mapping[str, str]) -> float | None:

@@ -1,6 +1,6 @@
 """Cohere v1 and v2, Jina, vLLM's ``/rerank`` and Voyage: ``{"query", "documents"}``, one request that holds them all.
 
-The bodies of Cohere v1, Jina and vLLM cannot be told apart, so the answer is one object that each of their clients
+The bodies of Cohere v1, Jina and vLLM cannot be distinguished, so the answer is one object that each of their clients
 reads: ``id`` and ``meta`` for Cohere, ``usage`` and ``model`` for Jina and vLLM, documents as ``{"text": ...}`` for
 all. Keys without a value are left out: LiteLLM fails on ``"document": null``.
 
@@ -38,7 +38,7 @@ from crossrank.serving.dialects.validation import parsed
 from crossrank.serving.request import ScoringResponse
 
 DOCUMENTS_OF_A_SEARCH_UNIT = 100
-"""How Cohere bills."""
+"""Documents that Cohere bills as one search unit."""
 
 
 class RerankRequest(Options):
@@ -58,7 +58,7 @@ class RerankRequest(Options):
     """vLLM's word: false shows logits, unless `score_type` says otherwise."""
     min_score: Threshold | None = None
     include: list[Literal["diagnostics"]] | None = None
-    """diagnostics tells what each score cost, and what was cut for it."""
+    """``diagnostics`` adds what each score cost, and what was cut for it."""
 
     @property
     def logits(self) -> bool:
@@ -73,7 +73,7 @@ class VoyageRequest(RerankRequest):
 
 
 class CohereReading:
-    """A request of this family with its texts, ready to be asked and shown. Other dialects build on it.
+    """A request of this family with its texts, ready to be scored and rendered. Other dialects build on it.
 
     Raises:
         Empty: no documents.
@@ -88,7 +88,7 @@ class CohereReading:
         self.texts = texts_of("documents", documents, request.rank_fields)
         self._ids = ids_of(documents)
         cut = request.truncation is not False
-        self.ask = request.ask([request.query], self.texts, cut, request.truncation_side)
+        self.score_request = request.score_request([request.query], self.texts, cut, request.truncation_side)
 
     def body(
         self, answer: ScoringResponse, served: Served, top_n: int | None, show: Callable[[str], Any] | None
@@ -131,10 +131,10 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
     version = "1" if path.startswith("/v1/") else "2"
 
     def render(answer: ScoringResponse, served: Served) -> dict[str, Any]:
-        found = reading.body(answer, served, request.top_n, _as_object if asked else None)
-        return found | {"meta": _meta(answer, version)}
+        rendered = reading.body(answer, served, request.top_n, _as_object if asked else None)
+        return rendered | {"meta": _meta(answer, version)}
 
-    return ParsedRequest("cohere_v1" if version == "1" else "cohere", reading.ask, request.model, render)
+    return ParsedRequest("cohere_v1" if version == "1" else "cohere", reading.score_request, request.model, render)
 
 
 def read_voyage(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
@@ -143,11 +143,11 @@ def read_voyage(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedReq
     reading = CohereReading(request, limits)
 
     def render(answer: ScoringResponse, served: Served) -> dict[str, Any]:
-        found = reading.body(answer, served, request.top_k, _as_object if request.return_documents else None)
-        data = [result | _as_text(result) for result in found["results"]]
-        return found | {"object": "list", "data": data}
+        rendered = reading.body(answer, served, request.top_k, _as_object if request.return_documents else None)
+        data = [result | _as_text(result) for result in rendered["results"]]
+        return rendered | {"object": "list", "data": data}
 
-    return ParsedRequest("voyage", reading.ask, request.model, render)
+    return ParsedRequest("voyage", reading.score_request, request.model, render)
 
 
 def is_voyage(body: Mapping[str, Any]) -> bool:

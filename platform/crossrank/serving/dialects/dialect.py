@@ -1,4 +1,4 @@
-"""What is read out of a body, what it takes to write the answer, and what a dialect is."""
+"""Interface of a dialect: a request as read from a body, and what writing the answer takes."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from crossrank.serving.request import ScoringRequest, ScoringResponse
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What this server accepts."""
+    """Limits on the requests that this server accepts."""
 
     max_documents: int = 10_000
+    """Documents of one request."""
     max_client_batch_size: int | None = None
-    """The cap of text-embeddings-inference on bodies in its shape; None has no cap but `max_documents`."""
+    """Texts of a request in the dialect of text-embeddings-inference; None has no limit but `max_documents`."""
     max_timeout_s: float = 60.0
-    """A longer wait is cut to this."""
+    """Seconds to which a longer timeout of a request is cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What rendering needs beyond the answer."""
+    """Facts about the model and the request that rendering needs beyond the scores."""
 
     model: str
     """The name that the model is served under."""
@@ -35,10 +36,12 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class ParsedRequest:
-    """A request that was understood."""
+    """Request as a dialect read it."""
 
     dialect: str
-    ask: ScoringRequest
+    """Name of the dialect, for metrics and logs."""
+    score_request: ScoringRequest
+    """Pairs to be scored."""
     model: str | None
     """The model that the body names, where its dialect looks at it."""
     render: Callable[[ScoringResponse, Served], Any]
@@ -53,10 +56,10 @@ class Dialect:
     claims: Callable[[Mapping[str, Any]], bool]
     """Whether a body is in this dialect, by its keys alone."""
     request: type[Body]
-    """The fields that are read."""
+    """Type of the body, with the fields that are read."""
     read: Callable[[Mapping[str, Any], str, Limits], ParsedRequest]
-    """From a body, the path it came to and the limits. Raises Invalid or Empty."""
+    """Reader of a body, given the path it came to and the limits. Raises Invalid or Empty."""
     answer: Any
     """The type of what `ParsedRequest.render` makes."""
     speaks_tei: bool = False
-    """Faults are told as text-embeddings-inference tells them."""
+    """Whether refusals have the status and the body that text-embeddings-inference gives them."""

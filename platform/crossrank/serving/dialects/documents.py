@@ -21,14 +21,14 @@ class RequestDocument(TypedDict, total=False):
     __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]  # pydantic's way to say it
 
     id: Text | int | None
-    """Given back with its result."""
+    """Id that is given back with the document's result."""
     text: Text | None
     title: Text | None
-    """Read before the text, as everywhere in crossrank."""
+    """Title that is read before the text, as everywhere in crossrank."""
 
 
 Documents = Text | Annotated[list[Text | RequestDocument], Field(fail_fast=True)]
-"""A single text is a list of one."""
+"""Documents of a body; a single text is a list of one."""
 
 
 def listed(documents: Documents) -> Sequence[str | RequestDocument]:
@@ -37,7 +37,7 @@ def listed(documents: Documents) -> Sequence[str | RequestDocument]:
 
 
 def texts_of(name: str, documents: Sequence[str | RequestDocument], rank_fields: Sequence[str] | None) -> list[str]:
-    """What the model reads of each document.
+    """Texts that the model reads, one for each document.
 
     Args:
         name: what the body calls the documents.

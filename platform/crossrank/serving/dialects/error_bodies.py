@@ -1,4 +1,4 @@
-"""A fault as the client of each dialect reads it.
+"""Refusals as the client of each dialect reads them.
 
 Clients of text-embeddings-inference want ``{"error": text, "error_type"}``. All others get one object: Cohere's SDK
 reads ``message``, Jina's clients ``detail``, OpenAI's and infinity's ``error.message``.
@@ -12,12 +12,12 @@ from crossrank.serving.dialects.dialect import Dialect
 from crossrank.serving.errors import RequestError, UnknownModel
 
 FAILED_IN_TEI = 424
-"""What text-embeddings-inference says instead of 500."""
+"""Status that text-embeddings-inference has in place of 500."""
 INVALID = 422
 
 
-def told(fault: RequestError, dialect: Dialect | None, speaks_tei: bool, request_id: str) -> tuple[int, Any]:
-    """Status and body of a fault.
+def status_and_body(fault: RequestError, dialect: Dialect | None, speaks_tei: bool, request_id: str) -> tuple[int, Any]:
+    """Status and JSON body of the refusal of a request.
 
     Args:
         dialect: the one of the request, None where its body could not be read.

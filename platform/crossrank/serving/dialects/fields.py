@@ -15,7 +15,7 @@ from crossrank.serving.errors import Empty, Invalid
 from crossrank.serving.request import Cutting, ScoringRequest
 
 MAX_PRIORITY = 1_000_000
-"""Either way from 0; the server's own trial pairs go before all."""
+"""Largest distance of a priority from 0; the server's own trial pairs go before all."""
 
 Text = Annotated[str, Field(min_length=0)]
 """Any text of whole characters: with a bound, even this one, pydantic refuses half a surrogate pair."""
@@ -24,7 +24,7 @@ Side = Literal["right", "left", "Right", "Left"]
 """An end of a text; text-embeddings-inference takes both spellings."""
 ScoreType = Literal["probability", "logit"]
 Count = Annotated[int, Field(ge=0)]
-"""0 is all of them, or no limit."""
+"""Number of results, or a limit; 0 is all of them, or none."""
 Threshold = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -35,26 +35,28 @@ class Body(BaseModel):
 
 
 class Options(Body):
-    """What a request may ask for in every dialect, beside the dialect's own fields."""
+    """Options that a request may have in every dialect, beside the dialect's own fields."""
 
     model: Text | None = None
     max_tokens_per_doc: Count | None = None
-    """A longer document is cut there, even where the window has room."""
+    """Tokens at which a document is cut, even where the window has room."""
     max_tokens_per_query: Count | None = None
-    """A longer query is cut there: whoever names this limit wants the cut."""
+    """Tokens at which a query is cut: whoever names this limit wants the cut."""
     truncate_query: bool | None = None
     """True cuts a query over its limit; otherwise such a request is refused."""
     long_document: Literal["truncate", "chunk_max"] | None = None
     """chunk_max scores a long document by its best chunk. A body with `max_chunks_per_doc` alone means it."""
     max_chunks_per_doc: Annotated[int, Field(ge=1)] | None = None
     priority: Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] | None = None
-    """Lower is more important."""
+    """Priority of the request; lower is more important, default 0."""
     timeout_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     instruction: Text | None = None
-    """What relevant means, for a model with a prompt; refused for another, whose scores it could not change."""
+    """Meaning of relevant, for a model with a prompt; refused for another, whose scores it could not change."""
 
-    def ask(self, queries: Sequence[str], documents: Sequence[str], cut: bool, side: Side | None) -> ScoringRequest:
-        """The pairs with these options; queries that are all the same become one.
+    def score_request(
+        self, queries: Sequence[str], documents: Sequence[str], cut: bool, side: Side | None
+    ) -> ScoringRequest:
+        """Pairs with these options, as a request for scores; queries that are all the same become one.
 
         Args:
             cut: whether documents may be cut.

@@ -1,6 +1,6 @@
 """infinity: ``{"query", "documents", "raw_scores"}``; the same answer as Cohere's, with documents as plain texts.
 
-Its client declares a document as a string, and LiteLLM's for vLLM fails on one. What tells infinity's bodies apart is
+Its client declares a document as a string, and LiteLLM's for vLLM fails on one. Infinity's bodies are recognised by
 ``raw_scores``, which its client always sends.
 """
 
@@ -41,7 +41,7 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
     def render(answer: ScoringResponse, served: Served) -> dict[str, Any]:
         return reading.body(answer, served, request.top_n, str if request.return_documents else None)
 
-    return ParsedRequest("infinity", reading.ask, request.model, render)
+    return ParsedRequest("infinity", reading.score_request, request.model, render)
 
 
 def is_infinity(body: Mapping[str, Any]) -> bool:

@@ -40,15 +40,15 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
     instances = parsed(InstancesRequest, body).instances
     check_count("instances", len(instances), limits.max_documents)
     parts = [_part(i, instance, path, limits) for i, instance in enumerate(instances)]
-    ask = _together([part.ask for part in parts])
-    check_count("instances", len(ask.documents), limits.max_documents)
-    edges = list(pairwise(accumulate((len(part.ask.documents) for part in parts), initial=0)))
+    request = _together([part.score_request for part in parts])
+    check_count("instances", len(request.documents), limits.max_documents)
+    edges = list(pairwise(accumulate((len(part.score_request.documents) for part in parts), initial=0)))
 
     def render(answer: ScoringResponse, served: Served) -> dict[str, Any]:
         slices = [_slice(answer, start, end) for start, end in edges]
         return {"predictions": [part.render(piece, served) for part, piece in zip(parts, slices, strict=True)]}
 
-    return ParsedRequest("instances", ask, None, render)
+    return ParsedRequest("instances", request, None, render)
 
 
 def _part(i: int, instance: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
@@ -61,28 +61,31 @@ def _part(i: int, instance: Mapping[str, Any], path: str, limits: Limits) -> Par
         raise type(fault)(f"instances[{i}]: {fault}", f"instances[{i}].{fault.parameter}") from fault
 
 
-def _together(asks: Sequence[ScoringRequest]) -> ScoringRequest:
-    """One ask for all, with a query for each document."""
-    first = asks[0]
-    for i, ask in enumerate(asks):
-        for same, how in ((ask.cutting == first.cutting, "cut"), (ask.instruction == first.instruction, "instructed")):
+def _together(requests: Sequence[ScoringRequest]) -> ScoringRequest:
+    """Join the requests of all instances into one, with a query for each document."""
+    first = requests[0]
+    for i, request in enumerate(requests):
+        for same, how in (
+            (request.cutting == first.cutting, "cut"),
+            (request.instruction == first.instruction, "instructed"),
+        ):
             if not same:
                 raise Invalid(
                     f"instances[{i}] is {how} otherwise than instances[0]; send it in a request of its own",
                     f"instances[{i}]",
                 )
-    queries = [query for ask in asks for query in _repeated(ask)]
+    queries = [query for request in requests for query in _repeated(request)]
     return replace(
         first,
         queries=tuple(queries[:1]) if len(set(queries)) == 1 else tuple(queries),
-        documents=tuple(document for ask in asks for document in ask.documents),
-        priority=min(ask.priority for ask in asks),
-        timeout_s=min((ask.timeout_s for ask in asks if ask.timeout_s is not None), default=None),
+        documents=tuple(document for request in requests for document in request.documents),
+        priority=min(request.priority for request in requests),
+        timeout_s=min((request.timeout_s for request in requests if request.timeout_s is not None), default=None),
     )
 
 
-def _repeated(ask: ScoringRequest) -> Sequence[str]:
-    return ask.queries * len(ask.documents) if len(ask.queries) == 1 else ask.queries
+def _repeated(request: ScoringRequest) -> Sequence[str]:
+    return request.queries * len(request.documents) if len(request.queries) == 1 else request.queries
 
 
 def _slice(answer: ScoringResponse, start: int, end: int) -> ScoringResponse:

@@ -64,7 +64,7 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
             "return_input": bool(request.return_input),
         }
 
-    return ParsedRequest("mixedbread", request.ask([request.query], texts, True, None), request.model, render)
+    return ParsedRequest("mixedbread", request.score_request([request.query], texts, True, None), request.model, render)
 
 
 def is_mixedbread(body: Mapping[str, Any]) -> bool:

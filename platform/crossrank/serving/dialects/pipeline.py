@@ -1,4 +1,4 @@
-"""What SageMaker endpoints take: the text-classification pipeline of transformers on pairs, and LangChain's
+"""Requests that SageMaker endpoints take: the text-classification pipeline of transformers on pairs, and LangChain's
 ``{"text_pairs"}``.
 
 Different from the pipeline: a pair that does not fit is cut unless ``truncation`` is false, where the pipeline fails.
@@ -34,7 +34,7 @@ class Parameters(Body):
     function_to_apply: Literal["sigmoid", "softmax", "none"] | None = None
     """none shows logits. softmax is refused: of one label it is always 1."""
     top_k: Count | None = None
-    """Its presence, even as null, puts each score in a list of its own."""
+    """Number that is ignored; the presence of the key, even as null, puts each score in a list of its own."""
     truncation: bool | Text | None = None
     """False, or transformers' word do_not_truncate, refuses a pair that does not fit."""
 
@@ -76,16 +76,16 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
             "parameters.function_to_apply",
         )
     may_cut = parameters.truncation not in (False, "do_not_truncate")
-    ask = request.ask([p.text for p in pairs], [p.text_pair for p in pairs], may_cut, None)
+    score_request = request.score_request([p.text for p in pairs], [p.text_pair for p in pairs], may_cut, None)
 
     def render(answer: ScoringResponse, served: Served) -> Any:
         scores = scores_of(answer, parameters.function_to_apply == "none").tolist()
-        found: list[Any] = [{"label": LABEL, "score": score} for score in scores]
+        labels: list[Any] = [{"label": LABEL, "score": score} for score in scores]
         if "top_k" in parameters.model_fields_set:
-            found = [[label] for label in found]
-        return found[0] if single else found
+            labels = [[label] for label in labels]
+        return labels[0] if single else labels
 
-    return ParsedRequest("pipeline", ask, None, render)
+    return ParsedRequest("pipeline", score_request, None, render)
 
 
 def read_text_pairs(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
@@ -100,12 +100,12 @@ def read_text_pairs(body: Mapping[str, Any], path: str, limits: Limits) -> Parse
     check_count("text_pairs", len(pairs), limits.max_documents)
     for i, (query, _) in enumerate(pairs):
         check_query(f"text_pairs[{i}][0]", query)
-    ask = request.ask([query for query, _ in pairs], [text for _, text in pairs], True, None)
+    score_request = request.score_request([query for query, _ in pairs], [text for _, text in pairs], True, None)
 
     def render(answer: ScoringResponse, served: Served) -> dict[str, Any]:
         return {"scores": scores_of(answer, request.score_type == "logit").tolist()}
 
-    return ParsedRequest("text_pairs", ask, request.model, render)
+    return ParsedRequest("text_pairs", score_request, request.model, render)
 
 
 def is_pipeline(body: Mapping[str, Any]) -> bool:

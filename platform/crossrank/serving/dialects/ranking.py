@@ -1,4 +1,4 @@
-"""From an answer to scores as a dialect shows them.
+"""Scores and rankings of an answer, as a dialect shows them.
 
 Shape letters: C documents of a request.
 """

@@ -1,4 +1,4 @@
-"""What each dialect answers, for OpenAPI: the bodies of the 200 and of every refusal.
+"""Types of every dialect's responses, for OpenAPI: the bodies of the 200 and of every refusal.
 
 Keys that may be left out are NotRequired; keys that are not here are never sent, and the fuzzing test holds it true.
 """
@@ -37,7 +37,7 @@ class ApiVersion(TypedDict):
 
 @exactly
 class BilledUnits(TypedDict):
-    """What Cohere would bill for."""
+    """Units that Cohere would bill."""
 
     search_units: int
 
@@ -120,7 +120,7 @@ RankedTexts = list[RankedText]
 
 @exactly
 class Label(TypedDict):
-    """A score as a pipeline of transformers tells it."""
+    """A score as a pipeline of transformers gives it."""
 
     label: str
     score: float
@@ -143,7 +143,7 @@ class RankedInput(TypedDict):
 
 @exactly
 class MixedbreadRanking(TypedDict):
-    """A ranking as mixedbread tells it, best first."""
+    """A ranking as mixedbread gives it, best first."""
 
     id: str
     object: Literal["list"]

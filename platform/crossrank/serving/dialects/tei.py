@@ -20,11 +20,11 @@ from crossrank.serving.errors import Invalid
 from crossrank.serving.request import ScoringResponse
 
 LABEL = "LABEL_0"
-"""What transformers calls the one label of a reranker."""
+"""Name that transformers gives the one label of a reranker."""
 
 
 class TeiOptions(Options):
-    """What ``/rerank`` and ``/predict`` have in common."""
+    """Options that ``/rerank`` and ``/predict`` have in common."""
 
     truncate: bool | None = None
     """False refuses a document that does not fit."""
@@ -60,7 +60,9 @@ def read_rerank(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedReq
     request = parsed(TeiRerank, body)
     check_query("query", request.query)
     check_batch("texts", len(request.texts), limits)
-    ask = request.ask([request.query], request.texts, request.truncate is not False, request.truncation_direction)
+    score_request = request.score_request(
+        [request.query], request.texts, request.truncate is not False, request.truncation_direction
+    )
 
     def render(answer: ScoringResponse, served: Served) -> list[dict[str, Any]]:
         best = ranked(answer, bool(request.raw_scores), request.top_n, request.min_score)
@@ -68,7 +70,7 @@ def read_rerank(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedReq
             return [{"index": c, "text": request.texts[c], "score": score} for c, score in best]
         return [{"index": c, "score": score} for c, score in best]
 
-    return ParsedRequest("tei", ask, None, render)
+    return ParsedRequest("tei", score_request, None, render)
 
 
 def read_predict(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
@@ -84,14 +86,16 @@ def read_predict(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRe
     for i, (query, _) in enumerate(pairs):
         check_query("inputs[0]" if single else f"inputs[{i}][0]", query)
     queries, documents = zip(*pairs, strict=True)
-    ask = request.ask(queries, documents, request.truncate is not False, request.truncation_direction)
+    score_request = request.score_request(
+        queries, documents, request.truncate is not False, request.truncation_direction
+    )
 
     def render(answer: ScoringResponse, served: Served) -> list[Any]:
         scores = scores_of(answer, bool(request.raw_scores)).tolist()
-        found = [[{"score": score, "label": LABEL}] for score in scores]
-        return found[0] if single else found
+        labels = [[{"score": score, "label": LABEL}] for score in scores]
+        return labels[0] if single else labels
 
-    return ParsedRequest("tei", ask, None, render)
+    return ParsedRequest("tei", score_request, None, render)
 
 
 def check_batch(name: str, num: int, limits: Limits) -> None:

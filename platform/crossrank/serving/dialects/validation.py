@@ -1,4 +1,4 @@
-"""From a JSON object to the fields of a dialect; what is wrong with it becomes one sentence."""
+"""Validation of a JSON object against the fields of a dialect, with one sentence about what is wrong."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def _refusal(details: list[ErrorDetails], body: Mapping[str, Any]) -> Invalid:
     places = [_place(detail, body) for detail in details]
     place = max(places, key=len)
     name = _name(place)
-    found = [detail for detail, at in zip(details, places, strict=True) if at == place]
-    return Invalid(_sentence(name, found), name)
+    innermost = [detail for detail, at in zip(details, places, strict=True) if at == place]
+    return Invalid(_sentence(name, innermost), name)
 
 
 def _sentence(name: str, details: list[ErrorDetails]) -> str:
@@ -92,7 +92,7 @@ def _wanted(detail: ErrorDetails) -> str:
 
 
 def _place(detail: ErrorDetails, body: Mapping[str, Any]) -> Place:
-    """Where in the body an error is: pydantic's location without the names of a union's branches."""
+    """Place of an error in the body: pydantic's location without the names of a union's branches."""
     value: Any = body
     place: list[str | int] = []
     for step in detail["loc"]:

@@ -72,18 +72,18 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
             "usage": usage(answer),
         }
 
-    ask = request.ask(queries, documents, request.truncation is not False, request.truncation_side)
-    return ParsedRequest("vllm_score", ask, request.model, render)
+    score_request = request.score_request(queries, documents, request.truncation is not False, request.truncation_side)
+    return ParsedRequest("vllm_score", score_request, request.model, render)
 
 
 def _sides(request: ScoreRequest) -> list[tuple[str, list[str]]]:
     """Name and texts of both sides."""
-    found = {name: _listed(getattr(request, name)) for pair in SIDES for name in pair}
+    given = {name: _listed(getattr(request, name)) for pair in SIDES for name in pair}
     for pair in SIDES:
-        if all(found[name] is not None for name in pair):
-            return [(name, found[name] or []) for name in pair]
+        if all(given[name] is not None for name in pair):
+            return [(name, given[name] or []) for name in pair]
     for first, second in SIDES:
-        if found[first] is not None:
+        if given[first] is not None:
             raise Invalid(f"{second} is missing, and has to be there beside {first}", second)
     raise Invalid("there are no pairs in the body; send text_1 and text_2, or queries and documents", "text_1")
 

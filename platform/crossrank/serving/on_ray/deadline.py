@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from crossrank.serving.dialects import TIMEOUT_HEADER
 
 SHARE = 0.2
-"""Of the time, what is kept for the way here and back, body included."""
+"""Share of the time that is kept for the way to the server and back, the body included."""
 MOST_S = 0.5
 """Seconds that are kept at most."""
 
@@ -31,7 +31,7 @@ class EarlierDeadline:
 
 
 def earlier(value: bytes) -> bytes:
-    """The header with less time."""
+    """Header value with less time, as `SHARE` and `MOST_S` say; one that is no time comes back unchanged."""
     try:
         seconds = float(value)
     except ValueError:

@@ -19,7 +19,7 @@ from crossrank.serving.fan_out import FanOut, estimate
 from crossrank.serving.keys import ApiKeys
 from crossrank.serving.metrics import Metrics
 from crossrank.serving.on_ray.deadline import EarlierDeadline
-from crossrank.serving.on_ray.siblings import SiblingReplicas, own_name, told_by_all
+from crossrank.serving.on_ray.siblings import SiblingReplicas, call_all, own_name
 from crossrank.serving.quotas import Quotas
 from crossrank.serving.request import ScoringRequest, ScoringResponse
 from crossrank.serving.service import Deadlines, ScoringService
@@ -28,12 +28,12 @@ from crossrank.telemetry import job_context, log_format
 Result = TypeVar("Result")
 
 METRICS_S = 2.0
-"""Seconds that other replicas have to tell their series; whoever hangs is left out."""
+"""Seconds that other replicas have to give their series; one that hangs is left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaTask:
-    """All that a replica needs to know, small enough to be sent to each. It holds no key, only their hashes."""
+    """Settings of a replica, small enough to be sent to each. They hold the hashes of API keys, and no key."""
 
     spec: ScorerSpec
     threads: int
@@ -65,7 +65,7 @@ class RerankReplica:
         self._service.engine.on_batch = lambda batch, _: metrics.batch(batch, model.cost)
         model.on_memory_retry = metrics.memory_retry
         await self._service.start()
-        site = AppContext(
+        context = AppContext(
             service=self._service,
             model_names=task.model_names,
             limits=task.limits,
@@ -80,36 +80,36 @@ class RerankReplica:
             siblings = SiblingReplicas()
             await siblings.start()
             fan_out = FanOut(self._service, siblings, estimate(self._service), metrics)
-            site = replace(site, score=fan_out.score, num_replicas=siblings.num_replicas)
-        self._site = site
+            context = replace(context, score=fan_out.score, num_replicas=siblings.num_replicas)
+        self._context = context
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        app = build_app(self._site)
+        app = build_app(self._context)
         app.add_middleware(EarlierDeadline)
         return app
 
     async def check_health(self) -> None:
-        """Raises when the model does not score; Serve then replaces this replica."""
+        """Raise when the model does not score; Ray Serve then replaces this replica."""
         await self._service.check()
 
     def record_autoscaling_stats(self) -> dict[str, float]:
-        """Seconds of work that wait here."""
+        """Seconds of work that wait at this replica, for `replicas_for_backlog`."""
         rate = self._service.engine.tokens_per_second
         return {"backlog_s": self._service.admission.waiting_tokens / rate if rate else 0.0}
 
     async def metrics_text(self) -> str:
         """The series of this replica, for the one that was asked for those of all."""
-        return metrics_text(self._site)
+        return metrics_text(self._context)
 
     async def remember(self, memory: str) -> None:
-        """What another replica has exposed of the series of all."""
-        self._site.all_replicas.remember(memory)
+        """Learn what another replica has exposed of the series of all."""
+        self._context.all_replicas.remember(memory)
 
     async def name(self) -> str:
-        """What the other replicas call this one."""
+        """Name by which the other replicas know this one."""
         return own_name()
 
-    async def score_slice(self, name: str, ask: ScoringRequest) -> ScoringResponse | RequestError | None:
+    async def score_slice(self, name: str, request: ScoringRequest) -> ScoringResponse | RequestError | None:
         """Score for another replica that means the one of this name; None when this is another.
 
         A fault is a result: raised, it would come out as an error of Ray's, and be logged with its traceback here.
@@ -117,7 +117,7 @@ class RerankReplica:
         if name != own_name():
             return None
         try:
-            answer = await self._service.score(ask)
+            answer = await self._service.score(request)
         except RequestError as fault:
             return fault
         self._metrics.for_sibling()
@@ -127,10 +127,10 @@ class RerankReplica:
         self._service.stop()
 
     async def _metrics_of_all(self) -> list[str]:
-        return await told_by_all(_all_replicas(), "metrics_text", timeout_s=METRICS_S)
+        return await call_all(_all_replicas(), "metrics_text", timeout_s=METRICS_S)
 
     async def _share(self, memory: str) -> None:
-        await told_by_all(_all_replicas(), "remember", memory, timeout_s=METRICS_S)
+        await call_all(_all_replicas(), "remember", memory, timeout_s=METRICS_S)
 
 
 def _all_replicas() -> Any:

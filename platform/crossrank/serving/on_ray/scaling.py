@@ -1,4 +1,4 @@
-"""How many replicas: by the seconds of work that wait, not by the number of requests."""
+"""Scaling of the replicas by the seconds of work that wait, not by the number of requests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TARGET_BACKLOG_S = 1.0
 
 
 def replicas_for_backlog(context: Any) -> tuple[int, dict[str, Any]]:
-    """The replicas wanted: so many that each has `TARGET_BACKLOG_S` of work waiting.
+    """Number of replicas that are wanted: so many that each has `TARGET_BACKLOG_S` of work waiting.
 
     Ray Serve calls it with its AutoscalingContext; delays before scaling up and down are Serve's.
     """

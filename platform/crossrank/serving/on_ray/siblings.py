@@ -21,8 +21,8 @@ from crossrank.serving.request import ScoringRequest, ScoringResponse
 
 KNOWN_S = 1.0
 """Seconds for which the names of the replicas are believed."""
-TELL_S = 1.0
-"""Seconds that replicas have to tell their names; whoever hangs is not there."""
+NAMES_S = 1.0
+"""Seconds that replicas have to give their names; one that hangs counts as gone."""
 
 
 class SiblingReplicas:
@@ -41,28 +41,28 @@ class SiblingReplicas:
         await self._load_name(own_name())
 
     async def names(self) -> Sequence[str]:
-        """Those that are there, as of a second ago at most."""
+        """Names of the other replicas, known for `KNOWN_S` at most."""
         if time.monotonic() - self._asked > KNOWN_S:
             if self._asking is None or self._asking.done():
                 self._asking = asyncio.create_task(self._ask_names())
-            await asyncio.shield(self._asking)  # who goes away leaves the answer to the others that wait for it
+            await asyncio.shield(self._asking)  # a caller that is cancelled leaves the answer to the others
         return self._names
 
     async def num_replicas(self) -> int:
-        """All of them, this one included."""
+        """Number of replicas, this one included."""
         return len(await self.names()) + 1
 
-    async def score(self, name: str, ask: ScoringRequest) -> ScoringResponse:
-        """The scores, by that replica. To cancel it cancels the work there.
+    async def score(self, name: str, request: ScoringRequest) -> ScoringResponse:
+        """Score with the replica of this name. Cancelling the call cancels the work there.
 
         Raises:
-            Fault: its own.
-            Lost: it died, is gone, or cannot be reached.
+            RequestError: the one that the replica raised.
+            Lost: the replica died, is gone, or cannot be reached.
         """
         handle = self._handle.options(method_name="score_slice", multiplexed_model_id=name)
-        response = handle.remote(name, ask)
+        response = handle.remote(name, request)
         try:
-            told: ScoringResponse | RequestError | None = await response
+            result: ScoringResponse | RequestError | None = await response
         except asyncio.CancelledError:
             response.cancel()
             task = asyncio.current_task()
@@ -73,22 +73,22 @@ class SiblingReplicas:
             raise
         except (RayError, RayServeException) as error:
             raise Lost(f"{name} cannot be reached") from error
-        if told is None:
+        if result is None:
             raise Lost(f"{name} is gone")
-        if isinstance(told, RequestError):
-            raise told
-        return told
+        if isinstance(result, RequestError):
+            raise result
+        return result
 
     async def _ask_names(self) -> None:
-        told = await told_by_all(self._handle, "name", timeout_s=TELL_S)
-        self._names = sorted(name for name in told if isinstance(name, str) and name != own_name())
+        names = await call_all(self._handle, "name", timeout_s=NAMES_S)
+        self._names = sorted(name for name in names if isinstance(name, str) and name != own_name())
         self._asked = time.monotonic()
 
 
-async def told_by_all(handle: Any, method: str, *arguments: Any, timeout_s: float) -> list[Any]:
-    """What the replicas say, of those that say it in time: one that dies or hangs is left out.
+async def call_all(handle: Any, method: str, *arguments: Any, timeout_s: float) -> list[Any]:
+    """Call a method of every replica, and return the results that come in time; the others are left out.
 
-    Ray's own `results_async` gives all that was said, or nothing where one hangs.
+    Ray's own `results_async` gives the results of all replicas, or none where one hangs.
     """
     try:
         replies = await asyncio.wait_for(handle.broadcast(method, *arguments)._fetch_replica_results_async(), timeout_s)
@@ -98,9 +98,9 @@ async def told_by_all(handle: Any, method: str, *arguments: Any, timeout_s: floa
     if not asking:
         return []
     done, late = await asyncio.wait(asking, timeout=timeout_s)
-    for each in late:
-        each.cancel()
-    return [each.result() for each in done if not each.cancelled() and each.exception() is None]
+    for call in late:
+        call.cancel()
+    return [call.result() for call in done if not call.cancelled() and call.exception() is None]
 
 
 def own_name() -> str:

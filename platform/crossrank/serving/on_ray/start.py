@@ -42,18 +42,20 @@ MAX_ONGOING_REQUESTS = 50_000
 """Requests inside one replica. What they may cost together is the business of admission, which refuses in their dialect
 and knows when to come back; Ray Serve does neither, so its own limit is one that nobody reaches."""
 USUAL_CONNECTIONS, MOST_CONNECTIONS = 4_096, 30_000
-"""Of HAProxy, by itself and here. Beyond them clients wait where admission does not see them."""
+"""Connections of HAProxy, its default and ours. Beyond them clients wait where admission does not see them."""
 FILES_PER_CONNECTION = 2.5
+"""Files that HAProxy opens for a connection: two ends, and a pipe for each fourth connection."""
 OTHER_FILES = 500
-"""That HAProxy wants to be able to open: two ends, and a pipe for each fourth. It does not start where it may not."""
+"""Files that HAProxy opens beside them. It does not start where it may not open as many as its connections need."""
 LEAVES_S = "3"
-"""Seconds for which a replica that is to stop still takes requests. By itself they are 30, for load balancers that are
+"""Seconds for which a replica that is to stop still takes requests. Ray's default is 30, for load balancers that are
 far away; HAProxy on the same machine knows at once."""
 MOST_LEAVES_S = 30.0
+"""Seconds of the same where Ray Serve has its default."""
 OURS_FIRST_S = 5.0
 """Seconds after the longest deadline at which Ray Serve ends a request, as plain text."""
 CONTROLLER_ANSWERS_S = 30.0
-"""Seconds in which the controller of a running Ray Serve tells where it listens."""
+"""Seconds in which the controller of a running Ray Serve answers where it listens."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +80,7 @@ def build(args: dict[str, Any]) -> Any:
 
 
 def _host_of_running_serve() -> str | None:
-    """Where Ray Serve listens, as the file or the first one before it said; None where it is not running yet.
+    """Host on which Ray Serve listens, by this file or the first one before it; None where it is not running yet.
 
     `serve deploy` and `serve run FILE` start Serve first, and have the application built by a task of that cluster.
     """
@@ -94,7 +96,7 @@ def _host_of_running_serve() -> str | None:
 
 
 def _refuse_open_file(settings: FileSettings, host: str) -> None:
-    replicas = {each.name: getattr(settings, each.name) for each in fields(FileSettings)}
+    replicas = {field.name: getattr(settings, field.name) for field in fields(FileSettings)}
     try:
         refuse_open_door(ServeSettings(**replicas, host=host), bool(_keys(settings)))
     except SettingsError:
@@ -169,7 +171,7 @@ def serve(settings: ServeSettings) -> None:
     """Start Ray and the server on it, and wait until it is stopped."""
     say(str(provenance()))
     refuse_open_door(settings, bool(_keys(settings)))
-    replicas = {each.name: getattr(settings, each.name) for each in fields(ReplicaSettings)}
+    replicas = {field.name: getattr(settings, field.name) for field in fields(ReplicaSettings)}
     app = application(ReplicaSettings(**replicas))
     _refuse_taken_port(settings)
     _find_free_ports()
@@ -190,8 +192,8 @@ def serve(settings: ServeSettings) -> None:
             ray_serve.run(app, name=APPLICATION, route_prefix="/", logging_config=log)
         except (RuntimeError, ray.exceptions.RayError) as error:
             last = [line.strip() for line in str(error).splitlines() if line.strip()][-1:]
-            told = in_short(" ".join(last), 1000)
-            raise JobFailed(f"the server did not start: {told}; Ray's logs have the rest") from error
+            reason = in_short(" ".join(last), 1000)
+            raise JobFailed(f"the server did not start: {reason}; Ray's logs have the rest") from error
     say(f"ready: http://{settings.host}:{settings.port}/rerank, docs under /docs; Ctrl-C stops it")
     stopped = _signals()
     stopped.wait()
@@ -249,19 +251,19 @@ def _keys(settings: ReplicaSettings) -> ApiKeys:
 
 
 def _signals() -> threading.Event:
-    """Set at each Ctrl-C and SIGTERM from now on."""
-    told = threading.Event()
+    """Event that each Ctrl-C and SIGTERM sets from now on."""
+    stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: told.set())
-    return told
+        signal.signal(number, lambda *_: stopped.set())
+    return stopped
 
 
 def _drain(most_s: float, stopped: threading.Event) -> None:
     """Take the replicas away while the proxy is still there: `ray.serve.shutdown` would end both at the same moment.
 
     Args:
-        most_s: what a request may take.
-        stopped: ends it early.
+        most_s: seconds that a request may take.
+        stopped: event that ends the waiting early.
     """
     until = time.monotonic() + most_s + float(LEAVES_S)
     ray_serve.delete(APPLICATION, _blocking=False)

@@ -38,7 +38,7 @@ def wanted(path: str, body: Any, **limits: Any) -> ParsedRequest:
 
 def asked(path: str, body: Any, **limits: Any) -> ScoringRequest:
     """The ask of a body."""
-    return wanted(path, body, **limits).ask
+    return wanted(path, body, **limits).score_request
 
 
 def shown(path: str, body: Any, given: ScoringResponse) -> Any:

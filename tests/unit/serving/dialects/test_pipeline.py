@@ -61,7 +61,7 @@ def test_a_text_without_its_pair_is_refused_by_its_place() -> None:
 
 def test_lists_of_texts_under_inputs_are_pairs_as_predict_has_them() -> None:
     found = wanted("/invocations", {"inputs": [["q", "a"]]})
-    assert (found.dialect, found.ask.documents) == ("tei", ("a",))
+    assert (found.dialect, found.score_request.documents) == ("tei", ("a",))
 
 
 def test_langchain_gets_scores_in_the_order_of_its_text_pairs() -> None:

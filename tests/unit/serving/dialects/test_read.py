@@ -133,7 +133,7 @@ def test_the_body_before_the_header_says_how_long_to_wait_up_to_the_limit(
     header: str | None, timeout_ms: int | None, timeout_s: float | None
 ) -> None:
     headers = {} if header is None else {"x-request-timeout-seconds": header}
-    assert read("/rerank", BODY | {"timeout_ms": timeout_ms}, headers, Limits()).ask.timeout_s == timeout_s
+    assert read("/rerank", BODY | {"timeout_ms": timeout_ms}, headers, Limits()).score_request.timeout_s == timeout_s
 
 
 @pytest.mark.parametrize("value", ["soon", "", "0", "-1", "nan", "inf"])
@@ -156,9 +156,9 @@ def test_any_json_is_answered_in_json_or_refused_with_a_fault(path: str, body: A
     except RequestError as fault:
         told = fault_body(path, body, fault, "rr-1")
     else:
-        num = len(found.ask.documents)
-        assert len(found.ask.queries) in (1, num)
-        "".join(found.ask.queries + found.ask.documents).encode()
+        num = len(found.score_request.documents)
+        assert len(found.score_request.queries) in (1, num)
+        "".join(found.score_request.queries + found.score_request.documents).encode()
         told = 200, found.render(answer(*[0.5] * num), SERVED)
     status, content = told
     assert status in (200, 400, 422)

@@ -39,7 +39,7 @@ def test_probabilities_that_round_to_one_are_ordered_by_their_logits() -> None:
 def test_the_body_of_the_rerankers_client_is_understood_though_it_names_a_model_of_its_own() -> None:
     body = RERANK | {"model": "theirs", "top_n": 3, "return_text": True}
     found = wanted("/rerank", body)
-    assert (found.dialect, found.model, found.ask.queries, found.ask.documents) == (
+    assert (found.dialect, found.model, found.score_request.queries, found.score_request.documents) == (
         "tei",
         None,
         ("q",),

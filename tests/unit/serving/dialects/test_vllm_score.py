@@ -29,7 +29,7 @@ def test_scores_come_in_the_order_of_the_pairs() -> None:
 def test_all_four_pairs_of_names_are_read(path: str, names: tuple[str, str]) -> None:
     found = wanted(path, dict(zip(names, (["p", "q"], ["a", "b"]), strict=True)))
     assert found.dialect == "vllm_score"
-    assert (found.ask.queries, found.ask.documents) == (("p", "q"), ("a", "b"))
+    assert (found.score_request.queries, found.score_request.documents) == (("p", "q"), ("a", "b"))
 
 
 @pytest.mark.parametrize(
