@@ -20,6 +20,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Bert
 from crossrank import Reranker, storage
 from crossrank.errors import InputError, ModelRefused, OutputError, SettingsError, UserError
 from crossrank.scoring.loading import find_model
+from crossrank.storage import files
 from crossrank.training import merge as merging
 from crossrank.training.merge import MergeSettings, merge
 from crossrank.training.tensors import TensorKind, opened, write_tensors
