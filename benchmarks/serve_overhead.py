@@ -37,7 +37,7 @@ from servers import crossrank_server
 
 from crossrank import Reranker
 from crossrank.serving.encode import EncodedRequest, encode
-from crossrank.serving.request import ScoreRequest
+from crossrank.serving.request import ScoringRequest
 from crossrank.telemetry.progress import say
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # serve/ is never installed
@@ -50,14 +50,14 @@ TIMES = ("x-tokenization-time", "x-queue-time", "x-inference-time", "x-total-tim
 """What the server tells of itself, in milliseconds."""
 
 
-def asks(num_documents: int) -> list[ScoreRequest]:
+def asks(num_documents: int) -> list[ScoringRequest]:
     """Requests of short documents, one sentence each."""
     pairs = pairs_of("minilm", "short", REQUESTS * num_documents)
     slices = [pairs[start : start + num_documents] for start in range(0, len(pairs), num_documents)]
-    return [ScoreRequest(queries=(some[0][0],), documents=tuple(text for _, text in some)) for some in slices]
+    return [ScoringRequest(queries=(some[0][0],), documents=tuple(text for _, text in some)) for some in slices]
 
 
-def bare_forwards(reranker: Reranker, requests: Sequence[ScoreRequest]) -> list[Callable[[], Any]]:
+def bare_forwards(reranker: Reranker, requests: Sequence[ScoringRequest]) -> list[Callable[[], Any]]:
     """For each request, its forward."""
 
     def forward(encoded: EncodedRequest) -> Any:
@@ -76,7 +76,7 @@ def time_bare(forwards: Sequence[Callable[[], Any]]) -> list[float]:
     return spent[WARM_UP:]
 
 
-async def time_http(url: str, requests: Sequence[ScoreRequest], told: dict[str, list[float]]) -> list[float]:
+async def time_http(url: str, requests: Sequence[ScoringRequest], told: dict[str, list[float]]) -> list[float]:
     """Milliseconds of each over one connection; what the server tells of its own times goes into `told`."""
     spent = []
     async with aiohttp.ClientSession() as session:

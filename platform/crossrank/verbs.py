@@ -2,12 +2,16 @@
 
 Each takes the flags of its verb as keywords, says on standard error what it does, goes on where an earlier call was,
 returns the manifest that it wrote, and raises `UserError` or `JobFailed` where the command would exit with 2 or 1.
+
+`VERBS` is the table of them: the command line, recipes, ``crossrank submit`` and ``crossrank status`` read it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from os import PathLike, fspath
-from typing import Any
+from typing import Any, Literal
 
 from crossrank import storage
 from crossrank.config.keywords import keywords_of
@@ -29,6 +33,29 @@ from crossrank.training.merge import MergeSettings
 from crossrank.training.settings import TrainSettings
 from crossrank.translation import job as translation
 from crossrank.translation.settings import TranslateSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A verb whose flags are the fields of its settings."""
+
+    settings: type[Any]
+    run: Callable[[Any], Any]
+    """What the command does; the functions below are the same for Python."""
+    progress: Literal["parts", "checkpoints", "models"] | None = "parts"
+    """What of an unfinished output says how far the job is; None for a verb that is no job."""
+
+
+VERBS = {
+    "rerank": Verb(RerankSettings, reranking.rerank),
+    "score": Verb(ScoreSettings, score_file.score, progress=None),
+    "translate": Verb(TranslateSettings, translation.translate),
+    "filter": Verb(FilterSettings, filtering.filter),
+    "mine": Verb(MineSettings, mining.mine),
+    "train": Verb(TrainSettings, training.train, progress="checkpoints"),
+    "merge": Verb(MergeSettings, merging.merge, progress=None),
+    "evaluate": Verb(EvaluateSettings, evaluation.evaluate, progress="models"),
+}
 
 
 @keywords_of(RerankSettings)

@@ -14,7 +14,7 @@ from crossrank.evaluation.about import about
 from crossrank.evaluation.examples import Example
 from crossrank.evaluation.facts import Facts
 from crossrank.evaluation.page import page_of
-from crossrank.evaluation.rows import PairScores, Row
+from crossrank.evaluation.rows import Row, ScoredPairs
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.evaluation.systems import Scale
 from crossrank.evaluation.table import results_of
@@ -94,7 +94,7 @@ def _row(draw: np.random.Generator, name: str, model: str | None, quality: float
     )
 
 
-def _scores(draw: np.random.Generator, scale: Scale) -> PairScores:
+def _scores(draw: np.random.Generator, scale: Scale) -> ScoredPairs:
     """Of every list one document is relevant, a few are judged not to be, and most nobody judged."""
     labels_P: NDArray[np.float32] = np.full(NUM_QUERIES * LIST, np.nan, dtype=np.float32)
     labels_P[::LIST] = 1
@@ -102,7 +102,7 @@ def _scores(draw: np.random.Generator, scale: Scale) -> PairScores:
         labels_P[place::LIST] = 0
     logits_P = draw.normal(-4.0, 2.0, len(labels_P)) + np.where(labels_P == 1, 6.5, 0.0)
     found = {"logit": logits_P, "probability": 1 / (1 + np.exp(-logits_P)), "cosine": np.tanh(logits_P / 8)}[scale]
-    return PairScores(found.astype(np.float32), labels_P)
+    return ScoredPairs(found.astype(np.float32), labels_P)
 
 
 if __name__ == "__main__":

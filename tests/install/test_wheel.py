@@ -23,7 +23,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 RECIPES = sorted(path.stem for path in (ROOT / "jobs" / "recipes").glob("*.yaml"))
 RUN = """
 import contextlib, io, json, sys
-from crossrank.cli import main
+from crossrank.cli.main import main
 
 for words in json.load(sys.stdin):
     said, status = io.StringIO(), 0

@@ -19,7 +19,7 @@ from crossrank import Reranker
 from crossrank.serving.dialects import Limits
 from crossrank.serving.keys import ApiKeys
 from crossrank.serving.quotas import Quotas
-from crossrank.serving.request import ScoreRequest
+from crossrank.serving.request import ScoringRequest
 from crossrank.serving.service import Deadlines, ScoringService
 from tests.model.served import DOCUMENTS, KEY, QUERY, served
 
@@ -261,12 +261,12 @@ def test_a_pair_has_the_same_score_whatever_else_is_in_flight(reranker: Reranker
         await service.start()
         rng = np.random.default_rng(0)
         noise = [
-            ScoreRequest(
+            ScoringRequest(
                 queries=(f"noise {n}",), documents=tuple("word " * int(k) for k in rng.integers(1, 50, size=20))
             )
             for n in range(20)
         ]
-        mine = ScoreRequest(queries=(QUERY,), documents=tuple(DOCUMENTS))
+        mine = ScoringRequest(queries=(QUERY,), documents=tuple(DOCUMENTS))
         answers = await asyncio.gather(*(service.score(ask) for ask in [*noise[:10], mine, *noise[10:], mine]))
         service.stop()
         return [answer.logits_C.tolist() for answer in (answers[10], answers[-1])]
@@ -279,7 +279,7 @@ def test_a_request_that_nobody_waits_for_is_dropped_before_the_model(reranker: R
     async def abandoned() -> tuple[int, int]:
         service = ScoringService(reranker._scorer)
         await service.start()
-        large = ScoreRequest(queries=(QUERY,), documents=tuple("word " * 50 for _ in range(2_000)), timeout_s=60.0)
+        large = ScoringRequest(queries=(QUERY,), documents=tuple("word " * 50 for _ in range(2_000)), timeout_s=60.0)
         task = asyncio.create_task(service.score(large))
         while not service.engine.queue.num_tickets:
             await asyncio.sleep(0)
@@ -299,7 +299,7 @@ def test_a_server_that_stops_refuses_and_ends_what_waits(reranker: Reranker) -> 
     async def stopped() -> list[Any]:
         service = ScoringService(reranker._scorer)
         await service.start()
-        large = ScoreRequest(queries=(QUERY,), documents=tuple("word " * 50 for _ in range(2_000)), timeout_s=60.0)
+        large = ScoringRequest(queries=(QUERY,), documents=tuple("word " * 50 for _ in range(2_000)), timeout_s=60.0)
         task = asyncio.create_task(service.score(large))
         while not service.engine.queue.num_tickets:
             await asyncio.sleep(0)

@@ -21,7 +21,7 @@ from crossrank.scoring.encoding import EncodedPairs
 from crossrank.scoring.pair_scorer import PairScorer
 from crossrank.serving.encode import EncodedRequest, encode, query_limit
 from crossrank.serving.errors import Invalid
-from crossrank.serving.request import Cutting, ScoreRequest
+from crossrank.serving.request import Cutting, ScoringRequest
 from tests.model.reference import assert_same_scores
 from tests.model.tiny_models import FAMILIES, TEXTS
 
@@ -63,8 +63,8 @@ def read_of(reranker: PairScorer, encoded: EncodedRequest, query: str = QUERY) -
     return [ids[head:-1].tolist() for ids in encoded.ids_U]
 
 
-def ask(*documents: str, query: str = QUERY, **cutting: Any) -> ScoreRequest:
-    return ScoreRequest(queries=(query,), documents=documents, cutting=Cutting(**cutting))
+def ask(*documents: str, query: str = QUERY, **cutting: Any) -> ScoringRequest:
+    return ScoringRequest(queries=(query,), documents=documents, cutting=Cutting(**cutting))
 
 
 def word_of_each_token(reranker: PairScorer, num: int) -> str:
@@ -107,7 +107,7 @@ def test_pair_by_pair_each_document_has_its_own_query(family: str, load: Load) -
     reranker = load(family)
     pairs = [(TEXTS[7], LONG), (QUERY, TEXTS[1]), ("?", LONG)]
     encoded = encode(
-        ScoreRequest(queries=tuple(q for q, _ in pairs), documents=tuple(d for _, d in pairs)), reranker.encoder
+        ScoringRequest(queries=tuple(q for q, _ in pairs), documents=tuple(d for _, d in pairs)), reranker.encoder
     )
     expected = as_in_a_job(reranker, pairs)
     assert [ids.tolist() for ids in encoded.ids_U] == [ids.tolist() for ids in expected.ids_P]
@@ -294,7 +294,7 @@ def test_a_query_over_its_limit_is_refused_and_one_at_its_limit_is_not(family: s
 @both
 def test_a_query_that_may_be_cut_is_cut_as_in_a_job_and_counted(family: str, load: Load) -> None:
     reranker = load(family)
-    cut_query = ScoreRequest(queries=(LONG,), documents=("map", LONG), cutting=Cutting(query=True))
+    cut_query = ScoringRequest(queries=(LONG,), documents=("map", LONG), cutting=Cutting(query=True))
     encoded = encode(cut_query, reranker.encoder)
     expected = as_in_a_job(reranker, [(LONG, "map"), (LONG, LONG)])
     assert [ids.tolist() for ids in encoded.ids_U] == [ids.tolist() for ids in expected.ids_P]

@@ -28,7 +28,7 @@ from crossrank.serving.errors import Expired
 from crossrank.serving.keys import ApiKeys
 from crossrank.serving.metrics import Metrics
 from crossrank.serving.quotas import Quotas
-from crossrank.serving.request import ScoreRequest, ScoreResponse
+from crossrank.serving.request import ScoringRequest, ScoringResponse
 from crossrank.serving.service import ScoringService
 from tests.model.served import DOCUMENTS, KEY, QUERY, served, service_of
 from tests.unit.serving.scraped import scraped
@@ -89,7 +89,7 @@ def test_a_mistake_of_ours_is_a_refusal_in_the_dialect_counted_and_logged(
 
 
 def test_a_mistake_of_another_replica_is_a_refusal_too(reranker: Reranker) -> None:
-    async def score(ask: ScoreRequest) -> ScoreResponse:
+    async def score(ask: ScoringRequest) -> ScoringResponse:
         raise ValueError("as Ray would raise what another replica raised")
 
     with served(reranker, score=score) as client:
@@ -246,10 +246,10 @@ def test_more_text_than_can_be_shown_is_refused(client: TestClient) -> None:
     assert client.get("/info").json()["limits"]["max_tokenize_characters"] == 200_000
 
 
-LARGE = ScoreRequest(
+LARGE = ScoringRequest(
     queries=(QUERY,), documents=tuple(f"{n} " + "charge it now " * 20 for n in range(5_000)), timeout_s=60.0
 )
-MEDIUM = ScoreRequest(
+MEDIUM = ScoringRequest(
     queries=(QUERY,), documents=tuple(f"{n} " + "charge it now " * 20 for n in range(100)), timeout_s=60.0
 )
 
@@ -292,7 +292,7 @@ def test_a_request_is_not_tokenised_beyond_its_deadline(reranker: Reranker, monk
         service = ScoringService(reranker._scorer)
         await service.start()
         began = time.monotonic()
-        ask = ScoreRequest(queries=LARGE.queries, documents=LARGE.documents, timeout_s=0.2)
+        ask = ScoringRequest(queries=LARGE.queries, documents=LARGE.documents, timeout_s=0.2)
         results = await asyncio.gather(*(service.score(ask, patient=True) for _ in range(3)), return_exceptions=True)
         seconds = time.monotonic() - began
         assert all(isinstance(result, Expired) for result in results), results

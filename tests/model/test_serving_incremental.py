@@ -18,7 +18,7 @@ from crossrank.serving import encode as encode_module
 from crossrank.serving import incremental
 from crossrank.serving.encode import EncodedRequest, encode, encoding
 from crossrank.serving.errors import Invalid
-from crossrank.serving.request import Cutting, ScoreRequest
+from crossrank.serving.request import Cutting, ScoringRequest
 from tests.model.tiny_models import FAMILIES, TEXTS
 
 Load = Callable[[str], PairScorer]
@@ -58,7 +58,7 @@ def told(encoded: EncodedRequest) -> Any:
     )
 
 
-def num_steps(ask: ScoreRequest, reranker: PairScorer) -> int:
+def num_steps(ask: ScoringRequest, reranker: PairScorer) -> int:
     return sum(1 for _ in encoding(ask, reranker.encoder)) + 1
 
 
@@ -67,7 +67,7 @@ def num_steps(ask: ScoreRequest, reranker: PairScorer) -> int:
 def test_steps_change_nothing(family: str, cutting: str, load: Load, short_steps: Callable[[], None]) -> None:
     reranker = load(family)
     documents = (*TEXTS, LONG, "", "x", *TEXTS[:5], LONG[9:])
-    ask = ScoreRequest(queries=(TEXTS[0],), documents=documents, cutting=CUTTINGS[cutting])
+    ask = ScoringRequest(queries=(TEXTS[0],), documents=documents, cutting=CUTTINGS[cutting])
     whole = told(encode(ask, reranker.encoder))
     assert num_steps(ask, reranker) == 1
     short_steps()
@@ -79,7 +79,7 @@ def test_steps_change_nothing(family: str, cutting: str, load: Load, short_steps
 def test_pair_by_pair_each_document_keeps_its_query(family: str, load: Load, short_steps: Callable[[], None]) -> None:
     reranker = load(family)
     queries = tuple(f"{n} {text}" for n, text in enumerate(TEXTS))
-    ask = ScoreRequest(queries=(*queries, LONG), documents=(*TEXTS, "x"), cutting=Cutting(query=True))
+    ask = ScoringRequest(queries=(*queries, LONG), documents=(*TEXTS, "x"), cutting=Cutting(query=True))
     whole = told(encode(ask, reranker.encoder))
     short_steps()
     assert told(encode(ask, reranker.encoder)) == whole
@@ -89,6 +89,6 @@ def test_a_document_that_may_not_be_cut_is_named_by_its_place_in_the_request(
     load: Load, short_steps: Callable[[], None]
 ) -> None:
     short_steps()
-    ask = ScoreRequest(queries=("q",), documents=(*TEXTS, LONG), cutting=Cutting(documents=False))
+    ask = ScoringRequest(queries=("q",), documents=(*TEXTS, LONG), cutting=Cutting(documents=False))
     with pytest.raises(Invalid, match=f"^document {len(TEXTS)} has "):
         encode(ask, load("bert").encoder)

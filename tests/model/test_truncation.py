@@ -27,7 +27,7 @@ from crossrank.scoring.prompts import QWEN3
 from crossrank.scoring.truncation import remember_truncation, saved_truncation
 from crossrank.serving.encode import EncodedRequest, encode, query_limit
 from crossrank.serving.errors import Invalid
-from crossrank.serving.request import Cutting, ScoreRequest
+from crossrank.serving.request import Cutting, ScoringRequest
 from tests.model.reference import Pair, assert_same_scores, one_at_a_time, plain
 from tests.model.tiny_models import TEXTS, bert_tokenizer, qwen3_tokenizer, xlm_roberta_tokenizer
 
@@ -286,7 +286,7 @@ def test_a_request_has_the_pairs_that_a_job_has(family: str, max_length: int) ->
     limit = query_limit(encoder)
     assert limit == room // 2
     for query, length in zip(texts_of_length(hf, 0), LENGTHS, strict=True):
-        ask = ScoreRequest(queries=(query,), documents=tuple(documents))
+        ask = ScoringRequest(queries=(query,), documents=tuple(documents))
         if length > limit:
             with pytest.raises(Invalid, match=f"the query has {length} tokens, over its limit of {limit}"):
                 encode(ask, encoder)
@@ -316,7 +316,7 @@ def test_what_a_request_asks_for_is_done_as_for_any_model(family: str, cutting: 
     for query, length in zip(texts_of_length(hf, 0), LENGTHS, strict=True):
         if length > 4 and not cutting.query:
             continue
-        ask = ScoreRequest(queries=(query,), documents=tuple(texts_of_length(hf, 5)), cutting=cutting)
+        ask = ScoringRequest(queries=(query,), documents=tuple(texts_of_length(hf, 5)), cutting=cutting)
         found = encode(ask, encoder_of(family, 13, "longest_first"))
         assert same(found, encode(ask, encoder_of(family, 13, "only_second")))
 
@@ -326,7 +326,7 @@ def test_a_query_that_may_be_cut_is_cut_to_its_limit_and_leaves_its_room(family:
     hf = TOKENIZERS[family]()
     encoder = encoder_of(family, 13, "longest_first")
     query, document = texts_of_length(hf, 0)[-1], texts_of_length(hf, 5)[-1]
-    encoded = encode(ScoreRequest(queries=(query,), documents=(document,), cutting=Cutting(query=True)), encoder)
+    encoded = encode(ScoringRequest(queries=(query,), documents=(document,), cutting=Cutting(query=True)), encoder)
     limit = query_limit(encoder)
     kept = encoder.tokenizer([query])[0][:limit], encoder.tokenizer([document])[0][: 13 - encoder.num_special - limit]
     assert encoded.ids_U[0].tolist() == [*encoder.before, *kept[0], *encoder.between, *kept[1], *encoder.after]

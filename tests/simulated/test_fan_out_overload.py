@@ -20,7 +20,7 @@ from crossrank.serving.errors import Abandoned, Expired, Overloaded
 from crossrank.serving.fair_queue import Queue, Ticket
 from crossrank.serving.fan_out import FanOut
 from crossrank.serving.metrics import Metrics
-from crossrank.serving.request import ScoreRequest, ScoreResponse, Timing
+from crossrank.serving.request import ScoringRequest, ScoringResponse, Timing
 from crossrank.serving.service import Deadlines
 
 SPEED = 10_000.0
@@ -83,7 +83,7 @@ class Replica:
     def promised(self) -> list[tuple[float, int]]:
         return [(-np.inf, self._in_flight), *self._queue.promised()]
 
-    async def score(self, ask: ScoreRequest) -> ScoreResponse:
+    async def score(self, ask: ScoringRequest) -> ScoringResponse:
         assert ask.timeout_s is not None
         num = len(ask.documents)
         deadline = self._clock() + ask.timeout_s
@@ -104,7 +104,7 @@ class Replica:
         if ticket.fault is not None:
             raise ticket.fault
         zeros_C = np.zeros(num, np.int32)
-        return ScoreResponse(ticket.logits_U, zeros_C + PAIR_TOKENS, zeros_C, zeros_C + 1, 0, 0, Timing())
+        return ScoringResponse(ticket.logits_U, zeros_C + PAIR_TOKENS, zeros_C, zeros_C + 1, 0, 0, Timing())
 
     async def work(self) -> None:
         while True:
@@ -126,7 +126,7 @@ class Others:
     async def names(self) -> list[str]:
         return list(self._replicas)
 
-    async def score(self, name: str, ask: ScoreRequest) -> ScoreResponse:
+    async def score(self, name: str, ask: ScoringRequest) -> ScoringResponse:
         await asyncio.sleep(HOP_S)
         return await self._replicas[name].score(ask)
 
@@ -158,7 +158,7 @@ async def fates(times: float, together: bool, timeout_s: float, seed: int) -> di
         replicas[n].ongoing += 1
         try:
             await (doors[n] if together else replicas[n]).score(
-                ScoreRequest(queries=("q",), documents=("d",) * size, timeout_s=timeout_s)
+                ScoringRequest(queries=("q",), documents=("d",) * size, timeout_s=timeout_s)
             )
             found[size].answered += 1
         except Overloaded:
@@ -180,7 +180,7 @@ async def fates(times: float, together: bool, timeout_s: float, seed: int) -> di
     return found
 
 
-def _seconds_of(ask: ScoreRequest) -> Any:
+def _seconds_of(ask: ScoringRequest) -> Any:
     return np.full(len(ask.documents), PAIR_TOKENS / SPEED)
 
 

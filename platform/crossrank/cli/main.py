@@ -14,33 +14,20 @@ from crossrank import storage
 from crossrank.cli.next_command import after_conversion, after_recipe
 from crossrank.cli.options import command
 from crossrank.cli.status import status
-from crossrank.cluster.submission.commands import jobs, submit
+from crossrank.cli.submission import jobs, submit
 from crossrank.config.usage import OneOf, sentence_of
 from crossrank.demo.run import DemoSettings, demo
 from crossrank.errors import CrossrankError, exit_status, printable, unwritten
-from crossrank.evaluation.job import evaluate
-from crossrank.evaluation.settings import EvaluateSettings
-from crossrank.filtering.job import filter as filter_translations
-from crossrank.filtering.settings import FilterSettings
 from crossrank.formats import FORMATS
 from crossrank.formats.conversion import convert_telling
-from crossrank.mining.job import mine
-from crossrank.mining.settings import MineSettings
 from crossrank.recipe.run import recipe
-from crossrank.recipe.stage import Job
-from crossrank.reranking.job import rerank
-from crossrank.reranking.settings import RerankSettings
-from crossrank.scoring.score_file import ScoreSettings, score
+from crossrank.recipe.stage import VerbStage
 from crossrank.serving.launch import serve
 from crossrank.serving.settings import ServeSettings
 from crossrank.telemetry import log_format
 from crossrank.telemetry.progress import say_next
-from crossrank.training.job import train
-from crossrank.training.merge import MergeSettings, merge
-from crossrank.training.settings import TrainSettings
-from crossrank.translation.job import translate
 from crossrank.translation.memory.tsv import ExportSettings, ImportSettings, export_memory, import_memory
-from crossrank.translation.settings import TranslateSettings
+from crossrank.verbs import VERBS
 from crossrank.version import __version__
 
 READ = [name for name, form in FORMATS.items() if form.reads_groups]
@@ -55,14 +42,8 @@ def crossrank() -> None:
     """Train, run and serve cross-encoder rerankers on Ray."""
 
 
-crossrank.add_command(command(RerankSettings, rerank))
-crossrank.add_command(command(ScoreSettings, score))
-crossrank.add_command(command(TranslateSettings, translate))
-crossrank.add_command(command(MineSettings, mine))
-crossrank.add_command(command(FilterSettings, filter_translations))
-crossrank.add_command(command(TrainSettings, train))
-crossrank.add_command(command(MergeSettings, merge))
-crossrank.add_command(command(EvaluateSettings, evaluate))
+for verb in VERBS.values():
+    crossrank.add_command(command(verb.settings, verb.run))
 crossrank.add_command(command(ServeSettings, serve))
 crossrank.add_command(command(DemoSettings, demo))
 
@@ -114,7 +95,7 @@ def recipe_command(file: str, sets: tuple[str, ...], until: str | None, overwrit
         words += ["--until", until] if dry_run and until is not None else []
         say_next("recipe", shlex.join(words))
     else:
-        settings_of = {stage.name: stage.settings for stage in stages if isinstance(stage, Job)}
+        settings_of = {stage.name: stage.settings for stage in stages if isinstance(stage, VerbStage)}
         say_next("recipe", after_recipe(settings_of))
 
 
@@ -131,7 +112,7 @@ def main(arguments: list[str] | None = None) -> None:
     run(crossrank, arguments)
 
 
-def run(verb: click.Command, arguments: list[str] | None = None) -> None:
+def run(program: click.Command, arguments: list[str] | None = None) -> None:
     """Run one command as a program. What the user did wrong is one sentence on standard error, never a traceback."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what is claimed is let go
@@ -142,7 +123,7 @@ def run(verb: click.Command, arguments: list[str] | None = None) -> None:
         log_format.set_up()
         for argument in typed:
             storage.refuse_keys(argument)  # before click, which repeats what it does not understand
-        verb.main(args=arguments, standalone_mode=False)
+        program.main(args=arguments, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(EXIT_USER_ERROR)

@@ -16,6 +16,7 @@ from crossrank.storage.files import StoredFile
 from crossrank.storage.lease import LOCK
 from crossrank.telemetry.figures import in_words
 from crossrank.translation.parts import sizes_of
+from crossrank.verbs import VERBS
 
 CHECKPOINT = "/_checkpoint/step-"
 LOCKS = Path("/proc/locks")
@@ -109,13 +110,18 @@ def _progress(output: str, manifest: Manifest, files: list[str]) -> dict[str, An
     """Rows or steps that are done, of how many, where the job has worked it out."""
     if manifest.get("state") == "finished":
         return {}
-    kind = manifest.get("kind")
-    if kind == "train":
-        saved = [int(uri.partition(CHECKPOINT)[2].split("/")[0]) for uri in files if CHECKPOINT in uri]
-        return {"steps_saved": max(saved, default=0), "steps_in_all": (manifest.get("sizes") or {}).get("num_steps")}
-    if kind == "evaluate":
+    verb = VERBS.get(manifest.get("kind", "rerank"))
+    if verb is not None and verb.progress == "checkpoints":
+        return _of_checkpoints(manifest, files)
+    if verb is not None and verb.progress == "models":
         return _of_models(output, manifest, files)
-    return _of_parts(storage.absolute(output), manifest) | (_of_texts(output) if kind == "translate" else {})
+    of_texts = _of_texts(output) if manifest.get("kind") == "translate" else {}
+    return _of_parts(storage.absolute(output), manifest) | of_texts
+
+
+def _of_checkpoints(manifest: Manifest, files: list[str]) -> dict[str, Any]:
+    saved = [int(uri.partition(CHECKPOINT)[2].split("/")[0]) for uri in files if CHECKPOINT in uri]
+    return {"steps_saved": max(saved, default=0), "steps_in_all": (manifest.get("sizes") or {}).get("num_steps")}
 
 
 def _of_parts(output: str, manifest: Manifest) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""From string ids to row numbers, 12 bytes an id and mapped from disk: a dictionary would take over 100.
+"""An index from string ids to row numbers: 12 bytes an id, mapped from disk. A dictionary would take over 100.
 
 Shape letters: N rows, L looked-up ids.
 """
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 UNKNOWN = -1
-"""The row of an id that is not there."""
+"""Row of an id that the index does not have."""
 
 
 def hash_id(identifier: str) -> int:
@@ -56,7 +56,7 @@ class IdIndex:
         return cls(np.load(folder / "id_hashes.npy", mmap_mode="r"), np.load(folder / "id_rows.npy", mmap_mode="r"))
 
     def rows(self, identifiers: Sequence[str] | Iterable[str]) -> NDArray[np.int32]:
-        """Rows of these ids, `UNKNOWN` for those that are not there. Shape (L,)."""
+        """Rows of these ids, `UNKNOWN` for those that the index does not have. Shape (L,)."""
         wanted_L = np.fromiter(map(hash_id, identifiers), dtype=np.uint64)
         if len(self._hashes_N) == 0:
             return np.full(len(wanted_L), UNKNOWN, dtype=np.int32)

@@ -1,4 +1,4 @@
-"""Where a corpus or a set of queries is and how to read it: what travels to every node instead of the texts."""
+"""The place of a corpus or a set of queries and how to read it: sent to every node instead of the texts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from crossrank.records import Reason, Reject, document_text, title_length
 from crossrank.storage.content_hash import fingerprint_of
 
 LAYOUT = "4"
-"""Changes when the files of a store change, or what is read into them: an old cache is then not read as a new one."""
+"""Version of the files of a store and of what is read into them: an old cache is not read as a new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class CorpusSource:
 
     @property
     def key(self) -> str:
-        """Equal for sources that give the same store."""
+        """Key of the store in the cache; equal for sources that give the same store."""
         return _key("corpus", astuple(self))
 
     def open(self) -> TextStore:
-        """The store on this machine, converted now if it is not here yet. Its texts are what the model reads."""
+        """The store on this machine, converted now if it is not in the cache. Its texts are what the model reads."""
         return open_store(storage.cache_folder() / "texts" / self.key, self._read, Reason.EMPTY_DOCUMENT)
 
     @staticmethod
@@ -68,7 +68,7 @@ class QuerySource:
     query_column: str | None = None
 
     def open(self) -> TextStore:
-        """The store on this machine, converted now if it is not here yet."""
+        """The store on this machine, converted now if it is not in the cache."""
         key = _key("queries", astuple(self))
         return open_store(storage.cache_folder() / "texts" / key, self._read, Reason.EMPTY_QUERY)
 
@@ -91,7 +91,7 @@ class QuerySource:
 
 
 def _refuse_changed(uri: str, expected: str, found: str) -> None:
-    """Refuse to keep, under the old content's key, what was just read; on another node it may be another file."""
+    """Refuse content that is not the one its key was made of: the file has changed, or is another on this node."""
     if found != expected:
         raise InputError(
             f"{uri} on {os.uname().nodename} is not what the job began with; give every node the same file, leave it "

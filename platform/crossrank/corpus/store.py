@@ -2,7 +2,7 @@
 
 A corpus of any format is converted once a node; every process of the node then maps the same pages. Queries are
 kept the same way. A row that was readable keeps its place whatever is wrong with it, so that a candidate that names
-it can be told why it is not scored.
+it can be rejected with the reason.
 
 Shape letters: N rows of the store, R rows asked for.
 """
@@ -40,11 +40,11 @@ SCHEMA = pa.schema(
     ]
 )
 OFTEN_READ = ("id", "text", "title_length")
-"""Columns that are kept at hand."""
+"""Columns of which every batch is looked up once, when the store is opened."""
 
 
 class SourceRow(NamedTuple):
-    """A readable row and where it stands."""
+    """A readable row, with its file and line."""
 
     source: str
     line: int
@@ -82,7 +82,7 @@ class TextStore:
 
     @property
     def key(self) -> str:
-        """Names the content, for what is worked out from it and kept."""
+        """Key of the content, for what is computed from it and kept."""
         return self._folder.name
 
     def __len__(self) -> int:
@@ -100,7 +100,7 @@ class TextStore:
         return self._column("text", rows_R)
 
     def texts_without_title(self, rows_R: Sequence[int]) -> list[str]:
-        """The same without the titles before them."""
+        """The texts of these rows without the titles before them."""
         lengths = self._column("title_length", rows_R)
         return [text[length:] for text, length in zip(self.texts(rows_R), lengths, strict=True)]
 
@@ -129,7 +129,7 @@ class TextStore:
 
 
 def open_store(folder: Path, read: Read, empty: Reason) -> TextStore:
-    """The store in `folder`, converted now if it is not there; of several processes one converts, the rest wait.
+    """Open the store in `folder`, converted now if it is not there; of several processes one converts, the rest wait.
 
     Args:
         read: reads the rows from their files.
@@ -143,8 +143,8 @@ def refuse_empty(store: TextStore, uri: str, what: str) -> None:
     """Refuse a store without a row that can be used.
 
     Args:
-        uri: as the user named it.
-        what: it should hold, such as ``documents``.
+        uri: URI of the store as the user named it.
+        what: rows that it should hold, such as ``documents``.
     """
     if not (store.usable(slice(None)) == Usable.YES).any():
         set_aside = SetAside()

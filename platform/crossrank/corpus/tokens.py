@@ -39,7 +39,7 @@ class TokenStore:
 
 
 def open_tokens(folder: Path, store: TextStore, wanted_N: NDArray[np.bool_], encoder: PairEncoder) -> TokenStore:
-    """The token ids of the wanted rows of `store`, made now if they are not in `folder`.
+    """Open the token ids of the wanted rows of `store`, made now if they are not in `folder`.
 
     Of several processes of a node one makes them, the rest wait. Rows not wanted have no tokens.
     """

@@ -36,7 +36,7 @@ Values = dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
-class PairScores:
+class ScoredPairs:
     """What a model gave every pair, for the pictures of how its scores lie."""
 
     scores_P: NDArray[np.float32]
@@ -64,7 +64,7 @@ class Row:
     """Queries without scores, which count 0."""
     manifest: dict[str, Any]
     """Of the rerank job; empty for the first stage."""
-    scores: PairScores | None
+    scores: ScoredPairs | None
     scale: Scale = "logit"
     """What the scores are."""
 
@@ -144,7 +144,7 @@ def model_row(
         rankings.tie_rate(),
         int(rankings.is_missing_Q.sum()),
         manifest,
-        PairScores(rankings.scores_P, labels_P, lists.relevant_from),
+        ScoredPairs(rankings.scores_P, labels_P, lists.relevant_from),
         scale_of(spec),
     )
 

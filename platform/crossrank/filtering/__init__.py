@@ -1,1 +1,1 @@
-"""Filters of translations: one rule a file, each with its reason code; what they find becomes flags on documents."""
+"""Filters of translations: rules, each with its reason code, whose findings become flags on documents."""

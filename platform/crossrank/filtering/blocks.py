@@ -21,7 +21,7 @@ from crossrank.resumable.output import read_json, write_json
 
 BLOCK_GROUPS = 1000
 BLOCK_CHARACTERS = 8 << 20
-"""A block ends at whichever of the two comes first; a process holds one in memory."""
+"""Characters at which a block ends, unless it has all its groups before; a process holds one block in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +35,19 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class JudgeTask:
-    """What is done to every block; small enough to be sent to each process."""
+    """The work on every block; small enough to be sent to each process."""
 
     layout: Layout
     judge: Judge | None
-    """None takes off what an earlier filter added."""
+    """Judge of the groups; None takes off what an earlier filter added."""
     num_samples: int
     seed: int
     for_teacher: bool
-    """Whether what is judged goes on to a teacher, and not to the output yet."""
+    """Whether judged groups go on to a teacher, and not to the output yet."""
 
 
 def blocks(uri: str, limit: int | None, block_groups: int, reject: Reject) -> Iterator[Block]:
-    """The groups at `uri` in blocks; what is no group is rejected. The same input gives the same blocks."""
+    """Yield the groups at `uri` in blocks; what is no group is rejected. The same input gives the same blocks."""
     groups: list[Group] = []
     number = row = characters = 0
     for group in groups_of(uri, limit, reject):
@@ -62,7 +62,7 @@ def blocks(uri: str, limit: int | None, block_groups: int, reject: Reject) -> It
 
 
 def groups_of(uri: str, limit: int | None, reject: Reject) -> Iterator[Group]:
-    """The first groups at `uri`; nothing behind them is read."""
+    """Yield the first `limit` groups at `uri`; nothing behind them is read."""
     for number, (_, _, group) in enumerate(read_group_files(uri, reject), start=1):
         yield group
         if number == limit:
@@ -70,7 +70,7 @@ def groups_of(uri: str, limit: int | None, reject: Reject) -> Iterator[Group]:
 
 
 def tally_file(layout: Layout, number: int) -> str:
-    """Where the tally of a part lies."""
+    """The file of a part's tally."""
     return storage.join(layout.output, "_checkpoint", f"tally-{number:05}.json")
 
 
@@ -89,7 +89,7 @@ def _refuse(row: Rejected) -> None:
 
 
 def do_block(task: JudgeTask, block: Block) -> Json:
-    """Judge a block, or take off what was judged before, and write it. Returns a line of figures."""
+    """Judge a block, or take off what was judged before, and write it. Returns its figures."""
     groups: Iterable[Group]
     if task.judge is None:
         groups = [cleared(group) for group in block.groups]

@@ -1,7 +1,7 @@
-"""What a filter adds to a document, and how it is taken off again.
+"""Flags of a filter on documents: added, and taken off again.
 
 The flags that are the filter's own are named once more in ``meta["crossrank_filter"]``, beside what it overwrote:
-flags of the translation, or of somebody else, are never taken for ours, whatever they are called.
+flags of the translation, or of somebody else, are never taken for the filter's, whatever they are called.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from crossrank.records import Candidate, Group, Json
 
 FILTER = "crossrank_filter"
 OF_QUERY = "query_"
-"""What the reason of a query begins with on every document of its group."""
+"""Prefix of the reason against a query, on every document of its group."""
 
 
 def flags_of_filter(doc: Candidate) -> tuple[str, ...]:
-    """The flags that a filter put there."""
+    """The flags that a filter put on a document."""
     return tuple(doc.meta.get(FILTER, {}).get("flags", ()))
 
 
 def other_flags(doc: Candidate) -> tuple[str, ...]:
-    """The flags that others put there."""
+    """The flags that others put on a document."""
     ours = flags_of_filter(doc)
     return tuple(flag for flag in doc.flags if flag not in ours)
 
 
 def flagged(doc: Candidate, reasons: Sequence[str]) -> Candidate:
-    """The document with these reasons against it, beside those that are there already."""
+    """The document with these reasons against it as flags, beside those that it has."""
     added = [reason for reason in dict.fromkeys(reasons) if reason not in doc.flags]
     if not added:
         return doc
@@ -38,9 +38,9 @@ def flagged(doc: Candidate, reasons: Sequence[str]) -> Candidate:
 
 
 def scored(doc: Candidate, source: float, target: float) -> Candidate:
-    """The document with what a teacher says of it in both languages; `teacher_score` is that of the source.
+    """The document with a teacher's scores of it in both languages; `teacher_score` is that of the source.
 
-    The source is what was written by people, so its score is the one to learn from.
+    The source was written by people, so its score is the one to learn from.
     """
     kept = doc.meta.get(FILTER, {})
     ours: Json = {**kept, "teacher": {"source": source, "target": target, "before": doc.teacher_score}}

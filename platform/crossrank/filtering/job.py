@@ -43,7 +43,8 @@ from crossrank.telemetry.verb_scope import verb_scope
 
 KIND = "filter"
 FORMAT = 1
-"""Of blocks, tallies and rules. Raise it when a change makes it impossible to go on with an output that was begun."""
+"""Version of blocks, tallies and rules. Raise it when a change makes it impossible to go on with an output that was
+begun."""
 
 
 @verb_scope(KIND)
@@ -77,7 +78,7 @@ def _lacking(layout: Layout, before: Manifest) -> set[int]:
 
 
 def _identity(settings: FilterSettings, teacher: ScorerSpec | None) -> dict[str, Any]:
-    """What has to be the same when the job is resumed; where groups and teacher lie does not matter."""
+    """The inputs and settings that have to be the same when the job is resumed, wherever groups and teacher lie."""
     by_content = {"groups", "teacher"}
     return {
         "format": FORMAT,
@@ -117,7 +118,7 @@ def _counting(rejected: Counter[str]) -> Reject:
 
 
 def _finished(layout: Layout, plan: Json) -> set[int]:
-    """Parts that are there with their tallies, and whole as far as the plan knows."""
+    """Parts that are there with their tallies, as far as they belong to the plan."""
     sizes = plan.get("rows_of_blocks")
     there = _with_tally(layout)
     return there if sizes is None else there - layout.lacking_parts(len(sizes), sizes)
@@ -209,9 +210,9 @@ def _all_prepared(layout: Layout, plan: Json, done: set[int]) -> bool:
 
 
 def _judge_blocks(settings: FilterSettings, task: JudgeTask, block_groups: int, done: set[int], lease: Lease) -> Json:
-    """Judge the blocks that have no part, and set aside what is no group. Returns what there is, for the plan.
+    """Judge the blocks that have no part, and set aside what is no group. Returns the counts for the plan.
 
-    The whole input is read also when a job is resumed: what was set aside is then written once, whole.
+    A resumed job reads the whole input too, so that the rows that are set aside are written once, whole.
     """
     sizes: list[int] = []
     documents = 0
@@ -266,7 +267,7 @@ def _say_finished(settings: FilterSettings, layout: Layout, manifest: Manifest) 
 
 
 def _dry_run(settings: FilterSettings, teacher: ScorerSpec | None) -> dict[str, Any]:
-    """Count everything, judge the first block, and tell what the rest will take."""
+    """Count everything, judge the first block, and print the time that the rest will take."""
     rejected = Counter[str]()
     counts = Counter[str]()
     seconds = 0.0

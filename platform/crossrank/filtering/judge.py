@@ -16,19 +16,19 @@ from crossrank.translation.origin import ORIGIN, origin_of_document, origin_of_q
 
 NO_ORIGIN = "no_origin"
 OTHER_LANGUAGES = "other_languages"
-"""Why a group is not judged."""
+"""Reason for which a group is not judged: it is in other languages than those of the settings."""
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Who knows the languages and the thresholds."""
+    """Judges translated groups, with the languages and the thresholds of the settings."""
 
     source: Language
     target: Language
     thresholds: Thresholds
 
     def not_judged(self, group: Group) -> str | None:
-        """Why a group cannot be judged; None where it can."""
+        """The reason why a group cannot be judged; None where it can."""
         if origin_of_query(group) is None:
             return NO_ORIGIN
         languages = (group.meta[ORIGIN].get("lang"), self.source.code), (group.lang, self.target.code)
@@ -39,8 +39,8 @@ class Judge:
     def judged(self, group: Group) -> Group:
         """The group with flags on its bad documents, and on all where the query is bad; nothing is taken away.
 
-        What an earlier filter said is taken off before. A document without an origin was not translated, and is
-        compared with the others only.
+        Flags of an earlier filter are taken off before. A document without an origin was not translated, and is only
+        compared with the others.
         """
         group = cleared(group)
         if self.not_judged(group) is not None:

@@ -1,4 +1,4 @@
-"""Blocks are judged by a few processes of this machine: Python alone, so a process a core and no cluster."""
+"""Judges blocks in a few processes of this machine: the work is Python alone, so one process a core and no cluster."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from crossrank.filtering.blocks import Block, JudgeTask, do_block
 from crossrank.records import Json
 
 WAITING = 2
-"""Blocks a process that are read ahead: enough that none is idle, few enough that memory stays flat."""
+"""Blocks read ahead for each process: enough that none is idle, few enough that memory stays flat."""
 
 
 def do_blocks(task: JudgeTask, blocks: Iterator[Block], processes: int) -> Iterator[Json]:
-    """Do the blocks, in any order; gives the figures of each as it is finished.
+    """Do the blocks, in any order; yields the figures of each as it is finished.
 
     A single block is done in this process: to start others takes longer.
 
@@ -45,7 +45,7 @@ def do_blocks(task: JudgeTask, blocks: Iterator[Block], processes: int) -> Itera
 
 
 def done_by(pool: Executor, task: JudgeTask, blocks: Iterator[Block], most: int) -> Iterator[Json]:
-    """The figures of blocks that a pool does, with at most so many blocks that were read and are not done."""
+    """Yield the figures of blocks as a pool does them; at most `most` blocks are read and not done."""
     waiting: set[Future[Json]] = set()
     for block in blocks:
         waiting.add(pool.submit(do_block, task, block))
@@ -60,7 +60,7 @@ def done_by(pool: Executor, task: JudgeTask, blocks: Iterator[Block], most: int)
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that started it is gone: a pool's queue never tells it that nobody is there."""
+    """End this process when the one that started it is gone, which the queue of a pool would never show."""
     parent = multiprocessing.parent_process()
     assert parent is not None, "only in a process of the pool"
 

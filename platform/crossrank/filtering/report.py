@@ -1,4 +1,4 @@
-"""The report of a filter: `report.json` for programs, `report.md` for those who read samples."""
+"""The report of a filter: `report.json` for programs, `report.md` for people who read samples."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def write_report(folder: str, tally: Tally, languages: tuple[str, str], rejected
     """Write `report.json` and `report.md`.
 
     Args:
-        languages: of the source and of the target.
+        languages: the source language and the target language.
         rejected: rows of the input that are no groups, by reason.
     """
     write_json(storage.join(folder, "report.json"), as_json(tally, languages, rejected))

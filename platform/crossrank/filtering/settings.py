@@ -21,13 +21,13 @@ _DEFAULT = Thresholds()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FilterSettings(JobSettings):
-    """What to filter, and what counts as a bad translation."""
+    """The groups to filter, and the thresholds of a bad translation."""
 
     groups: str = option(help="Translated groups, Parquet or JSON lines: a file or a folder.")
     source: str | None = option(None, help="Language of the original texts, such as en; wanted unless --clear.")
     target: str | None = option(None, help="Language of the translations, such as ko; wanted unless --clear.")
     teacher: str | None = option(None, help="Reranker that reads both languages, to compare its scores in them.")
-    clear: bool = option(False, help="Take off what an earlier filter added, and nothing else.")
+    clear: bool = option(False, help="Remove what an earlier filter added, and do nothing else.")
     max_length: int = max_length_flag("Tokens of query, document and special tokens together, for the teacher.")
     precision: Precision | None = precision_flag("Number format of the teacher; default fp32 on CPU and bf16 on GPU.")
     instruction: str | None = instruction_flag("What relevant means, for a teacher that reads a prompt.")
@@ -37,10 +37,10 @@ class FilterSettings(JobSettings):
         0.0, help="Logits that a negative has to be under the worst positive, in the source.", least=0
     )
     min_length_ratio: float | None = knob(
-        None, help="Least characters for one of the source; null goes by languages.", least=0
+        None, help="Fewest characters for one of the source; null takes the languages' own bound.", least=0
     )
     max_length_ratio: float | None = knob(
-        None, help="Most characters for one of the source; null goes by languages.", least=0
+        None, help="Most characters for one of the source; null takes the languages' own bound.", least=0
     )
     length_slack: int = knob(_DEFAULT.length_slack, help="Characters more or less that say nothing.", least=0)
     kept_words: float = knob(
@@ -74,7 +74,7 @@ class FilterSettings(JobSettings):
         _DEFAULT.lost_numbers_share, help="Share of the source's numbers that may not be lost.", least=0
     )
     samples: int = knob(10, help="Samples of each reason in the report.", least=0)
-    seed: int = knob(0, help="Draws the samples.", least=0, most=SEED_MOST)
+    seed: int = knob(0, help="Seed of the draw of samples.", least=0, most=SEED_MOST)
 
     def check(self) -> None:
         if self.clear:
@@ -84,7 +84,7 @@ class FilterSettings(JobSettings):
         storage.refuse_overwriting("--output", self.output, groups=self.groups, teacher=self.teacher)
 
     def judge(self) -> Judge:
-        """Who judges by these settings.
+        """The judge that these settings describe.
 
         Raises:
             SettingsError: no languages, unknown ones, or twice the same.

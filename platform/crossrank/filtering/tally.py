@@ -1,4 +1,4 @@
-"""Counts and samples of what was found: of one part, and added up over all."""
+"""Counts and samples of a filter's findings: of one part, and added up over all."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from crossrank.records import Candidate, Group, Json, document_text
 from crossrank.translation.origin import origin_of_document, origin_of_query
 
 SHOWN_CHARACTERS = 1000
-"""Of a text in a sample."""
+"""Characters of a text that a sample shows."""
 COUNTS = ("groups", "documents", "reasons", "reasons_together", "queries")
 
 
 @dataclass(slots=True)
 class Tally:
-    """What became of groups and documents. Each of the first two adds up to their number."""
+    """Counts and samples of judged groups. `groups` adds up to all groups, `documents` to all documents."""
 
     groups: Counter[str] = field(default_factory=Counter)
-    """``clean``: no flag of ours; ``usable``; ``unusable``: it had a positive and a negative to train on, and has no
-    more; and why others were not judged."""
+    """Groups by state: ``clean`` has no flag of the filter; ``usable``; ``unusable`` had a positive and a negative to
+    train on, and no longer has; or why a group was not judged."""
     documents: Counter[str] = field(default_factory=Counter)
-    """``clean``, ``flagged`` by us, ``flagged_by_others`` alone, ``not_judged``: without an origin, or in a group
-    that was not judged."""
+    """Documents by state: ``clean``, ``flagged`` by the filter, ``flagged_by_others`` alone, or ``not_judged``: without
+    an origin, or in a group that was not judged."""
     reasons: Counter[str] = field(default_factory=Counter)
     """Documents by each reason; one may have several."""
     reasons_together: Counter[str] = field(default_factory=Counter)
@@ -37,17 +37,17 @@ class Tally:
     queries: Counter[str] = field(default_factory=Counter)
     """Queries by each reason."""
     samples: dict[str, list[tuple[str, Json]]] = field(default_factory=dict)
-    """For each reason the few whose key is smallest: a random draw, the same in whatever order they come."""
+    """Samples by reason, the few whose key is smallest: a random draw, the same in whatever order they come."""
 
     def add(self, other: Tally, num_samples: int) -> None:
-        """Count what another part holds too."""
+        """Add the counts and samples of another part."""
         for name in COUNTS:
             getattr(self, name).update(getattr(other, name))
         for reason, samples in other.samples.items():
             self._keep(reason, samples, num_samples)
 
     def to_json(self) -> Json:
-        """For a file."""
+        """The tally as JSON, for a file."""
         return {name: dict(getattr(self, name)) for name in COUNTS} | {"samples": self.samples}
 
     @classmethod
@@ -64,7 +64,7 @@ class Tally:
         """Count one group that was judged.
 
         Args:
-            row: its place in the input, from 0.
+            row: the group's place in the input, from 0.
         """
         why_not = judge.not_judged(group)
         for doc in group.docs:
@@ -116,7 +116,7 @@ def _trains(docs: list[Candidate]) -> bool:
 
 
 def _samples(group: Group, of_query: list[str]) -> Iterator[tuple[str, int, Json]]:
-    """Each reason with the place of its document, -1 for the query, and what is shown of it."""
+    """Yield each reason with the place of its document, -1 for the query, and the sample that is shown."""
     for reason in of_query:
         shown = {"origin": _cut(origin_of_query(group)), "translation": _cut(group.query)}
         yield f"{OF_QUERY}{reason}", -1, {"query_id": group.query_id, **shown}

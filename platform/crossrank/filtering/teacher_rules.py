@@ -1,7 +1,7 @@
 """Teacher consistency: a reranker that reads both languages scores each pair before and after translation.
 
-One mechanism finds two faults. A positive that is worth much less in the target language was translated badly. A
-negative that in the source, where no translator was at work, is worth as much as a positive is no negative.
+One comparison finds two faults. A positive that scores much lower in the target language was translated badly. A
+negative that scores as high as a positive in the source, where no translator was at work, is no negative.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ DROP = "teacher_drop"
 FALSE_NEGATIVE = "teacher_false_negative"
 NOT_FINITE = "teacher_not_finite"
 WINDOW_PAIRS = 2048
-"""Pairs that are made ready and sorted by length together, at least."""
+"""Pairs that are tokenised and sorted by length together, at least."""
 
 Pair = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Margins:
-    """How far scores may be apart, in logits."""
+    """Distances of scores, in logits, from which a document is flagged."""
 
     drop: float
-    """What a positive may lose by translation."""
+    """Logits that a positive may lose by translation."""
     negative: float
-    """How far under the worst positive a negative has to be, in the source language."""
+    """Logits that a negative has to be under the worst positive, in the source language."""
 
 
 def documents_to_score(group: Group) -> list[int]:
@@ -45,7 +45,7 @@ def documents_to_score(group: Group) -> list[int]:
 
 
 def pairs_of(group: Group) -> list[Pair]:
-    """The pairs of a group: for each document to score the original, then the translation."""
+    """The pairs of a group: the original and then the translation of each document to score."""
     query = origin_of_query(group) or ""
     pairs: list[Pair] = []
     for place in documents_to_score(group):
@@ -55,7 +55,7 @@ def pairs_of(group: Group) -> list[Pair]:
 
 
 def scores_of(scorer: Scorer, pairs_of_groups: Sequence[Sequence[Pair]]) -> Iterator[list[float]]:
-    """The logits of the pairs of each group, scored in windows that the scorer cuts into token-budget batches."""
+    """Yield the logits of each group's pairs, scored in windows that the scorer cuts into token-budget batches."""
     windows = list(_windows(pairs_of_groups))
     results = scorer.score_windows(_window(scorer, pairs_of_groups[window]) for window in windows)
     for window, result in zip(windows, results, strict=True):
@@ -94,7 +94,7 @@ def compared(group: Group, logits: Sequence[float], margins: Margins) -> Group:
     """The group with its teacher's scores, and with flags where they speak against a document.
 
     Args:
-        logits: of `pairs_of` the group.
+        logits: logits of the group's pairs, in the order of `pairs_of`.
     """
     docs = list(group.docs)
     sources: dict[int, float] = {}

@@ -1,4 +1,4 @@
-"""The teacher's part of the job: measure it, cut the blocks to its speed, and have the blocks compared."""
+"""The stage of the job in which a teacher compares: its speed is measured, blocks are cut by that and compared."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from crossrank.cluster.pool import Pool
 
 SAMPLE_PAIRS = 256
-"""Pairs that are measured, from the first groups."""
+"""Pairs on which the speed is measured, from the first groups."""
 
 
 def start(settings: FilterSettings, teacher: ScorerSpec) -> Pool:
@@ -40,7 +40,7 @@ def start(settings: FilterSettings, teacher: ScorerSpec) -> Pool:
 
 
 def measured(settings: FilterSettings, teacher: ScorerSpec, pool: Pool) -> Json:
-    """How many groups make a block, by the speed of one worker; kept in the manifest, so that a resumed job has it."""
+    """The number of groups in a block, by the speed of one worker; kept in the manifest for a resumed job."""
     num_groups = num_pairs = 0
     with Progress("groups read", None) as progress:
         for group in groups_of(storage.absolute(settings.groups), settings.limit, _ignore):
@@ -62,7 +62,7 @@ class CompareBlocks:
     teacher: ScorerSpec
     margins: Margins
     first_rows: tuple[int, ...]
-    """The place in the input of each block's first group."""
+    """Place in the input of each block's first group."""
 
     def open(self, threads: int) -> Callable[[int], Figures]:
         """Load the teacher."""
@@ -91,13 +91,13 @@ def compare(
 
 
 def _count(figures: Figures) -> None:
-    """What was done to a block, for Prometheus."""
+    """Add the figures of a block to the counters of Prometheus."""
     ROWS_DONE.add(figures["groups"])
     PAIRS.add(figures["pairs"])
 
 
 def dry_run(settings: FilterSettings, teacher: ScorerSpec, num_pairs: int) -> dict[str, Any]:
-    """What the teacher will take, measured on the first groups."""
+    """The time that the teacher will take, measured on the first groups."""
     pool = start(settings, teacher)
     found = _measured(settings, teacher, pool)
     return {
@@ -131,4 +131,4 @@ def _pairs(settings: FilterSettings) -> Iterator[Pair]:
 
 
 def _ignore(row: Rejected) -> None:
-    """What is no group is set aside by who judges."""
+    """Ignore what is no group: the judging sets it aside."""

@@ -15,7 +15,7 @@ from crossrank.records import Candidate, Group
 from crossrank.telemetry.progress import say
 
 
-class Kept(NamedTuple):
+class KeptDocument(NamedTuple):
     """A document as all of its copies have it."""
 
     doc: Candidate
@@ -29,8 +29,8 @@ class Kept(NamedTuple):
 class Once(NamedTuple):
     """The documents of a group, each once."""
 
-    kept: list[Kept]
-    """By `Kept.place`."""
+    kept: list[KeptDocument]
+    """By `KeptDocument.place`."""
     repeated: list[str]
     """A sentence for each copy that is left out."""
 
@@ -57,13 +57,13 @@ def each_once(docs: Sequence[Candidate], usable: Iterable[int] | None = None) ->
     copies: defaultdict[str, list[int]] = defaultdict(list)
     for place in range(len(docs)) if usable is None else usable:
         copies[docs[place].doc_id].append(place)
-    kept: list[Kept] = []
+    kept: list[KeptDocument] = []
     repeated: list[str] = []
     for doc_id, places in copies.items():
         content = max(places, key=lambda place: _height(docs[place].label))  # the first of equal ones
         best = min(places, key=lambda place: _rank(docs[place]))
         doc = replace(docs[content], label=labels[doc_id], rank=docs[best].rank, score=docs[best].score)
-        kept.append(Kept(doc, content, best))
+        kept.append(KeptDocument(doc, content, best))
         repeated += [_sentence(docs, content, place) for place in places if place != content]
     return Once(sorted(kept, key=lambda each: each.place), repeated)
 

@@ -60,6 +60,6 @@ def dry_run(inputs: MiningInputs) -> dict[str, Any]:
 
 
 def _passages(corpus: TextStore) -> list[str]:
-    """Texts from all over the corpus; some wherever any can be used, or nothing could be timed."""
+    """Texts from all over the corpus; at least one wherever a row can be used, or nothing could be timed."""
     rows = np.flatnonzero(corpus.usable(slice(None)) == Usable.YES)
     return corpus.texts(rows[:: max(1, len(rows) // SAMPLE)][:SAMPLE].tolist())

@@ -1,7 +1,7 @@
-"""Which of the passages that a first stage found may be taught as negatives, and which probably answer the query.
+"""Filters that drop the passages of a first stage that probably answer the query, and leave the negatives.
 
-The first of a ranking that nobody judged are the hardest negatives, and among them are passages that answer the
-query as well as the one that somebody judged. Each filter here drops a passage for a reason that is kept and counted.
+The first unjudged passages of a ranking are the hardest negatives, and among them are passages that answer the query
+as well as the judged one. Each filter drops a passage for a reason that is kept and counted.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from crossrank.retrieval.analysis import HAN, HANGUL, KANA
 
 JACCARD = 0.5
 CONTAINMENT = 0.8
-"""Copies of KorQuAD paragraphs with every tenth word changed stay above both; different paragraphs of one article lie
-under 0.2, and different sentences that answer one question of WikiQA under 0.37 and 0.67."""
+"""Default likeness of a near duplicate, by `jaccard` and by `containment`. Copies of KorQuAD paragraphs with every
+tenth word changed stay above both; different paragraphs of one article lie under 0.2, and different sentences that
+answer one question of WikiQA under 0.37 and 0.67."""
 
 
 class Drop(StrEnum):
-    """Why a passage is no negative of a query."""
+    """Reasons why a passage is no negative of a query."""
 
     IN_GROUP = "in_group"
     """The group has it already, judged or not."""
@@ -37,33 +38,33 @@ class Drop(StrEnum):
     NEAR_DUPLICATE = "near_duplicate"
     """A positive that was lightly edited, cut short or made longer."""
     HAS_ANSWER = "has_answer"
-    """It holds the answer that the group brings."""
+    """A passage that holds the answer that the group brings."""
     REPEATED = "repeated"
     """A negative that the group has already, under another id."""
     OVER_MARGIN = "over_margin"
-    """The teacher scores it too near to the lowest positive, or above."""
+    """A passage that the teacher scores too near to the lowest positive, or above."""
     SCORE_NOT_FINITE = "score_not_finite"
-    """The teacher's score is no number to compare."""
+    """A passage whose score by the teacher is not finite."""
 
 
 FALSE_NEGATIVES = tuple(
     reason for reason in Drop if reason not in (Drop.IN_GROUP, Drop.QUERY_ITSELF, Drop.REPEATED, Drop.SCORE_NOT_FINITE)
 )
-"""The reasons that say: this probably answers the query."""
+"""Reasons for which a passage probably answers the query."""
 
 DropReason = tuple[Drop, str]
-"""A reason, and what was found."""
+"""A reason, and the id or text by which it holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alike:
-    """From what likeness on a passage counts as a positive in other words."""
+    """Likeness from which a passage counts as a copy of a positive: shares of shingles, 0 to 1."""
 
     jaccard: float = JACCARD
     containment: float = CONTAINMENT
 
     def find(self, passage: Fingerprint, positives: Iterable[tuple[str, Fingerprint]]) -> DropReason | None:
-        """The fault of a passage that is one of the positives, each with its id; None for one that is none."""
+        """The reason to drop a passage that is one of the positives, which come with their ids; None for any other."""
         for doc_id, positive in positives:
             if passage.letters and passage.letters == positive.letters:
                 return Drop.EXACT_COPY, f"the text of the positive {doc_id}"
@@ -81,7 +82,7 @@ OTHER_LETTER = rf"[^\W_{HANGUL}{HAN}{KANA}]"
 
 
 def answers_of(meta: dict[str, Any]) -> Callable[[str], str | None]:
-    """A function from a text to the answer of the group that it holds, None where it holds none.
+    """A function that gives the answer of the group that a text holds, None where it holds none.
 
     An answer is ``meta["answer"]``, a text or a list of texts. It is found whatever its case, white space or
     punctuation, and as whole words; Hangul, Han and Kana go on from word to word, so there any place will do.
@@ -98,7 +99,7 @@ def answers_of(meta: dict[str, Any]) -> Callable[[str], str | None]:
 
 
 def _spaced(text: str) -> str:
-    """Caseless words with one space between them."""
+    """The words of a text, caseless, with one space between them."""
     return " ".join(re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", text).casefold()))
 
 
@@ -110,7 +111,7 @@ def _pattern(spaced: str) -> re.Pattern[str]:
 
 @dataclass(frozen=True, slots=True)
 class Margin:
-    """How far under the lowest positive a teacher has to score a negative.
+    """The distance under the lowest positive at which a teacher has to score a negative.
 
     ``relative`` wants its probability, the sigmoid of the logit, under ``(1 - value)`` times that of the positive:
     the TopK-PercPos of NV-Retriever, whose best was 95 %, a value of 0.05. ``absolute`` wants its logit under the
@@ -124,7 +125,7 @@ class Margin:
     value: float
 
     def ceiling(self, positive_logits: Sequence[float]) -> float:
-        """The logit from which on a passage is dropped. The logits are finite, and at least one."""
+        """The logit from which a passage is dropped. `positive_logits` are finite, and at least one."""
         lowest = min(positive_logits)
         if self.kind == "absolute":
             return lowest - self.value
@@ -132,7 +133,7 @@ class Margin:
         return min(_logit(probability), lowest)  # a high logit is a probability of 1.0, which no logit is
 
     def find(self, logit: float, ceiling: float) -> DropReason | None:
-        """The fault of a passage that scores too high; None for one that does not."""
+        """The reason to drop a passage that scores too high; None for any other."""
         if not math.isfinite(logit):
             return Drop.SCORE_NOT_FINITE, f"the teacher scores it {logit}"
         if logit >= ceiling:

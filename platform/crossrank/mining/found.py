@@ -1,4 +1,4 @@
-"""What the stages found for a query, as one ranking."""
+"""The passages that the first stages found for a query, as one ranking."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class FoundPassage:
 
     row: int
     rank: int
-    """In the fused ranking, from 1."""
+    """Rank in the fused ranking, from 1."""
     score: float
     of_stage: dict[str, tuple[int, float]]
-    """Rank and score by ``bm25`` and by ``dense``, of those that found it."""
+    """Rank and score by stage, ``bm25`` and ``dense``, of the stages that found it."""
 
     @property
     def source(self) -> str:
@@ -30,7 +30,7 @@ class FoundPassage:
 
 
 def fused(stages: Stages, k: int) -> list[FoundPassage]:
-    """One ranking of what the stages found. A single one keeps its own scores."""
+    """Fuse the rankings of the stages into one. A single stage keeps its own scores."""
     of_stage: dict[int, dict[str, tuple[int, float]]] = {}
     for name, (rows, scores) in stages.items():
         for rank, (row, score) in enumerate(zip(rows.tolist(), scores.tolist(), strict=True), start=1):

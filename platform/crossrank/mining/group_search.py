@@ -1,4 +1,4 @@
-"""One group on its way to its negatives: what was found for it, and what the filters of texts leave of that."""
+"""The mining of one group: the passages found for it, and the negatives that the filters leave of them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from crossrank.records import Candidate, Group, Json
 from crossrank.retrieval.query_documents import AskedQuery
 
 FIRST_RANKS = 10
-"""Of the positives it is counted whether they are among so many."""
+"""Ranks among which a positive is looked for, to count how well a stage finds them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What is taken of what was found."""
+    """The rules by which negatives are taken from the passages found."""
 
     negatives: int
     depth: int
@@ -33,14 +33,14 @@ class Rules:
     rrf_k: int
     with_text: bool
     provenance: Json
-    """Kept in the meta of every group: which first stage and which teacher."""
+    """First stage and teacher, kept in the meta of every group."""
     keep_query_document: bool = False
     """Whether the query itself may be a negative."""
 
 
 @dataclass(slots=True)
 class GroupMining:
-    """One group on its way to its negatives."""
+    """The state of one group while its negatives are mined."""
 
     group: Group
     passages: Passages
@@ -48,20 +48,20 @@ class GroupMining:
     group_rows: list[int]
     """Rows of the corpus of the group's documents, -1 where it has none."""
     survivors: Iterator[FoundPassage]
-    """What no filter of the texts has dropped, best first; filtered as it is asked for."""
+    """Passages that no filter of the texts drops, best first; filtered as they are asked for."""
     stats: Counter[str]
     asked: AskedQuery | None
-    """None where the query itself may be a negative."""
+    """The query, to be known again among passages; None where it may itself be a negative."""
     negatives: list[Candidate] = field(default_factory=list)
     teacher_scores: dict[int, float] = field(default_factory=dict)
-    """Of the group's own documents, by their place."""
+    """Logits of the group's own documents, by their place."""
     dropped: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def begun(
         cls, group: Group, siblings: list[dict[str, int]], stages: Stages, passages: Passages, rules: Rules
     ) -> GroupMining:
-        """Look at what the stages found, as rows and scores of each by its name."""
+        """Start with the rows and scores that each stage found, by the name of the stage."""
         group_rows = passages.store.rows([doc.doc_id for doc in group.docs]).tolist()
         asked = None if rules.keep_query_document else AskedQuery.of(group.query_id, group.query)
         search = cls(group, passages, rules, group_rows, iter(()), Counter(), asked)
@@ -193,7 +193,7 @@ class GroupMining:
 
 @dataclass(frozen=True, slots=True)
 class _Elsewhere:
-    """What other groups with the same query have as positives."""
+    """The positives of other groups with the same query."""
 
     rows: frozenset[int]
     ids: frozenset[int]

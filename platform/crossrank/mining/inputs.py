@@ -1,4 +1,4 @@
-"""What a job mines with and in: the corpus, the encoder, the teacher, the workers."""
+"""The inputs of a mining job: the corpus, the encoder, the teacher, the workers."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from crossrank.cluster.pool import Pool
 
 FORMAT = 1
-"""Of plans, blocks and parts. Raise it when a change makes an output that was begun before impossible to go on with."""
+"""Version of plans, blocks and parts. Raise it when a change makes it impossible to go on with an output that was
+begun before."""
 
 
 @dataclass(frozen=True, slots=True)
 class MiningInputs:
-    """Found and checked, but not yet read."""
+    """The inputs, found and checked, but not yet read."""
 
     settings: MineSettings
     layout: MineLayout
@@ -47,7 +48,7 @@ class MiningInputs:
         """Find the models that the settings name, unless stand-ins are given, and the corpus.
 
         Raises:
-            ModelRefused: an encoder that is none, a teacher that is no reranker.
+            ModelRefused: an encoder that is no encoder, a teacher that is no reranker.
             InputError: a corpus that is not there.
         """
         if encoder is None and settings.encoder is not None:
@@ -59,7 +60,7 @@ class MiningInputs:
         return cls(settings, layout, CorpusSource(uri, CorpusSource.fingerprint_of(uri), *columns), encoder, teacher)
 
     def identity(self) -> dict[str, Any]:
-        """What has to be the same when the job is resumed. Where inputs and models lie does not matter."""
+        """Settings and contents that have to be the same when the job is resumed, wherever inputs and models lie."""
         by_content = {"groups", "corpus", "encoder", "teacher"}
         kept = that_affect_output(self.settings)
         return {
@@ -74,7 +75,7 @@ class MiningInputs:
         }
 
     def open(self) -> TextStore:
-        """The corpus, after refusing one that the window begins behind."""
+        """Open the corpus, and refuse one that has no more documents than `skip_top`."""
         corpus = self.source.open()
         usable = int((corpus.usable(slice(None)) == Usable.YES).sum())
         if 0 < usable <= self.settings.skip_top:
@@ -85,7 +86,7 @@ class MiningInputs:
         return corpus
 
     def vectors(self, corpus: TextStore) -> VectorStore | None:
-        """Where the vectors are or will be, in a folder that every worker reaches; None without an encoder."""
+        """The store of the vectors, in a folder that every worker reaches; None without an encoder."""
         if self.encoder is None:
             return None
         if self.settings.embeddings is not None:
@@ -102,7 +103,7 @@ class MiningInputs:
     def pool(self, with_encoder: bool, with_teacher: bool) -> Pool:
         """Join or start a cluster, and say how many workers it holds that load these models.
 
-        Without a model a worker has no use for a GPU, and takes none unless it is told to.
+        Without a model a worker has no use for a GPU, and takes none unless the settings ask for one.
         """
         from crossrank.resumable import on_ray
 
@@ -116,23 +117,23 @@ class MiningInputs:
         return on_ray.start_workers(wanted, models | places | {"--embeddings": self.settings.embeddings}, worker_bytes)
 
     def sampled(self, language: str, pool: Pool) -> Sampled:
-        """What is measured on a worker, to say how long the job will take."""
+        """The work that is measured on a worker, to estimate how long the job will take."""
         encoder = None if self.encoder is None else self.encoder.on(pool.device)
         teacher = None if self.teacher is None else self.teacher.on(pool.device)
         return Sampled(self.source, language, self.settings.depth, encoder, teacher)
 
     def encoding(self, vectors: VectorStore, pool: Pool) -> EncodeShards:
-        """What workers do to the shards that have no vectors."""
+        """The work of encoding the shards that have no vectors."""
         assert self.encoder is not None, "or there are no vectors"
         return EncodeShards(self.source, self.encoder.on(pool.device), vectors)
 
     def searching(self, vectors: VectorStore, searches: Searches, pool: Pool) -> SearchShards:
-        """What workers do to search the vectors."""
+        """The work of searching the vectors."""
         assert self.encoder is not None, "or there are no vectors"
         return SearchShards(self.source, self.encoder.on(pool.device), vectors, self.settings.depth, searches)
 
     def mining(self, language: str, num_slices: int, pool: Pool) -> MineBlocks:
-        """What workers do to mine."""
+        """The work of mining blocks of groups."""
         teacher = None if self.teacher is None else self.teacher.on(pool.device)
         return MineBlocks(self.layout, self.source, language, self._rules(language), num_slices, teacher)
 

@@ -110,7 +110,7 @@ def _work(inputs: MiningInputs, plan: MiningPlan, vectors: VectorStore | None, b
 
 
 def _count(figures: Figures) -> None:
-    """What was done to a block, for Prometheus."""
+    """Add the figures of a block to the counters of Prometheus."""
     ROWS_DONE.add(figures["groups"])
     NEGATIVES.add(figures["mined"])
     PAIRS.add(figures["pairs"])
@@ -119,7 +119,7 @@ def _count(figures: Figures) -> None:
 
 
 def _search(inputs: MiningInputs, plan: MiningPlan, vectors: VectorStore, blocks: list[int], run: Run) -> None:
-    """The dense first stage: vectors of what has none yet, then what is nearest to the queries of these blocks."""
+    """Run the dense first stage: encode the shards without vectors, then search for the queries of these blocks."""
     pool = inputs.pool(with_encoder=True, with_teacher=False)
     run.clock.lap("start_ray")
     encode_missing(inputs.encoding(vectors, pool), pool, run.lease)
@@ -139,8 +139,8 @@ def _say_finished(layout: MineLayout, manifest: Manifest) -> None:
         f"{rows['without_negatives']:,} groups without one; {layout.output}"
     )
     if manifest["dropped"]:
-        told = ", ".join(f"{count:,} {reason}" for reason, count in manifest["dropped"].items())
-        say(f"dropped: {told}; see {layout.report}")
+        counts = ", ".join(f"{count:,} {reason}" for reason, count in manifest["dropped"].items())
+        say(f"dropped: {counts}; see {layout.report}")
     for source, reasons in manifest["rejected"].items():
-        told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
-        say(f"set aside of {source}: {told}; see {layout.rejected}")
+        counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
+        say(f"set aside of {source}: {counts}; see {layout.rejected}")

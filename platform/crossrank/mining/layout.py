@@ -1,4 +1,4 @@
-"""What lies in an output folder of `crossrank mine`, and the columns of its tables.
+"""The files of an output folder of `crossrank mine`, and the columns of its tables.
 
 All that is not a result begins with an underscore, so any Parquet reader takes the folder as one table of groups.
 
@@ -81,7 +81,7 @@ class MineLayout(Layout):
 
     @property
     def embeddings(self) -> str:
-        """Where the vectors of the corpus are kept, if nowhere else."""
+        """Folder of the corpus's vectors, where the settings name no other."""
         return storage.join(self.output, "_embeddings")
 
     def found(self, slice_: int, number: int) -> str:
@@ -91,11 +91,11 @@ class MineLayout(Layout):
         return storage.join(self.dropped_folder, f"part-{number:05}.parquet")
 
     def finished_searches(self) -> set[tuple[int, int]]:
-        """Slices and blocks that were searched."""
+        """Slice and block of each search that is finished."""
         names = [file.uri.rsplit("/", 1)[1] for file in storage.list_files(self.prepared, suffix=".parquet")]
         return {(int(name[6:9]), int(name[10:-8])) for name in names if name.startswith("found-")}
 
     def delete_searches(self) -> None:
-        """Remove what the blocks were mined from; they may be searched for again."""
+        """Remove the results of the searches; the blocks may be searched for again."""
         for searched in self.finished_searches():
             storage.delete(self.found(*searched))

@@ -17,7 +17,7 @@ SHOWN = 300
 
 
 def report(found: MiningTotals, corpus: TextStore) -> dict[str, Any]:
-    """What was dropped, by reason, with samples and the beginning of their texts."""
+    """The report of dropped passages: counts by reason, and samples with the beginning of their texts."""
     return {
         reason: {
             "probably_answers": reason in FALSE_NEGATIVES,
@@ -34,7 +34,7 @@ def _beginning(doc_id: str, corpus: TextStore) -> str:
 
 
 def facts_of(plan: MiningPlan, found: MiningTotals, resumed: int, vectors: VectorStore | None) -> Manifest:
-    """What the manifest says of a job that ended. Groups read are groups written and groups set aside."""
+    """The facts of the manifest of a job that ended. Groups read are groups written plus groups set aside."""
     stats = found.stats
     return {
         "blocks": len(plan.rows_of_blocks),

@@ -11,7 +11,7 @@ from crossrank.formats.group_rows import group_of, row_of
 from crossrank.mining.group_search import GroupMining, Rules
 from crossrank.mining.layout import DROPPED_SCHEMA, PART_SCHEMA
 from crossrank.mining.passages import Passages
-from crossrank.mining.teacher_scores import Teaching
+from crossrank.mining.teacher_scores import TeacherRounds
 from crossrank.records import dump_meta
 from crossrank.retrieval.bm25 import Bm25Index
 from crossrank.retrieval.dense import Hits
@@ -21,10 +21,10 @@ from crossrank.scoring.interfaces import Scorer
 def mine_block(
     block: pa.Table, passages: Passages, bm25: Bm25Index, dense: Hits | None, teacher: Scorer | None, rules: Rules
 ) -> tuple[pa.Table, pa.Table]:
-    """The groups of a block with their negatives, and what was dropped.
+    """Mine for the groups of a block: the groups with their negatives, and the passages that were dropped.
 
     Args:
-        dense: what the dense first stage found for each group; None where there is none.
+        dense: rows and scores that the dense first stage found for each group; None where there is no such stage.
 
     Returns:
         Tables of `PART_SCHEMA`, one row a group in its order, and of `DROPPED_SCHEMA`.
@@ -42,10 +42,10 @@ def mine_block(
         for search in searches:
             search.take_unscored(rules.negatives)
     else:
-        Teaching(teacher, passages, rules).teach(searches)
+        TeacherRounds(teacher, passages, rules).teach(searches)
     mined = [
         {"row": row["row"], **row_of(search.result(), dump_meta), "stats": search.figures()}
         for row, search in zip(rows, searches, strict=True)
     ]
-    dropped = [each for search in searches for each in search.dropped]
+    dropped = [passage for search in searches for passage in search.dropped]
     return pa.Table.from_pylist(mined, PART_SCHEMA), pa.Table.from_pylist(dropped, DROPPED_SCHEMA)

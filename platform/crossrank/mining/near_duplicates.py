@@ -1,4 +1,4 @@
-"""Whether two texts are the same passage: exactly, in another spelling, or lightly edited.
+"""Tests of whether two texts are the same passage: exactly, in another spelling, or lightly edited.
 
 A corpus that was put together from several sources holds a passage more than once, under other ids. Whoever takes
 such a copy of the right passage for a negative teaches the opposite of what is true.
@@ -19,7 +19,7 @@ LEAST_SHINGLES = 40
 
 
 def normalised(text: str) -> str:
-    """The letters and digits of a text alone, caseless: what does not change when it is laid out again.
+    """The letters and digits of a text alone, caseless: the part that a new layout does not change.
 
     NFKC and casefold; white space, punctuation and signs are gone. Two texts that differ in these only are equal.
     """
@@ -27,7 +27,7 @@ def normalised(text: str) -> str:
 
 
 def text_hash(text: str) -> int:
-    """63 bits of the normalised text; 0 for a text without a letter or digit, which is like no other."""
+    """63 bits of hash of the normalised text; 0 for a text without a letter or digit, which is like no other."""
     letters = normalised(text)
     if not letters:
         return 0
@@ -36,12 +36,12 @@ def text_hash(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What of a text is compared."""
+    """The parts of a text that are compared with another's."""
 
     letters: str
     """The normalised text."""
     shingles: frozenset[str]
-    """All runs of `SHINGLE` of its characters; the whole of it where it is shorter."""
+    """All runs of `SHINGLE` characters of the normalised text; the whole of it where it is shorter."""
 
     @classmethod
     def of(cls, text: str) -> Fingerprint:
@@ -56,7 +56,7 @@ NONE: frozenset[str] = frozenset()
 def jaccard(one: Fingerprint, other: Fingerprint) -> float:
     """Shingles that both have, over those that either has; 0 where one has none.
 
-    Exact, and not estimated by MinHash: here a text is compared with a few and not with all.
+    The share is exact, and not estimated by MinHash: a text is compared with a few others, not with all.
 
     Source: Broder, On the resemblance and containment of documents, SEQUENCES 1997 (resemblance).
     """
@@ -67,9 +67,9 @@ def jaccard(one: Fingerprint, other: Fingerprint) -> float:
 def containment(one: Fingerprint, other: Fingerprint) -> float:
     """Share of the shorter text's shingles that the longer one has; 0 where the shorter one is too short to say.
 
-    A passage that was cut in two, or that lost its title, is alike in this and not by `jaccard`.
+    A passage that was cut in two, or that lost its title, is alike by this and not by `jaccard`.
 
-    Source: Broder, the same (containment).
+    Source: Broder, On the resemblance and containment of documents, SEQUENCES 1997 (containment).
     """
     least = min(len(one.shingles), len(other.shingles))
     return len(one.shingles & other.shingles) / least if least >= LEAST_SHINGLES else 0.0

@@ -16,7 +16,7 @@ KEPT_FINGERPRINTS = 2048
 
 
 class Passages:
-    """Texts by row, and what of them is compared."""
+    """Texts and fingerprints by row of the corpus."""
 
     def __init__(self, store: TextStore) -> None:
         self.store = store
@@ -32,7 +32,7 @@ class Passages:
         return self._fingerprint(row)
 
     def text_of(self, doc: Candidate, row: int) -> str:
-        """What the model reads of a document of a group; empty where neither it nor the corpus has a text."""
+        """The text that the model reads of a group's document; empty where neither it nor the corpus has a text."""
         if doc.text is not None:
             return document_text(doc.title, doc.text)
         return self.text(row) if row != UNKNOWN and self.store.usable(np.array([row]))[0] != Usable.EMPTY else ""

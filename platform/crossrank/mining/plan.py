@@ -24,13 +24,13 @@ from crossrank.telemetry.job_metrics import ROWS_READ
 from crossrank.telemetry.progress import Progress, Waiting, say
 
 LEAST_BLOCKS = 100
-"""No block is over 1 % of the job."""
+"""Blocks that a job has at least, as far as its groups allow: no block is over 1 % of the job."""
 MOST_GROUPS = 256
 MOST_TAUGHT_GROUPS = 64
-"""Groups of a block where a teacher scores: some two thousand pairs. Both are fixed, and not measured: which texts are
-computed together decides the last bit of what comes out."""
+"""Most groups of a block where a teacher scores: about two thousand pairs. Both are fixed, and not measured: which
+texts are computed together decides the last bit of the results."""
 SLICE_SHARE = 0.5
-"""Part of the free memory that a slice of the vectors may take, so that it is read from disk once and not for every
+"""Share of the free memory that a slice of the vectors may take, so that it is read from disk once and not for every
 block of queries."""
 
 LARGER_DISK = "use --set embedding_dtype=float16, or --embeddings on a larger disk"
@@ -38,11 +38,11 @@ LARGER_DISK = "use --set embedding_dtype=float16, or --embeddings on a larger di
 
 @dataclass(frozen=True, slots=True)
 class MiningPlan:
-    """What a prepared job is; kept in `_prepared/plan.json`, so that a resumed job need not prepare again."""
+    """The plan of a prepared job; kept in `_prepared/plan.json`, so that a resumed job need not prepare again."""
 
     rows_of_blocks: list[int]
     slices: list[tuple[int, int]]
-    """Shards from and up to which each slice of the vectors reaches; none where there is no encoder."""
+    """Range of shards of each slice of the vectors, the end excluded; empty where there is no encoder."""
     language: str
     language_why: str
     counted: dict[str, Any]
@@ -135,7 +135,7 @@ def prepare(
 
 
 def groups_per_block(num_groups: int, has_teacher: bool) -> int:
-    """How many groups make a block, from their number alone."""
+    """The number of groups in a block, from the number of all groups alone."""
     return max(1, min(num_groups // LEAST_BLOCKS, MOST_TAUGHT_GROUPS if has_teacher else MOST_GROUPS))
 
 

@@ -1,6 +1,6 @@
-"""From groups and a corpus to blocks: the unit of work, of retry and of resuming.
+"""Makes blocks, the unit of work, of retry and of resuming, from groups and a corpus.
 
-A block is a run of neighbouring groups. What cannot be mined for is set aside here, with its file and line.
+A block is a run of neighbouring groups. A group that cannot be mined for is set aside, with its file and line.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ Sibling = dict[str, int]
 
 @dataclass(slots=True)
 class Counted:
-    """What was read, for the manifest."""
+    """Counts of what was read, for the manifest."""
 
     groups_read: int = 0
     positives: int = 0
-    """Of the groups that are mined for."""
+    """Positives of the groups that are mined for."""
     positives_in_corpus: int = 0
-    """Those whose id the corpus has."""
+    """Positives whose id the corpus has."""
     first_unknown: str = ""
-    """One that it does not have, to be named."""
+    """Id of the first positive that the corpus does not have, to be named."""
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class GroupsToMine:
     counted: Counted = field(default_factory=Counted)
     _duplicates: set[int] = field(default_factory=set)
     _siblings: dict[int, list[tuple[int, Sibling]]] = field(default_factory=dict)
-    """By the hash of a query that several groups have: whose place it is, and what it has as positives."""
+    """Positives of groups that share a query, each with the place of its group, by the hash of the query."""
 
     @classmethod
     def read(cls, uri: str, corpus: TextStore, corpus_uri: str, limit: int | None) -> GroupsToMine:
@@ -95,7 +95,7 @@ class GroupsToMine:
         return [group for _, _, group in islice(self._groups(lambda _: None), num_groups)]
 
     def blocks(self, groups_per_block: int, reject: Reject) -> Iterator[pa.Table]:
-        """Tables of `BLOCK_SCHEMA`, each with so many groups but the last.
+        """Yield tables of `BLOCK_SCHEMA`, each with `groups_per_block` groups but the last.
 
         Raises:
             InputError: at the end, if no group is left that could be mined for.
@@ -124,7 +124,7 @@ class GroupsToMine:
             raise set_aside.nothing_usable(self.uri, "group", self._way_out())
 
     def _fault(self, place: int, group: Group) -> tuple[Reason, str] | None:
-        """Why a group is set aside; None when it can be mined for."""
+        """The reason why a group is set aside; None when it can be mined for."""
         if place in self._duplicates:
             return Reason.DUPLICATE_ID, "an earlier group has this query id; that one is kept"
         if not group.query.strip():
@@ -156,7 +156,7 @@ class GroupsToMine:
         return "a group needs a query and a positive (a document labelled above 0); label some first"
 
     def _find_siblings(self, queries_G: NDArray[np.uint64]) -> None:
-        """Collect the positives of groups that ask the same; of the others nothing is kept."""
+        """Collect the positives of groups that share a query; of the others nothing is kept."""
         asked, counts = np.unique(queries_G, return_counts=True)
         several = set(asked[(counts > 1) & (asked != 0)].tolist())
         if not several:

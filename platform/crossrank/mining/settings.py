@@ -20,7 +20,7 @@ A_SHARE = "; use a share above 0 and up to 1"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MineSettings(JobSettings):
-    """What to mine negatives for, where, and what counts as one."""
+    """The groups to mine for, the corpus to mine in, and the rules for a negative."""
 
     groups: str = option(help="Groups (Parquet or JSONL) with labelled positives.")
     corpus: str = option(help="Corpus: JSONL, TSV, CSV, Parquet or a BEIR folder.")
@@ -34,13 +34,13 @@ class MineSettings(JobSettings):
     skip_top: int = option(0, help="Ranks at the top that are left out, the positives counted among them.", least=0)
     relative_margin: float | None = option(
         None,
-        help="A negative's probability is under (1 - this) of the lowest positive's, by the teacher; default 0.05.",
+        help="Share by which a negative's probability is under the lowest positive's, by the teacher; default 0.05.",
         least=0,
         below=1,
         refusal="; use a part from 0 to below 1",
     )
     absolute_margin: float | None = option(
-        None, help="A negative's logit is under the lowest positive's by more than this, by the teacher.", least=0
+        None, help="Logits by more than which a negative is under the lowest positive, by the teacher.", least=0
     )
     keep_query_document: bool = option(
         False, help="Take the query itself, found by its id or its text, as a negative too; by default it is left out."
@@ -61,18 +61,26 @@ class MineSettings(JobSettings):
     title_column: str | None = option(None, help="Column of the title.")
     text_column: str | None = option(None, help="Column of the document text.")
 
-    pooling: Literal["mean", "cls"] | None = knob(None, help="How the encoder is read; null for what its files say.")
+    pooling: Literal["mean", "cls"] | None = knob(
+        None, help="Pooling of the encoder's tokens; null for what its files say."
+    )
     encoder_max_length: int | None = knob(
         None, help="Tokens that the encoder reads; null for what its files say.", least=8
     )
-    embedding_dtype: Literal["float32", "float16"] = knob("float32", help="How the corpus's vectors are kept.")
+    embedding_dtype: Literal["float32", "float16"] = knob(
+        "float32", help="Number format in which the corpus's vectors are kept."
+    )
     rrf_k: int = knob(fusion.K, help="The k of reciprocal rank fusion.", least=1)
     near_duplicate_jaccard: float = knob(
-        JACCARD, help="From this likeness to a positive on a passage is dropped.", above=0, most=1, refusal=A_SHARE
+        JACCARD,
+        help="Share of shingles in common with a positive from which a passage is dropped.",
+        above=0,
+        most=1,
+        refusal=A_SHARE,
     )
     near_duplicate_containment: float = knob(
         CONTAINMENT,
-        help="From this share on of the shorter text in the longer a passage is dropped.",
+        help="Share of the shorter text that the longer one holds from which a passage is dropped.",
         above=0,
         most=1,
         refusal=A_SHARE,
@@ -93,7 +101,7 @@ class MineSettings(JobSettings):
         self._refuse_idle()
 
     def _check_embeddings(self) -> None:
-        """Refuse files that are no groups among the groups."""
+        """Refuse a folder of vectors inside the output, which holds groups alone."""
         folder = storage.absolute(self.output).rstrip("/")
         if self.embeddings is not None and f"{storage.absolute(self.embeddings)}/".startswith(f"{folder}/"):
             raise SettingsError(
@@ -102,12 +110,12 @@ class MineSettings(JobSettings):
             )
 
     def _refuse_idle(self) -> None:
-        """Refuse what has no effect, or somebody waits for one."""
+        """Refuse settings that have no effect, which somebody would wait for in vain."""
         without = {
             "teacher": ("relative_margin", "absolute_margin", "precision", "instruction"),
             "encoder": ("embeddings", "query_prompt", "passage_prompt", "pooling", "encoder_max_length"),
         }
-        declared = {each.name: each for each in fields(self)}
+        declared = {field.name: field for field in fields(self)}
         for wanted, names in without.items():
             for name in names if getattr(self, wanted) is None else ():
                 if getattr(self, name) is not None:
@@ -118,12 +126,12 @@ class MineSettings(JobSettings):
 
     @property
     def margin(self) -> Margin:
-        """By which the teacher decides, where there is one."""
+        """The margin by which the teacher decides, where there is one."""
         if self.absolute_margin is not None:
             return Margin("absolute", self.absolute_margin)
         return Margin("relative", RELATIVE_MARGIN if self.relative_margin is None else self.relative_margin)
 
     @property
     def alike(self) -> Alike:
-        """From when on a passage counts as a copy of a positive."""
+        """The likeness from which a passage counts as a copy of a positive."""
         return Alike(self.near_duplicate_jaccard, self.near_duplicate_containment)

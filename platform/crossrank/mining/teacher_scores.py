@@ -1,4 +1,4 @@
-"""Let a teacher say which passages are negatives.
+"""Has a teacher decide which passages are negatives.
 
 Shape letters: P pairs that are scored together.
 """
@@ -17,8 +17,8 @@ from crossrank.mining.prepare import positives_of
 from crossrank.scoring.interfaces import Scorer
 
 
-class Teaching:
-    """Scores survivors in rounds: hardly more of them than are needed."""
+class TeacherRounds:
+    """Scores surviving passages in rounds, so that hardly more are scored than are needed."""
 
     def __init__(self, teacher: Scorer, passages: Passages, rules: Rules) -> None:
         self._teacher = teacher
@@ -32,14 +32,14 @@ class Teaching:
         of = {id(search): ceiling for search, ceiling in zip(searches, ceilings, strict=True)}
         while open_:
             rounds = [(search, list(islice(search.survivors, search.wanted()))) for search in open_]
-            pairs = [(search, self._passages.text(found.row)) for search, some in rounds for found in some]
+            pairs = [(search, self._passages.text(passage.row)) for search, batch in rounds for passage in batch]
             scores = iter(self._scores(pairs))
-            for search, some in rounds:
+            for search, batch in rounds:
                 ceiling = of[id(search)]
                 assert ceiling is not None, "those without one are not open"
-                search.stats["exhausted"] = int(len(some) < search.wanted())
-                for found in some:
-                    self._judge(search, found, next(scores), ceiling)
+                search.stats["exhausted"] = int(len(batch) < search.wanted())
+                for passage in batch:
+                    self._judge(search, passage, next(scores), ceiling)
             open_ = [search for search in open_ if search.wanted() and not search.stats["exhausted"]]
 
     def _judge(self, search: GroupMining, found: FoundPassage, logit: float, ceiling: float) -> None:
@@ -50,7 +50,7 @@ class Teaching:
             search.drop(found, self._passages.store.ids([found.row])[0], fault)
 
     def _ceilings(self, searches: list[GroupMining]) -> list[float | None]:
-        """From which logit on a passage is no negative of each group; None where no positive has a finite one."""
+        """The logit for each group from which a passage is no negative; None where no positive has a finite one."""
         judged = [
             (search, place, text)
             for search in searches
@@ -72,7 +72,7 @@ class Teaching:
         return ceilings
 
     def _scores(self, pairs: list[tuple[GroupMining, str]]) -> list[float]:
-        """Logits of pairs of a group's query and a text. Each query and each text is made ready once."""
+        """Logits of pairs of a group's query and a text. Each query and each text is tokenised once."""
         if not pairs:
             return []
         queries: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""How fast one worker encodes, searches and scores, to tell how long a job will take."""
+"""Measures how fast one worker encodes, searches and scores, to estimate how long a job will take."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LEAST_S = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """What a job works with, as far as its speed hangs on it."""
+    """The parts of a job that decide its speed."""
 
     corpus: CorpusSource
     language: str
@@ -34,14 +34,14 @@ class Sampled:
 
 @dataclass(frozen=True, slots=True)
 class MiningSample:
-    """Texts like those of the job."""
+    """Texts like those of the job, to measure on."""
 
     queries: list[str]
     passages: list[str]
 
 
 def measure_mining(sampled: Sampled, sample: MiningSample, pool: Pool) -> dict[str, float]:
-    """Speeds of one worker, each as what it does in a second; only of what the job has.
+    """Measure the speeds of one worker, each as units in a second, for the parts that the job has.
 
     Returns:
         ``bm25_queries``, ``passages`` encoded, ``products`` of a query and a passage, ``pairs`` that the teacher scores

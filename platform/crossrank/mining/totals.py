@@ -1,4 +1,4 @@
-"""What is worked out from the parts once all are there: totals, and the report of what was dropped."""
+"""Totals and the samples of the report, computed from the parts once all are there."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SAMPLES = 10
 
 @dataclass(slots=True)
 class MiningTotals:
-    """Sums over all parts."""
+    """Sums and samples over all parts."""
 
     groups: int = 0
     without_negatives: int = 0
     stats: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     samples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    """By reason: the first of the job, and the query they were found for."""
+    """Samples by reason: the first dropped passages of the job, and the queries they were found for."""
 
     def first_stage(self) -> dict[str, float]:
         """Share of the groups with a positive in the corpus that have one among the first 10, by stage."""

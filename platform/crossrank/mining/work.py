@@ -1,6 +1,6 @@
-"""What workers of a mining job do beside encoding: search for the queries of a block, and mine for its groups.
+"""Work of a mining job beside encoding: searches for the queries of a block, and mining for its groups.
 
-Each writes one file, whole, under a name of its own: a retry writes the same file again.
+Each piece of work writes one file, whole, under a name of its own: a retry writes the same file again.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from crossrank.scoring.spec import ScorerSpec
 from crossrank.storage.retries import with_retries
 
 SUMMED = ("mined", "pairs", "tokens", "truncated")
-"""Statistics of a group that are told of a block."""
+"""Statistics of groups that the figures of a block sum up."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlockSearches:
-    """Every block searched in every slice of the corpus; see `Searches`.
+    """Searches for every block in every slice of the corpus; a `Searches`.
 
-    One slice after another: all workers then read the same part of the vectors, which memory holds.
+    They go slice by slice, so that all workers read the same part of the vectors, which memory holds.
     """
 
     layout: MineLayout
     slices: tuple[tuple[int, int], ...]
-    """Shards from and up to which a slice of the corpus reaches."""
+    """Range of shards of each slice of the corpus, the end excluded."""
     num_blocks: int
 
     def __len__(self) -> int:
         return len(self.slices) * self.num_blocks
 
     def slice_and_block(self, number: int) -> tuple[int, int]:
-        """What a search is of."""
+        """The slice and the block of a search."""
         return divmod(number, self.num_blocks)
 
     def missing(self, blocks: Collection[int]) -> list[int]:

@@ -19,28 +19,16 @@ from crossrank.config.command_line import command_of
 from crossrank.config.nearest import in_place_of
 from crossrank.config.settings import CheckedSettings, from_mapping, option
 from crossrank.errors import SettingsError, UserError
-from crossrank.evaluation.job import evaluate
-from crossrank.evaluation.settings import EvaluateSettings
-from crossrank.filtering.job import filter as filter_translations
-from crossrank.filtering.settings import FilterSettings
 from crossrank.formats import FORMATS
 from crossrank.formats.conversion import convert_telling
 from crossrank.formats.sources import JSON_LINES, has_extension
-from crossrank.mining.job import mine
-from crossrank.mining.settings import MineSettings
 from crossrank.recipe.measured import MeasuredQueries
 from crossrank.recipe.reading import Recipe
-from crossrank.recipe.stage import Job, Noted, Stage
+from crossrank.recipe.stage import Noted, Stage, VerbStage
 from crossrank.records import Json
-from crossrank.reranking.job import rerank
-from crossrank.reranking.settings import RerankSettings
 from crossrank.retrieval.analysis import LANGUAGES
-from crossrank.training.job import train
-from crossrank.training.merge import MergeSettings, merge
-from crossrank.training.settings import TrainSettings
-from crossrank.translation.job import translate
 from crossrank.translation.memory.tsv import ImportSettings, import_memory
-from crossrank.translation.settings import TranslateSettings
+from crossrank.verbs import VERBS
 
 Settings = TypeVar("Settings")
 
@@ -119,7 +107,7 @@ class _Chain:
         }
         made = {name: make[name]() for name in self._recipe.sections}
         for evaluation in made.get("evaluate", ()) if "train" in made else ():
-            assert isinstance(evaluation, Job)
+            assert isinstance(evaluation, VerbStage)
             made["train"].insert(0, MeasuredQueries(evaluation.settings, self._held_out, self._measured))
         return [stage for stages in made.values() for stage in stages]
 
@@ -140,9 +128,9 @@ class _Chain:
         except UserError as error:
             raise type(error)(f"the stage {name} of {self._recipe.file}: {error}") from error
 
-    def _job(self, name: str, settings_class: type[Any], links: Json, function: Callable[[Any], Any]) -> Job:
+    def _job(self, name: str, links: Json) -> VerbStage:
         forced = {"output": self._folder(FOLDERS[name]), **{key: links[key] for key in FORCED if key in links}}
-        return Job(name, self._settings(name, settings_class, links, forced), function)
+        return VerbStage(name, self._settings(name, VERBS[name].settings, links, forced), VERBS[name].run)
 
     def _conversion(self, name: str, from_: str, to: str, source: str, target: str) -> Noted:
         """`crossrank convert` as a stage."""
@@ -185,20 +173,20 @@ class _Chain:
 
     def _translate(self) -> list[Stage]:
         links = {"groups": self._groups, "memory": self._memory}
-        job = self._job("translate", TranslateSettings, links, translate)
+        job = self._job("translate", links)
         self._groups = job.product
         self._languages = {"source": job.settings.source, "target": job.settings.target}
         return [job]
 
     def _filter(self) -> list[Stage]:
         links = {"groups": self._groups, **self._languages}
-        job = self._job("filter", FilterSettings, links, filter_translations)
+        job = self._job("filter", links)
         self._groups = job.product
         return [job]
 
     def _mine(self) -> list[Stage]:
         passages = self._folder("corpus", "corpus.jsonl")
-        job = self._job("mine", MineSettings, {"groups": self._groups, "corpus": passages, **self._analyser()}, mine)
+        job = self._job("mine", {"groups": self._groups, "corpus": passages, **self._analyser()})
         settings = job.settings
         self._corpus = {"corpus": settings.corpus, **{name: getattr(settings, name) for name in COLUMNS}}
         self._groups = job.product
@@ -213,14 +201,14 @@ class _Chain:
             section = self._recipe.sections["train"]
             self._held_out = {**section.config, **section.given}.get("held_out")
             links["held_out"] = self._measured
-        job = self._job("train", TrainSettings, links, train)
+        job = self._job("train", links)
         self._base = job.settings.base
         self._models = {TUNED: job.product}
         return [job]
 
     def _merge(self) -> list[Stage]:
         links = {"base": self._base, "tuned": self._models.get(TUNED)}
-        job = self._job("merge", MergeSettings, links, merge)
+        job = self._job("merge", links)
         self._models = {**self._models, MERGED: job.product}
         return [job]
 
@@ -230,12 +218,12 @@ class _Chain:
         if isinstance(models, list):
             named = {str(model).partition("=")[0] for model in models}
             models = [*models, *(f"{name}={made}" for name, made in self._models.items() if name not in named)]
-        return [self._job("evaluate", EvaluateSettings, {"models": models, **self._analyser()}, evaluate)]
+        return [self._job("evaluate", {"models": models, **self._analyser()})]
 
     def _rerank(self) -> list[Stage]:
         last = next(reversed(self._models.values()), None)
         links = {"model": last, **self._analyser()}
-        return [self._job("rerank", RerankSettings, links, rerank)]
+        return [self._job("rerank", links)]
 
     def _analyser(self) -> Json:
         """The language of BM25 is that of the translations, where it has an analyser of its own."""

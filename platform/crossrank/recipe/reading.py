@@ -19,24 +19,12 @@ from crossrank.config.files import assignments, config_values, filled, read_assi
 from crossrank.config.nearest import in_place_of, nearest, ours
 from crossrank.config.yaml_text import shown
 from crossrank.errors import SettingsError
-from crossrank.evaluation.settings import EvaluateSettings
-from crossrank.filtering.settings import FilterSettings
-from crossrank.mining.settings import MineSettings
-from crossrank.reranking.settings import RerankSettings
-from crossrank.training.merge import MergeSettings
-from crossrank.training.settings import TrainSettings
-from crossrank.translation.settings import TranslateSettings
+from crossrank.verbs import VERBS
 
 ORDER = ("import", "memory", "translate", "filter", "mine", "train", "merge", "evaluate", "rerank")
 """Every stage, in the order of the chain."""
-SETTINGS: dict[str, type[Any]] = {
-    "train": TrainSettings,
-    "translate": TranslateSettings,
-    "mine": MineSettings,
-    "evaluate": EvaluateSettings,
-    "rerank": RerankSettings,
-    "filter": FilterSettings,
-    "merge": MergeSettings,
+SETTINGS = {
+    name: VERBS[name].settings for name in ("train", "translate", "mine", "evaluate", "rerank", "filter", "merge")
 }
 """What the sections of the verbs hold, in the order in which a key without a stage is looked for."""
 OF_THE_RECIPE = {

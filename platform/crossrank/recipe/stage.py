@@ -50,7 +50,7 @@ class Stage(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class VerbStage:
     """A verb that keeps a manifest in its output: it knows itself where it was, and refuses other settings."""
 
     name: str

@@ -24,40 +24,40 @@ from crossrank.scoring.interfaces import EncodedText, Scored, Scorer, Tokens, Wi
 from crossrank.scoring.normalize import Normalize, normalize
 
 WINDOW_PAIRS = 2048
-"""Pairs whose texts are made ready together, at least: a GPU begins with the first of them, and the CPU goes on."""
+"""Pairs whose texts are tokenised together, at least: a GPU begins with the first of them, and the CPU goes on."""
 
 
 SUMMED = ("pairs", "tokens", "padding", "truncated_documents")
-"""Statistics of a query that are told of a block."""
+"""Statistics of queries that the figures of a block sum up."""
 
 
 class Encoded(Protocol):
-    """Documents of the corpus made ready, by row."""
+    """Tokenised documents of the corpus, by row."""
 
     def __getitem__(self, row: int) -> EncodedText: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """What is kept of a scored query."""
+    """The part of a scored query that is kept."""
 
     top_n: int
-    """0 keeps all."""
+    """Documents of a query that are kept; 0 keeps all."""
     normalize: Normalize
     with_text: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """The corpus as a worker has it."""
+    """The corpus in a worker."""
 
     store: TextStore
     encoded: Encoded | None
-    """Token ids kept on disk; None where a prompt has to be tokenised whole."""
+    """Token ids of its documents, kept on disk; None where a prompt has to be tokenised whole."""
 
 
 def rerank_block(block: pa.Table, scorer: Scorer, corpus: Corpus | None, keep: Keep) -> pa.Table:
-    """Results of a block, one row a query in its order.
+    """Score a block. Returns its results, one row a query in the order of the block.
 
     A query whose scores are not all finite is rejected whole: its order would be a guess.
     """
@@ -75,7 +75,7 @@ def rerank_block(block: pa.Table, scorer: Scorer, corpus: Corpus | None, keep: K
 
 
 def figures_of(part: pa.Table) -> dict[str, Any]:
-    """What a finished part comes to, small enough to be told the driver."""
+    """Figures of a finished part, small enough to be sent to the driver."""
     stats = part["stats"].combine_chunks()
     rejected = Counter(reason for reason in part["reason"].to_pylist() if reason is not None)
     return {
@@ -89,12 +89,12 @@ def figures_of(part: pa.Table) -> dict[str, Any]:
 def _windows(
     texts_Q: list[str], candidates: _Candidates, scorer: Scorer, corpus: Corpus | None, queries: list[EncodedText]
 ) -> Iterator[Window]:
-    """The pairs of the block in turn, tokenised as they are asked for.
+    """Yield the pairs of the block in turn, tokenised as they are asked for.
 
     The candidates of one query stay together: equal ones have to get the very same score, and tie.
 
     Args:
-        queries: is filled with those of the windows that were asked for.
+        queries: list to which the queries of each window are added as it is asked for.
     """
     first = 0
     for q, span in enumerate(candidates.spans):
@@ -123,7 +123,7 @@ class _Candidates:
         self.doc_ids_P = _flat(block, "doc_ids")
         self.texts_P = _flat(block, "texts")
         self._own: dict[str, EncodedText] = {}
-        """Texts that candidates bring, made ready: once, whatever window they are in."""
+        """Texts that candidates bring, each tokenised once, whatever window it is in."""
 
     @classmethod
     def of(cls, block: pa.Table, corpus: Corpus | None) -> _Candidates:
@@ -155,7 +155,7 @@ class _Candidates:
 def _each_once(
     documents: list[EncodedText], document_P: NDArray[np.int64]
 ) -> tuple[list[EncodedText], NDArray[np.int64]]:
-    """Documents of equal content made one, so that they get the very same score and tie."""
+    """Make documents of equal content one, so that they get the very same score and tie."""
     numbers: dict[Any, int] = {}
     which = [
         numbers.setdefault((each.ids.tobytes(), each.total) if isinstance(each, Tokens) else each, len(numbers))
@@ -263,6 +263,6 @@ def _texts(candidates: _Candidates, places: list[int], corpus: Corpus | None) ->
 
 
 def _tied(logits_C: NDArray[np.float32]) -> int:
-    """Documents whose logit another document of the list has too."""
+    """Number of documents whose logit another document of the list has too."""
     _, counts = np.unique(logits_C, return_counts=True, equal_nan=False)
     return int(counts[counts > 1].sum())

@@ -42,22 +42,22 @@ class CandidateHits(NamedTuple):
 
 
 class FirstStage(Protocol):
-    """Gives every query its candidates."""
+    """A source of candidates for every query."""
 
     @property
     def language(self) -> str | None:
-        """Of its analyser, with the reason; None where texts are not analysed."""
+        """Language of the analyser, with the reason; None where texts are not analysed."""
 
     def found(self, query_rows: Sequence[int]) -> list[CandidateHits]:
         """Candidates of these queries, which are neighbours in ascending order."""
 
     def num_pairs(self) -> int:
-        """Pairs of all queries together; an upper bound where they are not counted yet."""
+        """Number of pairs of all queries together; an upper bound where they are not counted yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bm25Candidates:
-    """The best passages by BM25."""
+    """A first stage that takes the best passages by BM25."""
 
     index: Bm25Index
     queries: TextStore
@@ -65,7 +65,7 @@ class Bm25Candidates:
     num_queries: int
     num_usable: int
     language: str
-    """That the passages were analysed in, with the reason."""
+    """Language in which the passages were analysed, with the reason."""
 
     @classmethod
     def build(
@@ -85,7 +85,7 @@ class Bm25Candidates:
 
 
 class RunCandidates:
-    """The documents of a TREC run, by descending score; equal scores by rank, then by their order in the file.
+    """A first stage from a TREC run: its documents by descending score, then by rank, then by order in the file.
 
     The lines of a run come in any order and may be more than memory holds, so they are spilled by query to files
     of fixed size, and each file is then sorted and cut to `depth`.
@@ -154,7 +154,7 @@ class RunCandidates:
 
 
 def _spill_folder() -> tempfile.TemporaryDirectory[str]:
-    """Beside the caches: the system's own temporary folder may be small, or lie in memory."""
+    """A folder beside the caches: the system's own temporary folder may be small, or lie in memory."""
     parent = storage.cache_folder() / "spill"
     with writable_cache(parent):
         return tempfile.TemporaryDirectory(dir=parent, prefix="run-")
@@ -164,7 +164,7 @@ def refuse_run_without_candidates(uri: str, queries: TextStore, corpus: TextStor
     """Refuse a run of which no line can be reranked, with the first reason; reads up to the first that can.
 
     Args:
-        num_queries: how many of the queries are reranked.
+        num_queries: number of the queries that are reranked, from the first on.
     """
     set_aside = SetAside()
     for lines in read_run_columns(uri, set_aside):
@@ -175,7 +175,7 @@ def refuse_run_without_candidates(uri: str, queries: TextStore, corpus: TextStor
 
 
 def _repeated(records: NDArray[np.void]) -> NDArray[np.bool_]:
-    """Where a query names a document again. `records` are sorted by query, the best first."""
+    """Mask of the records that name a document of their query again. `records` are sorted by query, the best first."""
     pair_keys = records["query"].astype(np.int64) << 32 | records["document"]
     _, first_places = np.unique(pair_keys, return_index=True)
     repeated = np.ones(len(records), dtype=bool)
@@ -184,10 +184,10 @@ def _repeated(records: NDArray[np.void]) -> NDArray[np.bool_]:
 
 
 def _contradicted(records: NDArray[np.void]) -> tuple[int, int]:
-    """Queries, and those of which a rank is lower than one before it.
+    """Number of queries, and of those of which a rank is lower than one before it.
 
     Args:
-        records: sorted by query and score, each document of a query once.
+        records: records sorted by query and score, each document of a query once.
     """
     is_same_query = records["query"][1:] == records["query"][:-1]
     is_lower = records["rank"][1:] < records["rank"][:-1]
@@ -203,7 +203,7 @@ def _first_ones(records: NDArray[np.void], depth: int) -> NDArray[np.void]:
 def _look_up(
     uri: str, lines: RunColumns, queries: TextStore, corpus: TextStore, num_queries: int, reject: Reject
 ) -> NDArray[np.void]:
-    """Lines of a run as rows of queries and corpus; lines that cannot be used are rejected."""
+    """The lines of a run as rows of queries and corpus; lines that cannot be used are rejected."""
     query_rows_L, document_rows_L = _rows(queries, lines.query_ids_L), _rows(corpus, lines.doc_ids_L)
     usable_L = corpus.usable(np.maximum(document_rows_L, 0)) if len(corpus) else np.zeros(len(lines.lines_L), np.uint8)
     is_good_L = (query_rows_L != UNKNOWN) & (document_rows_L != UNKNOWN) & (usable_L == Usable.YES)
@@ -216,7 +216,7 @@ def _look_up(
         else:
             reason, what = Reason.EMPTY_DOCUMENT, f"document {doc_id} has no text"
         reject(Rejected(uri, int(lines.lines_L[place]), query_id, reason, what))
-    is_wanted_L = is_good_L & (query_rows_L < num_queries)  # --limit leaves later queries out: no fault of theirs
+    is_wanted_L = is_good_L & (query_rows_L < num_queries)  # a query beyond --limit is left out, not rejected
     spilled = np.empty(int(is_wanted_L.sum()), dtype=SPILLED)
     spilled["query"] = query_rows_L[is_wanted_L]
     spilled["document"] = document_rows_L[is_wanted_L]
@@ -227,6 +227,6 @@ def _look_up(
 
 
 def _rows(store: TextStore, ids_L: pa.Array) -> NDArray[np.int32]:
-    """Their rows in a store. Shape (L,). Each is looked up once: a query has many lines, a document some."""
+    """Rows of ids in a store. Shape (L,). Each id is looked up once, as many lines have the same."""
     encoded = ids_L.dictionary_encode()
     return store.rows(encoded.dictionary.to_pylist())[encoded.indices.to_numpy()]

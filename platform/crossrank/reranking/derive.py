@@ -1,6 +1,6 @@
-"""What is worked out from the parts once all are there: totals, rejected rows and the TREC run.
+"""Totals, rejected rows and the TREC run, computed from the parts once all are there.
 
-Nothing of this is written while the job runs, so a kill cannot write it twice.
+None of them is written while the job runs, so a kill cannot write them twice.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ NOT_RANKED: dict[str, str] = {
     Reason.NO_CANDIDATES: "no document is left that could be scored",
     Reason.SCORE_NOT_FINITE: "the model gave a score that is no finite number",
 }
-"""Why a query was not ranked, in words."""
+"""Sentences for the reasons why a query was not ranked."""
 
 
 DOCUMENT = "docs.list.element"
-"""Where Parquet keeps a column of the documents. Those that are asked for alone are read, without the texts."""
+"""Path in Parquet of the columns of the documents: only those that are asked for are read, without the texts."""
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class RerankTotals:
     parts_with_rejected: list[int] = field(default_factory=list)
 
     def add(self, number: int, part: pa.Table) -> None:
-        """The figures of a part."""
+        """Add the figures of a part."""
         reasons = Counter(reason for reason in part["reason"].to_pylist() if reason is not None)
         if reasons:
             self.parts_with_rejected.append(number)
@@ -65,7 +65,7 @@ def totals(layout: Layout, rows_of_blocks: list[int]) -> RerankTotals:
     """Add up the parts, after checking that each holds every row of its block once.
 
     Args:
-        rows_of_blocks: queries of block 0, 1, ...
+        rows_of_blocks: number of queries in block 0, 1, ...
     """
     unfinished = sorted(set(range(len(rows_of_blocks))) - layout.finished_parts())
     if unfinished:
@@ -86,7 +86,7 @@ def totals(layout: Layout, rows_of_blocks: list[int]) -> RerankTotals:
 
 
 def _parts(layout: Layout, numbers: Sequence[int], columns: list[str]) -> Iterator[pa.Table]:
-    """Columns of these parts, in their order."""
+    """Yield these columns of the parts, in the order of `numbers`."""
 
     def read(file: BinaryIO) -> pa.Table:
         # Read before they are decoded: in an object store each column would be a request.
@@ -102,13 +102,13 @@ def _parts(layout: Layout, numbers: Sequence[int], columns: list[str]) -> Iterat
 
 
 def write_rejected(layout: Layout, numbers: Sequence[int]) -> dict[str, dict[str, int]]:
-    """Write `_rejected/`: what was set aside while preparing, then the queries that could not be ranked.
+    """Write `_rejected/`: the rows that were set aside while preparing, then the queries that could not be ranked.
 
     Args:
-        numbers: of the parts that hold such queries.
+        numbers: numbers of the parts that hold such queries.
 
     Returns:
-        How many rows, by the input file that they came from and by reason.
+        The number of rows, by the input file that they came from and by reason.
     """
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     uri = storage.join(layout.rejected, "rejected.parquet")

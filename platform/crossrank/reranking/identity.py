@@ -1,4 +1,4 @@
-"""What a job is: the inputs and settings that have to be the same when it is resumed."""
+"""The identity of a job: the inputs and settings that have to be the same when it is resumed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from crossrank.scoring.spec import ScorerSpec
 from crossrank.storage.content_hash import fingerprint
 
 FORMAT = 2
-"""Of plans, blocks and parts. Raise it when a change makes an output that was begun before impossible to go on with."""
+"""Version of plans, blocks and parts. Raise it when a change makes it impossible to go on with an output that was
+begun before."""
 
 
 def identify(settings: RerankSettings, spec: ScorerSpec) -> tuple[Sources, dict[str, Any]]:
-    """Where the inputs are, and what has to be the same when the job is resumed."""
+    """The places of the inputs, and the identity that has to be the same when the job is resumed."""
     uris = {
         "queries": settings.queries,
         "corpus": settings.corpus,
@@ -51,7 +52,7 @@ def identify(settings: RerankSettings, spec: ScorerSpec) -> tuple[Sources, dict[
 
 
 def _fingerprint(name: str, uri: str) -> str:
-    """Of the files that are read, so that others in the same folder, such as the output, do not matter."""
+    """Hash of the files that are read; others in the same folder, such as the output, do not matter."""
     if name == "queries":
         return QuerySource.fingerprint_of(uri)
     if name == "corpus":

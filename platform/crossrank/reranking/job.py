@@ -96,7 +96,7 @@ def reranked(
 
 
 def left_of(layout: Layout, before: Manifest, asks_again: bool) -> Left:
-    """What a finished job has to do again: its parts may be gone or damaged since, and its plan removed."""
+    """The work that is left of a finished job: its parts may be gone or damaged since, and its plan removed."""
     plan = read_plan(layout)
     sizes = plan.rows_of_blocks if plan else layout.sizes_of_parts(before["rows"]["out"], before["blocks"])
     return Left.of(layout, before["blocks"], sizes, asks_again)
@@ -185,7 +185,7 @@ def _run(
 
 
 def _score(job: RerankBlocks, left: Mapping[int, int], total: int, pool: Pool, lease: Lease) -> Scoring:
-    """Score what is left."""
+    """Score the blocks and queries that are left."""
     say_resumed(left, total, "queries")
     scoring = Scoring()
     do_blocks(job, left, total, "queries", pool, lease, scoring.add)
@@ -193,7 +193,7 @@ def _score(job: RerankBlocks, left: Mapping[int, int], total: int, pool: Pool, l
 
 
 def _say_left(job: Job, left: Left) -> bool:
-    """Say why a finished job is not finished; whether there is a reason."""
+    """Say why a finished job has work left. Returns whether it has."""
     job.lacks_nothing(left.lacking)
     if left.unanswered:
         queries = f"{sum(left.unanswered.values()):,} of its queries have no scores"

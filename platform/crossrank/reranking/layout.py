@@ -1,4 +1,4 @@
-"""What lies in an output folder, and the columns of its tables.
+"""The files of an output folder of `crossrank rerank`, and the columns of its tables.
 
 All that is not a result begins with an underscore, so any Parquet reader takes the folder as one table.
 
@@ -28,7 +28,7 @@ PREPARED_SCHEMA = pa.schema(
         pa.field("labels", pa.list_(pa.float64())),
     ]
 )
-"""One row a query. `corpus_rows` is -1 for a document that brings its text."""
+"""Columns of a block: one row a query. `corpus_rows` is -1 for a document that brings its text."""
 
 RANKED_TYPE = pa.struct(
     [

@@ -1,4 +1,4 @@
-"""What is left of a job: blocks that have no part, and queries of finished parts that are asked for again.
+"""The work that is left of a job: blocks that have no part, and queries of finished parts to score again.
 
 A server that did not answer may answer now, so evaluate asks it again. The part that lacks answers stays until its
 replacement is written, and a query that has scores is not asked for again: whatever the second try brings, the part has
@@ -22,19 +22,19 @@ from crossrank.resumable.parts import read_ahead, read_part
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """The blocks that are to be scored, whole or in part."""
+    """The blocks to score, whole or in part."""
 
     lacking: frozenset[int]
     """Numbers of the blocks that have no whole part."""
     unanswered: dict[int, int]
-    """By number of a part, how many of its queries are asked for again."""
+    """Number of queries to score again, by the number of their part."""
 
     @classmethod
     def of(cls, layout: Layout, num_blocks: int, rows_of_blocks: Sequence[int] | None, asks_again: bool) -> Left:
         """Look at the parts that are there.
 
         Args:
-            rows_of_blocks: queries of block 0, 1, ...; None where nobody knows them any more.
+            rows_of_blocks: number of queries in block 0, 1, ...; None where the plan is gone.
             asks_again: whether queries whose scores were no finite numbers are left, too.
         """
         lacking = layout.lacking_parts(num_blocks, rows_of_blocks)
@@ -45,21 +45,21 @@ class Left:
         return bool(self.lacking or self.unanswered)
 
     def rows(self, rows_of_blocks: Sequence[int]) -> dict[int, int]:
-        """Numbers of the blocks in their order, with how many queries of each are to be scored."""
+        """Number of queries to score, by the number of their block, in order."""
         left = {number: rows_of_blocks[number] for number in self.lacking} | self.unanswered
         return dict(sorted(left.items()))
 
 
-class Made(NamedTuple):
+class CompletedPart(NamedTuple):
     """A part as it is written."""
 
     part: pa.Table
     new: pa.Table
-    """The rows of it that were scored just now."""
+    """Rows of the part that were scored just now."""
 
 
-def made(block: pa.Table, before: pa.Table | None, score: Callable[[pa.Table], pa.Table]) -> Made:
-    """The part of a block: all of it scored, or those of its queries that have no scores in the part that is there.
+def complete_part(block: pa.Table, before: pa.Table | None, score: Callable[[pa.Table], pa.Table]) -> CompletedPart:
+    """Score a block whole, or those of its queries that have no scores in the part that is there.
 
     Args:
         before: the part that is there; None scores the whole block.
@@ -67,15 +67,15 @@ def made(block: pa.Table, before: pa.Table | None, score: Callable[[pa.Table], p
     """
     if before is None:
         whole = score(block)
-        return Made(whole, whole)
+        return CompletedPart(whole, whole)
     lacks_scores = _lacks_scores(before)
     asked = block.filter(lacks_scores)
     new = score(asked).cast(before.schema) if len(asked) else before.slice(0, 0)
-    return Made(pa.concat_tables([before.filter(pc.invert(lacks_scores)), new]).sort_by("row"), new)
+    return CompletedPart(pa.concat_tables([before.filter(pc.invert(lacks_scores)), new]).sort_by("row"), new)
 
 
 def _unanswered(layout: Layout, numbers: Collection[int]) -> dict[int, int]:
-    """Of these parts those that have queries without scores, and how many. A damaged one is no business of this."""
+    """Number of queries without scores, by the number of a part that has any. Damaged parts are skipped."""
 
     def count(number: int) -> int:
         part = read_part(layout.part(number), _reasons)

@@ -1,4 +1,4 @@
-"""`_manifest.json`: what was asked, with what, and what came out."""
+"""`_manifest.json`: the settings and inputs of a job, its models, and its results."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ RAMP = 0.1
 
 @dataclass(slots=True)
 class Scoring:
-    """What this run scored, apart from what earlier ones did."""
+    """The scoring of this run, without that of earlier ones."""
 
     queries: int = 0
     pairs: int = 0
     ended: list[tuple[float, int]] = field(default_factory=list)
-    """When each block ended, and its pairs."""
+    """Time at which each block ended, with its pairs."""
     workers: set[str] = field(default_factory=set)
-    """Which workers scored: machine and process."""
+    """Workers that scored: machine and process."""
     threads: set[int] = field(default_factory=set)
-    """How many threads each had; they differ where nodes do."""
+    """Numbers of threads of the workers; they differ where nodes do."""
 
     def add(self, figures: Figures) -> str:
-        """Count a finished block; gives the rate so far."""
+        """Count a finished block. Returns the rate so far, in words."""
         self.ended.append((figures["started"] + figures["seconds"], figures["pairs"]))
         self.queries += figures["queries"]
         self.pairs += figures["pairs"]
@@ -51,12 +51,12 @@ class Scoring:
 
     @property
     def first_ended(self) -> float | None:
-        """When there were scores."""
+        """Time at which the first block ended."""
         return min(self.ended)[0] if self.ended else None
 
     @property
     def steady_pairs_per_second(self) -> float | None:
-        """While all workers were at work: without the first and the last tenth of the blocks."""
+        """Pairs a second while all workers were at work: without the first and the last tenth of the blocks."""
         edge = math.ceil(len(self.ended) * RAMP)
         steady = sorted(self.ended)[edge - 1 : len(self.ended) - edge] if self.ended else []
         if len(steady) < 2 or steady[-1][0] <= steady[0][0]:
@@ -67,7 +67,7 @@ class Scoring:
 def facts_of(
     plan: RerankPlan, pool: Pool, found: RerankTotals, rejected: dict[str, dict[str, int]], scoring: Scoring, run: Run
 ) -> Manifest:
-    """What the manifest says of a job that ended.
+    """The facts of the manifest of a job that ended.
 
     Its rows add up: ``in`` is ``out`` and the queries that were set aside while preparing; ``out`` is ``ok`` and
     ``rejected``.

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RerankPlan:
-    """What a prepared job is; kept in `_prepared/plan.json`, so that a resumed job need not prepare again."""
+    """The plan of a prepared job; kept in `_prepared/plan.json`, so that a resumed job need not prepare again."""
 
     rows_of_blocks: list[int]
     num_read: int
@@ -41,9 +41,9 @@ class RerankPlan:
     precision: str | None
     """Number format that the first run chose; a resumed one keeps it, on whatever device."""
     block_size: str
-    """Queries of a block, with the reason."""
+    """Number of queries of a block, with the reason."""
     language: str | None
-    """Of BM25, with the reason; None where it has no part."""
+    """Language of BM25, with the reason; None where BM25 has no part in the job."""
     measured: dict[str, Any]
 
 
@@ -54,15 +54,15 @@ def read_plan(layout: Layout) -> RerankPlan | None:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """How an earlier run cut its blocks, so that the parts that it left are those of the blocks that are cut now."""
+    """The cut of an earlier run into blocks: cut alike now, its parts are those of the same blocks."""
 
     queries: int
     precision: str | None
-    """Number format that it chose, where that is known."""
+    """Number format that the earlier run chose; None where that is not known."""
 
     @classmethod
     def by(cls, layout: Layout, before: dict[str, Any] | None) -> Cut | None:
-        """Told by the parts of a run that is gone on with and whose plan is gone; None where there are none."""
+        """The cut as the parts of an earlier run show it, where its plan is gone; None where there are no parts."""
         queries = layout.rows_of_a_part() if before is not None else None
         if before is None or queries is None:
             return None
@@ -81,7 +81,7 @@ def prepare(
     """Read and count the inputs, measure one worker, and write the blocks; the plan is written last.
 
     Args:
-        earlier: how the parts that are there were cut; None cuts by what is measured.
+        earlier: cut of the parts that are there; None cuts by the speed that is measured.
         begin: called when all is judged, to write the manifest and remove what an earlier run left.
     """
     from crossrank.resumable import on_ray
@@ -113,7 +113,7 @@ def prepare(
 def _write_blocks(
     work: RerankWork, layout: Layout, size: Derived[int], corpus: TextStore | None, reject: Reject
 ) -> list[int]:
-    """Write the blocks, and which corpus rows they name. Returns the queries of each block."""
+    """Write the blocks, and the mask of the corpus rows they name. Returns the number of queries of each block."""
     wanted_N = np.zeros(len(corpus) if corpus is not None else 0, dtype=bool)
     rows_of_blocks: list[int] = []
     with Progress("queries prepared", work.num_queries) as progress:

@@ -1,7 +1,7 @@
-"""From queries, a corpus and candidates to blocks: the unit of work, of retry and of resuming.
+"""Makes blocks, the unit of work, of retry and of resuming, from queries, a corpus and candidates.
 
 A block is a run of neighbouring queries with their candidates as corpus rows: no text of the corpus is copied.
-What cannot be used is set aside here, with its file and line.
+A row that cannot be used is set aside, with its file and line.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from crossrank.corpus.store import TextStore, Usable, refuse_empty
 from crossrank.formats.document_order import has_ranks, initial_order
 from crossrank.formats.group_files import read_group_files
 from crossrank.formats.group_order import glancing
-from crossrank.formats.repeated import Kept, each_once
+from crossrank.formats.repeated import KeptDocument, each_once
 from crossrank.formats.set_aside import SetAside
 from crossrank.records import Candidate, Group, Reason, Reject, Rejected
 from crossrank.reranking.candidates import Bm25Candidates, FirstStage, RunCandidates, refuse_run_without_candidates
@@ -39,18 +39,18 @@ PreparedRow = dict[str, Any]
 
 
 class RerankWork(Protocol):
-    """What there is to rerank, read and counted, but not yet written as blocks."""
+    """The queries to rerank with their candidates, read and counted, but not yet written as blocks."""
 
     num_read: int
     """Queries in the input, those that cannot be used among them."""
     num_queries: int
     """Queries that are prepared."""
     num_pairs: int
-    """Exact for runs, an upper bound for groups (some documents may be set aside) and for BM25."""
+    """Pairs; exact for runs, an upper bound for groups (some documents may be set aside) and for BM25."""
 
     @property
     def language(self) -> str | None:
-        """Of the first stage, with the reason; None where texts are not analysed."""
+        """Language of the first stage, with the reason; None where texts are not analysed."""
 
     def sample(self) -> list[tuple[str, str]]:
         """Pairs like those that will be scored, to measure the speed with."""
@@ -61,7 +61,7 @@ class RerankWork(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the inputs are; None for what the job does not have."""
+    """The places of the inputs; None for one that the job does not have."""
 
     queries: QuerySource | None
     corpus: CorpusSource | None
@@ -177,7 +177,7 @@ class GroupWork:
     language = None
 
     def __init__(self, uri: str, corpus: TextStore | None, depth: int, limit: int | None) -> None:
-        """Name them; nothing is read yet."""
+        """Name the groups; nothing is read yet."""
         self._uri = uri
         self._corpus = corpus
         self._depth = depth
@@ -247,7 +247,7 @@ class GroupWork:
         for reason, detail in [*filter(None, faults), *((Reason.DUPLICATE_ID, each) for each in once.repeated)]:
             reject(Rejected(file, line, group.query_id, reason, detail))
         kept = self._ordered(group.query_id, once.kept)
-        kept = kept[: self._depth]  # counted as in a run: what is set aside takes no place
+        kept = kept[: self._depth]  # cut after documents are set aside, as in a run
         reason_of_query = None if kept else Reason.NO_CANDIDATES
         return {
             "row": row_number,
@@ -264,10 +264,10 @@ class GroupWork:
             "labels": [each.doc.label for _, each in kept],
         }
 
-    def _ordered(self, query_id: str, once: list[Kept]) -> list[tuple[int | None, Kept]]:
+    def _ordered(self, query_id: str, once: list[KeptDocument]) -> list[tuple[int | None, KeptDocument]]:
         """The documents in their initial order, each with its initial rank.
 
-        Where the group gives none, it is the place in the list or, of labelled documents, that in the order by a hash.
+        Where the group gives no rank, it is the place in the list or, for labelled documents, in the order by a hash.
         """
         docs = [each.doc for each in once]
         kept = [once[place] for place in initial_order(query_id, docs, lambda place: self._text(docs[place]))]
@@ -284,7 +284,7 @@ class GroupWork:
         return self._corpus.texts([int(row)])[0] if row != UNKNOWN else None
 
     def _fault(self, doc: Candidate, corpus_row: int) -> tuple[Reason, str] | None:
-        """Why a document is set aside, alone; None when it is good."""
+        """The reason why one document is set aside; None when it is good."""
         if doc.text is None and corpus_row == UNKNOWN:
             where = "the corpus does not have it" if self._corpus else "there is no --corpus to look it up in"
             return Reason.UNKNOWN_DOCUMENT, f"document {doc.doc_id} has no text, and {where}"
@@ -297,6 +297,6 @@ class GroupWork:
 
 
 def blocks(rows: Iterator[PreparedRow], queries_per_block: int) -> Iterator[pa.Table]:
-    """Tables of `PREPARED_SCHEMA`, each with so many queries but the last."""
+    """Yield tables of `PREPARED_SCHEMA`, each with `queries_per_block` queries but the last."""
     while block := list(islice(rows, queries_per_block)):
         yield pa.Table.from_pylist(block, schema=PREPARED_SCHEMA)

@@ -17,7 +17,7 @@ from crossrank.scoring.precision import Precision
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RerankSettings(JobSettings):
-    """What to rerank, with what, and where to put it."""
+    """The inputs, the model and the output of a job."""
 
     model: str = option(help="Reranker: hub id, folder or s3://.")
     queries: str | None = option(None, help="Queries: JSONL, TSV, CSV, Parquet or a BEIR folder.")
@@ -30,7 +30,7 @@ class RerankSettings(JobSettings):
     run: str | None = option(None, help="Write the result as a TREC run to this file too.", affects_output=False)
     with_text: bool = option(False, help="Keep the texts of the documents in the output.")
     normalize: Literal["none", "sigmoid", "softmax"] = option(
-        "none", help="Scores: none are logits, softmax runs over the candidates of a query."
+        "none", help="Scale of the scores: none keeps logits, softmax runs over the candidates of a query."
     )
     max_length: int = max_length_flag()
     precision: Precision | None = precision_flag()

@@ -79,7 +79,7 @@ def _may_be_document(type_: pa.DataType) -> bool:
 
 
 def _is_open(type_: pa.DataType) -> bool:
-    """Whether it is one of Ray Data's own types, for what came out of numpy: any Python value may be in it."""
+    """Whether a type is one of Ray Data's own, for values that came out of numpy: it may hold any Python value."""
     return isinstance(type_, pa.BaseExtensionType)
 
 
@@ -95,13 +95,13 @@ class RerankBatch:
         self._query_column = query_column
         self._documents_column = documents_column
 
-    # By the first call, in its thread: see `BlockWorker`.
+    # Loaded by the first call, in its thread: see `BlockWorker`.
     @cached_property
     def _scorer(self) -> Scorer:
         return self._spec.load(self._threads)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        # Of a block that was filtered to nothing Ray Data forgets the columns.
+        # Ray Data forgets the columns of a block that was filtered to nothing.
         rows = self._rows(batch) if len(batch) else []
         if rows:
             prepared = pa.Table.from_pylist(rows, schema=PREPARED_SCHEMA)
@@ -161,7 +161,7 @@ class RerankBatch:
 
 
 def _texts(documents: Any, name: str) -> list[str]:
-    """What the model reads of each document, stripped; nothing of one that is null or has no text."""
+    """The text that the model reads of each document, stripped; empty for one that is null or has no text."""
     if is_missing(documents):
         return []
     return [

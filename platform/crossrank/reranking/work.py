@@ -1,4 +1,4 @@
-"""What a worker does with a block of queries: read it, score it, write its part."""
+"""The work on a block of queries: read it, score it, write its part."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crossrank import storage
 from crossrank.corpus.source import CorpusSource
 from crossrank.corpus.tokens import open_tokens
 from crossrank.reranking.block import Corpus, Keep, figures_of, rerank_block
-from crossrank.reranking.left import made
+from crossrank.reranking.left import complete_part
 from crossrank.resumable.block_job import Figures
 from crossrank.resumable.layout import Layout, read_table, write_table
 from crossrank.scoring.interfaces import Scorer
@@ -29,7 +29,7 @@ class RerankBlocks:
     corpus: CorpusSource | None
     keep: Keep
     again: frozenset[int] = frozenset()
-    """Blocks whose part is there, and of which only queries without scores are asked for again."""
+    """Blocks whose part is there, and of which only queries without scores are scored again."""
 
     def open(self, threads: int) -> Callable[[int], Figures]:
         """Load the model, and the corpus if there is one."""
@@ -39,7 +39,7 @@ class RerankBlocks:
         def rerank(number: int) -> Figures:
             block = with_retries(lambda: read_table(self.layout.block(number)))
             before = with_retries(lambda: read_table(self.layout.part(number))) if number in self.again else None
-            part, new = made(block, before, lambda asked: rerank_block(asked, scorer, corpus, self.keep))
+            part, new = complete_part(block, before, lambda asked: rerank_block(asked, scorer, corpus, self.keep))
             with_retries(lambda: write_table(self.layout.part(number), part))
             return figures_of(new)
 
@@ -58,7 +58,7 @@ class RerankBlocks:
 
 
 def _wanted(layout: Layout, num_rows: int) -> tuple[NDArray[np.bool_], str]:
-    """Which rows of the corpus any candidate names, and a key for that set."""
+    """Mask of the rows of the corpus that any candidate names, and a key for that set."""
     table = with_retries(lambda: read_table(layout.wanted))
     bits = np.frombuffer(table["bits"][0].as_py(), dtype=np.uint8)
     return np.unpackbits(bits, count=num_rows).astype(bool), table["key"][0].as_py()

@@ -1,1 +1,1 @@
-"""First stage and mining: what finds candidates for the reranker."""
+"""First stages, which find candidates for the reranker: BM25, and dense retrieval by an encoder."""

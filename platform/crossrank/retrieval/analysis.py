@@ -1,4 +1,4 @@
-"""From a text to the terms that BM25 counts: one analyser a language.
+"""Analysers, which turn a text into the terms that BM25 counts: one for each language.
 
     ko        bigrams of runs of CJK characters, other words whole and lowercased    no dependency
     ko-kiwi   content morphemes of kiwipiepy                                         extra ``korean``
@@ -116,7 +116,7 @@ whole Korean or Chinese runs hardly ever match, so a mixed corpus is better off 
 
 
 class Analyser(Protocol):
-    """From a text to its terms, in order and with repeats. It pickles, and `analyser(name)` makes its equal."""
+    """A function from a text to its terms, in order and with repeats. It pickles; `analyser(name)` makes its equal."""
 
     @property
     def name(self) -> str: ...
@@ -243,7 +243,7 @@ _of_this_thread = threading.local()
 
 
 def _stemmer(algorithm: str) -> Any:
-    """A PyStemmer object may be used by one thread only."""
+    """A stemmer of this thread: a PyStemmer object may be used by one thread only."""
     stemmers = _of_this_thread.__dict__.setdefault("stemmers", {})
     if algorithm not in stemmers:
         stemmers[algorithm] = Stemmer.Stemmer(algorithm)

@@ -3,8 +3,8 @@
 The index is that of bm25s, whose files it saves and loads: the score of every (term, passage) pair is worked out
 beforehand and kept sorted by term. bm25s leaves building an index in a different way open, and this file does so:
 its own way takes 40 bytes of memory a posting while it builds, this one 14. (A posting is one distinct term of one
-passage.) Searching is done here too, since bm25s keeps arbitrary passages of those tied at the cut; it is five times
-as fast as well.
+passage.) The search is this file's own too, since bm25s keeps arbitrary passages of those tied at the cut; it is five
+times as fast as well.
 
 Shape letters: N passages, V terms, P postings, C candidates of one query.
 """
@@ -30,30 +30,30 @@ from crossrank.retrieval.memory import available_memory_bytes
 
 K1 = 0.9
 B = 0.4
-"""Defaults of Anserini and of the BEIR baselines. See `Bm25Index`."""
+"""Weights of term frequency and of length: the defaults of Anserini and of the BEIR baselines. See `Bm25Index`."""
 
 ESTIMATE_SAMPLE = 1000
 """Passages from which `Bm25Index.build` foretells its memory."""
 BYTES_PER_POSTING = 13.5
-"""Peak while building: 4 (term) + 1 (frequency) before the sort, 4 (row) + 4 (score) after it, and slack."""
+"""Peak of memory while building: 4 (term) + 1 (frequency) before the sort, 4 (row) + 4 (score) after it, and slack."""
 BYTES_PER_DOCUMENT = 24
 BYTES_PER_TERM = 220
-"""A term as a key of a dict, its number, and its share of the arrays of length V."""
+"""Memory of a term: a key of a dict, its number, and its share of the arrays of length V."""
 VOCABULARY_GROWTH = 0.6
-"""V grows as this power of N (Heaps' law; 0.4 to 0.6 for words, less for bigrams)."""
+"""Power of N as which V grows (Heaps' law; 0.4 to 0.6 for words, less for bigrams)."""
 POSTINGS_PER_CHUNK = 500_000
 BYTES_PER_CHUNK_POSTING = 80
-"""Temporaries while a chunk is sorted."""
+"""Memory of temporaries while a chunk is sorted."""
 
 FEW = 8
 """A query with fewer than N / 8 postings is ranked from those rows alone, any other by a pass over all N sums."""
 
 READY = "crossrank.json"
-"""Written last, so that a folder without it is not an index."""
+"""File that is written last, so that a folder without it is not an index."""
 
 
 def estimate_bytes(sample: Sequence[str], analyser: Analyser, num_documents: int) -> int:
-    """Peak memory that building the index takes, from a sample of the corpus; a built index keeps about half.
+    """Peak bytes of memory that building the index takes, from a sample of the corpus; a built index keeps about half.
 
     The sample has to be like the whole: a corpus sorted by length misleads it.
     """
@@ -80,7 +80,7 @@ def _need(num_postings: int, num_terms: int, num_read: int, num_documents: int) 
 
 @dataclass(frozen=True, slots=True)
 class Bm25Index:
-    """An index to search. It is `build` or `load` that make one.
+    """An index to search. `build` or `load` makes one.
 
     The score of a passage d for a query is the sum, over the terms of the query and as often as the query has
     them, of ``idf * tf / (tf + k1 * (1 - b + b * length / mean_length))`` with
@@ -96,9 +96,9 @@ class Bm25Index:
     """Term to its number."""
     scores_P: NDArray[np.float32]
     rows_P: NDArray[np.int32]
-    """The passages of a term lie together, by ascending row."""
+    """Row of each posting; those of a term lie together, by ascending row."""
     starts: NDArray[np.int64]
-    """Shape (V + 1,): term v has the postings ``starts[v]:starts[v + 1]``."""
+    """Start of each term's postings, shape (V + 1,): term v has the postings ``starts[v]:starts[v + 1]``."""
     num_documents: int
     k1: float = K1
     b: float = B
@@ -117,7 +117,7 @@ class Bm25Index:
         """Index a corpus, read once and in order; the i-th text is row i. Texts and terms are not kept.
 
         Args:
-            num_documents: how many texts there will be.
+            num_documents: number of texts that there will be.
             available_bytes: memory it may take; None for what the machine and its control groups leave.
 
         Raises:
@@ -260,9 +260,9 @@ class _Chunk:
 
     terms_P: NDArray[np.int32]
     frequencies_P: NDArray[np.unsignedinteger]
-    """In the narrowest type that holds them: nearly always a byte."""
+    """Frequency of each posting, in the narrowest type that holds them all: nearly always a byte."""
     num_terms_N: NDArray[np.int32]
-    """Postings of each passage of the run."""
+    """Number of postings of each passage of the run."""
 
 
 def _chunks(

@@ -20,23 +20,23 @@ from crossrank.retrieval.bm25 import best
 from crossrank.retrieval.encoder import Encoder
 
 QUERIES_AT_ONCE = 256
-"""Queries that are compared with a shard together: what a shard is read from disk for."""
+"""Queries that are compared with a shard together, so that it is read from disk once for them all."""
 POOL_GROWTH = 4
-"""A pool of candidates is cut back when it is so many times what is wanted."""
+"""Multiple of the candidates that are wanted at which a pool of them is cut back."""
 
 
 class Shard(NamedTuple):
-    """Some neighbouring rows of a corpus."""
+    """Neighbouring rows of a corpus."""
 
     first_row: int
     vectors_SW: NDArray[np.floating]
-    """float32 or float16, mapped from disk."""
+    """Vectors of the rows, float32 or float16, mapped from disk."""
     usable_S: NDArray[np.bool_]
-    """Rows that may be found: not those without text, nor those whose id an earlier row has."""
+    """Mask of rows that may be found: not those without text, nor those whose id an earlier row has."""
 
 
 Hits = list[tuple[NDArray[np.int32], NDArray[np.float32]]]
-"""For each query the rows and the scores, best first, as `Bm25Index.search` gives them."""
+"""Rows and scores of each query, best first, as `Bm25Index.search` gives them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class DenseIndex:
             For each query the rows and the scores, both of shape (C,), C <= `depth`: scores descending, equal ones by
             ascending row, at the cut as well.
         """
-        return [hits for some in _chunks(queries) for hits in search(self.encoder.queries(some), self.shards, depth)]
+        return [hits for chunk in _chunks(queries) for hits in search(self.encoder.queries(chunk), self.shards, depth)]
 
 
 def search(queries_QW: NDArray[np.float32], shards: Sequence[Shard], depth: int) -> Hits:
@@ -92,7 +92,7 @@ def search(queries_QW: NDArray[np.float32], shards: Sequence[Shard], depth: int)
 
 
 def merge(parts: Sequence[Hits], depth: int) -> Hits:
-    """The best of what was found in several parts of a corpus. The parts have the same queries, and no row twice."""
+    """Merge the hits of several parts of a corpus. The parts have the same queries, and no row twice."""
     return [
         best(np.concatenate([rows for rows, _ in found]), np.concatenate([scores for _, scores in found]), depth)
         for found in zip(*parts, strict=True)
@@ -117,13 +117,13 @@ class _Pool:
     def __init__(self, num_queries: int, depth: int) -> None:
         self._depth = depth
         self._bound_Q = np.full(num_queries, -np.inf, dtype=np.float32)
-        """No row with a true score under this is among the best."""
+        """Lower bound of the best scores: a row whose true score is lower is not among them."""
         self._error_Q = np.zeros(num_queries, dtype=np.float32)
-        """How far off any score so far may be."""
+        """Largest error of any score so far."""
         self._parts: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]] = []
 
     def add(self, scores_QS: NDArray[np.float32], first_row: int, error_Q: NDArray[np.float32]) -> None:
-        """Take what may be among the best of a shard."""
+        """Take the rows of a shard that may be among the best."""
         self._error_Q = np.maximum(self._error_Q, error_Q)
         is_in = self._may_be_best(scores_QS)
         if is_in.sum() > self._much() and scores_QS.shape[1] >= self._depth:
@@ -149,11 +149,11 @@ class _Pool:
         return (scores_QS >= (self._bound_Q - self._error_Q)[:, None]) & (scores_QS > -np.inf)
 
     def _raise_bound(self, at_cut_Q: NDArray[np.float32]) -> None:
-        """There are `depth` rows with these scores or better."""
+        """Raise the bound: there are `depth` rows with these scores or better."""
         self._bound_Q = np.maximum(self._bound_Q, at_cut_Q - self._error_Q)
 
     def _cut_back(self) -> None:
-        """Keep what still may be among the best."""
+        """Drop the rows that can no longer be among the best."""
         none = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
         query_C, row_C, score_C = (np.concatenate(columns) for columns in zip(none, *self._parts, strict=True))
         order = np.lexsort((-score_C, query_C))

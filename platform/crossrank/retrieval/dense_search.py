@@ -1,6 +1,6 @@
-"""What workers do for a dense first stage: encode shards of a corpus, and search shards for some queries.
+"""Work of a dense first stage: encoding shards of a corpus, and searching shards for queries.
 
-Each writes one file, whole, under a name of its own: a retry writes the same file again.
+Each piece of work writes one file, whole, under a name of its own: a retry writes the same file again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from crossrank.cluster.pool import Pool
 
 HITS_SCHEMA = pa.schema([pa.field("rows", pa.list_(pa.int32())), pa.field("scores", pa.list_(pa.float32()))])
-"""One row a query: its passages as rows of the corpus, best first, with their scores."""
+"""Columns of a search's file, one row a query: its passages as rows of the corpus, best first, with their scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def encode_missing(job: EncodeShards, pool: Pool, lease: Lease) -> None:
 
 
 class Searches(Protocol):
-    """What there is to search for, by number. It pickles."""
+    """The searches to do, by number. It pickles."""
 
     def queries(self, number: int) -> list[str]:
         """The queries of a search."""
@@ -65,12 +65,12 @@ class Searches(Protocol):
         """The shards that are searched."""
 
     def file(self, number: int) -> str:
-        """Where what is found goes."""
+        """The file for the hits of a search."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchShards:
-    """Searches shards for some queries; a `BlockJob` whose numbers are those of the searches."""
+    """Searches shards for queries; a `BlockJob` whose numbers are those of the searches."""
 
     corpus: CorpusSource
     encoder: EncoderSpec
@@ -95,13 +95,13 @@ class SearchShards:
 
 
 def write_hits(uri: str, hits: Hits) -> None:
-    """Keep what was found."""
+    """Write hits to a file."""
     columns = {"rows": [rows for rows, _ in hits], "scores": [scores for _, scores in hits]}
     write_table(uri, pa.table(columns, schema=HITS_SCHEMA))
 
 
 def read_hits(uri: str) -> Hits:
-    """What `write_hits` kept."""
+    """Read the hits that `write_hits` wrote."""
     return [
         (np.array(row["rows"], dtype=np.int32), np.array(row["scores"], dtype=np.float32))
         for row in read_table(uri).to_pylist()

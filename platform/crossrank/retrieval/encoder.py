@@ -1,7 +1,7 @@
-"""An encoder: from texts to vectors whose inner product says how well they match.
+"""Encoders, which turn texts into vectors whose inner product measures how well they match.
 
-How the vectors are made is told from the files that sentence-transformers keeps beside a model (``modules.json``, the
-configuration of its pooling, prompts); a model without them is read by the mean of its last layer's tokens.
+The files that sentence-transformers keeps beside a model (``modules.json``, the configuration of its pooling, prompts)
+say how the vectors are made; a model without them is read by the mean of its last layer's tokens.
 
 Shape letters: T texts, W dimensions of a vector.
 """
@@ -25,9 +25,9 @@ from crossrank.scoring.pooling import modules_of, pooling_of, read_beside
 Pooling = Literal["mean", "cls"]
 
 MODULES = ("Transformer", "Pooling", "Normalize")
-"""What sentence-transformers may lay over a model for us to read it as well: not a further layer of weights."""
+"""Modules of sentence-transformers over a model that can be read: none with further weights."""
 BATCH_TOKENS = {"cpu": 4096, "cuda": 65536}
-"""Token slots of a padded batch."""
+"""Token slots of a padded batch, by device."""
 DEFAULT_LENGTH = 512
 
 
@@ -46,25 +46,25 @@ class EncoderSpec(Protocol):
 
     @property
     def revision(self) -> str:
-        """Equal for specs that give equal vectors, of queries and of passages."""
+        """Key that is equal for specs that give equal vectors, of queries and of passages."""
 
     @property
     def passages_key(self) -> str:
-        """Equal for specs that give equal vectors of passages, so that those may be kept under it."""
+        """Key that is equal for specs that give equal vectors of passages, so that those may be kept under it."""
 
     @property
     def dimensions(self) -> int:
-        """W."""
+        """Length of a vector, W."""
 
     @property
     def process_bytes(self) -> int:
-        """About what a process takes that encodes with it on a CPU."""
+        """Estimate of the memory of a process that encodes on a CPU, in bytes."""
 
     def on(self, device: str | None) -> EncoderSpec:
-        """The same on ``cpu`` or ``cuda``; None takes a GPU if there is one."""
+        """The same spec on ``cpu`` or ``cuda``; None takes a GPU if there is one."""
 
     def load(self, threads: int | None) -> Encoder:
-        """The encoder, in this process.
+        """Load the encoder into this process.
 
         Args:
             threads: CPU threads it may use; None leaves that as it is.
@@ -80,7 +80,7 @@ class TransformerSpec:
     dimensions: int
     pooling: Pooling
     normalise: bool
-    """Vectors of length 1, so that an inner product is a cosine."""
+    """Whether vectors are scaled to length 1, so that an inner product is a cosine."""
     max_length: int
     query_prompt: str = ""
     """Text before every query, such as ``query: `` for e5."""
@@ -121,7 +121,7 @@ def find_encoder(
     passage_prompt: str | None = None,
     max_length: int | None = None,
 ) -> TransformerSpec:
-    """Bring an encoder to this machine and find out how it is read.
+    """Fetch an encoder to this machine and find out how it is read.
 
     Args:
         model: hub id, folder, or ``s3://bucket/folder``.
@@ -130,7 +130,7 @@ def find_encoder(
         max_length: tokens of a text, special tokens included; None for what the files say, at most 512 otherwise.
 
     Raises:
-        ModelRefused: no model, a reranker, a model that generates, a pooling or a layer that is not known here.
+        ModelRefused: no model, a reranker, a model that generates, a pooling or a layer that is not known.
         SettingsError: more tokens than the model has positions.
     """
     folder = find_model(model)
@@ -157,32 +157,32 @@ def read_as_encoder(
     passage_prompt: str | None = None,
     max_length: int | None = None,
 ) -> TransformerSpec:
-    """How a model without a head is read, whatever it was trained for; see `find_encoder`."""
+    """The spec of a model that is read without its head, whatever it was trained for; see `find_encoder`."""
     from crossrank.scoring.footprint import process_bytes
 
     if not isinstance(config.get("hidden_size"), int):
         raise ModelRefused(f"{folder.name}/config.json has no hidden_size, so it is no encoder that is known here")
-    told = _told(folder)
+    saved = _saved_config(folder)
     positions = _positions(config)
-    length = max_length or min(told.max_length or DEFAULT_LENGTH, positions)
+    length = max_length or min(saved.max_length or DEFAULT_LENGTH, positions)
     if length > positions:
         raise SettingsError(f"the encoder is to read {length} tokens, over the {positions} positions of {folder.name}")
     return TransformerSpec(
         storage.absolute(folder.name) if folder.is_local else folder.name,
         folder.revision,
         config["hidden_size"],
-        pooling or told.pooling,
-        told.normalise,
+        pooling or saved.pooling,
+        saved.normalise,
         length,
-        told.query_prompt if query_prompt is None else query_prompt,
-        told.passage_prompt if passage_prompt is None else passage_prompt,
+        saved.query_prompt if query_prompt is None else query_prompt,
+        saved.passage_prompt if passage_prompt is None else passage_prompt,
         process_bytes(folder),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """What the files of sentence-transformers say."""
+class _SavedConfig:
+    """The configuration in the files of sentence-transformers beside a model."""
 
     pooling: Pooling = "mean"
     normalise: bool = True
@@ -191,9 +191,9 @@ class _Told:
     passage_prompt: str = ""
 
 
-def _told(folder: ModelFolder) -> _Told:
+def _saved_config(folder: ModelFolder) -> _SavedConfig:
     if read_beside(folder, "modules.json") is None:
-        return _Told()
+        return _SavedConfig()
     kinds = modules_of(folder)
     strange = [kind for kind in kinds if kind not in MODULES]
     if strange:
@@ -204,7 +204,7 @@ def _told(folder: ModelFolder) -> _Told:
     more = read_beside(folder, "config_sentence_transformers.json") or {}
     prompts = more.get("prompts") or {}
     length = (read_beside(folder, "sentence_bert_config.json") or {}).get("max_seq_length")
-    return _Told(
+    return _SavedConfig(
         _pooling(folder) if "Pooling" in kinds else "mean",
         "Normalize" in kinds or more.get("similarity_fn_name") != "dot",
         length,
@@ -264,8 +264,8 @@ class TransformerEncoder:
         budget = max(BATCH_TOKENS[self._device.type], self._spec.max_length)
         with torch.inference_mode():
             for places in cut(lengths, budget, unit="text"):
-                some = {name: [values[place] for place in places] for name, values in encoded.items()}
-                batch = self._tokenizer.pad(some, return_tensors="pt").to(self._device)
+                rows = {name: [values[place] for place in places] for name, values in encoded.items()}
+                batch = self._tokenizer.pad(rows, return_tensors="pt").to(self._device)
                 vectors_TW[places] = self._pooled(batch).cpu().numpy()
         if not np.isfinite(vectors_TW).all():
             raise JobFailed(f"{self._spec.model} gives vectors that are no finite numbers; use another encoder")

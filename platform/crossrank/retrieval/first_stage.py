@@ -21,7 +21,7 @@ def language_of(corpus: TextStore, language: str) -> Derived[str]:
 
 
 def open_bm25(corpus: TextStore, language: Derived[str]) -> Bm25Index:
-    """The BM25 index of a corpus on this machine, built now if it is not here yet.
+    """Open the BM25 index of a corpus on this machine, built now if it is not in the cache.
 
     Says beforehand how much memory building takes; refused where that is not there. A row that cannot be used keeps its
     place and has no words, so that no query finds it.

@@ -1,4 +1,4 @@
-"""Several rankings of the same corpus made one.
+"""Fusion of several rankings of the same corpus into one.
 
 Shape letters: C candidates of one ranking, F candidates of the fused one.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 K = 60
-"""How much less a first place is worth than it would be by 1 / rank alone. See `reciprocal_ranks`."""
+"""Constant added to a rank: the larger, the less a first place is worth. See `reciprocal_ranks`."""
 
 
 def reciprocal_ranks(

@@ -1,4 +1,4 @@
-"""How much memory this process may still take: the machine's, or less where a control group limits it.
+"""The memory that this process may still take: the machine's, or less where a control group limits it.
 
 A container or a Slurm step is killed at its own limit, however much the machine has free.
 """
@@ -45,7 +45,7 @@ def _group_folders(proc: Path, cgroups: Path) -> Iterator[Path]:
 
 
 def _left_in_group(folder: Path) -> int | None:
-    """Limit less use of one group; None where it has no limit."""
+    """Bytes left in one group, its limit less its use; None where it has no limit."""
     for limit_name, use_name, cache_field in (
         ("memory.max", "memory.current", "inactive_file"),
         ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 LONGEST_SHARE = 4
-"""A text this many times as long as another is not the same: a Hangul syllable is written as up to three letters."""
+"""Ratio of lengths from which two texts are not compared: a Hangul syllable is written as up to three letters."""
 
 By = Literal["id", "text"]
 
 
 def folded(text: str) -> str:
-    """A text without what does not change it: case, white space, and Unicode's ways of writing a letter.
+    """A text without differences of case, white space, and Unicode's ways of writing a letter.
 
     Signs stay: "what is C++" and "what is C#" are two questions.
     """
@@ -38,10 +38,10 @@ class AskedQuery:
         return cls(query_id, len(query.strip()), folded(query))
 
     def found_in(self, doc_id: str, *texts: str | None) -> By | None:
-        """By what a document is this query; None for any other.
+        """The way in which a document is this query, by its id or its text; None for any other document.
 
         Args:
-            texts: of the document, without its title and with it.
+            texts: texts of the document, without its title and with it.
         """
         if doc_id == self.query_id:
             return "id"

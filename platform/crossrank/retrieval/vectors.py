@@ -24,19 +24,20 @@ from crossrank.retrieval.encoder import Encoder
 from crossrank.storage.node_cache import build_once
 
 SHARD_ROWS = 4096
-"""About half a minute of a small encoder on one core. Fixed: what is encoded together decides the last bit."""
+"""Rows of a shard, about half a minute of a small encoder on one core. Fixed: which texts are encoded together decides
+the last bit of a vector."""
 
 
 @dataclass(frozen=True, slots=True)
 class VectorStore:
-    """Where the vectors of one corpus by one encoder are; it pickles."""
+    """The vectors of one corpus by one encoder, in a folder; it pickles."""
 
     folder: str
-    """A path or a URI that every worker reaches; its name says of which corpus and encoder they are."""
+    """Path or URI that every worker reaches; its name holds the keys of corpus and encoder."""
     num_rows: int
     dimensions: int
     dtype: str
-    """``float32`` or ``float16``."""
+    """Number format of the files, ``float32`` or ``float16``."""
 
     @property
     def num_shards(self) -> int:
@@ -44,7 +45,7 @@ class VectorStore:
 
     @property
     def num_bytes(self) -> int:
-        """Of all shards."""
+        """Bytes of all shards."""
         return self.num_rows * self.dimensions * np.dtype(self.dtype).itemsize
 
     def uri(self, number: int) -> str:
@@ -60,7 +61,7 @@ class VectorStore:
         """Refuse vectors that the disk does not hold, before the first is made.
 
         Args:
-            way_out: what to do then, by the flags of the verb that asks.
+            way_out: end of the refusal: what to do, by the flags of the verb.
         """
         if storage.is_s3(self.folder):
             return
@@ -93,7 +94,7 @@ class VectorStore:
         return len(texts)
 
     def open(self, numbers: Iterable[int], corpus: TextStore) -> list[Shard]:
-        """These shards mapped into memory, from an object store by way of this machine's cache.
+        """Map these shards into memory, from an object store by way of this machine's cache.
 
         Raises:
             JobFailed: a file is not whole, or of another corpus.

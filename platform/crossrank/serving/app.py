@@ -41,7 +41,7 @@ from crossrank.serving.keys import ApiKeys
 from crossrank.serving.metrics import UNREAD, Metrics
 from crossrank.serving.openapi import describe
 from crossrank.serving.quotas import Quotas
-from crossrank.serving.request import ScoreRequest, ScoreResponse
+from crossrank.serving.request import ScoringRequest, ScoringResponse
 from crossrank.serving.service import ScoringService
 from crossrank.serving.tokens import read_texts
 from crossrank.telemetry.log_format import REQUEST_ID
@@ -81,7 +81,7 @@ class AppContext:
     num_replicas: Callable[[], Awaitable[int]] = _alone
     quotas: Quotas | None = None
     """Tokens that each key may use; None has no limit."""
-    score: Callable[[ScoreRequest], Awaitable[ScoreResponse]] | None = None
+    score: Callable[[ScoringRequest], Awaitable[ScoringResponse]] | None = None
     """Scores with all replicas; None scores with the service alone."""
 
 
@@ -171,7 +171,7 @@ class _Routes:
         self._metrics.scored(parsed.dialect, parsed.score_request.priority, answer)
         return _json(200, body, answer_headers(answer, model.describe().get("device", "cpu"), model.revision))
 
-    async def _paid(self, key: int, score_request: ScoreRequest) -> ScoreResponse:
+    async def _paid(self, key: int, score_request: ScoringRequest) -> ScoringResponse:
         """Score, and take the tokens out of what the key may use."""
         async with self._paying(key, partial(self._service.estimated_tokens, score_request)) as bill:
             answer = await score_once(self._score, score_request)

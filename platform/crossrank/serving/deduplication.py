@@ -13,10 +13,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from crossrank.serving.request import ScoreRequest, ScoreResponse
+from crossrank.serving.request import ScoringRequest, ScoringResponse
 
 
-async def score_once(score: Callable[[ScoreRequest], Awaitable[ScoreResponse]], request: ScoreRequest) -> ScoreResponse:
+async def score_once(
+    score: Callable[[ScoringRequest], Awaitable[ScoringResponse]], request: ScoringRequest
+) -> ScoringResponse:
     """Score a request so that `score` reads each different pair of a query and a document once.
 
     Tokens, cuts and chunks are given for each document, so a sum of them counts a repeated document as often as it

@@ -21,7 +21,7 @@ from crossrank.scoring.encoding import EncodedPairs, PromptEncoder, SpliceEncode
 from crossrank.scoring.interfaces import EncodedText, PlainText, Tokens
 from crossrank.serving.errors import Invalid
 from crossrank.serving.incremental import STEP_CHARACTERS, Span, Steps, all_of, in_steps, tokenised
-from crossrank.serving.request import Cutting, ScoreRequest
+from crossrank.serving.request import Cutting, ScoringRequest
 
 MAX_QUERY_TOKENS = 512
 """Tokens of a query at most, where half the window is more."""
@@ -66,7 +66,7 @@ def query_limit(encoder: Encoder) -> int:
     return limit
 
 
-def encode(request: ScoreRequest, encoder: Encoder) -> EncodedRequest:
+def encode(request: ScoringRequest, encoder: Encoder) -> EncodedRequest:
     """Tokenise a request, each text once.
 
     Raises:
@@ -76,7 +76,7 @@ def encode(request: ScoreRequest, encoder: Encoder) -> EncodedRequest:
     return all_of(encoding(request, encoder))
 
 
-def encoding(request: ScoreRequest, encoder: Encoder) -> Steps[EncodedRequest]:
+def encoding(request: ScoringRequest, encoder: Encoder) -> Steps[EncodedRequest]:
     """Encode as `encode` does, in steps; the generator returns the result."""
     encoder = _instructed(encoder, request)
     texts = _Spliced(encoder) if isinstance(encoder, SpliceEncoder) else _Prompted(encoder)
@@ -113,7 +113,7 @@ class _Queries(NamedTuple):
 
 
 def _part(
-    request: ScoreRequest, first: int, end: int, queries: _Queries, texts: _Spliced | _Prompted
+    request: ScoringRequest, first: int, end: int, queries: _Queries, texts: _Spliced | _Prompted
 ) -> Steps[EncodedRequest]:
     """Encode the documents from `first` to `end` with their queries; tokens and cuts of the queries are not counted."""
     totals = yield from texts.read(request.documents[first:end])
@@ -142,7 +142,7 @@ def _part(
     )
 
 
-def _instructed(encoder: Encoder, request: ScoreRequest) -> Encoder:
+def _instructed(encoder: Encoder, request: ScoringRequest) -> Encoder:
     """The encoder with the instruction of the request."""
     if request.instruction is None:
         return encoder

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.serving.encode import Encoder, encode, query_limit
-from crossrank.serving.request import ScoreRequest
+from crossrank.serving.request import ScoringRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class RateWindow:
     @classmethod
     def of(cls, encoder: Encoder) -> RateWindow:
         """The window of a model."""
-        nothing = encode(ScoreRequest(queries=("",), documents=("",)), encoder)
+        nothing = encode(ScoringRequest(queries=("",), documents=("",)), encoder)
         return cls(encoder.max_length, nothing.num_tokens, query_limit(encoder))
 
 
-def estimated_tokens_C(request: ScoreRequest, tokens_per_character: float, window: RateWindow) -> NDArray[np.float64]:
+def estimated_tokens_C(request: ScoringRequest, tokens_per_character: float, window: RateWindow) -> NDArray[np.float64]:
     """The tokens of each document with its query, of all its chunks, shape (C,).
 
     A text that is cut counts as far as it is read. A query over its limit counts as one at its limit: either it is cut

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from crossrank.serving.errors import Expired, Invalid, NotReady, Overloaded, RequestError
 from crossrank.serving.metrics import Metrics
-from crossrank.serving.request import ScoreRequest, ScoreResponse
+from crossrank.serving.request import ScoringRequest, ScoringResponse
 from crossrank.serving.service import LATE, Deadlines, ScoringService
 
 SLICE_S = 0.5
@@ -43,7 +43,7 @@ class FanOutScorer(Protocol):
     def deadlines(self) -> Deadlines:
         """Seconds that a request without a timeout gets, and that one may ask for."""
 
-    async def score(self, request: ScoreRequest) -> ScoreResponse:
+    async def score(self, request: ScoringRequest) -> ScoringResponse:
         """The scores, in the order of the documents. Raises a `RequestError`."""
 
 
@@ -53,7 +53,7 @@ class Siblings(Protocol):
     async def names(self) -> Sequence[str]:
         """Names of the other replicas that are there now. It is called for every large request, so let it be cheap."""
 
-    async def score(self, name: str, request: ScoreRequest) -> ScoreResponse:
+    async def score(self, name: str, request: ScoringRequest) -> ScoringResponse:
         """Score with the service of that replica. Raises its `RequestError`, or `Lost`.
 
         Cancelling the call cancels the work.
@@ -67,7 +67,7 @@ class FanOut:
         self,
         local: FanOutScorer,
         siblings: Siblings,
-        seconds_of: Callable[[ScoreRequest], NDArray[np.float64]],
+        seconds_of: Callable[[ScoringRequest], NDArray[np.float64]],
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -84,7 +84,7 @@ class FanOut:
         self._away: dict[str, float] = {}  # until when not to ask a replica
         self._turn = 0
 
-    async def score(self, request: ScoreRequest) -> ScoreResponse:
+    async def score(self, request: ScoringRequest) -> ScoringResponse:
         """The scores of a request, in the order of its documents.
 
         Raises:
@@ -112,7 +112,7 @@ class FanOut:
         self._metrics.fanned_out()
         return merged(request, answers, self._clock() - began)
 
-    async def _score_whole(self, request: ScoreRequest, deadline: float) -> ScoreResponse:
+    async def _score_whole(self, request: ScoringRequest, deadline: float) -> ScoringResponse:
         """The answer of this replica, or of one other where this one refuses."""
         try:
             return await self._score_at(None, request, deadline)
@@ -120,8 +120,8 @@ class FanOut:
             return await self._offer(request, deadline, refusal)
 
     async def _score_all(
-        self, slices: Sequence[ScoreRequest], names: Sequence[str], deadline: float
-    ) -> list[ScoreResponse]:
+        self, slices: Sequence[ScoringRequest], names: Sequence[str], deadline: float
+    ) -> list[ScoringResponse]:
         """The answers to all slices; the first is scored here. When one fails, or nobody waits, all are cancelled."""
         places: list[str | None] = [None, *names]
         try:
@@ -135,8 +135,8 @@ class FanOut:
         return [task.result() for task in scoring]
 
     async def _score_slice(
-        self, request: ScoreRequest, place: str | None, names: Sequence[str], deadline: float
-    ) -> ScoreResponse:
+        self, request: ScoringRequest, place: str | None, names: Sequence[str], deadline: float
+    ) -> ScoringResponse:
         """The answer to a slice at `place`, or where that replica is gone or refuses, here or at another."""
         refusals: list[RequestError] = []
         for candidate in list(dict.fromkeys([place, None, *names]))[:MOST_PLACES]:
@@ -148,7 +148,7 @@ class FanOut:
                 refusals.append(refusal)
         raise min(refusals, key=_retry_s)  # there is one: nobody is lost here
 
-    async def _offer(self, request: ScoreRequest, deadline: float, refusal: Overloaded) -> ScoreResponse:
+    async def _offer(self, request: ScoringRequest, deadline: float, refusal: Overloaded) -> ScoringResponse:
         """The answer of one other replica to what was refused here."""
         names = await self._free()
         if not names:
@@ -162,7 +162,7 @@ class FanOut:
         self._metrics.overflowed()
         return answer
 
-    async def _score_at(self, place: str | None, request: ScoreRequest, deadline: float) -> ScoreResponse:
+    async def _score_at(self, place: str | None, request: ScoringRequest, deadline: float) -> ScoringResponse:
         """The answer of one replica, None for this one, in the time that is left."""
         left_s = deadline - self._clock()
         if left_s <= 0:
@@ -191,22 +191,22 @@ class FanOut:
         turn = self._turn % max(len(names), 1)
         return [name for name in (*names[turn:], *names[:turn]) if name not in self._away]
 
-    def _timeout_s(self, request: ScoreRequest) -> float:
+    def _timeout_s(self, request: ScoringRequest) -> float:
         deadlines = self._local.deadlines
         return deadlines.default_s if request.timeout_s is None else min(request.timeout_s, deadlines.most_s)
 
 
-def estimate(service: ScoringService) -> Callable[[ScoreRequest], NDArray[np.float64]]:
+def estimate(service: ScoringService) -> Callable[[ScoringRequest], NDArray[np.float64]]:
     """Function that gives the seconds of work in each document of a request, shape (C,), by the measured speed."""
 
-    def seconds_of(request: ScoreRequest) -> NDArray[np.float64]:
+    def seconds_of(request: ScoringRequest) -> NDArray[np.float64]:
         rate = service.engine.tokens_per_second
         return service.estimated_tokens_C(request) / rate if rate else np.zeros(len(request.documents))
 
     return seconds_of
 
 
-def split(request: ScoreRequest, seconds_C: NDArray[np.float64], num_slices: int) -> list[ScoreRequest]:
+def split(request: ScoringRequest, seconds_C: NDArray[np.float64], num_slices: int) -> list[ScoringRequest]:
     """Cut a request into at most so many slices of about equal work, each of consecutive documents.
 
     No slice is empty, and together they hold each document once, in order. A slice has at most the mean work and that
@@ -227,7 +227,7 @@ def split(request: ScoreRequest, seconds_C: NDArray[np.float64], num_slices: int
     ]
 
 
-def merged(request: ScoreRequest, answers: Sequence[ScoreResponse], total_s: float) -> ScoreResponse:
+def merged(request: ScoringRequest, answers: Sequence[ScoringResponse], total_s: float) -> ScoringResponse:
     """Join the answers to the slices of a request into the answer to it; its timing is that of the slowest slice.
 
     Args:
@@ -235,7 +235,7 @@ def merged(request: ScoreRequest, answers: Sequence[ScoreResponse], total_s: flo
     """
     query_cuts = [answer.query_cut for answer in answers]
     slowest = max((answer.timing for answer in answers), key=lambda timing: timing.total_s)
-    return ScoreResponse(
+    return ScoringResponse(
         logits_C=np.concatenate([answer.logits_C for answer in answers]),
         tokens_C=np.concatenate([answer.tokens_C for answer in answers]),
         cut_C=np.concatenate([answer.cut_C for answer in answers]),
@@ -246,7 +246,7 @@ def merged(request: ScoreRequest, answers: Sequence[ScoreResponse], total_s: flo
     )
 
 
-def _can_be_split(request: ScoreRequest) -> bool:
+def _can_be_split(request: ScoringRequest) -> bool:
     # A refusal of a document that does not fit names its number, and a slice would name another.
     return request.cutting.documents or request.cutting.long_document == "chunk_max"
 

@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 
 from crossrank.serving.errors import NotReady, Overloaded, RequestError, Unauthorized
-from crossrank.serving.request import ScoreResponse
+from crossrank.serving.request import ScoringResponse
 
 MOST_NAMED = 100
 """Cut documents that a header names; a proxy refuses headers of more than a few kilobytes."""
@@ -20,7 +20,7 @@ OF_TRUNCATION = {
 """Headers about what was cut, with their description for OpenAPI; the second is sent where a document was cut."""
 
 
-def answer_headers(answer: ScoreResponse, device: str, revision: str) -> dict[str, str]:
+def answer_headers(answer: ScoringResponse, device: str, revision: str) -> dict[str, str]:
     """Headers of an answer: those of text-embeddings-inference, what was cut, and which model it was."""
     timing = answer.timing
     return {
@@ -51,7 +51,7 @@ def fault_headers(fault: RequestError) -> dict[str, str]:
     return {}
 
 
-def _of_truncation(answer: ScoreResponse) -> dict[str, str]:
+def _of_truncation(answer: ScoringResponse) -> dict[str, str]:
     headers = {"x-truncated-documents": str(answer.num_cut), "x-truncated-query": str(answer.query_cut)}
     if answer.num_cut:
         named = [f"{c}:{answer.cut_C[c]}" for c in islice(np.flatnonzero(answer.cut_C > 0), MOST_NAMED)]

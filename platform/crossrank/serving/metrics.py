@@ -20,7 +20,7 @@ from crossrank.batching import Cost
 from crossrank.serving.errors import Abandoned, Expired, Overloaded, RequestError
 from crossrank.serving.exposition import Family, families_of
 from crossrank.serving.fair_queue import Batch
-from crossrank.serving.request import ScoreResponse
+from crossrank.serving.request import ScoringResponse
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
 TOKENS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 65536)
@@ -98,7 +98,7 @@ class Metrics:
         """Count a request that was answered."""
         self._successes.labels(method).inc()
 
-    def scored(self, dialect: str, priority: int, answer: ScoreResponse) -> None:
+    def scored(self, dialect: str, priority: int, answer: ScoringResponse) -> None:
         """Count the scores of a request, with their tokens, cuts and seconds."""
         num, timing = len(answer.tokens_C), answer.timing
         whole = (timing.total_s, timing.tokenization_s, timing.queue_s, timing.inference_s)

@@ -33,7 +33,7 @@ class Cutting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreRequest:
+class ScoringRequest:
     """Pairs to be scored: one query with its documents, or as many queries as documents, pair by pair."""
 
     queries: tuple[str, ...]
@@ -77,7 +77,7 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
-class ScoreResponse:
+class ScoringResponse:
     """Scores in the order of the documents, and what they cost."""
 
     logits_C: NDArray[np.float32]

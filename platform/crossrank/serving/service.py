@@ -21,7 +21,7 @@ from crossrank.serving.errors import Abandoned, Expired, NotReady
 from crossrank.serving.estimate import RateWindow, estimated_tokens_C
 from crossrank.serving.fair_queue import Ticket
 from crossrank.serving.incremental import one_of
-from crossrank.serving.request import ScoreRequest, ScoreResponse, Timing
+from crossrank.serving.request import ScoringRequest, ScoringResponse, Timing
 from crossrank.serving.tokens import shown_tokens
 
 Result = TypeVar("Result")
@@ -36,7 +36,7 @@ STALLED_S = 60.0
 FRESH_S = 30.0
 """Seconds for which a forward that succeeded is proof enough of health."""
 LATE = "the deadline passed; raise timeout_ms, or send fewer documents"
-PROBE = ScoreRequest(queries=("is it well?",), documents=("it is",), priority=-(2**31), timeout_s=10.0)
+PROBE = ScoringRequest(queries=("is it well?",), documents=("it is",), priority=-(2**31), timeout_s=10.0)
 
 
 class ServedModel(Model, Protocol):
@@ -86,10 +86,10 @@ class ScoringService:
         num = max(
             1,
             self.model.budget.value
-            // len(encode(ScoreRequest(queries=("q",), documents=(text,)), self.model.encoder).ids_U[0]),
+            // len(encode(ScoringRequest(queries=("q",), documents=(text,)), self.model.encoder).ids_U[0]),
         )
         for _ in range(2):
-            await self.score(ScoreRequest(queries=("q",), documents=(text,) * num, timeout_s=3600.0), patient=True)
+            await self.score(ScoringRequest(queries=("q",), documents=(text,) * num, timeout_s=3600.0), patient=True)
 
     def stop(self) -> None:
         """Refuse what comes, end what waits, finish the batch at hand."""
@@ -101,7 +101,7 @@ class ScoringService:
     def query_limit(self) -> int:
         return query_limit(self.model.encoder)
 
-    async def score(self, request: ScoreRequest, patient: bool = False) -> ScoreResponse:
+    async def score(self, request: ScoringRequest, patient: bool = False) -> ScoringResponse:
         """The scores of a request, in the order of its documents.
 
         Args:
@@ -131,11 +131,11 @@ class ScoringService:
         timing = Timing(encoded_at - began, started - encoded_at, now - started, now - began)
         return _answer(request, encoded, ticket, timing)
 
-    def estimated_tokens(self, request: ScoreRequest) -> int:
+    def estimated_tokens(self, request: ScoringRequest) -> int:
         """Tokens that a request will make the model read, estimated from its characters."""
         return math.ceil(self.estimated_tokens_C(request).sum())
 
-    def estimated_tokens_C(self, request: ScoreRequest) -> NDArray[np.float64]:
+    def estimated_tokens_C(self, request: ScoringRequest) -> NDArray[np.float64]:
         """Tokens that each document will make the model read, with its query; estimated from their characters."""
         return estimated_tokens_C(request, self.admission.tokens_per_character, self._window)
 
@@ -164,12 +164,12 @@ class ScoringService:
         except Exception as error:
             raise NotReady(f"the model fails on a trial pair: {error}") from error
 
-    def _timeout(self, request: ScoreRequest, patient: bool) -> float:
+    def _timeout(self, request: ScoringRequest, patient: bool) -> float:
         if request.timeout_s is None:
             return self.deadlines.default_s
         return request.timeout_s if patient else min(request.timeout_s, self.deadlines.most_s)
 
-    def _permit(self, request: ScoreRequest, timeout_s: float, patient: bool) -> Permit:
+    def _permit(self, request: ScoringRequest, timeout_s: float, patient: bool) -> Permit:
         tokens = self.estimated_tokens(request)
         return (
             self.admission.let_in(tokens, timeout_s)
@@ -177,7 +177,7 @@ class ScoringService:
             else self.admission.admit(tokens, timeout_s, request.priority)
         )
 
-    async def _encode(self, request: ScoreRequest, deadline: float) -> EncodedRequest:
+    async def _encode(self, request: ScoringRequest, deadline: float) -> EncodedRequest:
         if request.num_characters <= INLINE_CHARACTERS:
             return encode(request, self.model.encoder)
         steps = encoding(request, self.model.encoder)
@@ -199,7 +199,9 @@ class ScoringService:
         if self._draining:
             raise NotReady("the server is shutting down; send the request again")
 
-    def _ticket(self, request: ScoreRequest, encoded: EncodedRequest, deadline: float) -> tuple[Ticket, asyncio.Event]:
+    def _ticket(
+        self, request: ScoringRequest, encoded: EncodedRequest, deadline: float
+    ) -> tuple[Ticket, asyncio.Event]:
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
 
@@ -220,14 +222,14 @@ class ScoringService:
             raise
 
 
-def _answer(request: ScoreRequest, encoded: EncodedRequest, ticket: Ticket, timing: Timing) -> ScoreResponse:
+def _answer(request: ScoringRequest, encoded: EncodedRequest, ticket: Ticket, timing: Timing) -> ScoringResponse:
     """Response from the logits of the pairs: a document's score is that of its best chunk."""
     num = len(request.documents)
     logits_C = np.full(num, -np.inf, dtype=np.float32)
     tokens_C = np.zeros(num, dtype=np.int32)
     np.maximum.at(logits_C, encoded.document_U, ticket.logits_U)
     np.add.at(tokens_C, encoded.document_U, ticket.lengths_U.astype(np.int32))
-    return ScoreResponse(
+    return ScoringResponse(
         logits_C=logits_C,
         tokens_C=tokens_C,
         cut_C=encoded.cut_C,

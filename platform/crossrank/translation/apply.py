@@ -14,7 +14,7 @@ from crossrank.translation.backend import Outcome
 from crossrank.translation.origin import with_origin
 
 FLAG = "translation_error"
-"""Of a document that must not be trained on; `meta` has the reason under the same name."""
+"""Flag of a document that must not be trained on; its `meta` has the reason under this key."""
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class Figures:
     flagged_documents: int = 0
     failed_queries: int = 0
     documents_without_text: int = 0
-    """They name a document of a corpus; there is nothing to translate."""
+    """Documents that only name a row of a corpus, so that there is nothing to translate."""
 
     @classmethod
     def of(cls, groups: Iterable[Group]) -> Figures:
@@ -57,8 +57,8 @@ def translated(group: Group, outcomes: Mapping[str, Outcome], source: str, targe
     """The group with its translations.
 
     Args:
-        outcomes: of every text that `texts_of` gives.
-        figures: what became of it is counted there.
+        outcomes: the outcome of every text that `texts_of` gives.
+        figures: counts to which the group is added.
     """
     query, error = _of(group.query, outcomes)
     meta = with_origin(group.meta, lang=group.lang or source, query=group.query)

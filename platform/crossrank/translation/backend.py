@@ -1,4 +1,4 @@
-"""What a back-end is, to the job that runs it and to the memory that keeps what it gave."""
+"""The interface of a back-end, for the job that runs it and the memory that keeps its translations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Keep = Callable[[Sequence[tuple[int, "Outcome"]]], None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one text: its translation, or why there is none and never will be."""
+    """The result of one text: its translation, or why there is none and never will be."""
 
     text: str | None
     error: str | None = None
@@ -22,7 +22,7 @@ class Translator(Protocol):
     """Translates; lives in a worker."""
 
     def translate(self, texts: Sequence[str], keep: Keep) -> None:
-        """Translate each text, telling `keep` of each, once, as soon as it is done.
+        """Translate each text, and call `keep` once for each as soon as it is done.
 
         Raises:
             CrossrankError: nothing more can be translated, such as no permission or no budget.
@@ -30,11 +30,11 @@ class Translator(Protocol):
 
 
 class Backend(Protocol):
-    """Who translates, before it does: small enough to be sent to every worker."""
+    """A translator that is not loaded yet: small enough to be sent to every worker."""
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that decides a translation beside the text: name, model, languages, settings. Part of a memory's keys."""
+        """Everything but the text that decides a translation: name, model, languages, settings. Part of memory keys."""
 
     def check(self) -> None:
         """Refuse what cannot work, before anything is translated or paid.

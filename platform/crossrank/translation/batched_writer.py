@@ -11,10 +11,10 @@ Add = Callable[[Sequence[Entry]], None]
 
 
 class Keeper:
-    """Keeps what it is given. Use it in a ``with`` block."""
+    """Writes entries of many threads in batches, one thread at a time. Use it in a ``with`` block."""
 
     def __init__(self, add: Add) -> None:
-        """Keeps by `add`, which is called by one thread at a time."""
+        """Keep entries by `add`, which is called by one thread at a time."""
         self._add = add
         self._changed = threading.Condition()
         self._waiting: list[Entry] = []
@@ -34,7 +34,7 @@ class Keeper:
         self._thread.join()
 
     def keep(self, entries: Sequence[Entry]) -> None:
-        """Returns when the entries are durable; raises what kept them from being so."""
+        """Keep entries. Returns when they are durable; raises what `add` raised if they are not."""
         with self._changed:
             self._waiting.extend(entries)
             self._given += len(entries)

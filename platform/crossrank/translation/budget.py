@@ -1,4 +1,4 @@
-"""What a job has spent: counted before a request goes, durable, so that no kill makes a budget larger.
+"""The spending of a job: counted before a request goes, durable, so that no kill makes a budget larger.
 
 The file is not written for every request. It says an upper bound, a little ahead of what is spent; after a kill the
 bound is taken for the truth. So a kill may count at most a two hundredth of the budget that was not spent, and never
@@ -15,7 +15,7 @@ from crossrank.resumable.output import read_json, write_json
 
 AHEAD_SHARE = 1 / 200
 AHEAD_CHARACTERS = 20_000
-"""How far the file is ahead: the smaller of the two."""
+"""Characters by which the file is ahead of what is spent: the smaller of these and `AHEAD_SHARE` of the budget."""
 MILLION = 1_000_000
 
 
@@ -24,10 +24,10 @@ class BudgetSpent(Exception):
 
 
 class Spending:
-    """Characters that were paid, and those that may still be."""
+    """Characters that were paid for, and those that may still be."""
 
     def __init__(self, uri: str, usd_per_million: float, budget_usd: float | None, afresh: bool = False) -> None:
-        """What was spent is read from `uri`, unless a job starts afresh."""
+        """Read what was spent from `uri`, unless a job starts afresh."""
         self._uri = uri
         self._price = usd_per_million
         self._most = None if budget_usd is None else int(budget_usd * MILLION / usd_per_million + 1e-9)
@@ -45,14 +45,14 @@ class Spending:
 
     @property
     def usd(self) -> float:
-        """The same in dollars."""
+        """US dollars spent for these characters."""
         return cost_usd(self._spent, self._price)
 
     def pay(self, characters: int) -> None:
         """Count a request that is to go.
 
         Raises:
-            BudgetSpent: it must not.
+            BudgetSpent: the request would exceed the budget.
         """
         with self._lock:
             spent = self._spent + characters
@@ -64,7 +64,7 @@ class Spending:
             self._spent = spent
 
     def take_back(self, characters: int) -> None:
-        """The request was refused, so it was not charged."""
+        """Take back the characters of a request that was refused, so not charged."""
         with self._lock:
             self._spent -= characters
 
@@ -80,12 +80,12 @@ class Spending:
 
 
 def cost_usd(characters: int, usd_per_million: float) -> float:
-    """What so many characters cost."""
+    """The price of so many characters, in US dollars."""
     return round(characters * usd_per_million / MILLION, 6)
 
 
 def budget_is_spent(budget_usd: float, spent_usd: float, left: int) -> JobFailed:
-    """The sentence of a job that stopped before its budget was exceeded."""
+    """The failure of a job that stopped before its budget was exceeded."""
     return JobFailed(
         f"--budget-usd {budget_usd:g} is spent: {spent_usd:.4f} USD are paid, and the next request would exceed it; "
         f"{left:,} texts are left, so raise the budget and run the same command again"

@@ -1,4 +1,4 @@
-"""What a job would do, cost and take, without doing it."""
+"""The plan of a job: its work, cost and time, from the groups, the memory and a sample."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from crossrank.translation.service import PaidBackend
 from crossrank.translation.settings import TranslateSettings
 
 SAMPLE_TEXTS = 64
-"""With which a model is measured."""
+"""Texts on which the speed of a model is measured."""
 REQUEST_S = 0.2
-"""What a request takes, for the time of a job whose limit is not known."""
+"""Seconds of one request, to estimate the time of a job whose rate limit is not known."""
 
 
 def dry_run(
@@ -37,7 +37,7 @@ def dry_run(
     sample: list[str] = []
     for texts in find_missing(settings, lookup_of(memory), plan, lambda row: rejected.update([row.reason]), _nothing):
         sample += texts[: SAMPLE_TEXTS - len(sample)]  # texts come in the order of their hashes
-    told: dict[str, Any] = {
+    planned: dict[str, Any] = {
         "groups": plan.groups,
         "documents": plan.documents,
         "set_aside": dict(rejected),
@@ -54,7 +54,7 @@ def dry_run(
         seconds = plan.missing.texts / rate
         if settings.bytes_per_second is not None:
             seconds = max(seconds, plan.missing.num_bytes / settings.bytes_per_second)
-        told |= {
+        planned |= {
             "usd": cost_usd(plan.missing.characters, settings.usd_per_million_characters),
             "usd_spent_before": spending_of(settings, output).usd,
             "hours": round(seconds / 3600, 4),
@@ -62,13 +62,13 @@ def dry_run(
             + ("" if settings.requests_per_second else ", unless the account allows fewer"),
         }
     elif backend is not None and sample:
-        told |= _of_model(settings, cast(Backend, backend), sample, plan.missing.texts)
-    show_plan(told)
-    return told
+        planned |= _hours_of_model(settings, cast(Backend, backend), sample, plan.missing.texts)
+    show_plan(planned)
+    return planned
 
 
-def _of_model(settings: TranslateSettings, backend: Backend, sample: list[str], num_texts: int) -> dict[str, Any]:
-    """The time of a local model, by what a sample takes."""
+def _hours_of_model(settings: TranslateSettings, backend: Backend, sample: list[str], num_texts: int) -> dict[str, Any]:
+    """The time of a local model, from its speed on a sample."""
     from crossrank.cluster import on_ray as cluster
     from crossrank.translation.on_ray.models import seconds_of
 
@@ -86,4 +86,4 @@ def _of_model(settings: TranslateSettings, backend: Backend, sample: list[str], 
 
 
 def _nothing(_text: str) -> None:
-    """A service is not tried."""
+    """Try no service: a dry run pays for nothing."""

@@ -1,4 +1,4 @@
-"""The texts that the memory lacks, translated: by a service that is paid, or by a model."""
+"""Translates the texts that the memory lacks, by a service that is paid or by a model."""
 
 from __future__ import annotations
 
@@ -34,20 +34,21 @@ if TYPE_CHECKING:
     from crossrank.cluster.pool import Pool
 
 FIRST_GIVE_UP_S = 15.0
-"""A service that does not answer the first text of a job is not waited for as long as one that stops in the middle."""
+"""Seconds that the first text of a job is tried: a service that never answered is not waited for as long as one that
+stops in the middle."""
 
 
 def spending_of(settings: TranslateSettings, output: str, afresh: bool = False) -> Spending:
-    """What was spent for this output.
+    """The spending for this output.
 
     Args:
-        afresh: nothing that an earlier run spent counts.
+        afresh: whether what an earlier run spent does not count.
     """
     return Spending(spent_file(output), settings.usd_per_million_characters, settings.budget_usd, afresh)
 
 
 def spent_file(output: str) -> str:
-    """Where an output keeps what was paid for it."""
+    """The file in which an output keeps what was paid for it."""
     return storage.join(output, "_spent.json")
 
 
@@ -62,7 +63,7 @@ class TranslationWork:
     missing: int = 0
     """Texts that were missing when the job was prepared."""
     done_before: int = 0
-    """Of those, what earlier runs did."""
+    """Texts of those that earlier runs translated."""
 
     def keep(self, text: str, outcome: Outcome) -> None:
         """Keep one outcome."""
@@ -98,14 +99,14 @@ class TranslationWork:
                 keeper.keep([self.lookup.entry(text, outcome)])
 
             requests = Requests(ask, gate, self.spending, keep, Patience(self.settings.give_up_s))
-            told = _Told(progress, requests, gate, self.spending)
+            report = _RequestReport(progress, requests, gate, self.spending)
             try:
-                requests.run(texts, self.settings.concurrency, told.tell)
+                requests.run(texts, self.settings.concurrency, report.update)
             except BudgetSpent:
                 left = self.missing - self.done_before - requests.translated - requests.failed
                 raise self._budget_is_spent(left) from None
             finally:
-                told.tell()
+                report.update()
                 self.spending.close()
         return {
             "requests": gate.sent,
@@ -147,34 +148,34 @@ class TranslationWork:
         return budget_is_spent(budget, self.spending.usd, left)
 
 
-class _Told:
-    """What is said while requests go."""
+class _RequestReport:
+    """The progress line and the Prometheus counters while requests go."""
 
     def __init__(self, progress: Progress, requests: Requests, gate: Gate, spending: Spending) -> None:
         self._progress = progress
         self._requests = requests
         self._gate = gate
         self._spending = spending
-        self._told = 0
+        self._reported = 0
         self._failed = 0
         self._counted: Counter[str] = Counter()
 
-    def tell(self) -> None:
-        """Say how far it is."""
+    def update(self) -> None:
+        """Advance the progress line and the counters to where the requests are."""
         done = self._requests.translated + self._requests.failed
         sent = max(self._gate.sent, 1)
         detail = f"at most {self._gate.rate:,.0f} requests/s, {self._spending.usd:,.2f} USD spent"
         if self._gate.refusals:
             detail += f", {self._gate.refusals / sent:.1%} refused as too fast"
         self._count()
-        self._progress.advance(done - self._told, detail)
-        self._told = done
+        self._progress.advance(done - self._reported, detail)
+        self._reported = done
         if self._requests.failed and not self._failed:
             self._failed = self._requests.failed
             say("a text could not be translated; the manifest counts them, and their documents are flagged")
 
     def _count(self) -> None:
-        """What came since the last time, for Prometheus."""
+        """Add what came since the last call to the counters of Prometheus."""
         requests, gate = self._requests, self._gate
         now = Counter(
             translated=requests.translated,

@@ -37,7 +37,7 @@ from crossrank.translation.settings import TranslateSettings
 
 KIND = "translate"
 FORMAT = 1
-"""Of the output. Raise it when a change makes it impossible to go on with a job."""
+"""Version of the output's format. Raise it when a change makes it impossible to go on with a job."""
 
 Translates = PaidBackend | Backend | None
 
@@ -77,7 +77,7 @@ def _lacking(settings: TranslateSettings, layout: Layout, before: Manifest) -> s
 
 
 def lookup_of(settings: TranslateSettings, backend: Translates, memory: Memory) -> Lookup:
-    """How texts are looked up in a memory: under the back-end, or under all that translated between the languages."""
+    """The lookup of texts in a memory: under the back-end, or under all that translated between the languages."""
     if backend is not None:
         limit = cast(PaidBackend, backend).limit_bytes if settings.is_paid else None
         return Lookup(memory, [backend.identity], settings.target, limit, failures=not settings.retry_failed)
@@ -89,7 +89,7 @@ def lookup_of(settings: TranslateSettings, backend: Translates, memory: Memory) 
 
 
 def _least_limit(identities: list[dict[str, Any]]) -> int | None:
-    """Where Amazon translated there may be pieces of long texts."""
+    """The request limit by which long texts were cut, where Amazon translated; None where no back-end cuts texts."""
     from crossrank.translation.backends.amazon import LIMIT_BYTES
 
     return LIMIT_BYTES if any(each.get("backend") == "amazon" for each in identities) else None
@@ -103,7 +103,7 @@ def _identity(settings: TranslateSettings, backend: Translates) -> dict[str, Any
         "backend": None if backend is None else backend.identity,
         "inputs": {"groups": fingerprint_of_groups(storage.absolute(settings.groups))},
     }
-    if backend is None:  # what it holds is all that there is
+    if backend is None:  # the memory alone decides what comes out
         identity["inputs"]["memory"] = Memory.reading(settings.memory_folder).state
     return identity
 
@@ -125,7 +125,7 @@ def _run(settings: TranslateSettings, backend: Translates, layout: Layout, run: 
     num_parts = len(parts.sizes_of(plan.groups, settings.groups_per_part))
     layout.refuse_foreign_tables(num_parts)
     run.lease.check()
-    # Later than a failure of yesterday: what failed while it was asked again is an answer.
+    # A failure is an answer by now, that of a text that was asked for again as well.
     lookup = lookup_of(settings, backend, memory)
     resumed = parts.write_parts(settings, lookup, layout, plan.groups)
     run.clock.lap("write")
@@ -181,9 +181,9 @@ def _fill_memory(
         if backend is None or tried:
             return
         if settings.is_paid:
-            here = cast(PaidBackend, backend).here()
-            work.try_first(here, text)
-            tried.append(here)
+            paid = cast(PaidBackend, backend).with_local_settings()
+            work.try_first(paid, text)
+            tried.append(paid)
         else:
             backend.check()
             tried.append(backend)

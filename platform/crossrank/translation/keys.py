@@ -1,4 +1,4 @@
-"""Under what a translation is kept: a hash of the text and of all else that decides what it becomes."""
+"""The keys of a translation memory: a hash of the text and of all else that decides its translation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hashlib import blake2b
 from typing import Any
 
 KEY_BYTES = 16
-"""128 bits: of ten million texts two share a key with probability 1e-25, and then one would get the other's words."""
+"""Bytes of a key. Of ten million texts two share 128 bits with probability 1e-25; one would get the other's words."""
 
 
 def normalised(text: str) -> str:

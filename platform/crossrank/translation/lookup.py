@@ -23,7 +23,7 @@ NOT_IN_MEMORY = "not in the translation memory"
 
 
 class Unit(NamedTuple):
-    """What one request translates."""
+    """The text that one request translates, with its key."""
 
     text: str
     key: bytes
@@ -35,13 +35,13 @@ class Lookup:
     def __init__(
         self, memory: Memory, identities: Sequence[dict[str, Any]], target: str, limit_bytes: int | None, failures: bool
     ) -> None:
-        """Looks things up in `memory`.
+        """Look texts up in `memory`.
 
         Args:
-            identities: of back-ends; the first is the one whose texts are missing.
+            identities: identities of back-ends; the first is the one that translates what is missing.
             target: language of the translations, for joining pieces.
-            limit_bytes: of one request; None for no limit.
-            failures: whether that a text cannot be translated is an answer.
+            limit_bytes: UTF-8 bytes of one request; None for no limit.
+            failures: whether a text that is kept as untranslatable counts as answered.
         """
         self._memory = memory
         self._keys = [TextKeys(identity) for identity in identities]
@@ -50,12 +50,12 @@ class Lookup:
         self._failures = failures
 
     def units(self, text: str) -> list[Unit]:
-        """What has to be known of a text: itself, or its pieces."""
+        """The units whose translations make up that of a text: the text itself, or its pieces."""
         [first, *_] = self._keys
         return [Unit(each, first.of(each)) for each in self._parts(normalised(text))]
 
     def entry(self, text: str, outcome: Outcome) -> Entry:
-        """What is kept of the text of a unit."""
+        """The entry of the memory for the text of a unit."""
         first = self._keys[0]
         return Entry(first.of(text), first.identity, text, outcome.text, outcome.error)
 
@@ -68,7 +68,7 @@ class Lookup:
         return known_T
 
     def outcomes(self, texts: Iterable[str]) -> dict[str, Outcome]:
-        """What became of each text; `NOT_IN_MEMORY` of one that nobody translated."""
+        """The outcome of each text; `NOT_IN_MEMORY` for one that nobody translated."""
         wanted = {text: self._parts(normalised(text)) for text in dict.fromkeys(texts)}
         parts = list(dict.fromkeys(part for each in wanted.values() for part in each))
         found = dict(zip(parts, self._answers(parts), strict=True))
@@ -78,7 +78,7 @@ class Lookup:
         if self._limit_bytes is None or len(text) * 4 <= self._limit_bytes:
             return [text]
         pieces = split(text, self._limit_bytes)
-        # A memory of other makers may hold a whole text that is too long for us.
+        # A memory of another back-end may hold whole a text that this one would cut.
         if len(pieces) > 1 and any(self._memory.has([keys.of(text)], failures=False)[0] for keys in self._keys):
             return [text]
         return [piece.text for piece in pieces]

@@ -1,4 +1,4 @@
-"""What a translated group was before: kept in `meta`, so that filters can compare and nothing is lost.
+"""The original texts of a translated group: kept in `meta`, so that filters can compare and nothing is lost.
 
 group.meta["origin"] = {"lang": "en", "query": "..."}
 doc.meta["origin"] = {"title": ..., "text": ...}
@@ -18,7 +18,7 @@ def origin_of_query(group: Group) -> str | None:
 
 
 def origin_of_document(doc: Candidate) -> str | None:
-    """What the model would read of the document before it was translated; None where it was not."""
+    """The text of the document as the model would have read it before translation; None where it was not translated."""
     origin = _origin(doc.meta)
     title, text = origin.get("title"), origin.get("text")
     if not origin or not all(part is None or isinstance(part, str) for part in (title, text)):
@@ -27,12 +27,12 @@ def origin_of_document(doc: Candidate) -> str | None:
 
 
 def _origin(meta: Json) -> Json:
-    """What `with_origin` put there. The key may be somebody else's: that is no origin."""
+    """The origin that `with_origin` put into `meta`; empty where the key holds somebody else's value."""
     found = meta.get(ORIGIN)
     return found if isinstance(found, dict) else {}
 
 
 def with_origin(meta: Json, **origin: str | None) -> Json:
-    """`meta` with what was there before. A key of this name that it has already, of an earlier translation or of
-    somebody else, is kept below."""
+    """`meta` with the original texts. A value that the key has already, of an earlier translation or of somebody else,
+    is kept inside."""
     return {**meta, ORIGIN: {**origin, ORIGIN: meta[ORIGIN]} if ORIGIN in meta else origin}

@@ -24,18 +24,18 @@ LONGEST_PAUSE_S = 20.0
 LONGEST_THROTTLED_PAUSE_S = 5.0
 JOIN_S = 0.5
 HOPELESS = 20
-"""When so many texts failed for good and none was translated, it is not the texts."""
+"""Texts that failed for good, none being translated, after which the job stops: the fault is not in the texts."""
 
 KeepOne = Callable[[str, Outcome], None]
-"""Keeps what became of a text; returns when it is durable."""
+"""Keeps the outcome of a text; returns when it is durable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a text is tried."""
+    """Time for which a text is tried."""
 
     give_up_s: float = 300.0
-    """Of failures of the service; being too fast never counts."""
+    """Seconds of failures of the service after which a text is given up; refusals as too fast never count."""
     first_pause_s: float = FIRST_PAUSE_S
 
 
@@ -43,7 +43,7 @@ class GivenUp(NamedTuple):
     """A text that the service did not translate for as long as the patience goes."""
 
     answer: ServiceAnswer
-    """The last one."""
+    """The service's last answer."""
     since: float
 
 
@@ -51,7 +51,7 @@ class Requests:
     """The slots of one job."""
 
     def __init__(self, ask: Ask, gate: Gate, spending: Spending, keep: KeepOne, patience: Patience) -> None:
-        """Slots that ask by `ask` and keep by `keep`."""
+        """Make slots that ask by `ask` and keep by `keep`."""
         self._ask = ask
         self._gate = gate
         self._spending = spending
@@ -59,7 +59,7 @@ class Requests:
         self._patience = patience
         self._stopped = threading.Event()
         self._closed = threading.Event()
-        """No text is taken any more; those that were taken and paid still go."""
+        """Set once no more texts are taken; those that were taken and paid still go."""
         self._lock = threading.Lock()
         self._counting = threading.Lock()
         self._error: BaseException | None = None
@@ -67,7 +67,7 @@ class Requests:
         self.translated = self.failed = self.retried = 0
 
     def run(self, texts: Iterator[str], slots: int, tell: Callable[[], None] = lambda: None) -> None:
-        """Translate each text once, so many at a time.
+        """Translate each text once, `slots` of them at a time.
 
         Args:
             tell: called every half second by the thread that waits.
@@ -93,7 +93,7 @@ class Requests:
             raise self._error
 
     def one(self, text: str) -> GivenUp | None:
-        """Translate one text in this thread. Raises what `run` raises, but where the text is given up."""
+        """Translate one text in this thread. Raises what `run` raises, but returns a text that is given up."""
         return self._translate(text)
 
     def _work(self, texts: Iterator[str]) -> None:
@@ -181,13 +181,13 @@ class Requests:
             setattr(self, name, getattr(self, name) + 1)
 
     def _pause_s(self, kind: FailureKind, tries: int) -> float:
-        """With full jitter, so that those that failed together do not come back together."""
+        """Seconds to the next try, with full jitter: requests that failed together do not come back together."""
         longest = LONGEST_THROTTLED_PAUSE_S if kind is FailureKind.THROTTLED else LONGEST_PAUSE_S
         return random.uniform(0.0, min(longest, self._patience.first_pause_s * 2 ** min(tries, 10)))
 
 
 def nobody_answers(patience: Patience, answer: ServiceAnswer) -> JobFailed:
-    """The sentence of a job that a service does not serve for long."""
+    """The failure of a job whose service has not answered for long."""
     return JobFailed(
         f"no text was translated for {patience.give_up_s:g} s ({answer.text}); what is translated is kept: run the "
         f"same command again later"

@@ -1,4 +1,4 @@
-"""The output: translated groups in their order, in parts that are written whole, with the figures of each beside it."""
+"""The output: translated groups in their order, in parts that are written whole, with figures beside each part."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ AT_ONCE = 200
 
 
 def sizes_of(groups: int, groups_per_part: int) -> list[int]:
-    """Groups of each part."""
+    """Number of groups in each part."""
     return [min(groups_per_part, groups - first) for first in range(0, groups, groups_per_part)]
 
 
 def write_parts(settings: TranslateSettings, lookup: Lookup, layout: Layout, groups: int) -> int:
-    """Write the parts that are not there. Returns the groups in those that were."""
+    """Write the parts that are not there. Returns the number of groups in those that were."""
     sizes = sizes_of(groups, settings.groups_per_part)
     lacking = layout.lacking_parts(len(sizes), sizes)
     lacking |= {number for number in range(len(sizes)) if number not in lacking and not _has_figures(layout, number)}
@@ -49,7 +49,7 @@ def write_parts(settings: TranslateSettings, lookup: Lookup, layout: Layout, gro
                     progress.tick()
                 continue
             figures = Figures()
-            storage.delete(_figures_of(layout, number))  # of what stood there: the part is replaced when it is whole
+            storage.delete(_figures_of(layout, number))  # figures of a part that is replaced when the new one is whole
             written = write_groups(layout.part(number), _translated(settings, lookup, part, figures, progress))
             write_json(_figures_of(layout, number), asdict(figures))
             if written != size:
@@ -63,7 +63,7 @@ def write_parts(settings: TranslateSettings, lookup: Lookup, layout: Layout, gro
 
 
 def _has_figures(layout: Layout, number: int) -> bool:
-    """Whether the figures of a part are there, or could be counted again; not where the part cannot be read."""
+    """Whether the figures of a part are there, or could be counted again from the part, if it can be read."""
     if storage.exists(_figures_of(layout, number)):
         return True
     rows = read_part(layout.part(number), lambda file: pq.ParquetFile(file).read().to_pylist())
@@ -86,13 +86,13 @@ def total(layout: Layout, parts: int) -> dict[str, int]:
 def _translated(
     settings: TranslateSettings, lookup: Lookup, groups: Iterator[Group], figures: Figures, progress: Progress
 ) -> Iterator[Group]:
-    while some := list(islice(groups, AT_ONCE)):
-        outcomes = lookup.outcomes(text for group in some for text in texts_of(group))
+    while chunk := list(islice(groups, AT_ONCE)):
+        outcomes = lookup.outcomes(text for group in chunk for text in texts_of(group))
         if settings.backend != "memory":
             _refuse_gaps(settings, sum(outcome.error == NOT_IN_MEMORY for outcome in outcomes.values()))
-        for group in some:
+        for group in chunk:
             yield translated(group, outcomes, settings.source, settings.target, figures)
-        progress.advance(len(some))
+        progress.advance(len(chunk))
 
 
 def _refuse_gaps(settings: TranslateSettings, gaps: int) -> None:

@@ -1,4 +1,4 @@
-"""Prepare a job: find the unique texts, and which of them the memory lacks; kept, so that it is done once."""
+"""Prepare a job: find the unique texts and which of them the memory lacks. The plan is kept, so this is done once."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ from crossrank.translation.unique import UniqueTexts
 
 BATCH_TEXTS = 8192
 EARLY_TEXTS = 1000
-"""Among so many the first that is missing is looked for before all are read, to try the service with it."""
+"""Texts among which one that is missing is looked for before all are read, to try the service with it."""
 LEFT_S = 86_400.0
-"""What nobody wrote to for so long is of a job that was killed: texts are collected in minutes."""
+"""Seconds without a write after which a scratch folder is taken for that of a killed job: texts are collected in
+minutes."""
 MISSING_SCHEMA = pa.schema([("text", pa.large_string())])
 
 
@@ -48,7 +49,7 @@ class Count:
     num_bytes: int = 0
 
     def add(self, text: str) -> None:
-        """One more."""
+        """Count one text."""
         self.texts += 1
         self.characters += len(text)
         self.num_bytes += len(text.encode())
@@ -56,17 +57,17 @@ class Count:
 
 @dataclass(slots=True)
 class TranslationPlan:
-    """What is to be done; kept in `_prepared/plan.json`."""
+    """The work of a job; kept in `_prepared/plan.json`."""
 
     memory: str
-    """Folder of the memory that `missing` was found with."""
+    """Folder of the memory that `missing` was looked up in."""
     groups: int = 0
     documents: int = 0
     texts: int = 0
     """Queries, titles and texts, as often as they come."""
     unique: Count = field(default_factory=Count)
     held: Count = field(default_factory=Count)
-    """Of the unique ones, those that the memory holds."""
+    """Unique texts that the memory holds."""
     missing: Count = field(default_factory=Count)
     rejected: dict[str, dict[str, int]] = field(default_factory=dict)
     """Rows that were set aside, by file and reason."""
@@ -121,7 +122,7 @@ def find_missing(
     reject: Reject,
     first_missing: Callable[[str], None],
 ) -> Iterator[list[str]]:
-    """Fill in the plan, and give the texts that are missing, each once, some at a time.
+    """Fill in the plan, and yield the texts that are missing, each once, in batches.
 
     Raises:
         InputError: no row is a group in the language.
@@ -152,7 +153,7 @@ def find_missing(
         for units in _batches(iter(unique)):
             missing = []
             for unit, is_known in zip(units, lookup.is_known(units).tolist(), strict=True):
-                is_known = is_known and unit != first  # it was missing, and is known by now
+                is_known = is_known and unit != first  # it was missing, and is known since it was tried
                 for number in (plan.unique, plan.held if is_known else plan.missing):
                     number.add(unit.text)
                 if not is_known:
@@ -164,7 +165,7 @@ def find_missing(
 
 
 def _scratch() -> tempfile.TemporaryDirectory[str]:
-    """A folder for texts that do not fit in memory; what jobs that were killed left beside it is removed."""
+    """A folder for texts that do not fit in memory; folders that killed jobs left beside it are removed."""
     scratch = storage.cache_folder() / "scratch"
     with writable_cache(scratch):
         for left in scratch.iterdir():
@@ -175,12 +176,12 @@ def _scratch() -> tempfile.TemporaryDirectory[str]:
 
 
 def missing_file(layout: Layout) -> str:
-    """Where the texts are that were missing when the job was prepared."""
+    """The file of the texts that were missing when the job was prepared."""
     return storage.join(layout.prepared, "missing.parquet")
 
 
 def still_missing(layout: Layout, lookup: Lookup) -> Iterator[str]:
-    """Those of them that the memory lacks now."""
+    """The texts of `missing_file` that the memory lacks now."""
     with storage.open_seekable(missing_file(layout)) as stream:
         for batch in pq.ParquetFile(stream).iter_batches(1024):
             units = [unit for text in batch.column("text").to_pylist() for unit in lookup.units(text)]

@@ -1,6 +1,6 @@
-"""How fast requests may go to a service that refuses what is too fast: found out by probing, for the whole job.
+"""The rate of requests to a service that refuses what is too fast: found by probing, one rate for the whole job.
 
-A pure algorithm; it has no clock and no thread. `gate.py` gives it both.
+A pure algorithm; it has no clock and no thread. `rate_limiter.py` gives it both.
 
 The rate rises while nothing is refused and falls at a refusal, by little, since little was too much: so it stays just
 under the limit, as TCP does (Jacobson 1988), with CUBIC's memory of where the limit was (Ha, Rhee and Xu 2008). What
@@ -12,39 +12,39 @@ Units: seconds, requests a second, bytes of UTF-8 a second.
 from __future__ import annotations
 
 START = 10.0
-"""Of a service whose limit is not known."""
+"""Requests a second that a job begins with where the service's limit is not known."""
 LEAST = 0.2
 LAG_S = 0.1
-"""What was not sent in time may be caught up with at once, so that late threads do not lower the rate."""
+"""Seconds of lateness that may be caught up with at once, so that late threads do not lower the rate."""
 DOUBLING_S = 1.0
-"""While nothing was ever refused the rate doubles in this time."""
+"""Seconds in which the rate doubles, as long as nothing was ever refused."""
 NEAR = 0.95
-"""Of the rate at the last refusal; up to there the rate rises fast, and slowly from there."""
+"""Share of the rate at the last refusal up to which the rate rises fast; from there it rises slowly."""
 CLOSING = 0.3
-"""Part of the gap up to there that is closed in a second."""
+"""Share of the gap up to `NEAR` that is closed in a second."""
 SLOW_GROWTH = 0.004
-"""A second, as a part of the rate."""
+"""Slow growth in a second, as a share of the rate."""
 QUIET_S = 10.0
-"""The slow growth doubles each time that so long nothing was refused: the limit may have risen."""
+"""Seconds without a refusal after which the slow growth doubles, each time: the limit may have risen."""
 MOST_GROWTH = 0.1
 BACK_OFF = 0.96
 BACK_OFF_AGAIN = 0.85
-"""When what is sent after a fall is refused too."""
+"""Factor of the rate when a request that was sent after a fall is refused too."""
 BACK_OFF_FIRST = 0.7
-"""While doubling, the rate may have run far over the limit."""
+"""Factor of the rate at the first refusal: while doubling, it may have run far over the limit."""
 LIMITING_S = 1.0
-"""A rate that nobody waited for so long is not the limit, and does not rise."""
+"""Seconds: a rate that no request had to wait for in this time limits nothing, and does not rise."""
 
 
 class Pace:
     """The rate of one job."""
 
     def __init__(self, most_requests: float | None = None, most_bytes: float | None = None) -> None:
-        """The pace of a job that begins.
+        """Start the pace of a job.
 
         Args:
-            most_requests: a limit that is known, which the rate begins with and never passes.
-            most_bytes: the same in bytes; it does not adapt.
+            most_requests: known limit in requests a second, which the rate begins with and never passes.
+            most_bytes: known limit in bytes of UTF-8 a second, which does not adapt.
         """
         self.rate = START if most_requests is None else most_requests
         self._most = most_requests
@@ -66,15 +66,15 @@ class Pace:
         return max(wait, 0.0)
 
     def went(self, now: float, num_bytes: int) -> None:
-        """A request goes now."""
-        if not self._begun:  # nothing was due before, so there is nothing to catch up with
+        """Note that a request goes now."""
+        if not self._begun:  # no request was due before, so none has to catch up
             self._begun, self._next, self._next_bytes = True, now, now
         self._next = max(self._next, now - LAG_S) + 1 / self.rate
         if self._most_bytes is not None:
             self._next_bytes = max(self._next_bytes, now - LAG_S) + num_bytes / self._most_bytes
 
     def accepted(self, sent: float, now: float) -> None:
-        """A request that went at `sent` was not refused."""
+        """Raise the rate: a request that went at `sent` was not refused."""
         if sent >= self._fell:
             self._falls_in_a_row = 0
         since = now - (now if self._rose is None else self._rose)
@@ -86,7 +86,7 @@ class Pace:
             self.rate = min(self.rate, self._most)
 
     def refused(self, sent: float, now: float) -> None:
-        """A request that went at `sent` was refused as too fast."""
+        """Lower the rate: a request that went at `sent` was refused as too fast."""
         if sent < self._fell:
             return
         if self._limit is None and self._most is None:

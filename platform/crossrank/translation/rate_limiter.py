@@ -1,4 +1,4 @@
-"""`Gate`: where every request of a job waits for its turn, whichever thread and worker it is of."""
+"""`Gate`, at which every request of a job waits for its turn, whichever thread and worker sends it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from crossrank.translation.rate_control import Pace
 
 LOOK_S = 0.5
-"""A wait is looked at again after so long: the rate may have changed."""
+"""Seconds after which a wait is computed again: the rate may have changed."""
 
 
 class Gate:
@@ -19,7 +19,7 @@ class Gate:
         self._pace = pace
         self._clock = clock
         self._turn = threading.Lock()
-        """Held by the one that goes next, so that nobody waits on a promise of the rate that was."""
+        """Held by the request that goes next, so that no other waits by a rate that has changed since."""
         self._lock = threading.Lock()
         self.sent = self.refusals = 0
 
@@ -38,17 +38,17 @@ class Gate:
         return None
 
     def accepted(self, sent: float) -> None:
-        """The request that went then was not too fast."""
+        """Note that the request that went at `sent` was not too fast."""
         with self._lock:
             self._pace.accepted(sent, self._clock())
 
     def refused(self, sent: float) -> None:
-        """The request that went then was too fast."""
+        """Note that the request that went at `sent` was too fast."""
         with self._lock:
             self.refusals += 1
             self._pace.refused(sent, self._clock())
 
     @property
     def rate(self) -> float:
-        """Requests a second that may go now."""
+        """Requests that may go in a second, now."""
         return self._pace.rate

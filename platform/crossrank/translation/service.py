@@ -1,4 +1,4 @@
-"""A translator that is paid by the request: what it is to the job that paces, pays, retries and keeps.
+"""The interface of a translator that is paid by the request, for the job that paces, pays, retries and keeps.
 
 The service does one request and never a second: the rate, the retries, the budget and what is kept belong to the
 whole job, however many workers ask.
@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 
 class FailureKind(StrEnum):
-    """What came of one request."""
+    """How one request ended."""
 
     TRANSLATED = "translated"
     THROTTLED = "throttled"
-    """Too fast: not charged, and asked again more slowly, for as long as it takes."""
+    """The request was too fast: not charged, and asked again more slowly, for as long as it takes."""
     BUSY = "busy"
     """The service failed and said so: not charged, and asked again for a while."""
     UNREACHABLE = "unreachable"
@@ -25,14 +25,14 @@ class FailureKind(StrEnum):
     UNANSWERED = "unanswered"
     """Nobody knows whether it was translated: counted as charged, and asked again for a while."""
     FAILED = "failed"
-    """This text is not translated, now or ever."""
+    """The service does not translate this text, now or ever."""
     REFUSED = "refused"
-    """No text is translated: credentials, permission, language pair."""
+    """The service translates no text: credentials, permission, language pair."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceAnswer:
-    """What came of one request: a translation, or one sentence."""
+    """The answer to one request: a translation, or one sentence."""
 
     kind: FailureKind
     text: str = ""
@@ -44,7 +44,7 @@ Ask = Callable[[str], ServiceAnswer]
 
 
 class TranslationService(Protocol):
-    """Asks; lives in a worker and is called by several of its threads."""
+    """A client of the service; lives in a worker and is called by several of its threads."""
 
     def ask(self, text: str) -> ServiceAnswer:
         """Translate one text by one request. Raises nothing."""
@@ -55,7 +55,7 @@ class PaidBackend(Protocol):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that decides a translation beside the text: name, languages, settings. Part of a memory's keys."""
+        """Everything but the text that decides a translation: name, languages, settings. Part of memory keys."""
 
     @property
     def limit_bytes(self) -> int:
@@ -68,12 +68,12 @@ class PaidBackend(Protocol):
             UserError: with one sentence.
         """
 
-    def here(self) -> PaidBackend:
-        """Itself with all that workers need of this machine's settings, once something is to be asked.
+    def with_local_settings(self) -> PaidBackend:
+        """The back-end with all that workers need of this machine's settings; called once something is to be asked.
 
         Raises:
-            UserError: no credentials, no region; the rest is said by the first text that is asked for.
+            UserError: no credentials, no region. Whether they are right is known once the first text is asked for.
         """
 
     def load(self, threads: int) -> TranslationService:
-        """Make the service, in a worker whose so many threads call it at once."""
+        """Make the service, in a worker of which this many `threads` call it at once."""

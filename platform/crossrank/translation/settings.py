@@ -14,13 +14,13 @@ from crossrank.scoring.precision import Precision
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TranslateSettings(JobSettings):
-    """What to translate, by whom, and how fast and dear it may be."""
+    """The groups to translate, the back-end, and the limits on rate and cost."""
 
     groups: str = option(help="Groups to translate (Parquet or JSONL).")
-    source: str = option(help="Language that they are in, such as en.")
-    target: str = option(help="Language that they are wanted in, such as ko.")
+    source: str = option(help="Language of the groups, such as en.")
+    target: str = option(help="Language to translate them into, such as ko.")
     backend: Literal["amazon", "seq2seq", "memory"] = option(
-        help="Who translates: amazon (Amazon Translate), seq2seq (a model, with --model), or memory alone."
+        help="Back-end that translates: amazon (Amazon Translate), seq2seq (a model, with --model), or memory alone."
     )
     model: str | None = option(None, help="Model of --backend seq2seq: hub id, folder or s3://.")
     memory: str | None = option(
@@ -30,26 +30,33 @@ class TranslateSettings(JobSettings):
     )
     budget_usd: float | None = option(
         None,
-        help="Stop before the first request that would exceed so many US dollars.",
+        help="US dollars that may be spent; the job stops before the first request that would exceed them.",
         affects_output=False,
         above=0,
         refusal=", which pays for nothing; name an amount above 0, use --dry-run to see the cost, or --backend memory "
         "to pay nothing",
     )
     concurrency: int = option(32, help="Requests under way at once, over all workers.", affects_output=False, least=1)
-    formality: Literal["formal", "informal"] | None = option(None, help="Of amazon, for languages that have it.")
-    terminology: str | None = option(None, help="Of amazon: name of a custom terminology.")
+    formality: Literal["formal", "informal"] | None = option(
+        None, help="Formality of amazon, for target languages that have it."
+    )
+    terminology: str | None = option(None, help="Name of a custom terminology of amazon.")
     requests_per_second: float | None = option(
-        None, help="Limit of amazon, where it is known; else it is found out.", affects_output=False, above=0
+        None,
+        help="Requests a second that amazon allows; by default the rate is found by probing.",
+        affects_output=False,
+        above=0,
     )
     bytes_per_second: float | None = option(
-        None, help="Limit of amazon in bytes of text, where there is one.", affects_output=False, above=0
+        None, help="Bytes of text a second that amazon allows; by default no limit.", affects_output=False, above=0
     )
     dry_run: bool = option(
         False, help="Say texts, characters, what the memory holds, cost and time, and stop.", affects_output=False
     )
 
-    usd_per_million_characters: float = knob(15.0, help="Price of amazon.", affects_output=False, above=0)
+    usd_per_million_characters: float = knob(
+        15.0, help="Price of amazon, in US dollars for a million characters.", affects_output=False, above=0
+    )
     give_up_s: float = knob(
         300.0,
         help="Seconds that a text is tried while amazon fails; throttling never counts.",
@@ -60,9 +67,9 @@ class TranslateSettings(JobSettings):
         False, help="Ask again for texts of which the memory says that they failed.", affects_output=False
     )
     groups_per_part: int = knob(1000, help="Groups of one file of the output.", least=1)
-    max_new_tokens: int = knob(512, help="Of seq2seq: longest translation.", least=1)
-    num_beams: int = knob(1, help="Of seq2seq: beams of the search; 1 is greedy.", least=1)
-    precision: Precision | None = knob(None, help="Of seq2seq: number format; null is fp32 on CPU and bf16 on GPU.")
+    max_new_tokens: int = knob(512, help="Tokens of the longest translation of a sentence, with seq2seq.", least=1)
+    num_beams: int = knob(1, help="Beams of the search, with seq2seq; 1 is greedy.", least=1)
+    precision: Precision | None = knob(None, help="Number format of seq2seq; null is fp32 on CPU and bf16 on GPU.")
 
     def check(self) -> None:
         self._check_places()
@@ -71,7 +78,7 @@ class TranslateSettings(JobSettings):
 
     @property
     def memory_folder(self) -> str:
-        """Where the memory is."""
+        """Folder of the translation memory: `memory`, or its place in the cache."""
         return storage.absolute(self.memory or str(storage.cache_folder() / "translations"))
 
     @property

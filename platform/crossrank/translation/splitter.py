@@ -1,4 +1,4 @@
-"""A text that is too long for one request, in pieces that are cut at sentence ends, and back.
+"""Cuts a text that is too long for one request into pieces at sentence ends, and joins their translations.
 
 Nothing is lost: the pieces and what stands between them are the text again, and what stood between two pieces stands
 between their translations.
@@ -22,7 +22,7 @@ WHITE_SPACE = re.compile(r"\s+")
 UNSPACED = ("zh", "ja", "th", "lo", "km", "my", "bo", "dz")
 """Languages that write no space between sentences."""
 AHEAD = 64
-"""Signs beyond a piece that are looked at, for what follows its last sentence."""
+"""Characters beyond a piece that are looked at, for what follows its last sentence."""
 JOINERS = ("\u200d", "\ufe0e", "\ufe0f")
 """Zero width joiner and variation selectors: a sign is not cut beside them."""
 
@@ -37,7 +37,7 @@ class Piece:
 
 
 def split(text: str, limit_bytes: int) -> list[Piece]:
-    """Pieces of at most so many UTF-8 bytes, each as long as it may be.
+    """Pieces of at most `limit_bytes` UTF-8 bytes, each as long as it may be.
 
     Cut at the last sentence end that fits, else at the last white space, else between two signs. Together, with what
     stood between them, they are `text`.

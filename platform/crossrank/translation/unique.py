@@ -1,4 +1,4 @@
-"""The texts that are to be translated, each once, in memory that does not grow with their number.
+"""The distinct texts to translate, each once, in memory that does not grow with their number.
 
 Texts are dealt by their key to shards: equal ones meet in one shard, which is small enough to be looked at whole.
 Only where all of them fill more than a buffer do shards go through the disk.
@@ -23,7 +23,7 @@ class UniqueTexts:
     """Collects texts, and gives each once."""
 
     def __init__(self, folder: Path, buffer_characters: int = BUFFER_CHARACTERS) -> None:
-        """Collects in this folder, which exists and is empty."""
+        """Collect texts in this folder, which exists and is empty."""
         self._folder = folder
         self._buffer_characters = buffer_characters
         self._shards: list[dict[bytes, str]] = [{} for _ in range(SHARDS)]
@@ -39,7 +39,7 @@ class UniqueTexts:
                 self._spill()
 
     def __iter__(self) -> Iterator[Unit]:
-        """Every text once, in the order of the shards and, in one, as they first came."""
+        """Yield every text once, in the order of the shards and, within one, as they first came."""
         for number, shard in enumerate(self._shards):
             whole: dict[bytes, str] = {}
             for file in sorted(self._folder.glob(f"{number:03}-*.arrow")):

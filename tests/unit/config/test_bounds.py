@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import yaml
 
+from crossrank import verbs
 from crossrank.cli.main import crossrank as command_line
 from crossrank.cli.options import command
 from crossrank.config.bounds import Bounds
@@ -384,7 +385,8 @@ def test_every_class_of_settings_is_checked_and_none_shadows_the_check() -> None
 
 
 def test_every_class_with_a_number_is_tried() -> None:
-    made = {name for name in settings_in_sources() if name in vars(sys.modules["crossrank.cli.main"])}
+    of_verbs = {verb.settings.__name__ for verb in verbs.VERBS.values()}
+    made = of_verbs | {name for name in settings_in_sources() if name in vars(sys.modules["crossrank.cli.main"])}
     assert made - {each.__name__ for each in GIVEN} == {"ExportSettings", "ImportSettings"}, "they have no number"
     assert len(command_line.commands) > 10
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from crossrank.cli.status import status
-from crossrank.recipe.stage import Job
+from crossrank.recipe.stage import VerbStage
 from tests.unit.contract.conftest import Finished
 from tests.unit.contract.cut import each_change
 from tests.unit.contract.one_process import Killed
@@ -48,7 +48,7 @@ def test_while_a_lost_part_is_made_again_and_when_that_is_killed_status_does_not
 
     with each_change(before=kill):
         assert killed_by(verb, finished.settings)
-    job = Job(verb.name, finished.settings, verb.run)
+    job = VerbStage(verb.name, finished.settings, verb.run)
     for told, state in ((meanwhile[0], "running"), (status(output), "unfinished")):
         assert told["state"] == state
         assert "finished" not in told, "no time of an end that is no longer true"

@@ -15,7 +15,7 @@ from crossrank.evaluation.examples import Example
 from crossrank.evaluation.page import page_of
 from crossrank.evaluation.pictures import Axis
 from crossrank.evaluation.report import as_markdown, as_text
-from crossrank.evaluation.rows import PairScores
+from crossrank.evaluation.rows import ScoredPairs
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.evaluation.table import results_of
 from crossrank.evaluation.wording import label_of, mean_text, number_text, p_text, signed, with_article
@@ -40,7 +40,7 @@ HOSTILE = "<script>alert(1)</script>"
 @pytest.fixture(scope="module")
 def results() -> dict[str, Any]:
     """Two models and the first stage over forty queries, one of them incomplete."""
-    scores = PairScores(np.linspace(-4, 4, 80, dtype=np.float32), np.array([0, 1] * 40, dtype=np.float32))
+    scores = ScoredPairs(np.linspace(-4, 4, 80, dtype=np.float32), np.array([0, 1] * 40, dtype=np.float32))
     rows = [
         row_of("no reranker", [0.5, 1.0] * 20, model=None),
         row_of(f"base {HOSTILE}", [1.0, 1.0] * 20, scores=scores),
@@ -130,7 +130,7 @@ def test_a_share_of_ties_that_hides_an_order_is_said_before_the_tables(results: 
 
 
 def test_an_encoder_without_a_head_is_marked_wherever_it_is_named(results: dict[str, Any]) -> None:
-    scores = PairScores(np.linspace(-1, 1, 80, dtype=np.float32), np.array([0, 1] * 40, dtype=np.float32))
+    scores = ScoredPairs(np.linspace(-1, 1, 80, dtype=np.float32), np.array([0, 1] * 40, dtype=np.float32))
     rows = [
         row_of("no reranker", [0.5, 1.0] * 20, model=None),
         row_of("untouched", [1.0, 0.5] * 20, scores=scores, scale="cosine"),

@@ -8,10 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-import crossrank.cluster
-import crossrank.reranking
 from crossrank.evaluation.candidates import write_candidates
 from crossrank.evaluation.lists import Lists, Rankings
 from crossrank.evaluation.rows import folder_of, rerank_with
@@ -21,6 +17,7 @@ from crossrank.formats import groups_jsonl
 from crossrank.records import Candidate, Group
 from tests.unit.evaluation.test_server_system import Serve, serve, tei
 from tests.unit.evaluation.test_wiring import refuse
+from tests.unit.in_process import UseRay
 from tests.unit.reranking.job.in_process import InProcess
 
 __all__ = ["serve"]
@@ -29,10 +26,9 @@ QUERIES = ["one", "two", "three"]
 
 
 def test_a_server_that_answers_less_the_second_time_leaves_the_answers_of_the_first(
-    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, tmp_path: Path, use_ray: UseRay
 ) -> None:
-    for package in (crossrank.reranking, crossrank.cluster):
-        monkeypatch.setattr(package, "on_ray", InProcess(), raising=False)
+    use_ray(InProcess())
     answers = {"one", "two"}
 
     def answer(path: str, body: dict[str, Any]) -> tuple[int, Any]:

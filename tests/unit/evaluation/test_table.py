@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from crossrank.evaluation.facts import Facts
-from crossrank.evaluation.rows import TABLES, PairScores, Row
+from crossrank.evaluation.rows import TABLES, Row, ScoredPairs
 from crossrank.evaluation.systems import Scale
 from crossrank.evaluation.table import results_of
 
@@ -22,7 +22,7 @@ def row_of(
     *,
     model: str | None = "M",
     incomplete: int = 0,
-    scores: PairScores | None = None,
+    scores: ScoredPairs | None = None,
     scale: Scale = "logit",
 ) -> Row:
     values = {"mrr@10": np.array(mrr), "success@3": (np.array(mrr) > 0.3).astype(float)}
@@ -116,7 +116,7 @@ def test_sources_with_ten_queries_and_more_are_slices() -> None:
 
 def test_reliability_is_over_judged_documents_alone() -> None:
     # The sigmoid of 0 is a half, which is the bin from 0.5; of -3 it is 0.047.
-    scores = PairScores(
+    scores = ScoredPairs(
         np.array([0, 0, 0, 0, -3, -3], dtype=np.float32), np.array([1, 0, 1, np.nan, 0, np.nan], dtype=np.float32)
     )
     found = results([row_of("a", [1.0, 1.0], scores=scores)], facts_of(2))["scores"]["a"]
@@ -129,7 +129,7 @@ def test_reliability_is_over_judged_documents_alone() -> None:
 
 def test_a_server_that_answers_with_probabilities_is_taken_at_its_word() -> None:
     # Through the sigmoid 0.9 would be 0.711, and 0.1 would be 0.525: both in the upper half.
-    scores = PairScores(np.array([0.9, 0.9, 0.1], dtype=np.float32), np.array([1, 0, 0], dtype=np.float32))
+    scores = ScoredPairs(np.array([0.9, 0.9, 0.1], dtype=np.float32), np.array([1, 0, 0], dtype=np.float32))
     found = results([row_of("a", [1.0, 1.0], scores=scores, scale="probability")], facts_of(2))
     assert found["scores"]["a"]["reliability"] == [
         {"predicted": pytest.approx(0.1), "relevant": 0.0, "documents": 1},
@@ -139,7 +139,7 @@ def test_a_server_that_answers_with_probabilities_is_taken_at_its_word() -> None
 
 
 def test_a_cosine_foretells_no_probability() -> None:
-    scores = PairScores(np.array([0.9, 0.1], dtype=np.float32), np.array([1, 0], dtype=np.float32))
+    scores = ScoredPairs(np.array([0.9, 0.1], dtype=np.float32), np.array([1, 0], dtype=np.float32))
     found = results([row_of("a", [1.0, 1.0], scores=scores, scale="cosine")], facts_of(2))
     assert found["scores"]["a"]["reliability"] == []
     assert sum(found["scores"]["a"]["relevant"]) == 1

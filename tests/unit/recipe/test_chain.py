@@ -11,7 +11,7 @@ from crossrank.errors import OutputError, SettingsError
 from crossrank.recipe.chain import stages_of
 from crossrank.recipe.measured import MeasuredQueries
 from crossrank.recipe.reading import read_recipe
-from crossrank.recipe.stage import Job, Noted, Stage
+from crossrank.recipe.stage import Noted, Stage, VerbStage
 from tests.unit.recipe.conftest import Write
 
 WHOLE = """
@@ -33,7 +33,7 @@ def stages(write: Write, content: str) -> dict[str, Stage]:
 
 
 def settings(stage: Stage) -> Any:
-    assert isinstance(stage, Job)
+    assert isinstance(stage, VerbStage)
     return stage.settings
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from crossrank.cli import main
 from crossrank.errors import JobFailed, OutputError, SettingsError
 from crossrank.formats.groups_parquet import read_groups
-from crossrank.recipe import chain
 from crossrank.recipe.run import recipe
+from crossrank.verbs import VERBS
 from tests.unit.recipe.conftest import ENGLISH, Write
 
 CONTENT = """
@@ -61,7 +62,7 @@ def test_a_recipe_that_was_stopped_goes_on_and_repeats_no_finished_stage(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(chain, "filter_translations", stopped)
+        patch.setitem(VERBS, "filter", replace(VERBS["filter"], run=stopped))
         with pytest.raises(KeyboardInterrupt):
             recipe(file)
     capsys.readouterr()
@@ -116,7 +117,7 @@ def test_what_a_stage_cannot_do_names_the_stage(file: str, write: Write, monkeyp
     def failing(settings: object) -> None:
         raise JobFailed("a worker died; run the same command again")
 
-    monkeypatch.setattr(chain, "translate", failing)
+    monkeypatch.setitem(VERBS, "translate", replace(VERBS["translate"], run=failing))
     with pytest.raises(JobFailed, match=r"^the stage translate of r\.yaml: a worker died; run the same command again$"):
         recipe(file)
 

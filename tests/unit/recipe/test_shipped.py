@@ -16,7 +16,7 @@ from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.recipe.chain import stages_of
 from crossrank.recipe.measured import MeasuredQueries
 from crossrank.recipe.reading import read_recipe
-from crossrank.recipe.stage import Job, Stage
+from crossrank.recipe.stage import Stage, VerbStage
 
 ROOT = Path(__file__).parents[3]
 MSMARCO = "jobs/recipes/msmarco_to_korean.yaml"
@@ -33,7 +33,7 @@ def test_ms_marco_to_korean_trains_as_the_original_and_another_language_is_one_w
     monkeypatch.chdir(ROOT)
     found = stages(MSMARCO, *([f"target={target}"] if target != "ko" else []))
     assert list(found) == ["import", "translate", "filter", "corpus", "mine", "measured", "train", "evaluate"]
-    settings = {name: stage.settings for name, stage in found.items() if isinstance(stage, Job)}
+    settings = {name: stage.settings for name, stage in found.items() if isinstance(stage, VerbStage)}
     assert {settings[name].target for name in ("translate", "filter")} == {target}
     assert {settings[name].language for name in ("mine", "evaluate")} == {target}
     of_file = yaml.safe_load((ROOT / "jobs" / "recipes" / "ko_reranker.yaml").read_text())
@@ -63,7 +63,7 @@ def test_the_demo_trains_on_korean_questions_in_english_and_is_measured_on_engli
         "evaluate",
         "rerank",
     ]
-    settings = {name: stage.settings for name, stage in found.items() if isinstance(stage, Job)}
+    settings = {name: stage.settings for name, stage in found.items() if isinstance(stage, VerbStage)}
     assert (settings["translate"].backend, settings["train"].workers, settings["train"].seed) == ("memory", "2", 7)
     assert settings["evaluate"].models == ("encoder=E", "tuned=out/model")
     measured = found["measured"]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from crossrank.serving.estimate import RateWindow, estimated_tokens_C
 from crossrank.serving.fan_out import estimate
-from crossrank.serving.request import Cutting, ScoreRequest
+from crossrank.serving.request import Cutting, ScoringRequest
 from crossrank.serving.service import ScoringService
 
 WINDOW = RateWindow(max_length=512, special_tokens=3, max_query_tokens=256)
@@ -24,7 +24,7 @@ WINDOW = RateWindow(max_length=512, special_tokens=3, max_query_tokens=256)
 
 def estimated(*documents: int, of: int = 20, ratio: float = 0.5, instruction: int = 0, **cutting: Any) -> list[float]:
     """The tokens of documents of so many characters, with a query of as many."""
-    ask = ScoreRequest(
+    ask = ScoringRequest(
         queries=("q" * of,),
         documents=tuple("d" * num for num in documents),
         cutting=Cutting(**cutting),
@@ -65,7 +65,7 @@ def test_an_instruction_counts_for_each_document() -> None:
 
 
 def test_pair_by_pair_each_document_counts_with_its_own_query() -> None:
-    ask = ScoreRequest(queries=("q" * 20, "q" * 40), documents=("d" * 100, "d" * 10))
+    ask = ScoringRequest(queries=("q" * 20, "q" * 40), documents=("d" * 100, "d" * 10))
     assert estimated_tokens_C(ask, 0.5, WINDOW).tolist() == [3 + 10 + 50, 3 + 20 + 5]
 
 
@@ -90,9 +90,9 @@ def test_a_request_is_split_by_the_same_estimate_over_the_measured_speed() -> No
         def __init__(self, tokens_per_second: float) -> None:
             self.engine = SimpleNamespace(tokens_per_second=tokens_per_second)
 
-        def estimated_tokens_C(self, ask: ScoreRequest) -> NDArray[np.float64]:
+        def estimated_tokens_C(self, ask: ScoringRequest) -> NDArray[np.float64]:
             return np.array([40.0, 20.0])
 
-    ask = ScoreRequest(queries=("q",), documents=("a", "b"))
+    ask = ScoringRequest(queries=("q",), documents=("a", "b"))
     assert estimate(cast(ScoringService, Measured(10.0)))(ask).tolist() == [4.0, 2.0]
     assert estimate(cast(ScoringService, Measured(0.0)))(ask).tolist() == [0.0, 0.0]

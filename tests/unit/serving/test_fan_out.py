@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from crossrank.serving.errors import Broken, Empty, Expired, Invalid, NotReady, Overloaded, RequestError
 from crossrank.serving.fan_out import LEAST_AWAY_S, SLICE_S, FanOut, Lost, merged, split
 from crossrank.serving.metrics import Metrics
-from crossrank.serving.request import Cutting, ScoreRequest, ScoreResponse, Timing
+from crossrank.serving.request import Cutting, ScoringRequest, ScoringResponse, Timing
 from crossrank.serving.service import Deadlines
 from tests.unit.serving.desk import Clock
 
@@ -30,20 +30,20 @@ DOCUMENT_S = 1 / 128
 """Seconds of work in each document of these tests; sums of it are exact."""
 
 
-def ask_for(num: int, **fields: object) -> ScoreRequest:
+def ask_for(num: int, **fields: object) -> ScoringRequest:
     """An ask of so many documents whose scores are their numbers."""
-    return replace(ScoreRequest(queries=("q",), documents=tuple(str(n) for n in range(num))), **fields)  # type: ignore[arg-type]
+    return replace(ScoringRequest(queries=("q",), documents=tuple(str(n) for n in range(num))), **fields)  # type: ignore[arg-type]
 
 
-def answer_to(ask: ScoreRequest) -> ScoreResponse:
+def answer_to(ask: ScoringRequest) -> ScoringResponse:
     """The logit of a document is the number that it says; the numbers beside it are made from it, too."""
     numbers_C = np.array([float(text) for text in ask.documents], dtype=np.float32)
     count_C = numbers_C.astype(np.int32)
     timing = Timing(0.1, 0.2, float(len(ask.documents)), float(len(ask.documents)))
-    return ScoreResponse(numbers_C, count_C + 7, count_C % 3, count_C % 2 + 1, 5, ask.num_characters, timing)
+    return ScoringResponse(numbers_C, count_C + 7, count_C % 3, count_C % 2 + 1, 5, ask.num_characters, timing)
 
 
-def seconds_of(ask: ScoreRequest) -> NDArray[np.float64]:
+def seconds_of(ask: ScoringRequest) -> NDArray[np.float64]:
     return np.full(len(ask.documents), DOCUMENT_S)
 
 
@@ -51,14 +51,14 @@ def seconds_of(ask: ScoreRequest) -> NDArray[np.float64]:
 class Replica:
     """Scores at once, or does as it is told first."""
 
-    seen: list[ScoreRequest] = field(default_factory=list)
+    seen: list[ScoringRequest] = field(default_factory=list)
     cancelled: int = 0
     acts: list[Exception | float | None] = field(default_factory=list)
     """What it does for each ask in turn: raise, wait so many seconds, or score; afterwards it scores."""
     deadlines: Deadlines = field(default_factory=lambda: Deadlines(default_s=30.0, most_s=60.0))
     before: Callable[[], None] = lambda: None
 
-    async def score(self, ask: ScoreRequest) -> ScoreResponse:
+    async def score(self, ask: ScoringRequest) -> ScoringResponse:
         self.seen.append(ask)
         self.before()
         act = self.acts.pop(0) if self.acts else None
@@ -81,7 +81,7 @@ class Others:
     async def names(self) -> list[str]:
         return list(self.replicas)
 
-    async def score(self, name: str, ask: ScoreRequest) -> ScoreResponse:
+    async def score(self, name: str, ask: ScoringRequest) -> ScoringResponse:
         return await self.replicas[name].score(ask)
 
 
@@ -95,7 +95,7 @@ class Fleet:
         self.metrics = Metrics()
         self.fan_out = FanOut(self.here, Others(**self.siblings), seconds_of, self.metrics, self.clock)
 
-    def score(self, ask: ScoreRequest) -> ScoreResponse:
+    def score(self, ask: ScoringRequest) -> ScoringResponse:
         return asyncio.run(asyncio.wait_for(self.fan_out.score(ask), GUARD_S))
 
     def counted(self, name: str) -> float:
@@ -108,7 +108,7 @@ class Fleet:
         return [sum(len(ask.documents) for ask in replica.seen) for replica in replicas]
 
 
-def same(one: ScoreResponse, other: ScoreResponse) -> bool:
+def same(one: ScoringResponse, other: ScoringResponse) -> bool:
     fields = ("logits_C", "tokens_C", "cut_C", "chunks_C")
     return (
         all(np.array_equal(getattr(one, name), getattr(other, name)) for name in fields)
@@ -127,7 +127,7 @@ def test_slices_hold_each_document_once_in_order_with_its_query_and_about_equal_
 ) -> None:
     documents = tuple(f"d{n}" for n in range(len(seconds)))
     queries = ("q",) if has_one_query else tuple(f"q{n}" for n in range(len(seconds)))
-    slices = split(ScoreRequest(queries=queries, documents=documents, priority=3), np.array(seconds), num_slices)
+    slices = split(ScoringRequest(queries=queries, documents=documents, priority=3), np.array(seconds), num_slices)
     assert 1 <= len(slices) <= num_slices
     assert tuple(text for each in slices for text in each.documents) == documents
     first = 0

@@ -8,7 +8,7 @@ from crossrank.serving.errors import Abandoned, Expired, Invalid, Overloaded, Re
 from crossrank.serving.exposition import exposed
 from crossrank.serving.fair_queue import Batch, Ticket
 from crossrank.serving.metrics import Metrics
-from crossrank.serving.request import ScoreResponse, Timing
+from crossrank.serving.request import ScoringResponse, Timing
 from tests.unit.serving.dialects.asked import answer
 from tests.unit.serving.scraped import named, scraped
 
@@ -121,7 +121,7 @@ def test_scores_are_counted_as_probabilities() -> None:
     for logits in ([0.0, -50.0], [50.0, 1.0, float("-inf")]):  # probabilities 0.5, 0, 1, 0.73, 0
         count = np.ones(len(logits), dtype=np.int32)
         timing = Timing(0.0, 0.0, 0.0, 0.0)
-        metrics.scored("tei", 0, ScoreResponse(np.array(logits, np.float32), count, count, count, 0, 1, timing))
+        metrics.scored("tei", 0, ScoringResponse(np.array(logits, np.float32), count, count, count, 0, 1, timing))
     found = series(metrics)
     bounds = ("0.1", "0.4", "0.5", "0.7", "0.8", "+Inf")
     assert [found[named("rr_score_histogram_bucket", le=bound, **labels)] for bound in bounds] == [2, 2, 3, 3, 4, 5]

@@ -19,7 +19,7 @@ from crossrank.resumable.clock import Clock
 from crossrank.resumable.rejects import rejected_file
 from crossrank.telemetry.progress import Progress
 from crossrank.training.progress_report import Telling
-from crossrank.translation.execution import _Told
+from crossrank.translation.execution import _RequestReport
 from crossrank.translation.service import FailureKind, ServiceAnswer
 from tests.unit.counted import counting, told
 from tests.unit.translation.test_paid_requests import TEXTS, Job, Service, translated
@@ -73,11 +73,11 @@ def test_requests_that_were_refused_as_too_fast_are_counted_and_paid_for_once(tm
 
     job = Job(tmp_path, Service(rule))
     with counting() as kept, Progress("texts", 40, stream=io.StringIO()) as progress:
-        telling = _Told(progress, job.requests, job.gate, job.spending)
-        telling.tell()
-        job.requests.run(iter(TEXTS), 4, telling.tell)
-        telling.tell()
-        telling.tell()
+        report = _RequestReport(progress, job.requests, job.gate, job.spending)
+        report.update()
+        job.requests.run(iter(TEXTS), 4, report.update)
+        report.update()
+        report.update()
     found = told(kept)
     assert found.pop("requests_per_second") > 0
     assert found == {

@@ -1,1 +1,1 @@
-"""One rule a file: what is wrong with a translation."""
+"""Rules that find what is wrong with a translation, each in its file."""

@@ -11,7 +11,7 @@ _ALONE = (
     "failedtotranslate couldnottranslate unabletotranslate internalservererror"
 )
 ALONE = frozenset(_ALONE.split())
-"""What a program writes for "nothing", when it is the whole text."""
+"""Words that a program writes for "nothing", when they are the whole text."""
 MESSAGES = re.compile(
     r"an error occurred \("
     r"|traceback \(most recent call last\)"

@@ -12,13 +12,13 @@ DUPLICATE = "duplicate_text"
 
 
 def collapsed(docs: Sequence[Candidate], usable: Sequence[bool]) -> list[str | None]:
-    """Of each document of a group the reason against it, or None.
+    """The reason against each document of a group, or None.
 
-    Case, punctuation and white space make no other text. Of equal texts a positive is kept before what is none, and
-    then the first: what is equal to a positive and is none itself would teach the opposite.
+    Texts that differ in case, punctuation and white space alone are equal. Of equal texts a positive is kept before
+    others, and then the first: a document equal to a positive that is none itself would teach the opposite.
 
     Args:
-        usable: whether there is nothing else against the document. Bad texts, two empty ones say, are not compared.
+        usable: whether nothing else is against each document. Bad texts, such as two empty ones, are not compared.
     """
     keys = [
         normalized(document_text(doc.title, doc.text)) if is_usable else ""

@@ -6,7 +6,7 @@ from crossrank.filtering.rules.text_pair import TextPair
 
 
 def is_empty(pair: TextPair) -> bool:
-    """Whether nothing is there to read, where the source has something."""
+    """Whether the translation has nothing to read, where the source has something."""
     if not pair.target.strip():
         return True
     return not _says_something(pair.target) and _says_something(pair.source)

@@ -36,7 +36,7 @@ _AT_HOME = {
 
 
 def has_hidden_characters(pair: TextPair) -> bool:
-    """Whether there are such characters that neither the source nor the language brings along."""
+    """Whether the translation has hidden characters that neither its source nor its language brings along."""
     if pair.target.isascii():
         return False
     found = set(_HIDDEN.findall(_EMOJI.sub("", pair.target))) - set(pair.source)

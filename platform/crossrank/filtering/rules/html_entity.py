@@ -11,7 +11,7 @@ _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,31});", r
 
 
 def has_html_entity(pair: TextPair) -> bool:
-    """Whether there is an entity where the source, which may be HTML itself, has none."""
+    """Whether the translation has an entity and the source, which may be HTML itself, has none."""
     return _has_entity(pair.target_prose) and not _has_entity(pair.source)
 
 

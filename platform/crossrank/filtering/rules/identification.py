@@ -1,4 +1,4 @@
-"""Which language a text is in, by py3langid: offline, one model of 4.6 MB that comes with it."""
+"""Identifies the language of a text by py3langid: offline, with the one model of 4.6 MB that it brings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def probabilities(text: str) -> Mapping[str, float]:
 
 
 def identifier_version() -> str:
-    """What identifies languages, for what a job is: another model may give other flags."""
+    """The identifier and its version, for the identity of a job: another model may give other flags."""
     from importlib.metadata import version
 
     return f"py3langid {version('py3langid')}"

@@ -1,4 +1,4 @@
-"""What the rules know of a language: its scripts, how long its texts are, how it writes numbers."""
+"""Languages as the rules know them: their scripts, how long their texts are, how they write numbers."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ OWN_SCRIPTS = {"ko": "HANGUL", "el": "GREEK", "he": "HEBREW", "hy": "ARMENIAN", 
 """Scripts that are written in one language alone, as far as translators go: who writes them writes that language."""
 
 CHARACTERS = {"ja": 0.45, "ko": 0.5, "th": 0.95, "zh": 0.32, "de": 1.15, "fr": 1.15, "es": 1.1, "ru": 1.05}
-"""Characters that a text takes, where its English takes one; 1.05 for a language that is not here."""
+"""Characters of a text for one character of its English; 1.05 for a language that is not listed."""
 
 DECIMAL_POINT = frozenset(("en", "ja", "ko", "zh", "th", "he", "hi"))
-"""Languages that write 1,000.5; the others write 1.000,5 or 1 000,5."""
+"""Languages that write 1,000.5; all others write 1.000,5 or 1 000,5."""
 
 RELATIVES = {
     "no": ("nb", "nn", "da"),
@@ -81,17 +81,17 @@ class Language:
 
     @property
     def characters(self) -> float:
-        """Characters that a text takes, where its English takes one."""
+        """Characters of a text for one character of its English."""
         return CHARACTERS.get(self.code, 1.0 if self.code == "en" else 1.05)
 
     @property
     def has_decimal_point(self) -> bool:
-        """Whether it writes 1,000.5 rather than 1.000,5."""
+        """Whether the language writes 1,000.5 rather than 1.000,5."""
         return self.code in DECIMAL_POINT
 
     @property
     def and_relatives(self) -> tuple[str, ...]:
-        """The codes that identification may give for it."""
+        """The codes that identification may give for the language: its own, and those it is mistaken for."""
         return (self.code, *RELATIVES.get(self.code, ()))
 
 

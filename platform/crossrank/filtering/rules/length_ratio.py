@@ -6,11 +6,11 @@ from crossrank.filtering.rules.language import Language
 from crossrank.filtering.rules.text_pair import TextPair
 
 SHORT, LONG = 0.4, 3.0
-"""Bounds about what a pair of languages expects: from English to Korean 0.5 characters for one, so 0.2 to 1.5."""
+"""Factors of the expected length of a translation: English to Korean is 0.5 characters for one, so 0.2 to 1.5."""
 
 
 def bounds(source: Language, target: Language) -> tuple[float, float]:
-    """The least and the most characters of a translation, for one character of its source."""
+    """The fewest and the most characters of a translation, for one character of its source."""
     expected = target.characters / source.characters
     return SHORT * expected, LONG * expected
 

@@ -34,14 +34,14 @@ _WORDS = {
     "fr": r"moins|négati|sous|baiss|perte|inférieur|déficit",
     "es": r"menos|bajo cero|negativ|baj|pérdida|déficit|cayó",
 }
-"""What says of a number that it is below zero, or that it is what something fell by."""
+"""Words for a number below zero, or for one that something fell by."""
 _SAID = {code: re.compile(words, re.IGNORECASE) for code, words in _WORDS.items()}
 
 
 def has_lost_minus(pair: TextPair) -> bool:
-    """Whether a negative number of the source stands in the translation without anything that says so.
+    """Whether a negative number of the source stands in the translation without a sign or a word for it.
 
-    Only of languages whose words for it are known; a number that is gone is `lost_number`'s.
+    False for languages whose words for it are not known; a number that is gone is found by `lost_number`.
     """
     said = _SAID.get(pair.target_language.code)
     if said is None or said.search(pair.target):
@@ -62,7 +62,7 @@ def _negatives(text: str) -> list[str]:
 
 
 def _is_positive_in(target: str, number: str) -> bool:
-    """Whether the digits are there, nowhere with a sign before them or in the brackets of accounts."""
+    """Whether the target has the digits, nowhere with a sign before them or in the brackets of accounts."""
     places = list(re.finditer(rf"(?<![\d.,]){re.escape(number)}(?![\d]|[.,]\d)", target))
     signed = re.compile(rf"(?:{_SIGN}\s?[$€£₩¥]?\s?|\(\s?[$€£₩¥]?)$")
     return bool(places) and not any(

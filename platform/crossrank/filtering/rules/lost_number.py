@@ -7,10 +7,10 @@ from crossrank.filtering.rules.text_pair import TextPair
 
 
 def has_lost_number(pair: TextPair) -> bool:
-    """Whether numbers are gone, or are others now: any of the first few, or a share of many.
+    """Whether numbers are gone or changed: any of the first few, or a share of many.
 
-    Only what the source writes in digits is looked for; the translation may say it in words. How often a number is
-    said does not matter.
+    Only numbers that the source writes in digits are looked for; the translation may have them in words. How often a
+    number comes does not matter.
     """
     wanted = numbers_of_source(pair.source, pair.source_language, pair.target_language)
     if not wanted:

@@ -1,6 +1,6 @@
-"""`lost_placeholder`: what a program fills in later, ``{name}``, ``{{x}}``, ``${x}``, ``%s``, is gone or translated.
+"""`lost_placeholder`: a placeholder, ``{name}``, ``{{x}}``, ``${x}`` or ``%s``, that is gone or translated.
 
-Names in braces are to be kept as they are, however often; of those without a name, ``%s`` and ``{}``, as many.
+Names in braces have to be kept as they are, however often; of those without a name, ``%s`` and ``{}``, as many.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from crossrank.filtering.rules.text_pair import TextPair
 from crossrank.filtering.rules.web import without_web
 
 _LATEX = re.compile(r"\\[A-Za-z]{1,30}(?:\{[^{}]{0,80}\}){1,4}")
-"""Braces of a command hold words to be translated."""
+"""A LaTeX command, whose braces hold words to be translated."""
 _NAMED = re.compile(
     r"\{\{[^{}\n]{1,60}\}\}"
     r"|\$\{[^{}\n]{1,60}\}"
@@ -20,7 +20,7 @@ _NAMED = re.compile(
     r"|%\([A-Za-z0-9_]{1,40}\)[sdifr]|%\d\$[sdif@]"
 )
 _COUNTED = re.compile(r"(?<![\w\\}^{])\{\}|(?<![\d%])%(?:\.\d)?(?:[sdif](?![A-Za-z0-9_])|@)")
-"""A percentage has a digit before it, and a Korean particle may follow without a space."""
+"""Placeholders without a name. A percentage has a digit before it; a Korean particle may follow without a space."""
 
 
 def has_lost_placeholder(pair: TextPair) -> bool:

@@ -11,7 +11,7 @@ _NAMES = (
     "a|b|i|u|s|p|br|hr|em|strong|mark|small|big|del|ins|span|div|font|code|pre|kbd|tt|q|cite|blockquote|ul|ol|li|dl|dt|dd"
     "|h[1-6]|table|thead|tbody|tr|td|th|img|label|button|section|article|center|x|g|ph"
 )
-"""Not sub and sup: other languages have words for CO<sub>2</sub>."""
+"""Tags that have to be kept; not sub and sup, as other languages have words for CO<sub>2</sub>."""
 _VALUE = r"(?:\"[^\"<>]{0,300}\"|'[^'<>]{0,300}'|[^\s\"'<>]{1,300})"
 _TAG = re.compile(
     rf"<\s?(/?)\s?({_NAMES})\s?(?:/?>|(?:\s[a-z-]{{1,30}}\s?=\s?{_VALUE}){{1,9}}\s?/?>)",
@@ -20,7 +20,7 @@ _TAG = re.compile(
 
 
 def has_lost_tag(pair: TextPair) -> bool:
-    """Whether a kind of tag is gone. A text about HTML may name a tag without its brackets."""
+    """Whether all tags of one kind are gone. A text about HTML may name a tag without its brackets."""
     if "<" not in pair.source:
         return False
     target = unicodedata.normalize("NFKC", pair.target)

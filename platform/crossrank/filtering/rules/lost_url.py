@@ -7,11 +7,11 @@ from crossrank.filtering.rules.web import web_names
 
 
 def has_lost_url(pair: TextPair) -> bool:
-    """Whether a URL or an address is gone, or was translated itself."""
+    """Whether a URL or an address is gone, or was itself translated."""
     target = pair.target.casefold()
     return any(_bare(name) not in target for name in web_names(pair.source))
 
 
 def _bare(name: str) -> str:
-    """What of a URL has to be kept: not how it is fetched, nor the slash at its end."""
+    """The part of a URL that has to be kept: without its scheme and the slash at its end."""
     return name.casefold().removeprefix("https://").removeprefix("http://").rstrip("/")

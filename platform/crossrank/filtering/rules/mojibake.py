@@ -1,4 +1,4 @@
-"""`mojibake`: bytes that were read in another encoding than they were written in."""
+"""`mojibake`: text whose bytes were read in another encoding than they were written in."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import unicodedata
 from crossrank.filtering.rules.text_pair import TextPair
 
 BROKEN = frozenset(("Cn", "Co", "Cs"))
-"""Code points of no character: unassigned, private, half of a pair."""
+"""Unicode categories of code points that are no character: unassigned, private, half of a pair."""
 _C1 = re.compile("[\u0080-\u0084\u0086-\u009f]")
-"""Control characters that no text has; U+0085 is a line end."""
+"""The control characters of C1, which no text has; U+0085 is a line end."""
 
 
 _LEAD = re.compile("[\u00c2-\u00ef][^\x00-\x7f]")
 PICTURES = range(0x1F000, 0x1FC00)
-"""Where Unicode puts new emoji, which this Python may not know yet."""
+"""Code points in which Unicode puts new emoji, which this Python may not know yet."""
 
 
 def _is_no_character(character: str) -> bool:

@@ -27,7 +27,7 @@ _TO_COME = re.compile(r"(?<!\d)(\d{1,2})시\s?([1-5]?\d)분\s?전")
 
 
 def hours(values: set[Fraction], text: str, start: int, end: int) -> set[Fraction] | None:
-    """Of a number in a folded text, the hours that it may be written as; None where it is no hour of a half day."""
+    """The hours that a number in a folded text may be written as; None where it is no hour of a half day."""
     late = is_late(text, start, end)
     if late is None or not all(1 <= value <= 12 for value in values):
         return None
@@ -54,12 +54,12 @@ def is_minutes(text: str, start: int) -> bool:
 
 
 def minutes(values: set[Fraction]) -> set[Fraction]:
-    """Half an hour is said as a half: 다섯 시 반, half past five."""
+    """The values of minutes, with a half for 30: 다섯 시 반, half past five."""
     return values | {HALF} if values == {30} else values
 
 
 def spoken_hours(text: str, code: str) -> Iterator[Fraction]:
-    """The hours after noon that a folded Korean text has in words, by the clock of twenty-four: 오후 다섯 시."""
+    """Yield the hours after noon that a folded Korean text has in words, by the clock of twenty-four: 오후 다섯 시."""
     for found in _SPOKEN.finditer(text) if code == "ko" else ():
         value = value_of_word(found[1], code)
         if 1 <= value < 12:
@@ -67,7 +67,7 @@ def spoken_hours(text: str, code: str) -> Iterator[Fraction]:
 
 
 def hours_to_come(text: str) -> Iterator[Fraction]:
-    """The time of 6시 15분 전, which is 5:45."""
+    """Yield the hours and minutes of times before an hour: 6시 15분 전 is 5:45."""
     for found in _TO_COME.finditer(text):
         hour, before = int(found[1]) - 1, found.start(1)
         yield from (Fraction(hour), Fraction(60 - int(found[2])))

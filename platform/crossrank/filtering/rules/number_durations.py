@@ -24,7 +24,7 @@ class Duration:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A number with a unit of time, and the lengths that it may be a part of: its own, and that of the whole."""
+    """A number with a unit of time, its own length, and that of the whole that it may be a part of."""
 
     start: int
     end: int
@@ -64,17 +64,17 @@ IDIOMS: dict[str, Duration] = {
     "보름": replace(_DAY, amount=15 * _DAY.amount),
     **{word: replace(_DAY, amount=days * _DAY.amount) for days, word in enumerate(_DAYS, start=1)},
 }
-"""Lengths that are said without a number and a unit."""
+"""Lengths that a language has without a number and a unit."""
 
 
 def durations_of(text: str, code: str, readings: Readings) -> set[Duration]:
-    """Every length of time in a folded text, of each span and of spans that belong together."""
+    """Every length of time in a folded text: of each span, and of spans that belong together."""
     found = {length for span in spans_of(text, code, readings) for length in span.own | span.whole}
     return found | {length for idiom, length in IDIOMS.items() if re.search(idiom, text)}
 
 
 def spans_of(text: str, code: str, readings: Readings) -> list[Span]:
-    """The spans of a folded text in their order; those that follow each other from large to small are one whole."""
+    """The spans of a folded text in order; those that follow each other from large to small are one whole."""
     chains: list[list[Span]] = []
     for found in _pattern(code).finditer(text):
         unit = UNITS[found["unit"]]

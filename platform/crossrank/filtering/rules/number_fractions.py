@@ -22,7 +22,7 @@ _HALVES = {
 
 
 def fractions_of(text: str) -> Iterator[tuple[int, int, Fraction]]:
-    """Fractions in digits, with their whole if they have one, and where each begins and ends."""
+    """Yield the fractions in digits, with their whole if they have one, each with its start and end."""
     for found in _FRACTION.finditer(text):
         whole, above, below = (int(part or 0) for part in found.groups())
         if below and (not whole or above < below):
@@ -30,7 +30,7 @@ def fractions_of(text: str) -> Iterator[tuple[int, int, Fraction]]:
 
 
 def halves_of(text: str, code: str) -> Iterator[Fraction]:
-    """What a folded text says as a number and a half, or as so many parts."""
+    """Yield the values that a folded text writes as a number and a half, or as so many parts."""
     for found in _PARTS.finditer(text):
         if int(found[1]):
             yield Fraction(int(found[2]), int(found[1]))

@@ -1,7 +1,7 @@
-"""Numbers in a text by their value, however it writes them: 1,000.5 and 1.000,5 and 12 000; 15억; 3 pm.
+"""Values of the numbers in a text, however it writes them: 1,000.5 and 1.000,5 and 12 000; 15억; 3 pm.
 
-A number of the source is a set of values, of which the translation has to have one: 3 pm is 3 or 15. What the
-translation has is one set of values, with every reading of what could be read in two ways.
+A number of the source is a set of values, of which the translation has to have one: 3 pm is 3 or 15. The translation
+gives one set of values, with every reading of a number that can be read in two ways.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Values = frozenset[Value]
 _THIN_SPACES = "\u00a0\u202f\u2009"
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _BEHIND_LETTER = re.compile(r"[a-z][₀-₉⁰¹²³⁴-⁹]+|(?<=[a-z])\d+(?:[.,]\d+)*", re.IGNORECASE)
-"""Formulas, powers and names: CO₂ and m² have other words in other languages, and no number of anything."""
+"""Digits of formulas, powers and names, which count nothing: CO₂ and m² are other words in other languages."""
 _GROUPED = re.compile(rf"\d{{1,3}}(?:[ '’]\d{{3}})+(?!\d)(?:[.,]\d+)?|{_NUMBER.pattern}")
 _THINLY_GROUPED = re.compile(rf"\d{{1,3}}(?:['’]\d{{3}})+(?!\d)(?:\.\d+)?|{_NUMBER.pattern}")
-"""English has no numbers with spaces of full width, but rows of numbers."""
+"""Numbers as English writes them: digits with spaces of full width between them are a row of numbers."""
 LONGEST_NUMBER = 400
 _LONG = re.compile(r"(\d{40})\d+")
-"""Python reads no number of some thousand digits; of a longer one its beginning is compared."""
+"""A number of over 40 digits, of which only the beginning is compared: Python reads none of some thousand digits."""
 _POINT = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?")
 _COMMA = re.compile(r"\d{1,3}(?:\.\d{3})+(?:,\d+)?|\d+(?:,\d+)?")
 _SPACED = re.compile(r"\d{1,3}(?:[ '’]\d{3})+(?:[.,]\d+)?")
@@ -39,9 +39,9 @@ _DECADE = re.compile(r"['’]?s\b")
 _PERCENT = re.compile(r"\s?(?:%|percent|per cent|prozent|퍼센트|프로|パーセント|pour cent|por ciento)")
 _RANGE = re.compile(r"\s?(?:-|–|—|~|to|bis|and|und)\s?\d[\d.,]*")
 _LEADING_POINT = re.compile(r"(?<![\w.)\]])\.(?=\d)")
-""".5 is 0.5."""
+"""A point before a number without its zero: .5 is 0.5."""
 _EACH = re.compile(r"\s?[a-z가-힣%]{1,4}\s?당(?![가-힣])")
-"""1L당 is "per litre"."""
+"""The unit of a rate, whose 1 may be missing: 1L당 is "per litre"."""
 _MINUTES_OF_HOUR = re.compile(r"\d\s?(?:시|時|点)\s?$")
 MYRIADS = frozenset(("ko", "ja", "zh"))
 """Languages that count in ten thousands."""
@@ -53,7 +53,7 @@ _MYRIADS = re.compile(r"\s?(\d[\d,]*(?:\.\d+)?)\s?([십백천]*)([만억조경]?
 
 
 def numbers_of_source(text: str, language: Language, target: Language) -> list[Values]:
-    """Each number that a text writes in digits, as the values that a translation into `target` may give it."""
+    """The numbers that a text writes in digits, each as the values that a translation into `target` may give it."""
     folded = _BEHIND_LETTER.sub(" ", _folded(text))
     if language.code in SCALES:
         located = _wanted(folded, language, target.code in SCALES or target.code in MYRIADS)
@@ -84,7 +84,7 @@ def values_of_target(text: str, language: Language) -> set[Value]:
 
 
 def _with_wholes(place: int, values: Values, spans: list[Span], fractions: list[tuple[int, int, Fraction]]) -> Values:
-    """The values of a number, and of what it is a part of: 1 of "1 1/2", and 30 of "1 hour 30 minutes"."""
+    """The values of a number and of the whole that it is a part of: 1 of "1 1/2", and 30 of "1 hour 30 minutes"."""
     found: set[Value] = set(values)
     for start, end, value in fractions:
         if start <= place < end:
@@ -96,7 +96,7 @@ def _with_wholes(place: int, values: Values, spans: list[Span], fractions: list[
 
 
 def _folded(text: str) -> str:
-    """Case and width folded. What NFKC would spoil is put otherwise before: 1½, and the thin space in 12 000."""
+    """A text with case and width folded; what NFKC would spoil is rewritten before: 1½, the thin space in 12 000."""
     normal = unicodedata.normalize("NFKC", without_web(text).translate(_BEFORE_NFKC)).casefold()
     return _LEADING_POINT.sub("0.", _LONG.sub(r"\1", normal).translate(_HANJA))
 
@@ -133,7 +133,7 @@ def _wanted(folded: str, language: Language, has_scales: bool) -> Iterator[tuple
 
 
 def _unscaled(folded: str, language: Language) -> Iterator[tuple[int, Values]]:
-    """Of a language whose words for powers of ten are counted in another manner, or not known: with and without."""
+    """Yield numbers with and without powers of ten, for a language whose words for those differ or are not known."""
     wholes = _myriads(folded) if language.code in MYRIADS else []
     for match in (_THINLY_GROUPED if language.has_decimal_point else _GROUPED).finditer(folded):
         start, end = match.start(), match.end()
@@ -153,7 +153,7 @@ def _unscaled(folded: str, language: Language) -> Iterator[tuple[int, Values]]:
 
 
 def _share(values: set[Fraction], folded: str, end: int) -> set[Fraction]:
-    """Half of something may be said of 50 %, and a fifth of 20 %."""
+    """The share that a percentage may be written as: half for 50 %, a fifth for 20 %."""
     return {value / 100 for value in values if value % 5 == 0} if _PERCENT.match(folded, end) else set()
 
 
@@ -171,11 +171,11 @@ def _scale(folded: str, end: int, language: Language) -> int:
 def _readings(number: str, language: Language, *, strict: bool = False) -> set[Fraction]:
     """The values of a run of digits, points and commas.
 
-    One, if it is a number as the language writes them. Otherwise that of the other kind of language, which a
-    translator may have left as it was, or the numbers that it is made of: 192.168.0.1, 31.12.2023.
+    One value, if the run is a number as the language writes them. Otherwise that of the other way of writing, which a
+    translator may have left as it was, or the numbers that the run is made of: 192.168.0.1, 31.12.2023.
 
     Args:
-        strict: give what it is made of only where it is no number at all.
+        strict: give the numbers that it is made of only where it is no number in either way.
     """
     number = number[:LONGEST_NUMBER]
     if _SPACED.fullmatch(number):
@@ -196,7 +196,7 @@ def _value(number: str, has_point: bool) -> Fraction:
 
 
 def _myriads(folded: str) -> list[tuple[int, int, set[Fraction]]]:
-    """Korean, Japanese and Chinese numbers, such as 2억 9979만 2458: where each stands, and what it can be read as."""
+    """Korean, Japanese and Chinese numbers, such as 2억 9979만 2458: start, end and possible values of each."""
     found: list[tuple[int, int, set[Fraction]]] = []
     total, below, end = Fraction(0), 0, -1
     for match in _MYRIADS.finditer(folded):

@@ -1,4 +1,4 @@
-"""Numbers that are written as words: up to a hundred, powers of ten, months, and what is said without a number."""
+"""Numbers that are written as words: up to a hundred, powers of ten, months, and words that imply a number."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ SCALES: dict[str, dict[str, int]] = {
         "dutzend": 12,
     },
 }
-"""What a word behind a number multiplies it by. For languages that are not here a number counts with and without."""
+"""Factor of a word behind a number, by language. In languages that are not listed a number counts with and without."""
 
 
 def _table(listed: str) -> dict[str, int]:
@@ -178,7 +178,7 @@ _MONTH = {
     code: re.compile(rf"\b(?:({_any(names)})\b(?:\s\d|,)|(?:{_DAY_OF})({_any(names)})\b)")
     for code, names in _MONTHS.items()
 }
-"""Beside a number, or "in May": may and march are other words too."""
+"""Names of months beside a number, or after "in": may and march are other words too."""
 
 
 def number_pattern(code: str) -> str:
@@ -187,12 +187,12 @@ def number_pattern(code: str) -> str:
 
 
 def value_of_word(word: str, code: str) -> Fraction:
-    """What `number_pattern` found."""
+    """The value of a match of `number_pattern`."""
     return Fraction(_WORDS[code][word])
 
 
 def _sino_value(numeral: str) -> Fraction:
-    """천오백만 is 15,000,000."""
+    """The value of a Sino-Korean numeral: 천오백만 is 15,000,000."""
     total = below_scale = digit = 0
     for sign in numeral:
         if sign in _SINO:
@@ -205,7 +205,7 @@ def _sino_value(numeral: str) -> Fraction:
 
 
 def composed_numbers(text: str, code: str) -> Iterator[Fraction]:
-    """Numbers of several words in a folded text: twenty-two, two thousand, 스물두; and months by their names."""
+    """Yield the numbers of several words in a folded text: twenty-two, two thousand, 스물두; and the named months."""
     for first, second in _COMPOSED[code].findall(text) if code in _COMPOSED else ():
         yield Fraction(_COMPOSABLE[code][first] + _COMPOSABLE[code][second])
     if code == "ko":
@@ -219,7 +219,7 @@ def composed_numbers(text: str, code: str) -> Iterator[Fraction]:
 
 
 def numbers_in_words(text: str, language: str) -> Iterator[Fraction]:
-    """The numbers that a folded text says in words, as far as they are known. Generous: "ein" is 1 wherever it is."""
+    """Yield the numbers that a folded text has in words, as far as they are known. Generous: every "ein" is 1."""
     words = _WORDS.get(language)
     if words is None:
         return

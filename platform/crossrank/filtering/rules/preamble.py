@@ -1,4 +1,4 @@
-"""`preamble`: what a language model says about its translation, before it or behind it."""
+"""`preamble`: words of a language model about its translation, before it or behind it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ABOUT = re.compile(
     r"translat|output|출력|```|in (?:korean|english|german)|번역|übersetz|翻訳|翻译|翻譯|译文|訳|traduc|traduz|перев",
     re.IGNORECASE,
 )
-"""A text about translating may say so."""
+"""Words of a source about translating, whose translation may have them too."""
 _LANGUAGE = (
     r"korean|한국어|한국말|english|영어|german|deutsch|독일어|japanese|日本語|일본어|chinese|中文|중국어|french|français|"
     r"spanish|español"

@@ -1,4 +1,4 @@
-"""`refusal`: a language model that will not translate, in whichever language it says so."""
+"""`refusal`: the words of a language model that will not translate, in whichever language."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _OF_SOURCE = re.compile(
     r"|申し訳|すみません|ごめん|できません|抱歉|对不起|對不起|无法|無法|désolé|siento|disculp",
     re.IGNORECASE,
 )
-"""A source that is sorry itself, or cannot do something, is translated so."""
+"""Words of a source that itself is sorry or cannot do something, whose translation has them too."""
 
 
 def is_refusal(pair: TextPair) -> bool:

@@ -26,7 +26,7 @@ from crossrank.filtering.rules.wrong_script import is_wrong_script
 Rule = Callable[[TextPair], bool]
 
 ALONE: dict[str, Rule] = {"empty": is_empty, "backend_error": is_backend_error, "refusal": is_refusal}
-"""Where one of these holds there is no translation, and the others would say it again."""
+"""Rules that, where one holds, leave no translation to judge by the others."""
 RULES: dict[str, Rule] = {
     "untranslated": is_untranslated,
     "wrong_language": is_wrong_language,
@@ -46,7 +46,7 @@ RULES: dict[str, Rule] = {
 
 
 def reasons_against(pair: TextPair) -> tuple[str, ...]:
-    """Why a translation is a bad one: the codes of the rules that it breaks; none for a good one."""
+    """The codes of the rules that a translation breaks; empty for a good one."""
     for reason, holds in ALONE.items():
         if holds(pair):
             return (reason,)

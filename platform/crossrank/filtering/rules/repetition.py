@@ -1,4 +1,4 @@
-"""`repetition`: the loop of a model that could not stop. What the source repeats as often is no loop."""
+"""`repetition`: the loop of a model that could not stop. A repetition that the source has as often is no loop."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 from crossrank.filtering.rules.text_pair import TextPair
 
 LONGEST_PHRASE = 12
-"""Words of a phrase that is looked for."""
+"""Words of the longest phrase that is looked for."""
 FEWER_REPEATS_FROM = 3
-"""A phrase of so many words is a loop one repetition earlier."""
+"""Words from which a phrase is a loop one repetition earlier."""
 COMPRESSED_FROM_BYTES = 300
 SHORTEST_PIECE, LONGEST_PIECE = 2, 16
-"""Characters of a piece that is looked for in languages without spaces."""
+"""Characters of the pieces that are looked for in languages without spaces."""
 PIECE_REPEATS = 6
 _RUN = re.compile(r"(\S)\1{3,}")
 _PARTS = re.compile(r"\w+|[^\w\s]")
 
 
 def is_repetition(pair: TextPair) -> bool:
-    """Whether a character, a phrase or the whole goes round in circles, and not so in the source."""
+    """Whether a character, a phrase or the whole translation repeats itself, and the source does not."""
     limits = pair.thresholds
     if _longest_run(pair.target) >= max(limits.character_run, 2 * _longest_run(pair.source)):
         return True
@@ -39,7 +39,7 @@ def _longest_run(text: str) -> int:
 
 
 def _repeats(text: str) -> int:
-    """How often in a row the most repeated phrase stands, 1 where none does; a longer phrase counts once more."""
+    """Repetitions in a row of the most repeated phrase, 1 where none repeats; a longer phrase counts once more."""
     most = 1
     numbers: dict[str, int] = {}
     words_W = np.array([numbers.setdefault(word.casefold(), len(numbers)) for word in _PARTS.findall(text)])
@@ -56,7 +56,7 @@ def _repeats(text: str) -> int:
 
 
 def _longest_echo(values: NDArray[Any], size: int) -> int:
-    """How many values in a row, at most, equal the one `size` places before them."""
+    """The most values in a row that equal the one `size` places before them."""
     differs = np.flatnonzero(values[size:] != values[:-size])
     edges = np.concatenate(([-1], differs, [len(values) - size]))
     return int(np.diff(edges).max()) - 1

@@ -1,4 +1,4 @@
-"""A text and its translation, with what several rules read of them, worked out once."""
+"""A text and its translation, with the properties that several rules read, computed once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def script_of(letter: str) -> str:
 
 
 def scripts_of(text: str) -> dict[str, int]:
-    """How many letters of each script a text has."""
+    """Number of letters of each script in a text."""
     counts: dict[str, int] = {}
     for letter, count in Counter(text).items():
         if letter.isalpha():
@@ -33,13 +33,13 @@ def scripts_of(text: str) -> dict[str, int]:
 
 
 def normalized(text: str) -> str:
-    """A text without what does not make it another: case, width, punctuation, white space."""
+    """A text without case, width, punctuation and white space, by which two texts are compared."""
     return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
 
 
 @dataclass(frozen=True)
 class TextPair:
-    """A text in the source language and what a translator made of it."""
+    """A text in the source language and its translation."""
 
     source: str
     target: str
@@ -49,7 +49,7 @@ class TextPair:
 
     @cached_property
     def is_copy(self) -> bool:
-        """Whether the translation is the text itself."""
+        """Whether the translation is the source itself."""
         return normalized(self.source) == normalized(self.target)
 
     @cached_property
@@ -64,12 +64,12 @@ class TextPair:
 
     @cached_property
     def scripts(self) -> dict[str, int]:
-        """How many letters of each script the translation has."""
+        """Number of letters of each script in the translation."""
         return scripts_of(self.target_prose)
 
     @cached_property
     def new_scripts(self) -> dict[str, int]:
-        """The same without the words that the source has too: names, code, units."""
+        """Number of letters of each script in the words that the source does not have: no names, code, units."""
         counts: dict[str, int] = {}
         for word in WORD.findall(self.target_prose):
             for part, script in _by_script(word):

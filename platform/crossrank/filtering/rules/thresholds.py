@@ -1,4 +1,4 @@
-"""The numbers that the rules compare with: chosen on one half of the labelled pairs, and open to change."""
+"""The numbers that the rules compare with: chosen on one half of the labelled pairs, and set by `FilterSettings`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """For what each means see `FilterSettings`, which has a key for each."""
+    """Thresholds of the rules. `FilterSettings` has a key for each, with its meaning."""
 
     min_length_ratio: float | None = None
     max_length_ratio: float | None = None

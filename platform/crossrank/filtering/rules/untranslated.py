@@ -18,7 +18,7 @@ _CODE = re.compile(r"[a-z][A-Z]|[A-Z]{2}|[0-9_=<>{}\\|/()\[\];+*^~#@$%]|^--?\w|\
 
 
 def is_untranslated(pair: TextPair) -> bool:
-    """Whether the translation still is in the source language, in the words of the source."""
+    """Whether the translation is still in the source language, in the words of the source."""
     prose = pair.target_prose
     words = _translatable(without_web(pair.source))
     if len(words) < FEWEST_WORDS:
@@ -37,13 +37,13 @@ def is_untranslated(pair: TextPair) -> bool:
 
 
 def is_code(text: str) -> bool:
-    """Whether a good part of a text's words are written as no prose is: camelCase, CAPITALS, digits, flags."""
+    """Whether many of a text's words are written as in code, not in prose: camelCase, CAPITALS, digits, flags."""
     words = without_web(text).split()
     return bool(words) and sum(bool(_CODE.search(word)) for word in words) >= CODE_SHARE * len(words)
 
 
 def _translatable(source: str) -> list[str]:
-    """The words that are no names: those that begin small, and the first of a text that is no title."""
+    """The words that are no names: those in lower case, and the first of a text that is no title."""
     words = WORD.findall(source)
     is_title = len(words) > 1 and not words[1][0].islower()
     return [word.casefold() for place, word in enumerate(words) if word[0].islower() or (place == 0 and not is_title)]

@@ -16,7 +16,7 @@ WEB = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _HINT = re.compile(r"[A-Za-z0-9](?:[.@]|://)[A-Za-z0-9]")
-"""Without one of these there is none; it is found faster."""
+"""A part of every URL and address that is found faster, so that most texts need no second look."""
 
 
 def web_names(text: str) -> list[str]:

@@ -12,22 +12,23 @@ from crossrank.filtering.rules.text_pair import TextPair
 from crossrank.filtering.rules.untranslated import is_code
 
 MOST = 0.5
-"""A script is the text's own when so many of its letters are of it."""
-TELLING = ("HIRAGANA", "KATAKANA", "CJK", "HANGUL", "THAI", "HEBREW", "GREEK", "ARMENIAN", "GEORGIAN")
-"""Scripts of one or two languages: a few letters tell which."""
-TELLING_LETTERS = 4
+"""Share of its letters from which a text is in a script."""
+IDENTIFYING_SCRIPTS = ("HIRAGANA", "KATAKANA", "CJK", "HANGUL", "THAI", "HEBREW", "GREEK", "ARMENIAN", "GEORGIAN")
+"""Scripts of one or two languages, so that a few letters show the language."""
+IDENTIFYING_LETTERS = 4
 
 
 def is_wrong_language(pair: TextPair) -> bool:
     """Whether the translation is in another language than the target's."""
     letters = pair.num_letters
-    if not letters or pair.is_copy:  # of a copy `untranslated` says whether it had to change
+    if not letters or pair.is_copy:  # a copy is judged by `untranslated`
         return False
     own = pair.target_language.own_script
     if own is not None and pair.scripts.get(own, 0) >= MOST * letters:
         return False
-    told = sum(pair.new_scripts.get(script, 0) for script in TELLING if script not in pair.target_language.scripts)
-    if told >= max(MOST * letters, TELLING_LETTERS):
+    own_scripts = pair.target_language.scripts
+    foreign = sum(pair.new_scripts.get(script, 0) for script in IDENTIFYING_SCRIPTS if script not in own_scripts)
+    if foreign >= max(MOST * letters, IDENTIFYING_LETTERS):
         return True
     if letters < pair.thresholds.language_letters or is_code(pair.target):
         return False

@@ -14,7 +14,7 @@ _IN_BRACKETS = re.compile(r"[(（\[][^)）\]]{0,80}[)）\]]")
 
 
 def is_wrong_script(pair: TextPair) -> bool:
-    """Whether there are letters of a script that is not the target's, in words that the source does not have."""
+    """Whether words that the source does not have are in a script that is not the target's."""
     if not pair.num_letters or pair.is_copy:
         return False
     ours = pair.target_language.scripts
@@ -32,5 +32,5 @@ def is_wrong_script(pair: TextPair) -> bool:
 
 
 def _glossed(pair: TextPair) -> dict[str, int]:
-    """Letters in brackets, where a Korean text explains itself by Chinese characters."""
+    """Number of letters in brackets by script, where a Korean text explains itself by Chinese characters."""
     return scripts_of("".join(_IN_BRACKETS.findall(pair.target_prose)))

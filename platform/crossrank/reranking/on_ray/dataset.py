@@ -126,7 +126,7 @@ def _is_number(value: Any, least: int) -> bool:
 
 
 def _check_schema(ds: ray.data.Dataset, query_column: str, documents_column: str) -> None:
-    """What Ray knows of the columns without reading anything; the rest is judged batch by batch."""
+    """Check what Ray knows of the columns without reading anything; the rest is judged batch by batch."""
     schema = ds.schema(fetch_if_missing=False)
     if schema is None:
         return

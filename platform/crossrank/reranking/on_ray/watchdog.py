@@ -1,4 +1,4 @@
-"""Tells of a pipeline whose stages wait for each other's CPUs, which Ray Data would do for ever without a word.
+"""Refuses a pipeline whose stages wait for each other's CPUs, which Ray Data would do for ever without a word.
 
 Stages of actors hold what they take until all of their input is done. Where together they hold so much that no task of
 a stage before them has room, nothing ever moves again.
@@ -18,7 +18,7 @@ from crossrank.errors import SettingsError
 from crossrank.telemetry.progress import say
 
 STALLED_S = 30.0
-"""Seconds without any work that could go on, after which it is said. A worker that starts takes some, too."""
+"""Seconds without any work that could go on, after which it is refused. The start of a worker takes a few, too."""
 LOOK_S = 1.0
 
 
@@ -45,12 +45,12 @@ class Watchdog(ExecutionCallback):
         if now - self._looked < LOOK_S:
             return
         self._looked = now
-        told = stalled(executor._topology)
-        if told is None:
+        waits = stalled(executor._topology)
+        if waits is None:
             self._began = now
         elif now - self._began >= STALLED_S:
             sentence = (
-                f"the stages of the pipeline wait for each other: {told}; give Ray more logical CPUs, such as "
+                f"the stages of the pipeline wait for each other: {waits}; give Ray more logical CPUs, such as "
                 f"ray.init(num_cpus=6), or the stages fewer workers or a smaller num_cpus"
             )
             if not os.environ.get("RAY_ADDRESS"):
@@ -60,7 +60,7 @@ class Watchdog(ExecutionCallback):
 
 
 def stalled(topology: Mapping[Any, Any]) -> str | None:
-    """What waits for what, where nothing of a pipeline can go on; None where something can.
+    """The stages that wait and what they wait for, where nothing of a pipeline can go on; None where something can.
 
     Args:
         topology: Ray Data's operators, each with its state.
@@ -77,7 +77,7 @@ def stalled(topology: Mapping[Any, Any]) -> str | None:
 
 
 class _Stage:
-    """An operator of Ray Data, as far as it matters who waits for whom."""
+    """An operator of Ray Data: what it needs, what it holds, and whether it has work."""
 
     def __init__(self, operator: Any, state: Any) -> None:
         self._name = operator.name
@@ -98,20 +98,20 @@ class _Stage:
         return all(self._need[kind] <= free[kind] for kind in self._need)
 
     def goes_on(self, free: Mapping[str, float]) -> bool:
-        """Whether it computes, or could as soon as Ray has placed what it asks for."""
+        """Whether the stage computes, or could as soon as Ray has placed what it asks for."""
         if self._pools:
             return bool(self._num_active and self._num_alive) or bool(self._num_pending and self._fits(free))
         return self._has_work and self._fits(free)
 
     def waits_for(self, free: Mapping[str, float]) -> str | None:
-        """What it lacks, in words."""
+        """The resources that the stage lacks, in words."""
         lacks = self._num_pending > 0 and not self._num_alive if self._pools else self._has_work
         if not lacks or self._fits(free):
             return None
         return f"{self._name} waits for {_in_words(self._need)}"
 
     def holds(self, total: Mapping[str, float]) -> str | None:
-        """What its idle actors keep from others, in words."""
+        """The resources that the stage's idle actors keep from others, in words."""
         kept = {kind: amount for kind, amount in self.held.items() if amount}
         if not kept:
             return None

@@ -35,7 +35,7 @@ from crossrank.serving.dialects.fields import (
 from crossrank.serving.dialects.ranking import ranked, usage
 from crossrank.serving.dialects.response_types import Ranking
 from crossrank.serving.dialects.validation import parsed
-from crossrank.serving.request import ScoreResponse
+from crossrank.serving.request import ScoringResponse
 
 DOCUMENTS_OF_A_SEARCH_UNIT = 100
 """Documents that Cohere bills as one search unit."""
@@ -91,7 +91,7 @@ class CohereReading:
         self.score_request = request.score_request([request.query], self.texts, cut, request.truncation_side)
 
     def body(
-        self, answer: ScoreResponse, served: Served, top_n: int | None, show: Callable[[str], Any] | None
+        self, answer: ScoringResponse, served: Served, top_n: int | None, show: Callable[[str], Any] | None
     ) -> dict[str, Any]:
         """The answer that the dialects of this family have in common.
 
@@ -130,7 +130,7 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
     asked = path != "/v2/rerank" if request.return_documents is None else request.return_documents
     version = "1" if path.startswith("/v1/") else "2"
 
-    def render(answer: ScoreResponse, served: Served) -> dict[str, Any]:
+    def render(answer: ScoringResponse, served: Served) -> dict[str, Any]:
         rendered = reading.body(answer, served, request.top_n, _as_object if asked else None)
         return rendered | {"meta": _meta(answer, version)}
 
@@ -142,7 +142,7 @@ def read_voyage(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedReq
     request = parsed(VoyageRequest, body)
     reading = CohereReading(request, limits)
 
-    def render(answer: ScoreResponse, served: Served) -> dict[str, Any]:
+    def render(answer: ScoringResponse, served: Served) -> dict[str, Any]:
         rendered = reading.body(answer, served, request.top_k, _as_object if request.return_documents else None)
         data = [result | _as_text(result) for result in rendered["results"]]
         return rendered | {"object": "list", "data": data}
@@ -163,7 +163,7 @@ def _as_text(result: Mapping[str, Any]) -> dict[str, str]:
     return {"document": result["document"]["text"]} if "document" in result else {}
 
 
-def _meta(answer: ScoreResponse, version: str) -> dict[str, Any]:
+def _meta(answer: ScoringResponse, version: str) -> dict[str, Any]:
     num = len(answer.logits_C)
     meta: dict[str, Any] = {
         "api_version": {"version": version},
@@ -178,7 +178,7 @@ def _meta(answer: ScoreResponse, version: str) -> dict[str, Any]:
     return meta | {"warnings": warnings} if warnings else meta
 
 
-def _cost(answer: ScoreResponse, c: int) -> dict[str, Any]:
+def _cost(answer: ScoringResponse, c: int) -> dict[str, Any]:
     return {
         "logit": float(answer.logits_C[c]),
         "tokens": int(answer.tokens_C[c]),
@@ -188,7 +188,7 @@ def _cost(answer: ScoreResponse, c: int) -> dict[str, Any]:
     }
 
 
-def _costs(answer: ScoreResponse, served: Served, logits: bool) -> dict[str, Any]:
+def _costs(answer: ScoringResponse, served: Served, logits: bool) -> dict[str, Any]:
     timing = answer.timing
     seconds = {
         "tokenization": timing.tokenization_s,

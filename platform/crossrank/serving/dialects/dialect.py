@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossrank.serving.dialects.fields import Body
-from crossrank.serving.request import ScoreRequest, ScoreResponse
+from crossrank.serving.request import ScoringRequest, ScoringResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,11 @@ class ParsedRequest:
 
     dialect: str
     """Name of the dialect, for metrics and logs."""
-    score_request: ScoreRequest
+    score_request: ScoringRequest
     """Pairs to be scored."""
     model: str | None
     """The model that the body names, where its dialect looks at it."""
-    render: Callable[[ScoreResponse, Served], Any]
+    render: Callable[[ScoringResponse, Served], Any]
     """The JSON body of the 200."""
 
 

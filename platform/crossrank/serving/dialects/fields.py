@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from crossrank.serving.errors import Empty, Invalid
-from crossrank.serving.request import Cutting, ScoreRequest
+from crossrank.serving.request import Cutting, ScoringRequest
 
 MAX_PRIORITY = 1_000_000
 """Largest distance of a priority from 0; the server's own trial pairs go before all."""
@@ -55,7 +55,7 @@ class Options(Body):
 
     def score_request(
         self, queries: Sequence[str], documents: Sequence[str], cut: bool, side: Side | None
-    ) -> ScoreRequest:
+    ) -> ScoringRequest:
         """Pairs with these options, as a request for scores; queries that are all the same become one.
 
         Args:
@@ -63,7 +63,7 @@ class Options(Body):
             side: the end that is cut off, right where it is None.
         """
         same = len(set(queries)) == 1
-        return ScoreRequest(
+        return ScoringRequest(
             queries=(queries[0],) if same else tuple(queries),
             documents=tuple(documents),
             cutting=Cutting(

@@ -13,7 +13,7 @@ from crossrank.serving.dialects.cohere import CohereReading, RerankRequest
 from crossrank.serving.dialects.dialect import Dialect, Limits, ParsedRequest, Served
 from crossrank.serving.dialects.response_types import Ranking
 from crossrank.serving.dialects.validation import parsed
-from crossrank.serving.request import ScoreResponse
+from crossrank.serving.request import ScoringResponse
 
 
 class InfinityRequest(RerankRequest):
@@ -38,7 +38,7 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
     request = parsed(InfinityRequest, body)
     reading = CohereReading(request, limits)
 
-    def render(answer: ScoreResponse, served: Served) -> dict[str, Any]:
+    def render(answer: ScoringResponse, served: Served) -> dict[str, Any]:
         return reading.body(answer, served, request.top_n, str if request.return_documents else None)
 
     return ParsedRequest("infinity", reading.score_request, request.model, render)

@@ -20,7 +20,7 @@ from crossrank.serving.dialects.fields import Body, check_count
 from crossrank.serving.dialects.response_types import InstancePredictions
 from crossrank.serving.dialects.validation import parsed
 from crossrank.serving.errors import Empty, Invalid
-from crossrank.serving.request import ScoreRequest, ScoreResponse
+from crossrank.serving.request import ScoringRequest, ScoringResponse
 
 
 class InstancesRequest(Body):
@@ -44,7 +44,7 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
     check_count("instances", len(request.documents), limits.max_documents)
     edges = list(pairwise(accumulate((len(part.score_request.documents) for part in parts), initial=0)))
 
-    def render(answer: ScoreResponse, served: Served) -> dict[str, Any]:
+    def render(answer: ScoringResponse, served: Served) -> dict[str, Any]:
         slices = [_slice(answer, start, end) for start, end in edges]
         return {"predictions": [part.render(piece, served) for part, piece in zip(parts, slices, strict=True)]}
 
@@ -61,7 +61,7 @@ def _part(i: int, instance: Mapping[str, Any], path: str, limits: Limits) -> Par
         raise type(fault)(f"instances[{i}]: {fault}", f"instances[{i}].{fault.parameter}") from fault
 
 
-def _together(requests: Sequence[ScoreRequest]) -> ScoreRequest:
+def _together(requests: Sequence[ScoringRequest]) -> ScoringRequest:
     """Join the requests of all instances into one, with a query for each document."""
     first = requests[0]
     for i, request in enumerate(requests):
@@ -84,11 +84,11 @@ def _together(requests: Sequence[ScoreRequest]) -> ScoreRequest:
     )
 
 
-def _repeated(request: ScoreRequest) -> Sequence[str]:
+def _repeated(request: ScoringRequest) -> Sequence[str]:
     return request.queries * len(request.documents) if len(request.queries) == 1 else request.queries
 
 
-def _slice(answer: ScoreResponse, start: int, end: int) -> ScoreResponse:
+def _slice(answer: ScoringResponse, start: int, end: int) -> ScoringResponse:
     return replace(
         answer,
         logits_C=answer.logits_C[start:end],

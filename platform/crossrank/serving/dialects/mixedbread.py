@@ -20,7 +20,7 @@ from crossrank.serving.dialects.fields import (
 from crossrank.serving.dialects.ranking import ranked, usage
 from crossrank.serving.dialects.response_types import MixedbreadRanking
 from crossrank.serving.dialects.validation import parsed
-from crossrank.serving.request import ScoreResponse
+from crossrank.serving.request import ScoringResponse
 
 
 class MixedbreadRequest(Options):
@@ -49,7 +49,7 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
     check_count("input", len(inputs), limits.max_documents)
     texts = texts_of("input", inputs, request.rank_fields)
 
-    def render(answer: ScoreResponse, served: Served) -> dict[str, Any]:
+    def render(answer: ScoringResponse, served: Served) -> dict[str, Any]:
         best = ranked(answer, request.score_type == "logit", request.top_k, request.min_score)
         data = [{"index": c, "score": score, "object": "rank_result"} for c, score in best]
         if request.return_input:

@@ -18,7 +18,7 @@ from crossrank.serving.dialects.response_types import PipelineLabels, ScoreList
 from crossrank.serving.dialects.tei import LABEL
 from crossrank.serving.dialects.validation import parsed
 from crossrank.serving.errors import Invalid
-from crossrank.serving.request import ScoreResponse
+from crossrank.serving.request import ScoringResponse
 
 
 class Pair(Body):
@@ -78,7 +78,7 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
     may_cut = parameters.truncation not in (False, "do_not_truncate")
     score_request = request.score_request([p.text for p in pairs], [p.text_pair for p in pairs], may_cut, None)
 
-    def render(answer: ScoreResponse, served: Served) -> Any:
+    def render(answer: ScoringResponse, served: Served) -> Any:
         scores = scores_of(answer, parameters.function_to_apply == "none").tolist()
         labels: list[Any] = [{"label": LABEL, "score": score} for score in scores]
         if "top_k" in parameters.model_fields_set:
@@ -102,7 +102,7 @@ def read_text_pairs(body: Mapping[str, Any], path: str, limits: Limits) -> Parse
         check_query(f"text_pairs[{i}][0]", query)
     score_request = request.score_request([query for query, _ in pairs], [text for _, text in pairs], True, None)
 
-    def render(answer: ScoreResponse, served: Served) -> dict[str, Any]:
+    def render(answer: ScoringResponse, served: Served) -> dict[str, Any]:
         return {"scores": scores_of(answer, request.score_type == "logit").tolist()}
 
     return ParsedRequest("text_pairs", score_request, request.model, render)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.serving.request import ScoreResponse
+from crossrank.serving.request import ScoringResponse
 
 
-def scores_of(answer: ScoreResponse, logits: bool) -> NDArray[np.float64]:
+def scores_of(answer: ScoringResponse, logits: bool) -> NDArray[np.float64]:
     """Logits, or probabilities, in the order of the documents."""
     if logits:
         return answer.logits_C.astype(np.float64)
@@ -20,7 +20,7 @@ def scores_of(answer: ScoreResponse, logits: bool) -> NDArray[np.float64]:
 
 
 def ranked(
-    answer: ScoreResponse, logits: bool, top_n: int | None = None, min_score: float | None = None
+    answer: ScoringResponse, logits: bool, top_n: int | None = None, min_score: float | None = None
 ) -> list[tuple[int, float]]:
     """Index and score, best first: by logit, ties by ascending index.
 
@@ -38,6 +38,6 @@ def ranked(
     return list(zip(order.tolist(), scores_C[order].tolist(), strict=True))
 
 
-def usage(answer: ScoreResponse) -> dict[str, int]:
+def usage(answer: ScoringResponse) -> dict[str, int]:
     """Tokens that the model read, as OpenAI's clients count them."""
     return {"prompt_tokens": answer.num_tokens, "total_tokens": answer.num_tokens}

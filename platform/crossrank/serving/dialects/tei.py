@@ -17,7 +17,7 @@ from crossrank.serving.dialects.ranking import ranked, scores_of
 from crossrank.serving.dialects.response_types import Predictions, RankedTexts
 from crossrank.serving.dialects.validation import parsed
 from crossrank.serving.errors import Invalid
-from crossrank.serving.request import ScoreResponse
+from crossrank.serving.request import ScoringResponse
 
 LABEL = "LABEL_0"
 """Name that transformers gives the one label of a reranker."""
@@ -64,7 +64,7 @@ def read_rerank(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedReq
         [request.query], request.texts, request.truncate is not False, request.truncation_direction
     )
 
-    def render(answer: ScoreResponse, served: Served) -> list[dict[str, Any]]:
+    def render(answer: ScoringResponse, served: Served) -> list[dict[str, Any]]:
         best = ranked(answer, bool(request.raw_scores), request.top_n, request.min_score)
         if request.return_text:
             return [{"index": c, "text": request.texts[c], "score": score} for c, score in best]
@@ -90,7 +90,7 @@ def read_predict(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRe
         queries, documents, request.truncate is not False, request.truncation_direction
     )
 
-    def render(answer: ScoreResponse, served: Served) -> list[Any]:
+    def render(answer: ScoringResponse, served: Served) -> list[Any]:
         scores = scores_of(answer, bool(request.raw_scores)).tolist()
         labels = [[{"score": score, "label": LABEL}] for score in scores]
         return labels[0] if single else labels

@@ -14,7 +14,7 @@ from crossrank.serving.dialects.ranking import scores_of, usage
 from crossrank.serving.dialects.response_types import PairScores
 from crossrank.serving.dialects.validation import parsed
 from crossrank.serving.errors import Invalid
-from crossrank.serving.request import ScoreResponse
+from crossrank.serving.request import ScoringResponse
 
 SIDES = (("text_1", "text_2"), ("queries", "documents"), ("queries", "items"), ("data_1", "data_2"))
 
@@ -61,7 +61,7 @@ def read(body: Mapping[str, Any], path: str, limits: Limits) -> ParsedRequest:
             first,
         )
 
-    def render(answer: ScoreResponse, served: Served) -> dict[str, Any]:
+    def render(answer: ScoringResponse, served: Served) -> dict[str, Any]:
         scores = scores_of(answer, request.logits).tolist()
         return {
             "id": served.request_id,

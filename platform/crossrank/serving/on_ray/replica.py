@@ -21,7 +21,7 @@ from crossrank.serving.metrics import Metrics
 from crossrank.serving.on_ray.deadline import EarlierDeadline
 from crossrank.serving.on_ray.siblings import SiblingReplicas, call_all, own_name
 from crossrank.serving.quotas import Quotas
-from crossrank.serving.request import ScoreRequest, ScoreResponse
+from crossrank.serving.request import ScoringRequest, ScoringResponse
 from crossrank.serving.service import Deadlines, ScoringService
 from crossrank.telemetry import job_context, log_format
 
@@ -109,7 +109,7 @@ class RerankReplica:
         """Name by which the other replicas know this one."""
         return own_name()
 
-    async def score_slice(self, name: str, request: ScoreRequest) -> ScoreResponse | RequestError | None:
+    async def score_slice(self, name: str, request: ScoringRequest) -> ScoringResponse | RequestError | None:
         """Score for another replica that means the one of this name; None when this is another.
 
         A fault is a result: raised, it would come out as an error of Ray's, and be logged with its traceback here.

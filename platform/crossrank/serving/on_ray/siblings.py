@@ -17,7 +17,7 @@ from ray.serve.exceptions import RayServeException
 
 from crossrank.serving.errors import RequestError
 from crossrank.serving.fan_out import Lost
-from crossrank.serving.request import ScoreRequest, ScoreResponse
+from crossrank.serving.request import ScoringRequest, ScoringResponse
 
 KNOWN_S = 1.0
 """Seconds for which the names of the replicas are believed."""
@@ -52,7 +52,7 @@ class SiblingReplicas:
         """Number of replicas, this one included."""
         return len(await self.names()) + 1
 
-    async def score(self, name: str, request: ScoreRequest) -> ScoreResponse:
+    async def score(self, name: str, request: ScoringRequest) -> ScoringResponse:
         """Score with the replica of this name. Cancelling the call cancels the work there.
 
         Raises:
@@ -62,7 +62,7 @@ class SiblingReplicas:
         handle = self._handle.options(method_name="score_slice", multiplexed_model_id=name)
         response = handle.remote(name, request)
         try:
-            result: ScoreResponse | RequestError | None = await response
+            result: ScoringResponse | RequestError | None = await response
         except asyncio.CancelledError:
             response.cancel()
             task = asyncio.current_task()

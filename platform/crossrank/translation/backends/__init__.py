@@ -1,1 +1,1 @@
-"""Who translates: one file a back-end."""
+"""Back-ends, which translate: Amazon Translate, and sequence-to-sequence models."""

@@ -13,7 +13,7 @@ from crossrank.translation.backends.amazon_errors import answer_of, no_credentia
 from crossrank.translation.service import FailureKind, ServiceAnswer
 
 LIMIT_BYTES = 10_000
-"""Of a text, in UTF-8: https://docs.aws.amazon.com/translate/latest/dg/what-is-limits.html."""
+"""Most UTF-8 bytes of a text: https://docs.aws.amazon.com/translate/latest/dg/what-is-limits.html."""
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 30
 FORMAL = ("de", "es", "es-MX", "fr", "fr-CA", "hi", "it", "ja", "ko", "nl", "pt-PT")
@@ -33,7 +33,7 @@ class AmazonBackend:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Where the service stands does not change a translation."""
+        """Service, languages and settings; not region or endpoint, which do not change a translation."""
         return {
             "backend": "amazon",
             "source": self.source,
@@ -53,8 +53,8 @@ class AmazonBackend:
                 f"{', '.join(FORMAL)}; leave it out"
             )
 
-    def here(self) -> AmazonBackend:
-        """With region and endpoint as this machine's AWS settings have them."""
+    def with_local_settings(self) -> AmazonBackend:
+        """The back-end with region and endpoint as this machine's AWS settings have them."""
         import boto3
         from botocore.exceptions import BotoCoreError, NoRegionError
 
@@ -78,12 +78,12 @@ class AmazonBackend:
         from botocore.config import Config
 
         config = Config(
-            retries={"mode": "standard", "total_max_attempts": 1},  # the job's, see requests.py
+            retries={"mode": "standard", "total_max_attempts": 1},  # the job retries, see paid_requests.py
             max_pool_connections=threads,
             connect_timeout=CONNECT_TIMEOUT_S,
             read_timeout=READ_TIMEOUT_S,
         )
-        session = boto3.session.Session()  # the default one is not for threads
+        session = boto3.session.Session()  # boto3's default session may not be shared by threads
         return session.client("translate", region_name=self.region, endpoint_url=self.endpoint, config=config)
 
 
@@ -103,10 +103,10 @@ class AmazonService:
 
     def ask(self, text: str) -> ServiceAnswer:
         try:
-            told = self._client.translate_text(Text=text, **self._fixed)
+            response = self._client.translate_text(Text=text, **self._fixed)
         except Exception as error:
             return answer_of(error, self._fixed["SourceLanguageCode"], self._fixed["TargetLanguageCode"])
-        translation = told.get("TranslatedText")
+        translation = response.get("TranslatedText")
         if not isinstance(translation, str):  # a proxy on the way that answers in its place
             return ServiceAnswer(
                 FailureKind.UNANSWERED, "the answer holds no translation; is there a proxy on the way?"

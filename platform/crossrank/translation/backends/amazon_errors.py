@@ -1,4 +1,4 @@
-"""What boto3 raises, as the kind of answer that it is: too fast, not now, not this text, or nobody here.
+"""The exceptions of boto3, sorted into kinds of failure: too fast, not now, not this text, or no access.
 
 The codes are those of the service model of botocore 1.44 and of AWS's common errors.
 """
@@ -38,12 +38,12 @@ CREDENTIALS = {
     "NotAuthorized",
 }
 CANONICAL = "The Canonical String"
-"""From here on the refusal of a signature repeats what was signed, a session token among it."""
+"""Start of the part of a signature's refusal that repeats what was signed, with the session token; it is cut off."""
 PERMISSION = {"AccessDeniedException", "AccessDenied", "OptInRequired", "SubscriptionRequiredException"}
 
 
 def answer_of(error: Exception, source: str, target: str) -> ServiceAnswer:
-    """The kind of an error, with a sentence."""
+    """The kind of failure that an error is, with a sentence for the user."""
     from botocore.exceptions import (
         ClientError,
         ConnectionClosedError,
@@ -57,22 +57,22 @@ def answer_of(error: Exception, source: str, target: str) -> ServiceAnswer:
     )
     from botocore.parsers import ResponseParserError
 
-    told = in_short(error)
+    message = in_short(error)
     if isinstance(error, ClientError):
         return _of_code(error, source, target)
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return ServiceAnswer(FailureKind.REFUSED, no_credentials())
     if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
-        return ServiceAnswer(FailureKind.UNREACHABLE, f"Amazon Translate cannot be reached ({told})")
+        return ServiceAnswer(FailureKind.UNREACHABLE, f"Amazon Translate cannot be reached ({message})")
     if isinstance(error, ParamValidationError):
-        return ServiceAnswer(FailureKind.FAILED, told)
+        return ServiceAnswer(FailureKind.FAILED, message)
     if isinstance(error, ReadTimeoutError | ConnectionClosedError | HTTPClientError | ResponseParserError):
-        return ServiceAnswer(FailureKind.UNANSWERED, f"Amazon Translate did not answer ({told})")
-    return ServiceAnswer(FailureKind.REFUSED, f"Amazon Translate cannot be asked ({kind_of(error)}: {told})")
+        return ServiceAnswer(FailureKind.UNANSWERED, f"Amazon Translate did not answer ({message})")
+    return ServiceAnswer(FailureKind.REFUSED, f"Amazon Translate cannot be asked ({kind_of(error)}: {message})")
 
 
 def no_credentials() -> str:
-    """The sentence for a machine without any."""
+    """The refusal of a machine that has no AWS credentials."""
     return (
         "Amazon Translate needs AWS credentials, and there are none; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
         "or a profile"
@@ -82,33 +82,33 @@ def no_credentials() -> str:
 def _of_code(error: Exception, source: str, target: str) -> ServiceAnswer:
     response = getattr(error, "response", {})
     code = str(response.get("Error", {}).get("Code", ""))
-    told = str(response.get("Error", {}).get("Message") or code).split(CANONICAL)[0]
-    told = in_short(told)
+    message = str(response.get("Error", {}).get("Message") or code).split(CANONICAL)[0]
+    message = in_short(message)
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in THROTTLED or status == 429:
-        return ServiceAnswer(FailureKind.THROTTLED, told)
+        return ServiceAnswer(FailureKind.THROTTLED, message)
     if code in EXPIRED:
-        return ServiceAnswer(FailureKind.REFUSED, f"the AWS credentials have expired ({told}); renew them")
+        return ServiceAnswer(FailureKind.REFUSED, f"the AWS credentials have expired ({message}); renew them")
     if code in CREDENTIALS:
         return ServiceAnswer(
-            FailureKind.REFUSED, f"AWS does not know these credentials ({told}); check the keys and the clock"
+            FailureKind.REFUSED, f"AWS does not know these credentials ({message}); check the keys and the clock"
         )
     if code in PERMISSION:
         return ServiceAnswer(
             FailureKind.REFUSED,
-            f"these credentials may not use Amazon Translate ({told}); allow translate:TranslateText",
+            f"these credentials may not use Amazon Translate ({message}); allow translate:TranslateText",
         )
     if code == "UnsupportedLanguagePairException":
         return ServiceAnswer(
             FailureKind.REFUSED,
-            f"Amazon Translate does not translate from --source {source} to --target {target} ({told}); name others",
+            f"Amazon Translate does not translate from --source {source} to --target {target} ({message}); name others",
         )
     if code == "ResourceNotFoundException":
         return ServiceAnswer(
-            FailureKind.REFUSED, f"Amazon Translate does not find what was named ({told}); check --terminology"
+            FailureKind.REFUSED, f"Amazon Translate does not find what was named ({message}); check --terminology"
         )
     if code in OF_THIS_TEXT:
-        return ServiceAnswer(FailureKind.FAILED, f"{code}: {told}")
+        return ServiceAnswer(FailureKind.FAILED, f"{code}: {message}")
     if code in BUSY or status >= 500:
-        return ServiceAnswer(FailureKind.BUSY, f"{code or status}: {told}")
-    return ServiceAnswer(FailureKind.REFUSED, f"Amazon Translate refuses ({code or status}: {told})")
+        return ServiceAnswer(FailureKind.BUSY, f"{code or status}: {message}")
+    return ServiceAnswer(FailureKind.REFUSED, f"Amazon Translate refuses ({code or status}: {message})")

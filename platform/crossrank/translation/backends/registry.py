@@ -20,7 +20,7 @@ def on_workers(backend: Backend, with_gpu: bool) -> Backend:
 
 
 def backend_of(settings: TranslateSettings) -> PaidBackend | Backend | None:
-    """Who translates what the memory does not hold; None where nobody does.
+    """The back-end that translates what the memory does not hold; None for `--backend memory`.
 
     Raises:
         UserError: it cannot work, as far as is known without asking.

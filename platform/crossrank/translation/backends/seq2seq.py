@@ -11,12 +11,12 @@ from crossrank.translation.backend import Translator
 from crossrank.translation.backends.seq2seq_decoding import DecodingSearch, Greedy
 
 RULES = 1
-"""Raised when sentences are cut or outputs limited in another way, since translations then differ."""
+"""Version of how sentences are cut and outputs limited. Raise it when that changes, since translations then differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seq2SeqBackend:
-    """Translates with a sequence-to-sequence model.
+    """A back-end that translates with a sequence-to-sequence model.
 
     Raises:
         ModelRefused: a model that is not there.
@@ -29,9 +29,9 @@ class Seq2SeqBackend:
     target: str
     search: DecodingSearch = field(default_factory=Greedy)
     device: str | None = None
-    """None takes a GPU where there is one."""
+    """``cpu`` or ``cuda``; None takes a GPU where there is one."""
     revision: str = ""
-    """Of the model when the back-end was made; every worker has to find the same."""
+    """Commit or content hash of the model when the back-end was made; every worker has to find the same."""
 
     def __post_init__(self) -> None:
         given = self.search
@@ -66,7 +66,7 @@ class Seq2SeqBackend:
         read_model(self._folder(), self.source, self.target)
 
     def load(self) -> Translator:
-        """The model in this process, with as many CPU threads as torch has been told to use."""
+        """The model in this process, with as many CPU threads as torch is set to use."""
         from crossrank.translation.backends.seq2seq_translator import load_translator
 
         return load_translator(self._folder(), self.source, self.target, self.search, self.device)

@@ -13,7 +13,7 @@ class Assembly:
     """Some texts as pieces. A sentence that several of them have, or one has twice, is asked for once."""
 
     def __init__(self, pieces: Mapping[int, Sequence[Piece]], target: str) -> None:
-        """`pieces` of each text by its place; `target` decides whether sentences have a space between them."""
+        """Take the `pieces` of each text by its place; `target` decides whether sentences have a space between them."""
         self._pieces = pieces
         self._target = target
         self._outcomes: dict[str, Outcome] = {}
@@ -27,7 +27,7 @@ class Assembly:
 
     @property
     def sentences(self) -> list[str]:
-        """What has to be translated, in an order that depends on nothing but the texts."""
+        """The sentences to translate, in an order that depends on nothing but the texts."""
         return sorted(self._waiting)
 
     def without_words(self) -> list[tuple[int, Outcome]]:
@@ -38,7 +38,7 @@ class Assembly:
         ]
 
     def settle(self, sentence: str, outcome: Outcome) -> Iterator[tuple[int, Outcome]]:
-        """The texts for which this was the last sentence, each with what became of it."""
+        """The texts for which this was the last sentence, each with its outcome."""
         self._outcomes[sentence] = outcome
         for place in self._waiting.pop(sentence):
             self._missing[place] -= 1

@@ -1,4 +1,4 @@
-"""How a translation model looks for its outputs."""
+"""Settings of the search by which a translation model finds its outputs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class DecodingSearch(Protocol):
-    """How outputs are looked for."""
+    """The settings of a search; `TranslateSettings` is one."""
 
     @property
     def num_beams(self) -> int:
@@ -24,7 +24,7 @@ class DecodingSearch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Greedy:
-    """The search that is meant where none is given."""
+    """The settings of a search, by default a greedy one."""
 
     num_beams: int = 1
     max_new_tokens: int = 512

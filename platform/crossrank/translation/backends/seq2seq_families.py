@@ -1,4 +1,4 @@
-"""The families of translation models, and how each is told from which language to which.
+"""The families of translation models, and how each is given the source and target language.
 
 T5 (MADLAD-400)    a prefix of the source, ``<2ko> ``
 NLLB-200           the source's code by the tokenizer, and an output that begins with the target's: ``kor_Hang``
@@ -25,22 +25,22 @@ _M2M_TOKEN = re.compile(r"__([a-z]{2,3})__")
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """What a model has to be told, beside the text, to translate from one language to another."""
+    """The inputs of a model, beside the text, that name the source and target language."""
 
     family: str
     prefix: str = ""
-    """Stands before every source text."""
+    """Text before every source, such as ``<2ko> ``; empty where the family takes none."""
     source_code: str | None = None
-    """What the tokenizer is told the source to be."""
+    """The tokenizer's code of the source language; None where it takes none."""
     begins_with: int | None = None
-    """The token that every output begins with, after the one that starts the decoder."""
+    """Id of the token that every output begins with, after the one that starts the decoder; None for no such token."""
 
 
 def direction_of(model: str, config: dict[str, Any], tokenizer: Any, source: str, target: str) -> Direction:
-    """How the model is told from `source` to `target`, which are codes of its own or language tags such as ``ko``.
+    """The inputs that make a model translate from `source` to `target`: codes of its own or tags such as ``ko``.
 
     Raises:
-        ModelRefused: a model of no family that is known here.
+        ModelRefused: a model of another family than T5, NLLB, M2M100 and Marian.
         SettingsError: a language that it does not have.
     """
     vocabulary = tokenizer.get_vocab()
@@ -82,7 +82,7 @@ def _m2m(model: str, vocabulary: dict[str, int], tokenizer: Any, source: str, ta
     if nllb:
         begin = tokenizer.convert_tokens_to_ids(code_of(target, nllb, model, TARGET_FLAG))
         return Direction("nllb", source_code=code_of(source, nllb, model, SOURCE_FLAG), begins_with=begin)
-    # Its tokenizer keeps them apart from its vocabulary.
+    # The tokenizer of M2M100 keeps language codes apart from its vocabulary.
     codes: dict[str, int] = dict(getattr(tokenizer, "lang_code_to_id", {}))
     codes = codes or {code: vocabulary[f"__{code}__"] for code in _codes(_M2M_TOKEN, vocabulary)}
     if not codes:

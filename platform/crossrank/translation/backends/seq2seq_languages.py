@@ -1,4 +1,4 @@
-"""Which of a model's language codes a language is: ``ko`` is ``<2ko>``, ``kor_Hang``, ``__ko__`` or ``>>kor<<``."""
+"""The language code that a model has for a language: ``<2ko>``, ``kor_Hang``, ``__ko__`` or ``>>kor<<`` for ``ko``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from crossrank.errors import SettingsError
 
-TOLD = 24
+LISTED_CODES = 24
 """Codes that a refusal lists; models have up to 450."""
 MEMBERS = {
     "ara": "arb",
@@ -36,7 +36,7 @@ MEMBERS = {
 }
 """The language that ISO 639-3 has for a group of languages which has one code in ISO 639-1, where one is meant."""
 SCRIPTS = {"Kore": "Hang"}
-"""What models call a script that ISO 15924 has another name for."""
+"""Names that models have for a script, by its name in ISO 15924."""
 
 
 def code_of(language: str, codes: Collection[str], model: str, flag: str) -> str:
@@ -55,8 +55,8 @@ def code_of(language: str, codes: Collection[str], model: str, flag: str) -> str
         return language
     found = _meaning(language, codes)
     if found is None:
-        listed = ", ".join(sorted(codes)[:TOLD])
-        more = f" and {len(codes) - TOLD} more" if len(codes) > TOLD else ""
+        listed = ", ".join(sorted(codes)[:LISTED_CODES])
+        more = f" and {len(codes) - LISTED_CODES} more" if len(codes) > LISTED_CODES else ""
         raise SettingsError(f"{flag} is {language}, which {model} does not have; it has {listed}{more}")
     return found
 
@@ -76,7 +76,7 @@ def _meaning(language: str, codes: Collection[str]) -> str | None:
 
 
 def _names(language: str) -> set[str]:
-    """What ISO 639-1 and 639-3 call a language; empty where they do not know it."""
+    """The codes of a language in ISO 639-1 and 639-3; empty where they do not know it."""
     from langcodes import Language
 
     try:

@@ -1,4 +1,4 @@
-"""From a hub id, a folder or ``s3://`` to a translation model in memory, or to the sentence that says why not."""
+"""Loads a translation model from a hub id, a folder or ``s3://``, or refuses it with a sentence that says why."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from crossrank.translation.backends.seq2seq_families import FAMILIES, Direction,
 from crossrank.translation.backends.seq2seq_writing import Script
 
 LONGEST_SOURCE = 512
-"""Tokens of the longest sentence that is translated whole: what these models were trained on ends there, even where
+"""Tokens of the longest sentence that is translated whole: these models were not trained on longer ones, even where
 they have more positions."""
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedTokenizer:
-    """A model's tokenizer, told which languages it is about."""
+class SourceTokenizer:
+    """A model's tokenizer, set to the languages of the job."""
 
     config: dict[str, Any]
     tokenizer: Any
@@ -30,21 +30,21 @@ class LoadedTokenizer:
         return min(LONGEST_SOURCE, self.config.get("max_position_embeddings") or LONGEST_SOURCE)
 
 
-def read_model(folder: ModelFolder, source: str, target: str) -> LoadedTokenizer:
-    """All of a model but its weights, which need not fit the memory of whoever asks.
+def read_model(folder: ModelFolder, source: str, target: str) -> SourceTokenizer:
+    """Read all of a model but its weights, which need not fit the memory of the caller.
 
     Raises:
         UserError: a folder that is no translation model, code or pickles instead of data, a language that it lacks.
     """
     config = checked_config(folder)
     with warnings.catch_warnings():
-        # Marian's wants a package for a function that it never calls.
+        # Marian's tokenizer asks for a package whose function it never calls.
         warnings.filterwarnings("ignore", "Recommended: pip install sacremoses")
         tokenizer = load_tokenizer(folder)
     direction = direction_of(folder.name, config, tokenizer, source, target)
     if direction.source_code is not None:
         tokenizer.src_lang = direction.source_code
-    return LoadedTokenizer(config, tokenizer, direction)
+    return SourceTokenizer(config, tokenizer, direction)
 
 
 def load_model(folder: ModelFolder, dtype: Any, device: Any) -> Any:
@@ -65,21 +65,21 @@ def load_model(folder: ModelFolder, dtype: Any, device: Any) -> Any:
             ignore_mismatched_sizes=True,  # they are refused by name
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        told = in_short(error)
-        raise ModelRefused(f"the weights of {folder.name} cannot be read ({told}); fetch it again") from error
+        reason = in_short(error)
+        raise ModelRefused(f"the weights of {folder.name} cannot be read ({reason}); fetch it again") from error
     missing = sorted({*loaded["missing_keys"], *(name for name, *_ in loaded["mismatched_keys"])})
     if missing:
         raise ModelRefused(
             f"{folder.name} lacks {len(missing)} weights of the {type(model).__name__} that its config.json describes "
             f"(first {missing[0]}); its translations would be random, so use a complete one of {FAMILIES}"
         )
-    # What a model says of beams, lengths and forced ends is ours to say: its defaults would hide a translation cut off.
+    # Beams, lengths and forced ends are set by the job: the model's defaults would hide a translation cut off.
     model.generation_config = GenerationConfig()
     return model.to(device).eval()
 
 
-def script_of(name: str, model: Any, reading: LoadedTokenizer) -> Script:
-    """What every output of the model begins and ends with.
+def script_of(name: str, model: Any, reading: SourceTokenizer) -> Script:
+    """The tokens that every output of the model begins and ends with.
 
     Raises:
         ModelRefused: a tokenizer that does not belong to the model.

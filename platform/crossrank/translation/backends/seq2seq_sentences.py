@@ -1,7 +1,8 @@
 """A text cut into single sentences, which is what translation models were trained on.
 
-`translation.splitter` makes pieces as long as may be, and where it cuts after "Dr." little is lost; here every sentence
-stands alone. Nothing is lost either: the pieces and what stands between them, one after the other, are the text.
+`translation.splitter` makes pieces as long as they may be, so a cut after "Dr." costs it little; this file makes every
+sentence a piece of its own. No character is lost: pieces and what stands between them, one after the other, are the
+text.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _CLAUSE = re.compile(r"[,;:、，；：]\s*|\s+")
 
 
 def has_words(text: str) -> bool:
-    """Whether there is a letter in it. Digits and signs alone are the same in every language."""
+    """Whether a text has a letter. Digits and signs alone are the same in every language."""
     return any(character.isalpha() for character in text)
 
 
@@ -90,7 +91,7 @@ def _piece(text: str, start: int, end: int, following: int, *, ends_sentence: bo
 
 
 def _most(places: list[tuple[int, int]], fits: Callable[[int], bool]) -> int:
-    """How many places, from the first on, a part can reach; found by halving, as longer texts have more tokens."""
+    """The number of places, from the first on, that a part can reach. Longer texts have more tokens, so it halves."""
     low, high = 0, len(places)
     while low < high:
         middle = (low + high + 1) // 2

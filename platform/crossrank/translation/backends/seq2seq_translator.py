@@ -22,7 +22,7 @@ from crossrank.translation.backends.seq2seq_assembly import Assembly
 from crossrank.translation.backends.seq2seq_budget import row_length, token_budget
 from crossrank.translation.backends.seq2seq_decoding import DecodingSearch
 from crossrank.translation.backends.seq2seq_loading import (
-    LoadedTokenizer,
+    SourceTokenizer,
     checked_ids,
     load_model,
     read_model,
@@ -33,10 +33,10 @@ from crossrank.translation.backends.seq2seq_writing import StopReason, WrittenTo
 from crossrank.translation.splitter import Piece
 
 OUTPUT_RATIO, OUTPUT_MORE = 3, 16
-"""An output may have so many times the tokens of its source, and so many more. Translations of one multilingual
-vocabulary keep within a factor of two; what goes beyond has lost the thread."""
+"""Longest output, in tokens: the tokens of its source times the first, plus the second. Translations with one
+multilingual vocabulary keep within a factor of two; what goes beyond has lost the thread."""
 LIMIT_STEP = 16
-"""Limits are multiples of it, so that rows of like length have one limit."""
+"""Step of the output limits, in tokens: limits are multiples of it, so that rows of like length have one limit."""
 WINDOW_SENTENCES = 512
 """Sentences that are sorted by length together. Texts are done, and safe from a kill, window by window."""
 
@@ -56,7 +56,7 @@ class Seq2SeqTranslator:
     """A model that is loaded. Made by `load_translator`."""
 
     def __init__(
-        self, name: str, reading: LoadedTokenizer, model: Any, search: DecodingSearch, target: str, budget: Derived[int]
+        self, name: str, reading: SourceTokenizer, model: Any, search: DecodingSearch, target: str, budget: Derived[int]
     ) -> None:
         self.budget = budget
         self._name = name
@@ -69,7 +69,7 @@ class Seq2SeqTranslator:
         self._heap = Heap()
 
     def translate(self, texts: Sequence[str], keep: Keep) -> None:
-        """Translate each text, telling `keep` as soon as its last sentence is done.
+        """Translate each text, and give it to `keep` as soon as its last sentence is done.
 
         A text with a sentence that cannot be translated whole gets that as its error, never a part of a translation.
         """
@@ -85,19 +85,19 @@ class Seq2SeqTranslator:
         return checked_ids(self._name, ids, self.model)
 
     def decode(self, tokens: Sequence[Sequence[int]]) -> list[str]:
-        """What tokens say, without white space around it."""
+        """The texts of tokens, without white space around them."""
         texts = self.reading.tokenizer.batch_decode(tokens, skip_special_tokens=True)
         return [text.strip() for text in texts]
 
     def write(
         self, ids: Sequence[Sequence[int]], least: Sequence[int], most: Sequence[int]
     ) -> Iterator[tuple[int, WrittenTokens]]:
-        """What the model writes for each source, longest first, with its place among `ids`.
+        """Write the output of each source, longest source first, with its place among `ids`.
 
         Args:
             ids: token ids of each source.
-            least: tokens before which it may not end.
-            most: tokens at which it is stopped.
+            least: tokens before which each output may not end.
+            most: tokens at which each output is stopped.
         """
         # Beams are compared up to the limit of their batch, so what a row gets must not hang on its neighbours'.
         limits = sorted(set(most), reverse=True) if self._search.num_beams > 1 else [None]

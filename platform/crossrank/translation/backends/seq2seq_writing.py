@@ -1,7 +1,7 @@
-"""How a sequence-to-sequence model writes: one token after the other for a batch, from which rows leave as they end.
+"""Decoding of a sequence-to-sequence model: a batch token by token, from which rows leave as they end.
 
-Plain `generate` goes on until the last row of a batch has ended, and computes the ended ones all the while. Here
-they are taken out, caches and all, so that a batch is as wide as the sentences that are still being written.
+Plain `generate` goes on until the last row of a batch has ended, and computes the ended ones all the while. These
+functions take them out, caches and all, so that a batch is as wide as the sentences that are still being written.
 
 Shape letters: B rows of a batch, S source tokens, T written tokens, V vocabulary.
 """
@@ -18,38 +18,38 @@ import torch
 from torch import Tensor
 
 LOOP_TOKENS = 24
-"""So many tokens that repeat, and at least three rounds of what they repeat, are a loop: models that lost the thread
-write ", , , ," up to any limit."""
+"""Repeating tokens from which an output is a loop, if they are at least three rounds of what they repeat: models that
+lost the thread write ", , , ," up to any limit."""
 LOOP_PERIOD = 16
 """Tokens of the longest repeated part that is looked for."""
 LOOP_EVERY = 8
-"""Steps between two looks."""
+"""Steps between two looks for a loop."""
 LEAVING_SHARE = 0.125
-"""Ended rows leave when they are this part of the batch: to take them out copies the caches of the others, about as
-much as a step reads."""
+"""Share of a batch from which its ended rows are taken out: that copies the caches of the others, about as much as a
+step reads."""
 
 
 class StopReason(StrEnum):
     """Why the model stopped writing."""
 
     END = "end"
-    """It wrote that it had ended."""
+    """The model wrote its end token."""
     LIMIT = "limit"
     LOOP = "loop"
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenTokens:
-    """What a model wrote for one source."""
+    """The output of a model for one source."""
 
     tokens: list[int]
-    """Without what every output begins and ends with."""
+    """Ids of the output's tokens, without those that every output begins and ends with."""
     stop: StopReason
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What is the same for every output of a model."""
+    """The special tokens that are the same for every output of a model."""
 
     begin: tuple[int, ...]
     """The token that starts the decoder, and that of the language where the model has one."""
@@ -88,7 +88,7 @@ def write_greedily(
     states_BSD = model.get_encoder()(input_ids=ids_BS, attention_mask=mask_BS).last_hidden_state
     cache = _cache(model)
     step_BT = torch.tensor([script.begin] * len(ids_B), device=device)
-    rows = list(range(len(ids_B)))  # of the batch as it is now, their place in it as it was
+    rows = list(range(len(ids_B)))  # row of the batch now -> row of the batch at the start
     tokens_B: list[list[int]] = [[] for _ in rows]
     stops: dict[int, StopReason] = {}
     for written in count():  # tokens of every row that has not ended

@@ -1,4 +1,4 @@
-"""Blocks of the log: some answers and a checksum over them, so that a block is read whole or not at all."""
+"""Blocks of the log: answers and a checksum over them, so that a block is read whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ HEADER = struct.Struct("<4sII")
 
 
 class Entry(NamedTuple):
-    """One text and what became of it."""
+    """One text and its outcome."""
 
     key: bytes
     identity: str
-    """Of the back-end, as `identity_text` writes it."""
+    """Identity of the back-end, as `identity_text` writes it."""
     source: str
     translation: str | None
     error: str | None = None
@@ -26,7 +26,7 @@ class Entry(NamedTuple):
 
 
 def encode(entries: Sequence[Entry]) -> bytes:
-    """One block."""
+    """The bytes of one block with these entries."""
     identities = list(dict.fromkeys(entry.identity for entry in entries))
     rows = [
         [entry.key.hex(), identities.index(entry.identity), entry.source, entry.translation, entry.error]
@@ -37,7 +37,7 @@ def encode(entries: Sequence[Entry]) -> bytes:
 
 
 class Whole(NamedTuple):
-    """What could be read of a log."""
+    """The part of a log that could be read."""
 
     blocks: list[bytes]
     """The whole blocks as they lie there."""
@@ -60,7 +60,7 @@ def whole_blocks(content: bytes) -> Whole:
 
 
 def _end_of_block(content: bytes, place: int) -> int | None:
-    """Where the block that begins at `place` ends; None when it is not whole."""
+    """The end of the block that begins at `place`; None when it is not whole."""
     start = place + HEADER.size
     if start > len(content):
         return None

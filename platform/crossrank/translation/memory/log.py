@@ -21,10 +21,10 @@ FOLDER = "_blocks"
 
 
 class Log(Protocol):
-    """Where blocks are appended."""
+    """A store to which blocks are appended."""
 
     def read(self) -> Whole:
-        """All whole blocks, oldest first."""
+        """Read all whole blocks, oldest first."""
 
     def repair(self, whole: Whole) -> None:
         """Leave nothing but the whole blocks, so that what is appended next can be read."""
@@ -33,14 +33,14 @@ class Log(Protocol):
         """Keep a block; it is durable when this returns.
 
         Raises:
-            OutputError: it is not kept.
+            OutputError: the block is not kept.
         """
 
     def clear(self) -> None:
         """Forget the blocks that were read or appended: they are in a part now."""
 
     def close(self) -> None:
-        """Nothing more is appended."""
+        """Close the log; nothing more is appended."""
 
 
 def log_of(folder: str) -> Log:
@@ -49,7 +49,7 @@ def log_of(folder: str) -> Log:
 
 
 class FileLog:
-    """One file."""
+    """A log in one file of a local folder."""
 
     def __init__(self, folder: str) -> None:
         self._path = Path(storage.absolute(folder)) / FILE
@@ -96,20 +96,20 @@ class FileLog:
         self._length = os.fstat(descriptor).st_size
         folder = os.open(self._path.parent, os.O_RDONLY)
         try:
-            os.fsync(folder)  # or a machine that dies may forget the name of the file
+            os.fsync(folder)  # without it a machine that dies may forget the name of the file
         finally:
             os.close(folder)
         return descriptor
 
     def _take_back(self) -> None:
-        """Half a block on a full disk: what comes after it would be found, but it would be told as damage."""
+        """Cut off half a block that a full disk left: blocks behind it would be found, but it would count as damage."""
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, self._length)
 
 
 class ObjectLog:
-    """One object a block. Names tell their age and are nobody else's, so two writers lose nothing of each other."""
+    """A log of one object a block. Names sort by age and are unique, so that two writers lose nothing of each other."""
 
     def __init__(self, folder: str) -> None:
         self._folder = storage.join(folder, FOLDER)
@@ -128,7 +128,7 @@ class ObjectLog:
         return Whole(blocks, lost)
 
     def repair(self, whole: Whole) -> None:
-        """An object that is damaged is told once, and goes when the rest is rolled up."""
+        """Leave a damaged object where it is: it was reported once, and goes when the rest is rolled up."""
 
     def append(self, block: bytes) -> None:
         self._last = max(self._last + 1, time.time_ns())
@@ -142,4 +142,4 @@ class ObjectLog:
         self._known = []
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Close nothing: no object is open."""

@@ -20,7 +20,7 @@ from crossrank.translation.keys import KEY_BYTES
 from crossrank.translation.memory.parts import Part, read_part
 
 LAYOUT = "1"
-"""Changes when the files change, so that an old cache is not read as a new one."""
+"""Version of the files. Change it when they change, so that an old cache is not read as a new one."""
 SCHEMA = pa.schema(
     [("high", pa.uint64()), ("low", pa.uint64()), ("translation", pa.large_string()), ("error", pa.string())]
 )
@@ -38,7 +38,7 @@ def as_array(keys: list[bytes]) -> NDArray[np.uint8]:
 
 
 class MappedPart:
-    """Finds keys by a binary search; costs no memory that is not read."""
+    """A part in which keys are found by a binary search; only what is read takes memory."""
 
     def __init__(self, folder: Path) -> None:
         self._file = pa.memory_map(str(folder / "rows.arrow"))
@@ -63,7 +63,7 @@ class MappedPart:
         return len(self._high_N)
 
     def rows(self, high_L: NDArray[np.uint64], low_L: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """Rows of these keys, -1 where it does not have them. Shape (L,)."""
+        """Rows of these keys, -1 for one that the part does not have. Shape (L,)."""
         rows_L = np.full(len(high_L), -1, dtype=np.int64)
         if not len(self):
             return rows_L
@@ -82,11 +82,11 @@ class MappedPart:
         return rows_L
 
     def outcome(self, row: int) -> Outcome:
-        """What became of a text."""
+        """The outcome of the text in a row."""
         return Outcome(self._translation[row].as_py(), self._error[row].as_py())
 
     def is_failure(self, row: int) -> bool:
-        """Whether there is no translation."""
+        """Whether the text in a row has no translation."""
         return not self._translation[row].is_valid
 
 

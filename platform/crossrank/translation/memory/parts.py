@@ -41,7 +41,7 @@ class Part(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Its file name. No two files ever have the same."""
+        """Name of the file, which no other file ever has."""
         return self.uri.rsplit("/", 1)[1]
 
 
@@ -88,7 +88,7 @@ def read_part(folder: str, part: Part, columns: list[str] | None = None) -> tupl
     """The rows of a part that can be read, and the number of those that cannot.
 
     Raises:
-        InputError: nothing of it can.
+        InputError: no row of the part can be read.
     """
     content = pa.BufferReader(storage.read_bytes(part.uri))
     try:
@@ -117,7 +117,7 @@ def read_part(folder: str, part: Part, columns: list[str] | None = None) -> tupl
 
 
 def entries_of(table: pa.Table) -> Iterator[Entry]:
-    """The rows of a part."""
+    """The entries in the rows of a part."""
     for batch in table.to_batches(max_chunksize=ROW_GROUP):
         yield from map(Entry._make, zip(*(batch.column(name).to_pylist() for name in SCHEMA.names), strict=True))
 

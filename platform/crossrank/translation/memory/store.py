@@ -1,4 +1,4 @@
-"""`Memory`: what was translated before, by key, and what is translated now, kept before it is used.
+"""`Memory`: earlier translations by key, and new ones, kept before they are used.
 
 Shape letters: L keys looked up.
 """
@@ -28,13 +28,13 @@ from crossrank.translation.memory.mapped import MappedPart, as_array, halves
 from crossrank.translation.memory.parts import Part, delete_part, entries_of, list_parts, read_part, write_part
 
 ROLL_BYTES = 32 << 20
-"""Of the log: that much of it is held in memory, and makes one part."""
+"""Bytes of the log from which it becomes a part; until then they are held in memory."""
 SMALL_PART_BYTES = 4 << 20
-"""Parts under it are joined with what comes after them."""
+"""Bytes under which a part is joined with what comes after it."""
 BLOCK_S = 0.1
-"""A block is written in much less."""
+"""Seconds after which a block that was not whole is read again; to write one takes much less."""
 TRIES = 5
-"""To open a memory whose parts a writer joins meanwhile."""
+"""Attempts to open a memory whose parts a writer joins meanwhile."""
 
 
 class Memory:
@@ -95,26 +95,26 @@ class Memory:
 
     @property
     def identities(self) -> list[dict[str, Any]]:
-        """The back-ends whose answers it holds; in an order that is always the same."""
+        """The back-ends whose answers the memory holds, in an order that is always the same."""
         found = {entry.identity for entry in self._recent.values()}
         found.update(identity for part in self._mapped for identity in part.identities)
         return [json.loads(identity) for identity in sorted(found)]
 
     @property
     def state(self) -> str:
-        """Names what it holds: another state may give other answers."""
+        """A key for the content: a memory in another state may give other answers."""
         held = [*(part.name for part in self._parts), *sorted(key.hex() for key in self._recent)]
         return hash_bytes("\n".join(held).encode())
 
     def __len__(self) -> int:
-        """How many answers it holds, those that were replaced among them."""
+        """Number of answers, with those that were replaced."""
         return len(self._recent) + sum(map(len, self._mapped))
 
     def has(self, keys: Sequence[bytes], failures: bool = True) -> NDArray[np.bool_]:
         """Whether there is an answer to each key. Shape (L,).
 
         Args:
-            failures: whether that a text cannot be translated is an answer.
+            failures: whether a text that is kept as untranslatable counts as answered.
         """
         has_L = np.zeros(len(keys), dtype=bool)
         with self._lock:
@@ -140,7 +140,7 @@ class Memory:
         """Keep answers; they are durable when this returns.
 
         Raises:
-            OutputError: they are not kept.
+            OutputError: the answers are not kept.
         """
         assert self._writes, "opened to be read"
         if not entries:
@@ -154,7 +154,7 @@ class Memory:
                 self._roll_up()
 
     def entries(self) -> Iterator[Entry]:
-        """Every answer that holds, oldest first, a part in memory at a time."""
+        """Every answer that was not replaced, oldest first, with one part in memory at a time."""
         for number in range(len(self._parts)):
             yield from self._holding(number)
         yield from self._recent.values()
@@ -229,7 +229,7 @@ class Memory:
             self._replace([self._parts.index(part)], [])
 
     def _roll_up(self) -> None:
-        """Make a part of the log, and of small parts that stand last: short jobs leave no thousand files."""
+        """Make one part of the log and of the small parts that stand last: short jobs leave no thousand files."""
         small: list[int] = []
         for number in reversed(range(len(self._parts))):
             if self._parts[number].num_bytes >= SMALL_PART_BYTES:
@@ -241,7 +241,7 @@ class Memory:
         self._recent, self._recent_bytes = {}, 0
 
     def _replace(self, numbers: list[int], newer: list[Entry]) -> None:
-        """Write one part of what holds of these and of newer entries, then remove these."""
+        """Write one part of the current entries of these parts and of newer ones, then remove these parts."""
         merged: dict[bytes, Entry] = {}
         for number in numbers:
             merged.update((entry.key, entry) for entry in self._holding(number))

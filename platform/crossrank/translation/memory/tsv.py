@@ -39,7 +39,7 @@ ESCAPED = re.compile(r"\\.")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExportSettings(CheckedSettings):
-    """What to write where."""
+    """The memory to write, and the file to write it to."""
 
     memory: str = option(help="Folder of the translation memory, local or s3://.")
     output: str = option(help="TSV file to write, packed if it ends in .gz.")
@@ -47,17 +47,17 @@ class ExportSettings(CheckedSettings):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportSettings(CheckedSettings):
-    """What to read into which memory, and whose translations they are."""
+    """The file to read, the memory to read it into, and the back-end of the translations."""
 
     memory: str = option(help="Folder of the translation memory, local or s3://.")
     input: str = option(help="TSV file to read: source, translation, and perhaps error and identity.")
     source: str | None = option(None, help="Language of the sources, where the file has no identity.")
     target: str | None = option(None, help="Language of the translations, where the file has no identity.")
     backend: Literal["amazon", "imported"] = option(
-        "imported", help="Whose they are, where the file has no identity: amazon ones are not paid again."
+        "imported", help="Back-end of the translations, where the file has no identity: amazon ones are not paid again."
     )
-    formality: Literal["formal", "informal"] | None = option(None, help="Of amazon.")
-    terminology: str | None = option(None, help="Of amazon.")
+    formality: Literal["formal", "informal"] | None = option(None, help="Formality that amazon was asked for.")
+    terminology: str | None = option(None, help="Name of the custom terminology that amazon used.")
 
     def check(self) -> None:
         storage.refuse_overwriting("--memory", self.memory, input=self.input)
@@ -72,7 +72,7 @@ class ImportSettings(CheckedSettings):
                 raise SettingsError(f"--{name} is of --backend amazon; leave it out")
 
     def identity(self) -> dict[str, Any] | None:
-        """Whose the translations are; None where the file has to say."""
+        """Identity of the back-end of the translations; None where the file has to give it."""
         if self.source is None or self.target is None:
             return None
         if self.backend == "imported":
@@ -83,7 +83,7 @@ class ImportSettings(CheckedSettings):
 
 
 def export_memory(settings: ExportSettings) -> int:
-    """Write a translation memory as TSV: everything it holds, with whose translations they are."""
+    """Write a translation memory as TSV: everything that it holds, with the back-end of each translation."""
     refuse_other_extension("--output", settings.output, "translations", TSV)
     memory = Memory.reading(settings.memory)
     if not len(memory):
@@ -119,7 +119,7 @@ def import_memory(settings: ImportSettings) -> int:
 
 
 def _entries(settings: ImportSettings, aside: SetAside) -> Iterator[Entry]:
-    """The translations of the file; a line that is none is told and counted."""
+    """The translations of the file; a line that is none is reported and counted."""
 
     def leave_out(line: int | None, detail: str) -> None:
         aside(Rejected(settings.input, line, None, Reason.MALFORMED, detail))
@@ -154,13 +154,13 @@ def _entries(settings: ImportSettings, aside: SetAside) -> Iterator[Entry]:
         except ValueError as error:
             leave_out(number, str(error))
             continue
-        source, translation, error_told = normalised(row["source"]), row["translation"], row.get("error") or None
-        if not source or not (translation.strip() or error_told):
+        source, translation, failure = normalised(row["source"]), row["translation"], row.get("error") or None
+        if not source or not (translation.strip() or failure):
             leave_out(number, "has no source, or neither a translation nor an error")
             continue
         of = keys[named]
-        kept = None if error_told else translation
-        yield Entry(of.of(source), of.identity, source, kept, error_told)
+        kept = None if failure else translation
+        yield Entry(of.of(source), of.identity, source, kept, failure)
 
 
 def _identity(named: str, given: dict[str, Any] | None) -> dict[str, Any]:

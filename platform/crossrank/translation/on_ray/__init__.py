@@ -1,1 +1,1 @@
-"""Translators in Ray actors: services that are asked, models that compute."""
+"""Translators in Ray actors: clients of services, and models."""

@@ -1,4 +1,4 @@
-"""Local models in Ray actors: each takes some hundred texts a call, and gives them back as its batches are done."""
+"""Local models in Ray actors: each takes hundreds of texts a call, and gives them back as its batches are done."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from crossrank.telemetry.job_metrics import RESTARTS
 from crossrank.translation.backend import Backend, Outcome, Translator
 
 TEXTS_PER_CALL = 512
-"""Sorted by length in a worker, so that batches have little padding."""
+"""Texts of one call, which the worker sorts by length, so that batches have little padding."""
 CALLS_AHEAD = 2
-"""Of a worker, so that it never waits for the driver."""
+"""Calls that a worker has at once, so that it never waits for the driver."""
 TRIES_AFTER_DEATH = 5
 KEPT = "what is translated is kept"
 
@@ -46,7 +46,7 @@ class ModelWorker:
         self._translator: Translator | None = None
 
     def translate(self, texts: list[str]) -> Iterator[Done]:
-        """Outcomes as they come."""
+        """Translate texts; gives outcomes as they come."""
         done: queue.SimpleQueue[Done | None] = queue.SimpleQueue()
 
         def work() -> None:
@@ -61,7 +61,7 @@ class ModelWorker:
         working.result()
 
     def seconds(self, texts: list[str]) -> float:
-        """What these texts take, without the loading."""
+        """Seconds that these texts take, without the loading."""
 
         def work() -> float:
             translator = self._loaded()
@@ -113,13 +113,13 @@ def _translate_on(
     workers = [_worker(backend, pool) for _ in range(pool.max_workers)]
     calls: dict[ray.ObjectRefGenerator, _Call] = {}
 
-    def begin(number: int, some: list[str], deaths: int = 0) -> None:
+    def begin(number: int, batch: list[str], deaths: int = 0) -> None:
         method = workers[number].translate.options(num_returns="streaming")
-        calls[method.remote(some)] = _Call(number, workers[number], some, set(range(len(some))), deaths)
+        calls[method.remote(batch)] = _Call(number, workers[number], batch, set(range(len(batch))), deaths)
 
     def begin_next(number: int) -> None:
-        if some := list(islice(texts, TEXTS_PER_CALL)):
-            begin(number, some)
+        if batch := list(islice(texts, TEXTS_PER_CALL)):
+            begin(number, batch)
 
     try:
         for number in [*range(pool.max_workers)] * CALLS_AHEAD:
@@ -155,7 +155,7 @@ def _translate_on(
 
 
 def seconds_of(backend: Backend, pool: Pool, texts: list[str]) -> float:
-    """What these texts take one worker.
+    """Seconds that these texts take one worker.
 
     Raises:
         CrossrankError: what the worker raised for the user; JobFailed for anything else.

@@ -33,14 +33,14 @@ class ServiceWorker:
         return self._service.ask(text)
 
     def ready(self) -> None:
-        """Returns when it can be asked."""
+        """Return once the worker can be asked."""
 
 
 @contextmanager
 def asking(backend: PaidBackend, pool: Pool, concurrency: int) -> Iterator[Ask]:
-    """A function that asks, spread over the workers of the pool; it may be called by so many threads at once."""
+    """A function that asks, spread over the workers of the pool; `concurrency` threads may call it at once."""
     threads = -(-concurrency // pool.max_workers)
-    # One more, so that a worker that is asked whether it is ready is never full.
+    # One thread more for `ready`, so that it never waits for requests.
     options = {"num_cpus": 0.1, "max_concurrency": threads + 1, "max_restarts": -1, "max_task_retries": 0}
     worker = ray.remote(**options)(ServiceWorker)
     workers = [worker.remote(backend, threads, environment()) for _ in range(pool.max_workers)]

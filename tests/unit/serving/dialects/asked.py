@@ -10,17 +10,17 @@ import pytest
 
 from crossrank.serving.dialects import Limits, ParsedRequest, Served, read
 from crossrank.serving.errors import RequestError
-from crossrank.serving.request import ScoreRequest, ScoreResponse, Timing
+from crossrank.serving.request import ScoringRequest, ScoringResponse, Timing
 
 SERVED = Served(model="m", revision="abc", request_id="rr-1", created=1700000000)
 LOW, HALF, HIGH = -800.0, 0.0, 800.0
 """Logits whose probabilities are 0, 0.5 and 1, exactly."""
 
 
-def answer(*logits: float, tokens: int = 5, cut: Sequence[int] = (), query_cut: int = 0) -> ScoreResponse:
+def answer(*logits: float, tokens: int = 5, cut: Sequence[int] = (), query_cut: int = 0) -> ScoringResponse:
     """Each document took `tokens` tokens, and lost those of `cut`."""
     num = len(logits)
-    return ScoreResponse(
+    return ScoringResponse(
         logits_C=np.array(logits, dtype=np.float32),
         tokens_C=np.full(num, tokens, dtype=np.int32),
         cut_C=np.array(list(cut) or [0] * num, dtype=np.int32),
@@ -36,12 +36,12 @@ def wanted(path: str, body: Any, **limits: Any) -> ParsedRequest:
     return read(path, body, {}, Limits(**limits))
 
 
-def asked(path: str, body: Any, **limits: Any) -> ScoreRequest:
+def asked(path: str, body: Any, **limits: Any) -> ScoringRequest:
     """The ask of a body."""
     return wanted(path, body, **limits).score_request
 
 
-def shown(path: str, body: Any, given: ScoreResponse) -> Any:
+def shown(path: str, body: Any, given: ScoringResponse) -> Any:
     """The body of the 200."""
     return wanted(path, body).render(given, SERVED)
 

@@ -9,8 +9,9 @@ import click
 
 from crossrank.cluster.submission import verbs
 from crossrank.config.usage import OneOf
+from crossrank.verbs import VERBS
 
-SUBMITTED = ("rerank", "score", "translate", "filter", "mine", "train", "merge", "evaluate", "recipe", "convert")
+SUBMITTED = (*VERBS, "recipe", "convert")
 """Verbs that a cluster may run; a server is deployed by `serve deploy`."""
 OWN_FLAGS = ("--address", "--detach")
 ADDRESS = click.option(
