@@ -15,7 +15,7 @@ from crossrank.evaluation import job as evaluation
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.filtering import job as filtering
 from crossrank.filtering.settings import FilterSettings
-from crossrank.formats.conversion import ConversionCounts, convert_telling
+from crossrank.formats.conversion import ConversionCounts, convert_and_report
 from crossrank.mining import job as mining
 from crossrank.mining.settings import MineSettings
 from crossrank.reranking import job as reranking
@@ -139,7 +139,7 @@ def convert(
 ) -> ConversionCounts:
     """Read groups in one format and write them in another.
 
-    A row that the target cannot hold is told with its reason, and left out.
+    A row that the target cannot hold is reported with its reason and left out.
 
     Args:
         source: File or folder that is read.
@@ -154,4 +154,4 @@ def convert(
         SettingsError: a format that is not known.
         InputError: `source` is not there or not of its format, or none of its rows could be written.
     """
-    return convert_telling(source_format, target_format, fspath(source), fspath(target))
+    return convert_and_report(source_format, target_format, fspath(source), fspath(target))

@@ -24,7 +24,7 @@ from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.filtering.job import filter as filter_translations
 from crossrank.filtering.settings import FilterSettings
 from crossrank.formats import FORMATS
-from crossrank.formats.conversion import convert_telling
+from crossrank.formats.conversion import convert_and_report
 from crossrank.formats.sources import JSON_LINES, has_extension
 from crossrank.mining.job import mine
 from crossrank.mining.settings import MineSettings
@@ -153,7 +153,7 @@ class _Chain:
             self._folder(NOTES, f"{name}.json"),
             source,
             {"from": from_},
-            lambda: convert_telling(from_, to, storage.absolute(source), target),
+            lambda: convert_and_report(from_, to, storage.absolute(source), target),
             continues=name != "import",
         )
 
