@@ -51,8 +51,8 @@ class BlockWorker:
         self._job = job
         self._threads = pool_.threads()
 
-    # Opened by the first call and not by the constructor: Ray Data calls the two in different threads, OpenMP has a team
-    # of threads for each that computed, and with more of these than cores it puts them to sleep between two steps.
+    # Opened at the first call and not when constructed: Ray Data makes the two in different threads. OpenMP has a team
+    # of threads for each that computed, and with more threads than cores it puts them to sleep between two steps.
     @cached_property
     def _do(self) -> Callable[[int], Figures]:
         return self._job.open(self._threads)
