@@ -1,4 +1,4 @@
-"""A retriever of LangChain with crossrank behind it: ask for many, keep the few that answer.
+"""A LangChain retriever with crossrank behind it: retrieve many passages, keep the few that answer.
 
     pip install langchain-cohere
     python examples/ask_from_langchain.py [URL]     # http://localhost:8000 by itself; a key in CROSSRANK_KEY
@@ -25,7 +25,7 @@ PASSAGES = [
 
 
 class SharedWords(BaseRetriever):
-    """Stands for your vector store: passages by the number of words that they share with the question."""
+    """Stand-in for your vector store: passages by the number of words that they share with the question."""
 
     def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
         words = set(query.lower().split())

@@ -1,4 +1,4 @@
-"""Ask a running server from Python, with nothing but requests.
+"""Ask a running server from Python, with only requests.
 
 python examples/ask_server.py [URL]        # http://localhost:8000 by itself; a key in CROSSRANK_KEY
 """
@@ -26,7 +26,7 @@ def rerank(url: str, query: str, documents: list[str], top_n: int | None = None)
     headers = {"Authorization": f"Bearer {os.environ.get('CROSSRANK_KEY', 'none')}"}
     for left in reversed(range(TRIES)):
         answer = requests.post(f"{url}/v2/rerank", json=body, headers=headers, timeout=60)
-        # 429: more waits than can be answered in time; 503: a new version is being started. Both say when to come back.
+        # 429: too much is waiting to be answered in time; 503: a new version is starting. Both say when to come back.
         if answer.status_code not in (429, 503) or not left:
             break
         time.sleep(float(answer.headers.get("Retry-After", 1)))

@@ -56,7 +56,7 @@ VERBS: tuple[Callable[..., Any], ...] = (
 CLASSES = (("scoring/reranker.py", "Reranker"), ("scoring/ranking.py", "RankedDocument"))
 SECTION = re.compile(r"^(Args|Returns|Yields|Raises):\n((?:    .*\n?|\n)+)", re.MULTILINE)
 FIRST = re.compile(r"^    (\w+): ", re.MULTILINE)
-"""How an entry of a section begins."""
+"""Beginning of an entry of a section."""
 
 
 def page() -> str:
@@ -78,14 +78,14 @@ def _verb(function: Callable[..., Any]) -> str:
         for name, each in signature.parameters.items()
         if each.default is each.empty
     ]
-    told = ", ".join([*required, *(["..."] if len(required) < len(signature.parameters) else [])])
+    arguments = ", ".join([*required, *(["..."] if len(required) < len(signature.parameters) else [])])
     summary, sections = _parsed(inspect.getdoc(function) or "")
     rows = ["| keyword | what | default |", "|---|---|---|"]
     for name, what in sections.pop("Args", []):
         default = signature.parameters[name].default
         rows.append(_row(f"`{name}`", what, "required" if default is inspect.Parameter.empty else f"`{default!r}`"))
-    lines = [f"## {function.__name__}", "", f"    crossrank.{function.__name__}({told})", "", summary, "", *rows]
-    return "\n".join([*lines, "", *_told(sections)])
+    lines = [f"## {function.__name__}", "", f"    crossrank.{function.__name__}({arguments})", "", summary, "", *rows]
+    return "\n".join([*lines, "", *_sections(sections)])
 
 
 def _class(file: str, name: str) -> str:
@@ -108,8 +108,8 @@ def _fields(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
     for place, each in enumerate(node.body):
         if isinstance(each, ast.AnnAssign):
             after = node.body[place + 1] if place + 1 < len(node.body) else None
-            is_told = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-            what = " ".join(str(after.value.value).split()) if is_told else ""  # type: ignore[union-attr]
+            is_documented = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            what = " ".join(str(after.value.value).split()) if is_documented else ""  # type: ignore[union-attr]
             yield f"{ast.unparse(each.target)}: {ast.unparse(each.annotation)}", what
 
 
@@ -125,13 +125,13 @@ def _documented(node: ast.FunctionDef, owner: str) -> Iterator[str]:
     returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
     summary, sections = _parsed(ast.get_docstring(node) or "")
     yield from (f"    {owner}.{node.name}{'' if is_property else arguments}{returns}", "", summary, "")
-    arguments_told = sections.pop("Args", [])
-    if arguments_told:
-        yield from (*(f"- `{name}`: {what}" for name, what in arguments_told), "")
-    yield from _told(sections)
+    described = sections.pop("Args", [])
+    if described:
+        yield from (*(f"- `{name}`: {what}" for name, what in described), "")
+    yield from _sections(sections)
 
 
-def _told(sections: dict[str, list[tuple[str, str]]]) -> Iterator[str]:
+def _sections(sections: dict[str, list[tuple[str, str]]]) -> Iterator[str]:
     for heading, entries in sections.items():
         if heading == "Raises":
             yield from ("Raises:", "", *(f"- `{name}`: {what}" for name, what in entries), "")
@@ -140,7 +140,7 @@ def _told(sections: dict[str, list[tuple[str, str]]]) -> Iterator[str]:
 
 
 def _parsed(docstring: str) -> tuple[str, dict[str, list[tuple[str, str]]]]:
-    """What a docstring says first, and the entries of its sections; an entry without a name is all of a section."""
+    """The beginning of a docstring, and the entries of its sections; an entry without a name is all of a section."""
     sections = {}
     for heading, text in SECTION.findall(docstring):
         begun = FIRST.search(text) is not None and heading in ("Args", "Raises")

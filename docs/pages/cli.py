@@ -25,7 +25,7 @@ Exit status: 0 done; 2 the input or the flags are wrong, with one sentence that 
 same command goes on from there.
 """
 LATER = re.compile(r"\s*\[(required|default: (?P<default>.*))\]$")
-"""What stands behind the help of a flag."""
+"""Pattern of the default at the end of a flag's help."""
 
 
 def page() -> str:
@@ -65,19 +65,19 @@ def _section(path: str, verb: click.Command) -> str:
 def _flag(option: click.Option, context: click.Context) -> str:
     name = ", ".join([*option.opts, *option.secondary_opts])
     value = "" if option.is_flag else " " + option.make_metavar(context).strip("[]")
-    told = (option.help or "").strip()
-    later = LATER.search(told)
+    text = (option.help or "").strip()
+    later = LATER.search(text)
     default = "" if later is None else f"`{later['default']}`" if later["default"] is not None else "required"
     if later is None and option.required:
         default = "required"
-    return _row(f"`{name}{value}`", LATER.sub("", told), default)
+    return _row(f"`{name}{value}`", LATER.sub("", text), default)
 
 
 def _knob(line: str) -> str:
     """A row from a line such as ``  epochs=1: Times that every group is trained on.``"""
     name, _, rest = line.strip().partition("=")
-    default, _, told = rest.partition(": ")
-    return _row(f"`{name}`", told, f"`{default}`")
+    default, _, text = rest.partition(": ")
+    return _row(f"`{name}`", text, f"`{default}`")
 
 
 def _formats() -> str:
@@ -94,7 +94,7 @@ def _row(*cells: str) -> str:
 
 
 def _paragraphs(text: str) -> str:
-    """Without the indentation of a docstring."""
+    """A docstring without its indentation."""
     return "\n".join(line.strip() for line in text.strip().splitlines())
 
 

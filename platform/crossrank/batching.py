@@ -1,4 +1,4 @@
-"""From token counts to batches within a token budget: the kernel that scoring, serving and training share.
+"""Batches within a token budget, cut by token counts: the kernel that scoring, serving and training share.
 
 One pure function. Order, priority and fairness belong to the callers.
 
@@ -35,7 +35,7 @@ def cut(
             longest row where padding costs, and of all its rows where it does not. Shape (U,).
         budget: token slots that one batch may hold.
         cost: ``padded`` counts ``rows * longest``, ``packed`` counts the tokens themselves.
-        unit: what a unit is, for the error: a pair for scoring, a group for training.
+        unit: name of a unit, for the error: a pair for scoring, a group for training.
         rows_U: rows of each unit, where they are not one each: the pairs of a group. Shape (U,).
 
     Returns:
@@ -43,7 +43,7 @@ def cut(
         ``scores[batch] = forward(batch)`` puts every score back in input order.
 
     Raises:
-        UnitOverBudget: one unit alone is over the budget. Nothing is dropped or truncated here.
+        UnitOverBudget: one unit alone is over the budget. Nothing is dropped or truncated.
     """
     lengths = np.asarray(lengths_U, dtype=np.int64)
     if lengths.size == 0:

@@ -8,7 +8,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Derived(Generic[Value]):
-    """A value and why it is that."""
+    """A value and the reason for it."""
 
     value: Value
     why: str

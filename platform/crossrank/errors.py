@@ -25,35 +25,35 @@ from collections.abc import Iterable
 from typing import Any
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says where a disk, a quota or a limit of files is full. A write that failed so names no file."""
+"""Errors of the system where a disk, a quota or a limit of file size is full. A write that fails so names no file."""
 CUT_SHORT = re.compile(r"\d+ requested and \d+ written")
 USER_OF_URL = re.compile(r"//[^/\s@]*@")
-"""An endpoint or a proxy may be given with a password, and a sentence goes to a log."""
+"""User and password in the URL of an endpoint or a proxy, which no sentence may carry into a log."""
 WORD_OF_NAME = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-"""Where a word begins in the name of a class, such as before Timeout in ReadTimeout, or after OS in OSError."""
+"""Boundary of two words in the name of a class, such as before Timeout in ReadTimeout, or after OS in OSError."""
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What a terminal obeys rather than shows (escapes, turns of direction), and half characters."""
+"""Characters that a terminal obeys rather than shows (escapes, changes of direction), and half characters."""
 
 
 def in_short(error: object, most: int = 200) -> str:
-    """What another library says, in one line and without the passwords of URLs; what has no text is named by its kind.
+    """The message of another library on one line, without the passwords of URLs; one without text is named by its kind.
 
     Control characters are written out.
 
     Args:
-        most: characters; what is longer ends with the last whole word, and dots.
+        most: most characters; a longer message ends with the last whole word, and dots.
     """
-    told = printable(USER_OF_URL.sub("//", " ".join(str(error).split())))
-    if not told and isinstance(error, BaseException):
+    message = printable(USER_OF_URL.sub("//", " ".join(str(error).split())))
+    if not message and isinstance(error, BaseException):
         return kind_of(error)
-    return beginning(told, most)
+    return beginning(message, most)
 
 
 def quoted(value: object, most: int = 80) -> str:
     """A wrong value in a sentence, as Python writes it.
 
     Args:
-        most: characters; what is longer ends with the last whole word, and dots. A text keeps its quotes around them.
+        most: most characters; a longer value ends with the last whole word, and dots. A text keeps its quotes.
     """
     if isinstance(value, str):
         written = repr(str(value[: most + 1]))
@@ -71,7 +71,7 @@ def printable(text: str, kept: str = "") -> str:
 
 
 def listed(names: Iterable[object], most: int = 400) -> str:
-    """Names beside each other, as many of them as stand in `most` characters."""
+    """Names separated by commas, as many of them as fit in `most` characters."""
     return in_short(", ".join(map(str, names)), most)
 
 
@@ -89,7 +89,7 @@ def is_full(error: BaseException | None) -> bool:
 
 
 def unwritten(error: Exception) -> str:
-    """Why something could not be written, as the system says it and not as a library on its way up repeats it."""
+    """The reason why something could not be written, in the words of the system and not of a library above it."""
     if is_full(error):
         assert isinstance(error, OSError)
         return os.strerror(error.errno or errno.ENOSPC)
@@ -102,7 +102,7 @@ def exit_status(error: "CrossrankError") -> int:
 
 
 def kind_of(error: BaseException) -> str:
-    """What kind of error it is, in words: ``read timeout``, not the name of a class in Python."""
+    """The kind of an error in words: ``read timeout``, not the name of a class in Python."""
     words = WORD_OF_NAME.sub(" ", type(error).__name__).replace("_", " ").split()
     return " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in words)
 

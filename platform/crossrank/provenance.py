@@ -1,4 +1,4 @@
-"""Which crossrank runs: the first line of every log, and a part of every manifest."""
+"""The crossrank that runs: the first line of every log, and a part of every manifest."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Provenance:
 
 
 def provenance() -> Provenance:
-    """The code that runs here."""
+    """The provenance of the code that runs in this process."""
     return Provenance(__version__, str(PACKAGE), _commit(PACKAGE), _digest(PACKAGE))
 
 

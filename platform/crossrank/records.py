@@ -33,14 +33,14 @@ class Reason(StrEnum):
     NO_POSITIVE = "no_positive"
     """A group without a document that is labelled above 0, or whose only one cannot be used."""
     NO_NEGATIVE = "no_negative"
-    """A group without a document that is labelled 0, so there is nothing to tell the positive from."""
+    """A group without a document that is labelled 0, so that there is nothing to compare the positive with."""
     LABELLED_BOTH_WAYS = "labelled_both_ways"
     """A negative whose text is labelled above 0 for the same query, in its group or in another: the positive wins."""
     NO_TEACHER_SCORE = "no_teacher_score"
     OTHER_LANGUAGE = "other_language"
-    """A group that says a language other than the one that is translated from."""
+    """A group that is marked with another language than the one that is translated from."""
     HELD_OUT = "held_out"
-    """A group to train on whose query is measured on too."""
+    """A training group whose query is measured on, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +52,14 @@ class Rejected:
     line: int | None
     """Line in that file, from 1; None where the format has no lines (Parquet counts rows, from 1)."""
     record_id: str | None
-    """Its query or document id, when it could be read."""
+    """Query or document id of the row, where it could be read."""
     reason: Reason
     detail: str
     """One sentence: what was found."""
 
 
 Reject = Callable[[Rejected], None]
-"""What a reader calls for every row it sets aside; it then goes on with the next."""
+"""Function that a reader calls for every row it sets aside, before it goes on with the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +88,14 @@ class Candidate:
     """Score of the first stage."""
     teacher_score: float | None = None
     source: str | None = None
-    """Where the candidate came from, e.g. ``bm25``."""
+    """Origin of the candidate, such as ``bm25``."""
     flags: tuple[str, ...] = ()
     """Reason codes of filters; a flagged document stays in the group."""
     meta: Json = field(default_factory=dict)
 
     @property
     def own_text(self) -> str | None:
-        """What the model reads of a document that brings its text; None where the corpus has it."""
+        """The text that the model reads of a document that brings its text; None where the corpus has it."""
         return None if self.text is None else document_text(self.title, self.text)
 
 
@@ -112,12 +112,12 @@ class Group:
 
 
 def document_text(title: str | None, text: str | None) -> str:
-    """What the model reads of a document: ``title + " " + text``, stripped. Made here and nowhere else."""
+    """The text that the model reads of a document: ``title + " " + text``, stripped. No other code joins the two."""
     return f"{title or ''} {text or ''}".strip()
 
 
 def title_length(title: str | None, text: str | None) -> int:
-    """How many characters of `document_text` stand before the text itself: a title and the space behind it."""
+    """Number of characters of `document_text` that stand before the text itself: a title and the space behind it."""
     return len(document_text(title, text)) - len((text or "").strip())
 
 

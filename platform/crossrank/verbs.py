@@ -19,7 +19,7 @@ from crossrank.evaluation import job as evaluation
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.filtering import job as filtering
 from crossrank.filtering.settings import FilterSettings
-from crossrank.formats.conversion import ConversionCounts, convert_telling
+from crossrank.formats.conversion import ConversionCounts, convert_and_report
 from crossrank.mining import job as mining
 from crossrank.mining.settings import MineSettings
 from crossrank.reranking import job as reranking
@@ -181,4 +181,4 @@ def convert(
         SettingsError: a format is not known.
         InputError: `source` is missing or not in its format, or none of its rows could be written.
     """
-    return convert_telling(source_format, target_format, fspath(source), fspath(target))
+    return convert_and_report(source_format, target_format, fspath(source), fspath(target))

@@ -102,7 +102,7 @@ def test_a_store_that_knows_no_conditions_is_written_all_the_same_and_that_is_sa
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise lease._Unknown
+        raise lease._NoConditions
 
     monkeypatch.setattr(lease.Claim, "_put", refuse)
     with Memory.writing(FOLDER) as memory:

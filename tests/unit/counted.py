@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from crossrank.telemetry.metrics import Kept, send_to
+from crossrank.telemetry.metrics import MemorySink, send_to
 
 
 @contextmanager
-def counting() -> Iterator[Kept]:
+def counting() -> Iterator[MemorySink]:
     """What is counted meanwhile; what other tests left is thrown away."""
-    found = Kept()
+    found = MemorySink()
     send_to(found)
     found.counts.clear()
     found.values.clear()
     yield found
     counts, values = dict(found.counts), dict(found.values)
-    send_to(Kept())  # which takes them along
+    send_to(MemorySink())  # which takes them along
     found.counts, found.values = counts, values
 
 
-def told(kept: Kept) -> dict[str, float]:
+def told(kept: MemorySink) -> dict[str, float]:
     """Numbers by the name of the series, without what all have in common, and the values of its labels."""
     return {
         " ".join([series.name.removeprefix("rr_job_"), *(value for _, value in labels if value)]): number

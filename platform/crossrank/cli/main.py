@@ -19,7 +19,7 @@ from crossrank.config.usage import OneOf, sentence_of
 from crossrank.demo.run import DemoSettings, demo
 from crossrank.errors import CrossrankError, exit_status, printable, unwritten
 from crossrank.formats import FORMATS
-from crossrank.formats.conversion import convert_telling
+from crossrank.formats.conversion import convert_and_report
 from crossrank.recipe.run import recipe
 from crossrank.recipe.stage import VerbStage
 from crossrank.serving.launch import serve
@@ -69,9 +69,9 @@ memory.add_command(command(ImportSettings, import_memory), "import")
 def convert_command(source_format: str, target_format: str, source: str, target: str) -> None:
     """Read groups in one format and write them in another.
 
-    A row that OUT cannot hold is told with its reason, and left out.
+    A row that OUT cannot hold is reported with its reason and left out.
     """
-    counts = convert_telling(source_format, target_format, source, target)
+    counts = convert_and_report(source_format, target_format, source, target)
     say_next("convert", after_conversion(target_format, source, target, counts.written))
 
 
@@ -115,7 +115,7 @@ def main(arguments: list[str] | None = None) -> None:
 def run(program: click.Command, arguments: list[str] | None = None) -> None:
     """Run one command as a program. What the user did wrong is one sentence on standard error, never a traceback."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what is claimed is let go
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, so that leases are released
     _open_streams()
     typed = sys.argv[1:] if arguments is None else arguments
     try:
@@ -128,19 +128,19 @@ def run(program: click.Command, arguments: list[str] | None = None) -> None:
         error.show()
         sys.exit(EXIT_USER_ERROR)
     except click.ClickException as error:
-        _tell(sentence_of(error, typed))
+        _print_error(sentence_of(error, typed))
         sys.exit(EXIT_USER_ERROR)
     except (click.exceptions.Abort, KeyboardInterrupt):
-        _tell("stopped before its end; run the same command again")
+        _print_error("stopped before its end; run the same command again")
         sys.exit(EXIT_FAILED)
     except CrossrankError as error:
-        _tell(str(error))
+        _print_error(str(error))
         sys.exit(exit_status(error))
     except ModuleNotFoundError as error:
         package = (error.name or "crossrank").partition(".")[0]
         if package == "crossrank":
             raise
-        _tell(f"{package} is not installed, and crossrank needs it; install crossrank again, which brings it")
+        _print_error(f"{package} is not installed, and crossrank needs it; install crossrank again, which brings it")
         sys.exit(EXIT_USER_ERROR)
     except BrokenPipeError:  # whoever read our output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -148,12 +148,12 @@ def run(program: click.Command, arguments: list[str] | None = None) -> None:
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         where = error.filename or f"standard output or the cache {storage.cache_folder()}"
-        _tell(f"{unwritten(error)}, while using {where}")
+        _print_error(f"{unwritten(error)}, while using {where}")
         sys.exit(EXIT_FAILED)
 
 
 def _open_streams() -> None:
-    """Open what was closed (``2>&-``), or the next file to be opened would get its number and what is said with it."""
+    """Open standard streams that were closed (``2>&-``): the next file opened would get their number and lines."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)
     os.close(number)
@@ -161,7 +161,6 @@ def _open_streams() -> None:
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
-def _tell(what: str) -> None:
-    print(
-        log_format.as_json(what, "error") if log_format.is_json() else f"crossrank: {printable(what)}", file=sys.stderr
-    )
+def _print_error(sentence: str) -> None:
+    line = log_format.as_json(sentence, "error") if log_format.is_json() else f"crossrank: {printable(sentence)}"
+    print(line, file=sys.stderr)

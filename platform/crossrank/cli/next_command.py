@@ -16,16 +16,16 @@ from crossrank.config.command_line import command_of
 from crossrank.evaluation.measures import MAIN
 
 BASE = "BAAI/bge-reranker-v2-m3"
-"""To train from, where no model was named."""
+"""Base model of a training where none was named."""
 ENOUGH_TO_HOLD_OUT = 50
-"""Groups from which a tenth is held out."""
+"""Fewest groups of which a tenth is held out."""
 ENDINGS = (".jsonl", ".json", ".parquet", ".gz", ".tsv", ".csv", ".trec")
 
 LOOK = "import pyarrow.parquet as pq; print(pq.read_table({}).slice(0, 3).to_pylist())"
 
 
 def next_command(verb: str, settings: Any, result: Any) -> str | None:
-    """What to type after a verb; None where it is not known.
+    """The command to type after a verb; None where it is not known.
 
     Args:
         result: what the verb returned.
@@ -37,7 +37,7 @@ def next_command(verb: str, settings: Any, result: Any) -> str | None:
 
 
 def after_conversion(target_format: str, source: str, target: str, num_groups: int) -> str | None:
-    """After ``crossrank convert``: to train on groups, to mine from a corpus, to evaluate on a BEIR folder."""
+    """The command after ``crossrank convert``: train on groups, mine from a corpus, evaluate on a BEIR folder."""
     if target_format in ("groups", "groups-jsonl"):
         return _training(target, BASE, num_groups)
     if target_format == "corpus":
@@ -51,7 +51,7 @@ def after_conversion(target_format: str, source: str, target: str, num_groups: i
 
 
 def after_recipe(stages: dict[str, Any]) -> str | None:
-    """After a recipe: what comes after its last stage that is a verb.
+    """The command after a recipe: the one that comes after its last stage that is a verb.
 
     Args:
         stages: settings by verb, in the order in which they ran.
@@ -90,7 +90,7 @@ def _trained(settings: Any, _result: Any) -> str:
 
 
 def _evaluated(settings: Any, result: Any) -> str | None:
-    """Serve the best reranker by the main measure; servers run already, and encoders without a head cannot be."""
+    """Serve the best reranker by the main measure. Servers run already; encoders without a head cannot be served."""
     encoders = {row["name"] for row in result["rows"] if row["scale"] == "cosine"} if result is not None else set()
     models = {
         name: model
@@ -133,7 +133,7 @@ FOLLOWERS: dict[str, Callable[[Any, Any], str | None]] = {
     "import_memory": _imported,
     "demo": lambda settings, _: _typed("serve", model=f"{settings.output.rstrip('/')}/model"),
 }
-"""What comes after each verb, by its name."""
+"""Functions that give the command after each verb, by its name."""
 
 
 def _training(groups: str, base: str, num_groups: int, **corpus: str | None) -> str:
@@ -142,7 +142,7 @@ def _training(groups: str, base: str, num_groups: int, **corpus: str | None) -> 
 
 
 def _corpus(settings: Any) -> dict[str, str | None]:
-    """Where texts are looked up, and under which names of columns."""
+    """The settings of the corpus that has the texts, with the names of its columns."""
     return {name: getattr(settings, name) for name in ("corpus", "doc_id_column", "title_column", "text_column")}
 
 

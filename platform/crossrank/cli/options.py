@@ -46,15 +46,15 @@ def command(settings_class: type[Settings], run: Callable[[Settings], Any]) -> c
     options += [_click_option(each, hints[each.name]) for each in of_class if each.metadata["flag"]]
     knobs = [each for each in of_class if not each.metadata["flag"]]
     if knobs:
-        told = "A key of --config, such as learning_rate=2e-5; may be given several times. See the end of this help."
-        options.append(click.Option(["--set", "sets"], multiple=True, metavar="KEY=VALUE", help=told))
-    verb = _Command(run.__name__, callback=callback, params=options, help=run.__doc__, epilog=_told(knobs))
+        about = "A key of --config, such as learning_rate=2e-5; may be given several times. See the end of this help."
+        options.append(click.Option(["--set", "sets"], multiple=True, metavar="KEY=VALUE", help=about))
+    verb = _Command(run.__name__, callback=callback, params=options, help=run.__doc__, epilog=_help_of_knobs(knobs))
     verb.keys = tuple(each.name for each in knobs)
     return verb
 
 
 class _Command(click.Command):
-    """One whose flags for several values take them one after another: ``--models a=A b=B``."""
+    """A command whose flags for several values take them one after another: ``--models a=A b=B``."""
 
     keys: tuple[str, ...] = ()
     """Keys of ``--set`` that are no flags."""
@@ -74,7 +74,7 @@ class _Command(click.Command):
         return super().parse_args(ctx, spread)
 
 
-def _told(knobs: list[Field[Any]]) -> str | None:
+def _help_of_knobs(knobs: list[Field[Any]]) -> str | None:
     if not knobs:
         return None
     lines = "\n".join(f"  {each.name}={_shown(each.default)}: {described(each)}" for each in knobs)
@@ -82,7 +82,7 @@ def _told(knobs: list[Field[Any]]) -> str | None:
 
 
 def _shown(default: Any) -> str:
-    """As YAML writes it."""
+    """A default as YAML writes it."""
     return "null" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
 
 
@@ -94,7 +94,7 @@ def _click_option(each: Field[Any], hint: Any) -> click.Option:
         text += f"  [default: {each.default}]"
     elif each.default is MISSING:
         text += "  [required]"
-    # Every default is None here, so that a flag that was not given leaves the word to the configuration file.
+    # Every default is None for click, so that a flag that was not given leaves its value to the configuration file.
     if kind is tuple:
         return click.Option(names, multiple=True, default=None, help=text)
     if kind is bool:

@@ -20,43 +20,43 @@ from crossrank.verbs import VERBS
 
 CHECKPOINT = "/_checkpoint/step-"
 LOCKS = Path("/proc/locks")
-"""Who holds which lock on this machine. Reading it disturbs nobody; to try the lock could refuse a job that starts."""
+"""The kernel's list of locks and holders. Reading it is harmless; trying a lock could refuse a job that starts."""
 SILENT_S = 60.0
-"""A claim in an object store that is not renewed for so long is of a job that was killed; it renews it every 5 s."""
+"""Seconds after which a claim that was not renewed is that of a killed job; a job renews its claim every 5 s."""
 
 
 def status(output: str, as_json: bool = False) -> dict[str, Any]:
-    """Say how far a job is: its state, rows or steps that are done, and when it last wrote something.
+    """Show how far a job is: its state, the rows or steps that are done, and when it last wrote something.
 
-    Reads what lies in the output, local or s3://, and asks nobody. Whether a job is at work is told by its lock, on a
-    disk of this machine, or its claim in an object store; else by the time since it wrote. Its state is running where
-    that is seen from here, unfinished where it is not (another machine may be at work on a disk that both mount), and
-    finished; then it tells its rows and seconds.
+    Reads only what lies in the output, local or s3://; the job itself is not asked. Whether it is at work shows in its
+    lock, on a disk of this machine, or in its claim, in an object store; else in the time since it last wrote. The
+    state is running where this machine can see that, unfinished where it cannot (another machine may be at work on a
+    disk that both mount), or finished, then with rows and seconds.
     """
     if not storage.exists(manifest_of(output)):
         raise InputError(f"{output} holds no _manifest.json; name the --output of a job, which writes it first")
     manifest = read_json(manifest_of(output))
-    told = _told(output, manifest, time.time())
+    report = _report(output, manifest, time.time())
     if as_json:
-        print(json.dumps(told, ensure_ascii=False))
+        print(json.dumps(report, ensure_ascii=False))
     else:
-        for name, value in told.items():
+        for name, value in report.items():
             print(f"{name.replace('_', ' '):14} {in_words(value)}")
-    return told
+    return report
 
 
-def _told(output: str, manifest: Manifest, now: float) -> dict[str, Any]:
+def _report(output: str, manifest: Manifest, now: float) -> dict[str, Any]:
     files = storage.list_files(output, recursive=True)
     written = [file.modified for file in files if not file.uri.endswith(f"/{LOCK}")]
     code = manifest.get("crossrank") or {}
     is_finished = manifest.get("state") == "finished"
     ended = manifest.get("finished") if is_finished else None  # lost parts may be made again since
     at_work = None if is_finished else _at_work(output, files, now)
-    told: dict[str, Any] = {
+    report: dict[str, Any] = {
         "job": manifest.get("kind", "rerank"),
-        # A manifest is not told that its job was stopped.
+        # The manifest of a job that was stopped still says running.
         "state": "unfinished" if at_work is not None and not at_work.is_seen else manifest.get("state"),
-        "at_work": None if at_work is None else at_work.told,
+        "at_work": None if at_work is None else at_work.sentence,
         "crossrank": f"{code.get('version')}, commit {code.get('commit') or 'unknown'}",
         "started": _clock(manifest.get("started")),
         "finished": _clock(ended),
@@ -65,14 +65,14 @@ def _told(output: str, manifest: Manifest, now: float) -> dict[str, Any]:
         "rows": manifest.get("rows") if is_finished else None,
         "seconds": manifest.get("seconds") if is_finished else None,
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in report.items() if value is not None}
 
 
 class _AtWork(NamedTuple):
-    """Whether somebody works on an output, as far as it can be seen from here."""
+    """Whether a job is at work on an output, as far as this machine can see."""
 
     is_seen: bool
-    told: str
+    sentence: str
 
 
 def _at_work(output: str, files: list[StoredFile], now: float) -> _AtWork:
@@ -107,7 +107,7 @@ def _holder(lock: Path) -> int | None:
 
 
 def _progress(output: str, manifest: Manifest, files: list[str]) -> dict[str, Any]:
-    """Rows or steps that are done, of how many, where the job has worked it out."""
+    """The rows or steps that are done, and of how many, where the job has worked that out."""
     if manifest.get("state") == "finished":
         return {}
     verb = VERBS.get(manifest.get("kind", "rerank"))
@@ -135,7 +135,7 @@ def _of_parts(output: str, manifest: Manifest) -> dict[str, Any]:
 
 
 def _of_texts(output: str) -> dict[str, Any]:
-    """What a translation does before it writes a part: how far that is its memory knows, and what it paid lies here."""
+    """Progress of a translation before its first part: the texts that its memory lacked, and what it has paid."""
     plan, spent = (storage.join(output, name) for name in ("_prepared/plan.json", "_spent.json"))
     missing = read_json(plan)["missing"]["texts"] if storage.exists(plan) else None
     return {"texts_to_translate": missing, **({"spent": read_json(spent)} if storage.exists(spent) else {})}
@@ -148,10 +148,11 @@ def _of_models(output: str, manifest: Manifest, files: list[str]) -> dict[str, A
     manifests = {uri.rpartition("/")[0]: read_json(uri) for uri in jobs}
     running = [folder for folder, each in manifests.items() if each.get("state") != "finished"]
     models = len((manifest.get("settings") or {}).get("models") or ())
-    told: dict[str, Any] = {"models_scored": f"{len(manifests) - len(running):,} of {models:,}"}
+    report: dict[str, Any] = {"models_scored": f"{len(manifests) - len(running):,} of {models:,}"}
     for folder in running:
-        told |= {"model": (manifests[folder].get("settings") or {}).get("model")} | _of_parts(folder, manifests[folder])
-    return told
+        model = (manifests[folder].get("settings") or {}).get("model")
+        report |= {"model": model} | _of_parts(folder, manifests[folder])
+    return report
 
 
 def _rows_of_blocks(layout: Layout, manifest: Manifest) -> list[int]:

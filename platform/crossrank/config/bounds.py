@@ -20,7 +20,7 @@ class Bounds:
     above: float | None = None
     below: float | None = None
     refusal: str | None = None
-    """The end of the error sentence, from behind the value; None names the bound."""
+    """End of the error sentence, after the value; None names the bound."""
 
     @property
     def largest(self) -> int:
@@ -29,7 +29,7 @@ class Bounds:
 
     @property
     def in_words(self) -> str | None:
-        """``at least 1``, ``from 0 to below 1``, ``above 0``; None where any number is taken."""
+        """The bounds in words, such as ``at least 1`` or ``from 0 to below 1``; None where any number is taken."""
         if self.least is None and self.above is None:
             return None if self.most in (None, SEED_MOST) else f"at most {self.most:,}"
         has_most = self.most not in (None, SEED_MOST)

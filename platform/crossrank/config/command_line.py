@@ -1,4 +1,4 @@
-"""Settings as the command that has them: what a person types, or submits, to run one stage alone."""
+"""Settings as a command line: what a person types, or submits, to run one stage alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crossrank.config.yaml_text import as_yaml
 
 
 def command_of(verb: Sequence[str], settings: Any) -> str:
-    """The command line; flags that have their defaults are left out.
+    """Write the command line of settings; flags that have their defaults are left out.
 
     Args:
         verb: words after ``crossrank``, such as ``memory import``.

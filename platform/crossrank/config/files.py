@@ -15,9 +15,9 @@ from crossrank.errors import SettingsError, in_short
 
 
 def read_config(uri: str) -> dict[str, Any]:
-    """The mapping in a YAML file, or in the recipe of that name; see `shipped_recipes`."""
+    """Read the mapping in a YAML file, or in the recipe of that name; see `shipped_recipes`."""
     raw = storage.read_bytes(configuration_file(uri))
-    storage.refuse_keys(raw.decode(errors="replace"))  # or a fault of the YAML is told with what stands there
+    storage.refuse_keys(raw.decode(errors="replace"))  # first, since a YAML error quotes the text around it
     try:
         content = load_yaml(raw, uri)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -30,7 +30,7 @@ def read_config(uri: str) -> dict[str, Any]:
 
 
 def assignments(sets: Sequence[str]) -> dict[str, str]:
-    """What each key is set to by ``--set``, as it was typed."""
+    """Read the values that ``--set`` gives to keys, as they were typed."""
     texts = {}
     for assignment in sets:
         key, sign, value = assignment.partition("=")

@@ -49,7 +49,7 @@ def keywords_of(settings_class: Callable[P, Settings]) -> Callable[[Callable[[Se
 
 
 def _signature(settings_class: type[Any], run: Callable[..., Any]) -> inspect.Signature:
-    """What is required first, then the rest in the order of the flags; with types, not with their names."""
+    """The required keywords first, then the rest in the order of the flags, with their types."""
     hints = get_type_hints(settings_class)
     parameters = [
         each.replace(annotation=hints[each.name]) for each in inspect.signature(settings_class).parameters.values()
@@ -66,10 +66,10 @@ def _example(settings_class: type[Any]) -> str:
 
 
 def _docstring(written: str, settings_class: type[Any]) -> str:
-    """What was written, with every keyword before what is returned."""
+    """The written docstring, with every keyword listed before its ``Returns``."""
     summary, returns, rest = inspect.cleandoc(written).partition("Returns:")
-    told = [f"    {each.name}: {described(each)}" for each in fields(settings_class)]
-    return "\n".join([summary.rstrip(), "", "Args:", *told, "", f"{returns}{rest}".rstrip(), "", RAISES])
+    keywords = [f"    {each.name}: {described(each)}" for each in fields(settings_class)]
+    return "\n".join([summary.rstrip(), "", "Args:", *keywords, "", f"{returns}{rest}".rstrip(), "", RAISES])
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,6 @@
-"""The name that was probably meant where a name is not known: by what other libraries call the same, or by spelling.
+"""The name that was probably meant where a name is not known: by other libraries' names for the same, or by spelling.
 
-Other libraries' names are never accepted, so that a setting has one name in files, flags and manifests; the error says
+Other libraries' names are never accepted, so that a setting has one name in files, flags and manifests; the error names
 ours.
 """
 
@@ -12,7 +12,7 @@ from difflib import get_close_matches
 LEAST_LIKE = 0.6
 """Similarity (`difflib`) from which one name may be a misspelling of another."""
 LEAST_LIKE_OF_VALUES = 0.75
-"""The same of values: they are few, so that all of them can be listed where none is meant for sure."""
+"""Similarity from which one value may be a misspelling of another. Values are few: in doubt, all can be listed."""
 LEAST_LETTERS = 4
 """Letters that a name needs to stand for a longer one that begins or ends with it."""
 
@@ -171,7 +171,7 @@ NAMES_OF_PEERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("bind", "ip"), ("host",)),
     **dict.fromkeys(("weight", "ratio"), ("alpha",)),
 }
-"""What FlagEmbedding, sentence-transformers, transformers and others call what we call otherwise, to our names."""
+"""Names of FlagEmbedding, sentence-transformers, transformers and others, to our names for the same."""
 
 VERBS_OF_PEERS: dict[str, str] = {
     **dict.fromkeys(("finetune", "fine-tune", "fit", "run-train", "tune"), "train"),
@@ -185,7 +185,7 @@ VERBS_OF_PEERS: dict[str, str] = {
     **dict.fromkeys(("average", "soup"), "merge"),
     **dict.fromkeys(("clean",), "filter"),
 }
-"""What others call what a verb of ours does."""
+"""Names that others give to what a verb does, to that verb."""
 
 VALUES_OF_PEERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("float32", "full"), ("fp32",)),
@@ -205,7 +205,7 @@ VALUES_OF_PEERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("csv",), ("qa-csv",)),
     **dict.fromkeys(("qrels",), ("trec-qrels",)),
 }
-"""What others write for a value of ours."""
+"""Values of others, to our values that mean the same."""
 
 UNNEEDED: dict[str, str] = {
     **dict.fromkeys(
@@ -223,11 +223,11 @@ UNNEEDED: dict[str, str] = {
 
 
 def ours(name: str, known: Collection[str], of_peers: Mapping[str, Iterable[str]] = NAMES_OF_PEERS) -> str | None:
-    """The known name of what is called `name` elsewhere, or is written with other dashes or capitals.
+    """The known name for what others call `name`, or that differs from it in dashes and capitals only.
 
     Args:
         known: names with underscores.
-        of_peers: what others call them.
+        of_peers: names of others, to ours.
     """
     plain = _plain(name)
     by_plain = {_plain(each): each for each in known}
@@ -267,7 +267,7 @@ def unknown_key(place: str, key: str, known: Collection[str]) -> str:
     """The sentence for a key that is not known.
 
     Args:
-        place: what has it, such as the path of a file.
+        place: what holds the key, such as the path of a file.
     """
     meant = nearest(key, known)
     way_out = f"write {meant}" if meant else unneeded(key) or "no key is near it; --help lists those that there are"

@@ -26,9 +26,9 @@ IN_WORDS: dict[type, str] = {
     bool: "true or false",
     tuple: "a list of texts",
 }
-"""What a field may be."""
+"""Types that a field may have, in the words of an error."""
 NUMBERS: dict[type, type] = {int: numbers.Integral, float: numbers.Real}
-"""What a number may be in Python, those of numpy among them."""
+"""Abstract type of each type of number, which numpy's numbers have too."""
 
 
 class _Limits(TypedDict, total=False):
@@ -94,10 +94,10 @@ def described(each: Field[Any]) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckedSettings:
-    """What the settings of every verb derive from: however they are made, no number lies outside its bounds.
+    """Base of the settings of every verb: however they are made, no number lies outside its bounds.
 
-    A class says in `check` what does not go together. Each class of a family has its own, which is called for it, the
-    base's first: none has to call that of its base, and none can forget to.
+    A class refuses in `check` values that do not go together. The `check` of every class of the hierarchy is called,
+    the base's first: none has to call that of its base, and none can forget to.
     """
 
     def __post_init__(self) -> None:
@@ -126,12 +126,12 @@ def _refuse_out_of_bounds(settings: CheckedSettings) -> None:
 
 
 def _as_typed(value: float) -> str:
-    """0 for 0.0, which is what was typed."""
+    """A number as it was typed: 0 for 0.0."""
     return str(value).removesuffix(".0")
 
 
 def _as_float(value: float) -> float:
-    """A whole number too large for a float is none that is finite."""
+    """A number as a float; infinity for a whole number that is too large for one."""
     try:
         return float(value)
     except OverflowError:
@@ -150,9 +150,9 @@ def from_mapping(
 
     Args:
         source: where the values come from, for a sentence about one of them.
-        of_set: the keys that come from ``--set`` instead.
-        way_out: where a key that is missing can be given.
-        name_of: how the name of a field is written where it is asked for.
+        of_set: keys that come from ``--set`` instead.
+        way_out: where a missing key can be given, for the sentence about it.
+        name_of: writes the name of a missing field for that sentence.
 
     Raises:
         SettingsError: an unknown key, a value of another type, a required key that is missing.
@@ -175,7 +175,7 @@ def from_mapping(
 
 
 def _kind(hint: Any) -> tuple[type, list[str]]:
-    """The plain type of a field, and its choices if it has some."""
+    """The plain type of a field, and its choices, if it has any."""
     if get_origin(hint) in (Union, types.UnionType):
         hint = next(part for part in get_args(hint) if part is not type(None))
     if get_origin(hint) is Literal:

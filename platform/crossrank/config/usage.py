@@ -1,4 +1,4 @@
-"""What is wrong with a command line, in one sentence with the way out: click's errors, said for the people who type."""
+"""Errors in a command line, each in one sentence with the way out: click's errors, worded for the people who type."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from crossrank.config.nearest import VERBS_OF_PEERS, in_place_of, nearest, ours, unneeded
 
 EXTRA = re.compile(r"^Got unexpected extra arguments? \((?P<what>.*)\)")
-"""How click says that something stands without a flag."""
+"""The message of click about an argument that stands without a flag."""
 
 
 class OneOf(click.Choice[str]):
@@ -27,7 +27,7 @@ class OneOf(click.Choice[str]):
 
 
 def sentence_of(error: click.ClickException, arguments: Sequence[str]) -> str:
-    """One line for an error of click.
+    """The sentence for an error of click.
 
     Args:
         arguments: the command line as it was typed.
@@ -41,10 +41,10 @@ def sentence_of(error: click.ClickException, arguments: Sequence[str]) -> str:
         if isinstance(error, click.MissingParameter):
             return f"{_hint(error.param)} is missing; {error.param.type.get_missing_message(error.param, ctx)}"
         return f"{_hint(error.param)} {error.message}"
-    told = " ".join(error.format_message().split())
-    if ctx is not None and (extra := EXTRA.search(told)) is not None:
+    message = " ".join(error.format_message().split())
+    if ctx is not None and (extra := EXTRA.search(message)) is not None:
         return f"{_path(ctx)} takes no argument {extra['what']}; write the flag that it belongs to before it"
-    return told
+    return message
 
 
 def _hint(param: click.Parameter) -> str:
@@ -61,31 +61,31 @@ def _no_such_verb(name: str, ctx: click.Context) -> str:
 
 def _no_such_flag(flag: str, ctx: click.Context, arguments: Sequence[str]) -> str:
     verb = ctx.command
-    said = f"{_path(ctx).removeprefix('crossrank ')} has no flag {flag}"
+    problem = f"{_path(ctx).removeprefix('crossrank ')} has no flag {flag}"
     name, value = flag.lstrip("-"), _value_after(flag, arguments)
     if name == "set":  # a verb whose settings are flags all
         key = value.partition("=")[0]
         meant = nearest(key, _names_of(verb))
-        return f"{said}; " + (
+        return f"{problem}; " + (
             f"write {_typed(verb, meant, value)}" if meant else f"{_path(ctx)} --help lists its flags"
         )
     meant = ours(name, _names_of(verb))
     if meant is not None:
-        return f"{said}; write {_typed(verb, meant, value)}"
+        return f"{problem}; write {_typed(verb, meant, value)}"
     if (why := unneeded(name)) is not None:
-        return f"{said}; {why}"
+        return f"{problem}; {why}"
     near = nearest(name, _names_of(verb))
     of_others = ((other, command, ours(name, _names_of(command))) for other, command in _verbs(ctx))
     theirs = next(
         (f"{other} has it as {_typed(command, its, value)}" for other, command, its in of_others if its), None
     )
     if near is not None:
-        return "; ".join([said, *([theirs] if theirs else []), f"write {_typed(verb, near, value)}"])
-    return f"{said}; {theirs or f'{_path(ctx)} --help lists those that it has'}"
+        return "; ".join([problem, *([theirs] if theirs else []), f"write {_typed(verb, near, value)}"])
+    return f"{problem}; {theirs or f'{_path(ctx)} --help lists those that it has'}"
 
 
 def _typed(command: click.Command, name: str, value: str) -> str:
-    """How a setting is given to a verb; the value of a flag may be a secret, and is not repeated."""
+    """A setting as it is given to a verb; the value of a flag may be a secret, and is not repeated."""
     flag = _names_of(command)[name]
     return flag if flag is not None else f"--set {name}={value}"
 
@@ -101,7 +101,7 @@ def _path(ctx: click.Context) -> str:
 
 
 def _names_of(command: click.Command) -> dict[str, str | None]:
-    """What can be given to a command, to the flag; None where it is a key of ``--set``."""
+    """Names of what can be given to a command, to their flags; None for a key of ``--set``."""
     flags: dict[str, str | None] = {}
     for param in command.params:
         for each in param.opts if isinstance(param, click.Option) else ():
@@ -116,7 +116,7 @@ def _verbs(ctx: click.Context) -> Iterator[tuple[str, click.Command]]:
 
 
 def _value_after(flag: str, arguments: Sequence[str]) -> str:
-    """What was typed as the value of a flag; dots where nothing was."""
+    """The value that was typed after a flag; dots where none was."""
     for place, argument in enumerate(arguments):
         name, sign, value = argument.partition("=")
         if name == flag and sign:

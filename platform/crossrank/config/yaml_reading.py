@@ -1,8 +1,8 @@
 """YAML as configuration files have it, read so that nothing in it is quietly taken for something else.
 
 YAML 1.1, as PyYAML reads it, keeps the last of two equal keys, and has whole numbers in base 8 (``010`` is 8) and 60
-(``1:8`` is 68). Here a key comes once, and such numbers are texts, which the settings then refuse. A value stands where
-it is meant: with anchors and aliases a file of ten lines holds more than a memory does, or itself.
+(``1:8`` is 68). This reader takes a key once, and such numbers as texts, which the settings then refuse. A value stands
+where it is meant: with anchors and aliases a file of ten lines holds more than a memory does, or itself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 DEPTH_MOST = 32
-"""Levels of lists and mappings in one another. A recipe has three."""
+"""Most levels of nested lists and mappings. A recipe has three."""
 
 _INT, _FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
 _DECIMAL_OR_HEXADECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F_]+)\Z")
@@ -24,13 +24,13 @@ _DECIMAL = re.compile(
 
 
 def load_yaml(raw: bytes | str, name: str) -> Any:
-    """The value of a document.
+    """Read the value of a document.
 
     Args:
-        name: of the file, for what is said about a place in it.
+        name: name of the file, for errors about a place in it.
 
     Raises:
-        yaml.YAMLError: it is not YAML, or has what is described above.
+        yaml.YAMLError: it is not YAML, or has a repeated key, an alias, or more than `DEPTH_MOST` levels.
     """
     loader = _Loader(raw)
     loader.name = name

@@ -1,4 +1,4 @@
-"""Values as one writes them in a configuration file: for commands that are printed, and for sentences about a value."""
+"""Values as a configuration file has them: for commands that are printed, and for sentences about a value."""
 
 from __future__ import annotations
 

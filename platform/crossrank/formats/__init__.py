@@ -36,11 +36,11 @@ class Format:
     name: str
     description: str
     read: ReadGroups | None
-    """From a URI to groups with their line; None where it is only written."""
+    """Reader of groups, each with its line, at a URI; None where the format is only written."""
     write: WriteGroups | None
-    """Groups to a URI, returning how many; None where it is only read."""
+    """Writer of groups to a URI, which returns their number; None where the format is only read."""
     extensions: tuple[str, ...] = ()
-    """What a file that is written may be called, of the extensions that say what a file holds; none for a folder."""
+    """Extensions that a written file may have, of those that say what a file holds; none for a folder."""
 
     @property
     def reads_groups(self) -> bool:
@@ -58,7 +58,7 @@ def _read_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
 
 
 def _write_groups(uri: str, groups: Iterable[Group], reject: Reject) -> int:
-    """As JSON lines where the name says so, else as Parquet."""
+    """Write JSON lines where the name says so, else Parquet."""
     if has_extension(uri, JSON_LINES):
         return groups_jsonl.write_groups(uri, groups, reject)
     return groups_parquet.write_groups(uri, groups)

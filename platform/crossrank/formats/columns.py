@@ -20,29 +20,29 @@ class Table(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column that is looked for."""
+    """A column that a reader looks for."""
 
     what: str
     asked: str | None
-    """Its name, if the user gave one."""
+    """Name of the column, if the user gave one."""
     usual: tuple[str, ...]
-    """The names tried in order otherwise."""
+    """Names that are tried in this order otherwise."""
     flag: str
-    """How the user gives one."""
+    """Flag by which the user gives a name."""
     is_optional: bool = False
     """Whether a file, or in JSON lines a row, may be without it."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What it may be called."""
+        """The names that the column may have."""
         return (self.asked,) if self.asked is not None else self.usual
 
     def among(self, columns: Collection[str]) -> str | None:
-        """Its name among these; None where it is not there."""
+        """The name of the column among `columns`; None where it is not there."""
         return next((name for name in self.names if name in columns), None)
 
     def find(self, uri: str, columns: Collection[str]) -> str:
-        """Its name in this file. Refuses a file without it, naming the columns there and the flag."""
+        """The name of the column in a file. Refuses a file without it; the error names the columns and the flag."""
         name = self.among(columns)
         if name is not None:
             return name

@@ -1,4 +1,4 @@
-"""From one format to another: what `crossrank convert` does."""
+"""Conversion of groups from one format to another, for `crossrank convert`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from crossrank.config.nearest import in_place_of
 from crossrank.errors import InputError, SettingsError, UserError
 from crossrank.formats import FORMATS, Format
 from crossrank.formats.group_files import name_of_form
-from crossrank.formats.set_aside import TOLD, SetAside, telling
+from crossrank.formats.set_aside import PRINTED_ROWS, SetAside, first_rows_printer
 from crossrank.formats.sources import PARQUET, has_extension, refuse_other_extension
 from crossrank.records import Group, Reject, Rejected
 from crossrank.telemetry.figures import counted
@@ -20,12 +20,12 @@ from crossrank.telemetry.verb_scope import verb_scope
 
 
 class ConversionCounts(NamedTuple):
-    """What became of the input: ``read == written + rejected``."""
+    """The fate of the input: ``read == written + rejected``."""
 
     read: int
     """Groups read, and rows rejected while reading."""
     written: int
-    """Groups."""
+    """Groups written."""
     rejected: int
     """Rows that could not be read, and groups that the target cannot hold."""
 
@@ -59,16 +59,16 @@ def _converted(source_format: str, target_format: str, source: str, target: str,
 
 
 @verb_scope("convert")
-def convert_telling(source_format: str, target_format: str, source: str, target: str) -> ConversionCounts:
-    """`convert`, telling what is rejected and what came of it.
+def convert_and_report(source_format: str, target_format: str, source: str, target: str) -> ConversionCounts:
+    """Convert as `convert` does, and print the first rejected rows and the counts.
 
     Raises:
         InputError: as `convert`; and where no row could be written, which leaves `target` as it was.
     """
-    aside = SetAside(telling())
+    aside = SetAside(first_rows_printer())
 
     def refuse_nothing(read: int, written: int) -> None:
-        if aside.total > TOLD:
+        if aside.total > PRINTED_ROWS:
             say(f"in all {counted(aside.counts)}")
         if not read:
             raise InputError(f"{source} is empty: there is nothing to write as {target_format}; check the path")
@@ -90,7 +90,7 @@ def convert_telling(source_format: str, target_format: str, source: str, target:
 
 
 def _instead(source: str, source_format: str) -> str:
-    """What a file looks like, where that is not what it was said to be."""
+    """The end of a sentence with the format that a file seems to have, where it is another than the one given."""
     try:
         name = name_of_form(source)
     except UserError:

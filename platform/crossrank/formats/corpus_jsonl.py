@@ -14,7 +14,7 @@ from crossrank.records import Candidate, Group, Json, Reason, Reject
 
 
 def write_groups(uri: str, groups: Iterable[Group], reject: Reject) -> int:
-    """One line for each document of the groups; returns the number of groups whose documents are in it.
+    """Write one line for each document of the groups; returns the number of groups whose documents are in it.
 
     A document of several groups is written once. One that a filter flagged is left out, unless another group has it
     without a flag, and so is one without text. Memory is about 150 bytes for each document.
@@ -26,7 +26,7 @@ def write_groups(uri: str, groups: Iterable[Group], reject: Reject) -> int:
 
 
 class _Passages:
-    """What is written already: the hash of each id, with that of its text."""
+    """The passages that are written already: the hash of each id, with that of its text."""
 
     def __init__(self) -> None:
         self._seen: dict[int, int] = {}

@@ -21,14 +21,14 @@ from crossrank.records import Group, Json, Reject
 from crossrank.telemetry.progress import say
 
 VECTOR_NUMBERS = 64
-"""So many numbers in a list are no scores but an embedding."""
+"""Numbers in a list from which it is taken for an embedding and not for scores."""
 HUB_SECONDS = 20.0
-"""For the hub's first answer."""
+"""Seconds to wait for the hub's first response."""
 
 
 def read_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
-    """One group a row, with its number from 1; rows of one query that stand together, each with a document and its
-    label, are one group.
+    """Read one group per row, with the row's number from 1; neighbouring rows of one query, each with a document and
+    its label, are one group.
 
     Says which columns it takes for what. Rejected: rows with anything but text where a text is wanted, and with bytes.
 
@@ -96,9 +96,9 @@ def _opened(place: Place) -> tuple[Any, str | None]:
                     builder.config.sep = "\t"
             loaded = builder.as_streaming_dataset()
         except ConnectionError as error:
-            raise StorageError(f"{place.uri}: the hub cannot be reached ({_told(error)}); name a folder") from error
+            raise StorageError(f"{place.uri}: the hub cannot be reached ({in_short(error)}); name a folder") from error
         except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-            raise InputError(f"{place.uri} cannot be read as a data set ({_told(error)})") from error
+            raise InputError(f"{place.uri} cannot be read as a data set ({in_short(error)})") from error
     if not isinstance(loaded, dict):
         return loaded, place.split
     return _of_split(loaded, place)
@@ -114,7 +114,9 @@ def _from_disk(place: Place) -> Any:
     try:
         return datasets.load_from_disk(place.path)
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{place.uri} cannot be read as a saved data set ({_told(error)}); save it again") from error
+        raise InputError(
+            f"{place.uri} cannot be read as a saved data set ({in_short(error)}); save it again"
+        ) from error
 
 
 def _of_split(loaded: dict[str, Any], place: Place) -> tuple[Any, str]:
@@ -131,7 +133,7 @@ def _of_split(loaded: dict[str, Any], place: Place) -> tuple[Any, str]:
 
 
 def _hub_revision(place: Place) -> str:
-    """The commit that the hub has now; all files are then read of that one."""
+    """The present commit of a data set on the hub, of which all files are then read."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
@@ -144,9 +146,9 @@ def _hub_revision(place: Place) -> str:
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise InputError(f"{place.uri} is no data set of the hub; check the spelling") from error
     except (HfHubHTTPError, OSError) as error:
-        raise StorageError(f"{place.uri}: the hub cannot be reached ({_told(error)}); name a folder") from error
-    except Exception as error:  # what its HTTP client raises is of that client
-        raise StorageError(f"{place.uri}: the hub cannot be reached ({_told(error)}); name a folder") from error
+        raise StorageError(f"{place.uri}: the hub cannot be reached ({in_short(error)}); name a folder") from error
+    except Exception as error:  # its HTTP client raises errors of its own
+        raise StorageError(f"{place.uri}: the hub cannot be reached ({in_short(error)}); name a folder") from error
     return str(found)
 
 
@@ -158,12 +160,8 @@ def _rows(dataset: Any, uri: str) -> Iterator[Json]:
         try:
             row = next(rows, None)
         except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-            raise InputError(f"{uri} cannot be read after row {count:,} ({_told(error)}); fetch it again") from error
+            raise InputError(f"{uri} cannot be read after row {count:,} ({in_short(error)}); fetch it again") from error
         if row is None:
             return
         count += 1
         yield row
-
-
-def _told(error: Exception) -> str:
-    return in_short(error)

@@ -1,4 +1,4 @@
-"""Which columns of somebody's data set are the query, its positives and its negatives.
+"""The columns of somebody's data set that are the query, its positives and its negatives.
 
     query, pos, neg                       lists of texts, or one text
     anchor, positive, negative            also negative_1 and so on
@@ -24,27 +24,27 @@ POSITIVES: tuple[tuple[str, ...], ...] = (
     ("passage", "document", "doc", "context"),
     ("answer", "response"),
 )
-"""In the order in which they are looked for: where a passage stands beside an answer, the passage is the document."""
+"""Names of the positive, in the order in which they are tried: beside an answer, the passage is the document."""
 NEGATIVES = ("neg", "negative", "negatives", "negative_passages", "neg_passages", "hard_negatives")
 LISTS = ("docs", "documents", "passages")
-"""Of which each item has its own label."""
+"""Names of a list of documents of which each has its own label."""
 LABELS = ("label", "labels", "relevance")
 SCORES = ("score", "scores", "similarity")
-"""Labels to some, first-stage or teacher scores to others."""
+"""Names of scores, which are labels in some data sets, and first-stage or teacher scores in others."""
 _NUMBERED = re.compile(r"(?:neg|negative)_([1-9][0-9]*)")
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What each column is. Names that are None are not there."""
+    """The columns of a data set by what they hold; None where there is no such column."""
 
     query: str
     positive: str | None = None
     negatives: tuple[str, ...] = ()
     documents: str | None = None
-    """Texts of which `labels` has the labels."""
+    """Column of texts whose labels are in `labels`."""
     labels: str | None = None
-    """Of `documents`, or of the one document in `positive`."""
+    """Column of the labels of `documents`, or of the one document in `positive`."""
     teacher_scores: tuple[tuple[str, str], ...] = ()
     """Columns of teacher scores, each with the column of its texts."""
 

@@ -1,4 +1,4 @@
-"""Where a data set is: ``hf://owner/name[:config][/split]``, or a file or folder here, ``FOLDER[:config][/split]``."""
+"""The place of a data set: ``hf://owner/name[:config][/split]``, or a local file or ``FOLDER[:config][/split]``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HUB = re.compile(r"hf://(?P<name>[\w.-]+/[\w.-]+)(?::(?P<config>[^/:]+))?(?:/(?P
 
 
 READERS = {(*JSON_LINES, ".json"): "json", (*CSV, *TSV): "csv", PARQUET: "parquet"}
-"""What the `datasets` library reads files of these extensions by."""
+"""Readers of the `datasets` library by the extensions of the files that they read."""
 
 
 def reader_of(path: str) -> str | None:
@@ -28,19 +28,19 @@ class Place:
     """A data set and the part of it that is read."""
 
     uri: str
-    """As the user wrote it."""
+    """URI as the user wrote it."""
     path: str
-    """Its name on the hub, or its folder or file."""
+    """Name on the hub, or local folder or file."""
     config: str | None = None
     split: str | None = None
     is_hub: bool = False
 
 
 def place_of(uri: str) -> Place:
-    """What a URI names.
+    """The data set that a URI names.
 
     Raises:
-        InputError: it is written in another way, or there is no such folder, or nothing in it.
+        InputError: the URI is written in another way, there is no such folder, or nothing in it.
     """
     if uri.startswith("hf://"):
         found = HUB.fullmatch(uri)
@@ -68,7 +68,7 @@ def _folder(uri: str) -> Place:
 
 
 def _readings(uri: str) -> list[tuple[str, str | None, str | None]]:
-    """The whole is a folder; or its last part is a split of the one above; either may have a config."""
+    """Possible readings of a path: all of it is a folder, or its last part is a split; either may have a config."""
     above, _, last = uri.rpartition("/")
     readings: list[tuple[str, str | None, str | None]] = [(uri, None, None), (above, None, last)]
     for path, split in ((uri, None), (above, last)):

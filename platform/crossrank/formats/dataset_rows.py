@@ -16,13 +16,13 @@ from crossrank.formats.lines import json_kind
 from crossrank.records import Candidate, Group, Json, document_text
 
 PASSAGE_IDS = ("docid", "doc_id", "_id", "id")
-"""What sets call the id of a passage."""
+"""Names of the id of a passage in data sets."""
 
 
 def classes_of(features: Mapping[str, Any], columns: Columns, uri: str) -> list[float] | None:
     """The labels that the classes of a label column stand for; None where it holds numbers.
 
-    Refuses classes that are words: whether the first of them is the positive one cannot be told.
+    Refuses classes that are words: nobody can know whether the first of them is the positive one.
     """
     names = getattr(features.get(columns.labels), "names", None) if columns.labels else None
     if names is None:
@@ -37,7 +37,7 @@ def classes_of(features: Mapping[str, Any], columns: Columns, uri: str) -> list[
 
 
 def group_of(row_number: int, row: Json, columns: Columns, classes: list[float] | None, split: str | None) -> Group:
-    """A row as a group: the documents in the order of the columns, what else the row has in `meta`.
+    """A row as a group: the documents in the order of the columns, every other column in `meta`.
 
     Refuses what is no text where one is wanted, and what `meta` cannot hold.
     """
@@ -115,7 +115,7 @@ def _label(value: Any, name: str, classes: list[float] | None) -> float | None:
 
 
 def merged(groups: Iterable[tuple[int, Group]]) -> Iterator[tuple[int, Group]]:
-    """Rows of one query that follow each other, as one group, at the place of the first."""
+    """Merge rows of one query that follow each other into one group, at the place of the first."""
     held: tuple[int, Group] | None = None
     docs: list[Candidate] = []
     for line, group in groups:
@@ -130,7 +130,7 @@ def merged(groups: Iterable[tuple[int, Group]]) -> Iterator[tuple[int, Group]]:
 
 
 def _with_meta(group: Group) -> list[Candidate]:
-    """The document of a row, with what else the row has: it is about the pair."""
+    """The document of a row, with the row's other columns, which are about the pair."""
     return [replace(doc, meta={**doc.meta, **group.meta}) for doc in group.docs]
 
 

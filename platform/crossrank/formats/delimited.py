@@ -16,9 +16,9 @@ id qid pid did docid docno query_id queryid question_id doc_id document_id passa
 document passage content contents text body title heading headline
 """
 HEADER_WORDS = frozenset(_HEADER_WORDS.split())
-"""What people call columns. A first line that is made of these alone is a header, whether or not we look for them."""
+"""Usual names of columns. A first line that is made of these alone is a header, whether or not we look for them."""
 CSV_FIELD_LIMIT = 1 << 24
-"""Characters in one CSV field. A quote that is never closed costs at most this much before it is noticed."""
+"""Most characters of a CSV field. A quote that is never closed costs at most so much before it is noticed."""
 
 
 def csv_table(uri: str, reject: Reject) -> Table:
@@ -37,7 +37,7 @@ def tsv_table(uri: str, reject: Reject, known: Collection[str], headerless: dict
     Args:
         known: names that make the first line a header if one of its columns is called so. So do `HEADER_WORDS` if all
             of them are: what was then a row, ``qid<TAB>question``, is nobody's question.
-        headerless: what the columns are called without a header, by their number; None: there is a header,
+        headerless: names of the columns of a file without a header, by their number; None: the first line is a header,
             whatever it says.
 
     Raises:

@@ -22,7 +22,7 @@ def initial_order(query_id: str, docs: Sequence[Candidate], text: Callable[[int]
     equal on every machine and every day; without labels the list stands as it is.
 
     Args:
-        text: of the document at a place; None where there is none.
+        text: function that gives the text of the document at a place; None where it has none.
     """
     places = range(len(docs))
     if has_ranks(docs):

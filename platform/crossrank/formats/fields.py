@@ -1,4 +1,4 @@
-"""What a field of a row must be, or the row is refused; and the one loop that turns refusals into rejections."""
+"""Checks of the fields of a row, which refuse it, and the one loop that turns refusals into rejections."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Row = TypeVar("Row")
 Record = TypeVar("Record")
 
 RANK_LIMIT = 2**31 - 1
-"""Ranks are int32 in Parquet."""
+"""Largest rank, which is int32 in Parquet."""
 
 
 class RowRefused(Exception):
@@ -25,7 +25,7 @@ class RowRefused(Exception):
         self.reason = reason
 
     def rejected(self, source: str, line: int | None, record_id: str | None) -> Rejected:
-        """What the reader or writer tells its caller."""
+        """The rejection that a reader or writer hands to its caller."""
         return Rejected(source, line, record_id, self.reason, self.detail)
 
 
@@ -36,7 +36,7 @@ def accepted(
     parse: Callable[[int, Row], Record],
     id_of: Callable[[Row], str | None] = lambda row: None,
 ) -> Iterator[tuple[int, Record]]:
-    """`parse` applied to every row; a row that it refuses is rejected, with the id that `id_of` finds in it."""
+    """Apply `parse` to every row; a row that it refuses is rejected, with the id that `id_of` finds in it."""
     for line, row in rows:
         try:
             record = parse(line, row)

@@ -1,4 +1,4 @@
-"""What a file holds by its first bytes, whatever it is called: Parquet, JSON lines, or what is refused by its kind."""
+"""The contents of a file by its first bytes, whatever it is called: Parquet, JSON lines, or what is refused by kind."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ _QRELS = re.compile(r"\S+\s+\S+\s+\S+\s+-?\d+(?:\.\d+)?")
 
 
 class Contents(Enum):
-    """How the rows of a file are stored."""
+    """Form in which the rows of a file are stored."""
 
     PARQUET = "Parquet"
     JSON_LINES = "JSON lines"
 
 
 def contents_of(uri: str, command: Callable[[str, str, str], str]) -> Contents:
-    """How the rows of a file of groups are stored.
+    """Find out in which form the rows of a file of groups are stored.
 
     Args:
-        command: from a format, a file and what the result is named after to the command that makes groups of it.
+        command: function of a format, a file and what the result is named after, that gives the command which makes
+            groups of it.
 
     Raises:
-        InputError: neither way; the sentence says what it is, and how groups are made of it.
+        InputError: it is neither form; the sentence says what it is, and how groups are made of it.
     """
     with storage.open_input(uri) as stream:
         head = stream.read(SNIFFED_BYTES)

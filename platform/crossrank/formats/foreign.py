@@ -1,4 +1,4 @@
-"""What the foreign formats share: ids made from texts, the keys a record has no place for, and the write loop.
+"""Code that the foreign formats share: ids made from texts, keys that a record has no place for, and the write loop.
 
 **What is kept.** A key that a row has beyond its format's own (``prompt``, ``qid``) rides in the group's `meta` and is
 written back. What a row says without a value, as ``"neg_scores": null`` does, is noted under `SHAPE` in `meta`,
@@ -37,7 +37,7 @@ def query_id(query: str, place: str) -> str:
 def read_json_groups(
     uri: str, reject: Reject, parse: Callable[[Json, str], Group], extensions: tuple[str, ...] = JSON_LINES
 ) -> Iterator[tuple[int, Group]]:
-    """One group a line of a JSON lines file, or of each such file of a folder, with its line in that file.
+    """Read one group per line of a JSON lines file, or of each such file of a folder, with its line in that file.
 
     `parse` gets the row and its place, which no other row of the input has.
     """
@@ -87,7 +87,7 @@ def write_groups_as(uri: str, groups: Iterable[Group], reject: Reject, render: C
 
 
 def extra_keys(row: Json, own: Iterable[str]) -> Json:
-    """What a row has beyond the format's own keys, for `Group.meta`."""
+    """The keys of a row beyond the format's own, for `Group.meta`."""
     if SHAPE in row:
         raise RowRefused(f"has the key {SHAPE}, which crossrank uses itself; rename it")
     return {key: value for key, value in row.items() if key not in own}

@@ -1,7 +1,7 @@
 """Groups from where a job finds them: Parquet or JSON lines, a file or a folder, in any form that `group_forms` knows.
 
-What a file is called does not matter, what it holds does. Every verb that takes ``--groups`` reads them here, so that
-the same file is read, or refused with the same sentence, whatever is done with it.
+What a file is called does not matter, what it holds does. Every verb that takes ``--groups`` reads them through this
+module, so that the same file is read, or refused with the same sentence, by all.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from crossrank.storage.content_hash import fingerprint_of
 
 GROUP_FILES = (*PARQUET, *JSON_LINES)
 JSON_FILES = (".json",)
-"""What FlagEmbedding's users call JSON lines too."""
+"""Extensions that users of FlagEmbedding give to JSON lines, too."""
 PROBED_ROWS = 100
-"""So many first rows of JSON lines are looked at for one that says which form the file has."""
+"""First rows of JSON lines that are searched for one that shows the form of the file."""
 SAVED_DATASET = ("dataset_info.json", "dataset_dict.json", "state.json")
 
 
@@ -39,13 +39,13 @@ class _Rows(NamedTuple):
 
 
 def read_group_files(uri: str, reject: Reject) -> Iterator[tuple[str, int, Group]]:
-    """The groups at `uri`, each with its file and its line there; what is no group is rejected.
+    """Read the groups at `uri`, each with its file and its line there; what is no group is rejected.
 
     FlagEmbedding's and sentence-transformers' rows are read as they stand, with the ids that `crossrank convert` would
     give them.
 
     Raises:
-        InputError: a file of it holds something else; the sentence says what, and the command or the flag for it.
+        InputError: a file holds something else; the sentence says what, and the command or the flag for it.
     """
     for number, file in enumerate(group_files(uri)):
         for line, group in _groups(file, number, reject):
@@ -53,7 +53,7 @@ def read_group_files(uri: str, reject: Reject) -> Iterator[tuple[str, int, Group
 
 
 def group_files(uri: str) -> list[str]:
-    """The files that are read of `uri`. Refuses a folder that is something else as a whole."""
+    """The files at `uri` that are read. Refuses a folder that is something else as a whole."""
     if not storage.is_folder(uri):
         return files_of(uri, GROUP_FILES)
     names = {file_name(file).removesuffix(".gz") for file in folder_files(uri)}
@@ -66,7 +66,7 @@ def group_files(uri: str) -> list[str]:
 
 
 def read_group_queries(uri: str) -> Iterator[str]:
-    """The text of the query of every group at `uri`; what is no group is passed over. Of Parquet it reads nothing else.
+    """Read the query of every group at `uri`, and of Parquet nothing else; what is no group is passed over.
 
     Raises:
         InputError: as `read_group_files`.
@@ -90,9 +90,9 @@ def name_of_form(uri: str) -> str | None:
 
 
 def fingerprint_of_groups(uri: str) -> str:
-    """Hash of the files that are read; others in the same folder do not matter.
+    """A hash of the files that are read; others in the same folder do not matter.
 
-    Every job asks for it before it writes anything, so what holds no groups is refused here.
+    Every job needs it before it writes anything, so that this function is where files without groups are refused.
 
     Raises:
         InputError: as `read_group_files`.
@@ -140,4 +140,4 @@ def _are_objects(docs: object) -> bool:
 
 
 def _ignore(_rejected: Rejected) -> None:
-    """It is told when the rows are read."""
+    """Ignore a rejected row, which is reported when all rows are read."""

@@ -1,4 +1,4 @@
-"""What a file that is given as groups holds, known by its keys: groups, what is read as groups, or something else.
+"""The contents of a file that is given as groups, known by its keys: groups, what is read as groups, or something else.
 
 **Read as it stands** is a row that carries its query, its texts and what is known of them: our record, FlagEmbedding's
 and MS MARCO's, both of sentence-transformers. **Refused with the way out** is what needs another file beside it
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from crossrank.errors import InputError, listed
 from crossrank.formats import flagembedding, groups_jsonl, groups_parquet, st_labelled, st_triplets
 from crossrank.formats.dataset_columns import columns_of
-from crossrank.formats.parquet import Wanted
+from crossrank.formats.parquet import WantedColumns
 from crossrank.formats.pos_neg import own_keys
 from crossrank.formats.sources import file_name
 from crossrank.records import Group, Json
@@ -29,16 +29,16 @@ class GroupForm(NamedTuple):
     """A form of rows that become groups as they stand."""
 
     name: str
-    """As `FORMATS` has it."""
+    """Name of the format in `FORMATS`."""
     group_of: Callable[[Json, str], Group]
-    """From a row and its place, which no other row of the input has."""
-    columns: Callable[[Collection[str]], Wanted]
-    """What is read of a Parquet file with these columns."""
+    """Function that makes a group of a row and its place, which no other row of the input has."""
+    columns: Callable[[Collection[str]], WantedColumns]
+    """Function that says which of a Parquet file's columns are read."""
     query: str = "query"
     """The column of the query."""
 
 
-def _listed(names: Collection[str]) -> Callable[[Collection[str]], Wanted]:
+def _listed(names: Collection[str]) -> Callable[[Collection[str]], WantedColumns]:
     return lambda columns: {name: None for name in columns if name in names}
 
 
@@ -66,7 +66,7 @@ def form_of(columns: Collection[str], docs_are_objects: bool) -> GroupForm | Non
 
 
 def refusal(uri: str, columns: Collection[str]) -> InputError:
-    """What to say of a file with these columns, whose rows are of no form."""
+    """The error about a file with these columns, whose rows are of no form."""
     names = set(columns)
     if {"query", "document"} <= names:
         return InputError(
@@ -93,6 +93,6 @@ def refusal(uri: str, columns: Collection[str]) -> InputError:
 
 
 def command(name: str, source: str, uri: str) -> str:
-    """How to make groups of what has this form."""
+    """The command that makes groups of a file of the format `name`."""
     stem = _EXTENSION.sub("", file_name(uri)) or "out"
     return f"crossrank convert --from {name} --to groups {source} {stem}-groups.parquet"

@@ -16,7 +16,7 @@ _GLANCES: ContextVar[bool] = ContextVar("glances", default=False)
 
 @contextmanager
 def glancing() -> Iterator[None]:
-    """Look only whether there is a group that can be used: what the first few contradict is said when all are read."""
+    """Read only until a usable group is found, without a report on ranks: that is printed when all groups are read."""
     before = _GLANCES.set(True)
     try:
         yield

@@ -1,4 +1,4 @@
-"""A group as a plain row and back: what the Parquet and the JSON lines form share."""
+"""A group as a plain row and back, which the Parquet and the JSON lines form share."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def group_of(row: Json) -> Group:
 
 
 def row_of(group: Group, meta: Callable[[Json], Any]) -> Json:
-    """The row of a group. `meta` says how its free part is held: as it is, or as JSON text."""
+    """The row of a group. `meta` gives the form of its free part: as it is, or as JSON text."""
     return {
         "query_id": group.query_id,
         "query": group.query,

@@ -12,7 +12,7 @@ from crossrank.errors import InputError, listed
 from crossrank.formats.fields import accepted, known_id
 from crossrank.formats.group_order import in_rank_order
 from crossrank.formats.group_rows import DOCUMENT_KEYS, GROUP_KEYS, group_of, row_of
-from crossrank.formats.parquet import Wanted, parquet_rows, parquet_schema
+from crossrank.formats.parquet import WantedColumns, parquet_rows, parquet_schema
 from crossrank.formats.sources import PARQUET, files_of
 from crossrank.records import Group, Json, Reject, dump_meta
 
@@ -44,9 +44,9 @@ GROUP_SCHEMA = pa.schema(
         ("docs", pa.list_(DOCUMENT_TYPE)),
     ]
 )
-"""``meta`` is JSON text; null where there is none."""
-GROUP_COLUMNS: Wanted = {**dict.fromkeys(GROUP_KEYS), "docs": DOCUMENT_KEYS}
-"""What is read of a file. Other columns, and other fields of ``docs``, are not even decoded."""
+"""Columns of a file of groups. ``meta`` is JSON text; null where there is none."""
+GROUP_COLUMNS: WantedColumns = {**dict.fromkeys(GROUP_KEYS), "docs": DOCUMENT_KEYS}
+"""Columns that are read. Other columns, and other fields of ``docs``, are not even decoded."""
 
 
 def read_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:

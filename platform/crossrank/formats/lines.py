@@ -21,9 +21,9 @@ from crossrank.records import Json, Reason, Reject, Rejected
 READ_BLOCK_BYTES = 1 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 PACKED = b"\x1f\x8b\x08"
-"""What a file begins with that gzip has packed."""
+"""First bytes of a file that gzip has packed."""
 LINE_END = " \r\n"
-"""What a blank line may hold. A tab is not in it: in TSV it separates columns, which are then empty."""
+"""Characters that a blank line may hold. A tab is not one: in TSV it separates columns, which are then empty."""
 
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -46,7 +46,7 @@ def read_lines(uri: str, reject: Reject) -> Iterator[tuple[int, str]]:
 
 
 def decoded_lines(raw_rows: Iterable[tuple[int, bytes]], uri: str, reject: Reject) -> Iterator[tuple[int, str]]:
-    """As `read_lines`, of lines of `uri` that were read already."""
+    """Decode lines of `uri` that were read already; otherwise as `read_lines`."""
     for number, raw in raw_rows:
         try:
             line = raw.removesuffix(b"\n").removesuffix(b"\r").decode()
@@ -93,7 +93,7 @@ def parse_json(text: str) -> Any:
 
 
 def json_fault(error: ValueError | RecursionError) -> str:
-    """What is wrong with JSON that Python's decoder did not read, without Python's advice to programmers."""
+    """The fault in JSON that Python's decoder did not read, without Python's advice to programmers."""
     if isinstance(error, RecursionError):
         return "nested too deeply"
     if isinstance(error, UnicodeDecodeError):
@@ -105,7 +105,7 @@ def json_fault(error: ValueError | RecursionError) -> str:
 
 
 def json_kind(value: object) -> str:
-    """What a JSON value is, in words."""
+    """The kind of a JSON value, in words."""
     if value is None:
         return "null"
     for kinds, name in _KINDS:
@@ -131,7 +131,7 @@ def json_line(row: Json) -> str:
 
 @contextmanager
 def writing_lines(uri: str) -> Iterator[Callable[[str], None]]:
-    """A function that writes one line; the file is there when the block ends. ``.gz`` is packed."""
+    """Yield a function that writes one line; the file is there when the block ends. ``.gz`` is packed."""
     with storage.writing(uri) as stream:
         if uri.endswith(".gz"):
             # No name and no time in the header: the same lines give the same bytes.

@@ -23,7 +23,7 @@ READ_BUFFER_BYTES = 1 << 20
 LISTS = (pa.ListType, pa.LargeListType, pa.FixedSizeListType, pa.ListViewType, pa.LargeListViewType)
 """Arrow's types that hold a list of values in each row."""
 
-Wanted = Mapping[str, Collection[str] | None]
+WantedColumns = Mapping[str, Collection[str] | None]
 """Columns to read; of a column of objects, or of lists of objects, the fields to read, or None for all of it."""
 
 
@@ -40,13 +40,13 @@ def holds_objects(kind: pa.DataType) -> bool:
     return bool(pa.types.is_struct(kind.value_type if is_list(kind) else kind))
 
 
-def parquet_rows(uri: str, reject: Reject, wanted: Wanted | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a Parquet file with their number from 1.
+def parquet_rows(uri: str, reject: Reject, wanted: WantedColumns | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Read the rows of a Parquet file, with their number from 1.
 
     A row with text that is not UTF-8 is rejected.
 
     Args:
-        wanted: what of a row is read; None is all.
+        wanted: columns that are read; None reads all.
     """
     number = 0
     with storage.open_seekable(uri) as file:
@@ -67,11 +67,11 @@ def _opened(file: Any, uri: str) -> Any:
         return pq.ParquetFile(file, buffer_size=READ_BUFFER_BYTES)
     except pa.ArrowInvalid as error:
         way_out = "; Parquet is packed already, so unpack it (gunzip)" if uri.lower().endswith(".gz") else ""
-        told = in_short(str(error).splitlines()[0])
-        raise InputError(f"{uri} is not a Parquet file ({told}){way_out}") from error
+        reason = in_short(str(error).splitlines()[0])
+        raise InputError(f"{uri} is not a Parquet file ({reason}){way_out}") from error
 
 
-def _wanted_leaves(opened: Any, wanted: Wanted) -> list[str]:
+def _wanted_leaves(opened: Any, wanted: WantedColumns) -> list[str]:
     """The paths of the columns as they are stored, in which every field of an object is one of its own."""
     paths = [opened.schema.column(place).path for place in range(len(opened.schema))]
     chosen: list[str] = []
@@ -85,7 +85,7 @@ def _wanted_leaves(opened: Any, wanted: Wanted) -> list[str]:
 
 
 def _leaves_of(kind: pa.DataType, paths: list[str], fields: Collection[str] | None) -> list[str]:
-    """Those of a column's paths that belong to one of its fields; all where it has no such field to tell them by."""
+    """The paths of a column that belong to one of the given fields; all where the column has none of them."""
     objects = kind.value_type if is_list(kind) else kind
     if fields is None or not pa.types.is_struct(objects):
         return paths

@@ -30,7 +30,7 @@ class Once(NamedTuple):
     """The documents of a group, each once."""
 
     kept: list[KeptDocument]
-    """By `KeptDocument.place`."""
+    """Documents in the order of `KeptDocument.place`."""
     repeated: list[str]
     """A sentence for each copy that is left out."""
 
@@ -49,8 +49,8 @@ def each_once(docs: Sequence[Candidate], usable: Iterable[int] | None = None) ->
     """Make one document of those that have one id.
 
     Args:
-        docs: of one group.
-        usable: places of those that can be used; all by default. Of the others only the label counts, and only where
+        docs: documents of one group.
+        usable: places of those that can be used; by default all. Of the others only the label counts, and only where
             another copy can be used.
     """
     labels = highest_labels(docs)
@@ -74,7 +74,7 @@ def each_document_once(groups: Iterable[Group], uri: str) -> Iterator[Group]:
     What was left out is said at the end, with its count.
 
     Args:
-        uri: of that file.
+        uri: the file, for the report.
     """
     num_repeated = 0
     try:

@@ -27,7 +27,7 @@ CHUNK_BYTES = 1 << 22
 
 _COLUMNS = ("query", "Q0", "document", "rank", "score", "tag")
 _NOT_PLAIN = (b"\t", b"\f", b"\v", b"\0", b"  ", b"\n ", b" \n", b" \r", MARK.encode())
-"""What makes other columns of a line than single spaces do, or another id of a column."""
+"""Bytes in a chunk whose columns are not those between single spaces, or whose ids are not written as they are."""
 _PARSE = csv.ParseOptions(delimiter=" ", quote_char=False, double_quote=False, ignore_empty_lines=False)
 _CONVERT = csv.ConvertOptions(
     column_types={name: pa.float64() if name == "score" else pa.string() for name in _COLUMNS},
@@ -45,11 +45,11 @@ class RunColumns(NamedTuple):
     ranks_L: NDArray[np.int64]
     scores_L: NDArray[np.float64]
     lines_L: NDArray[np.int64]
-    """Where each stands in the file, from 1."""
+    """Number of each line in the file, from 1."""
 
 
 def read_run_columns(uri: str, reject: Reject) -> Iterator[RunColumns]:
-    """The lines of a run, in the order of the file. Rejects what `trec.read_run` rejects."""
+    """Read the lines of a run, in the order of the file. Rejects what `trec.read_run` rejects."""
     line = 1
     for chunk in _chunks(uri):
         plain = _plain(chunk, line)

@@ -1,4 +1,4 @@
-"""The lines of a TREC run: every run that crossrank writes is made here.
+"""The lines of a TREC run: every run that crossrank writes goes through this module.
 
 Readers of runs sort by score and break ties by document id, whatever the rank column says, and trec_eval holds a score
 in 32 bits. So the scores of a query fall strictly as 32-bit floats: whoever sorts by them has our order.
@@ -19,7 +19,7 @@ OUR_TAG = "crossrank"
 
 _FLOAT32 = np.finfo(np.float32)
 _SUBNORMAL = int(np.float32(_FLOAT32.smallest_normal).view(np.int32)) - 1
-"""Floats between 0 and the smallest normal one. They count as 0, as many a process has its processor take them."""
+"""Number of floats between 0 and the smallest normal one. They count as 0: many processes flush them."""
 _LIMIT = int(np.float32(_FLOAT32.max).view(np.int32)) - _SUBNORMAL
 
 
@@ -34,10 +34,10 @@ def run_lines(
 
     Args:
         doc_ids: best first.
-        scores: finite, or None, which is the place below 0. Those that fall stand as they are; another is put one step
-            below that before it.
-        ranks: for the fourth column, which no reader sorts by; the places from 1 by default.
-        tags: for the last column, by default ``crossrank``.
+        scores: finite scores; None stands for minus the place. Scores that fall stand as they are; any other is put one
+            step below the one before it.
+        ranks: ranks for the fourth column, which no reader sorts by; by default the places from 1.
+        tags: tags for the last column; by default ``crossrank``.
     """
     query = word_of(query_id)
     ranks = range(1, len(doc_ids) + 1) if ranks is None else ranks
@@ -63,7 +63,7 @@ def falling(scores: Sequence[float]) -> list[str]:
 
 
 def _steps(scores_D: NDArray[np.float64]) -> NDArray[np.int64]:
-    """How many normal floats of 32 bits lie between 0 and a score, below 0 for negative ones."""
+    """Number of normal floats of 32 bits that lie between 0 and a score, below 0 for negative ones."""
     clipped_D = np.clip(scores_D, -_FLOAT32.max, _FLOAT32.max).astype(np.float32)
     sizes_D = np.abs(clipped_D).view(np.int32).astype(np.int64) - _SUBNORMAL
     signs_D = np.sign(clipped_D).astype(np.int64)

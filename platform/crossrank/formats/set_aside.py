@@ -1,4 +1,4 @@
-"""Rows that could not be used: how many for each reason, the first of them in words, and the end where none is left."""
+"""Rows that could not be used: their number by reason, the first of them in words, and an error where none is left."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from crossrank.records import Reject, Rejected
 from crossrank.telemetry.figures import counted
 from crossrank.telemetry.progress import say
 
-TOLD = 10
-"""Rows that are told one by one; the rest is counted."""
+PRINTED_ROWS = 10
+"""Rejected rows that are printed one by one; the rest are only counted."""
 
 
-def telling() -> Reject:
-    """Says the first rows, each with its place and reason."""
-    left = iter(range(TOLD))
+def first_rows_printer() -> Reject:
+    """A function that prints the first rejected rows, each with its place and reason, and ignores the rest."""
+    left = iter(range(PRINTED_ROWS))
 
-    def tell(row: Rejected) -> None:
+    def print_first(row: Rejected) -> None:
         if next(left, None) is not None:
             say(f"{row.source} line {row.line}: {row.reason}, {row.detail}")
 
-    return tell
+    return print_first
 
 
 def _drop(row: Rejected) -> None:
-    """For those who only count."""
+    """Ignore a rejected row, for callers that only count."""
 
 
 class SetAside:
-    """Hands each row on, and counts it."""
+    """Counts each rejected row, and hands it on."""
 
     def __init__(self, reject: Reject = _drop) -> None:
         self.counts: Counter[str] = Counter()
@@ -61,11 +61,11 @@ class SetAside:
         return f"{counted(self.counts)}; the first, {where}: {first.detail}"
 
     def refuse_if_all(self, num_left: int, uri: str, what: str, way_out: str) -> None:
-        """End a job of whose input nothing is left: to finish it would look like work done.
+        """End a job whose input has nothing left: a finished job would look like work done.
 
         Args:
             num_left: rows that can be used.
-            what: they are called.
+            what: name of the rows.
 
         Raises:
             InputError: none is left; the sentence says why, and the way out.

@@ -1,4 +1,4 @@
-"""Which files a URI stands for: a file itself, or the files of one kind in a folder."""
+"""The files that a URI stands for: a file itself, or the files of one kind in a folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PARQUET = (".parquet",)
 
 
 PACKED = (".bz2", ".zst", ".lz4", ".br", ".xz", ".zip")
-"""Ways of packing that nothing here writes."""
+"""Extensions of packed files that crossrank does not write."""
 DATA = (*JSON_LINES, ".json", *TSV, *CSV, *PARQUET, ".trec", ".run", ".qrels", ".arrow")
 """Extensions that say what a file holds. Any other may stand on any file."""
 
@@ -54,9 +54,9 @@ def refuse_other_extension(flag: str, uri: str, what: str, extensions: tuple[str
     """Refuse a file to be written whose name says that it holds something else.
 
     Args:
-        flag: what the user named it with.
+        flag: flag or argument that names the file.
         what: what is written to it, in the plural.
-        extensions: those that it may have, the usual one first; none for a folder.
+        extensions: extensions that the file may have, the usual one first; none for a folder.
         packs: whether a name that ends in ``.gz`` packs it.
 
     Raises:

@@ -18,7 +18,7 @@ from crossrank.records import Document, Json, Reject
 
 KINDS = (JSON_LINES, TSV, CSV, PARQUET)
 PROBED_ROWS = 100
-"""JSON lines have no header: what has to be there is looked for in so many first rows, what may be there in all."""
+"""First rows of JSON lines, which have no header, that show the required columns; optional ones may come in any row."""
 
 BEIR_QUERIES = "queries.jsonl"
 BEIR_CORPUS = "corpus.jsonl"
@@ -34,7 +34,7 @@ class Query(NamedTuple):
     source: str
     """URI of the file."""
     meta: Json
-    """Every other column, if they were asked for."""
+    """Every other column, where they were asked for."""
 
 
 def read_queries(
@@ -54,7 +54,7 @@ def read_queries(
     Rejected: rows that cannot be read, and those whose id or text is missing, null or of another type.
 
     Args:
-        with_meta: read the other columns too. Without, those of a Parquet file are not even decoded.
+        with_meta: whether the other columns are read, too. Otherwise those of a Parquet file are not even decoded.
 
     Raises:
         InputError: a column is not there, a folder without files or with files of two kinds, an unknown extension.
@@ -147,7 +147,7 @@ def _opened(
     if has_extension(uri, TSV):
         known = [name for column in columns for name in (*column.names, *column.usual)]
         asked = any(column.asked is not None for column in columns)
-        # Whoever asks for a column says that there is a header, and is told what the first line holds instead.
+        # A column asked for by name implies a header; without one, the error shows what the first line holds instead.
         return tsv_table(uri, reject, known, None if asked else headerless)
     if has_extension(uri, CSV):
         return csv_table(uri, reject)
@@ -172,7 +172,7 @@ def _with_column_somewhere(rows: Iterator[tuple[int, Json]], column: Column, uri
 
 
 def _others(own: frozenset[str | None], uri: str, with_meta: bool) -> Callable[[Json], Json]:
-    """What of a row is kept beside what is read of it."""
+    """A function that gives the columns of a row that are kept as `meta`."""
     if not with_meta:
         return lambda _row: {}
     if has_extension(uri, PARQUET):

@@ -34,7 +34,7 @@ RUN_EXTENSIONS = (".trec", ".run", ".txt")
 QRELS_EXTENSIONS = (".qrels", ".trec", ".txt", ".tsv")
 
 RANK = "[+-]?[0-9]{1,10}"
-"""How a rank is written."""
+"""Pattern of a rank."""
 
 _COLUMNS = re.compile(r"[^ \t\r\n\f\v]+")
 
@@ -69,7 +69,7 @@ def read_run(uri: str, reject: Reject) -> Iterator[RunRow]:
 
 
 def run_rows(lines: Iterable[tuple[int, str]], uri: str, reject: Reject) -> Iterator[RunRow]:
-    """As `read_run`, of lines of `uri` with their numbers."""
+    """Parse the lines of a run at `uri`, given with their numbers; rejects what `read_run` rejects."""
     for _, row in accepted(lines, uri, reject, _run_row, _first_column):
         yield row
 
@@ -84,7 +84,7 @@ def read_qrels(uri: str, reject: Reject) -> Iterator[Qrel]:
 
 
 def read_run_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
-    """One group for each query of a run, its documents by score, with the line where it begins.
+    """Read one group for each query of a run, its documents by score, with the line where it begins.
 
     Equal scores are ordered by rank, then as in the file. Where ranks contradict the scores they are counted anew.
 
@@ -108,7 +108,7 @@ def read_run_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
 
 
 def read_qrels_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
-    """One group for each query of a judgement file, with the line where it begins; otherwise as `read_run_groups`."""
+    """Read one group for each query of a judgement file, with its first line; otherwise as `read_run_groups`."""
     for file in files_of(uri, QRELS_EXTENSIONS):
         for query_id, found in groupby(read_qrels(file, reject), key=lambda row: row.query_id):
             rows = list(found)
@@ -118,9 +118,10 @@ def read_qrels_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
 def write_run(uri: str, groups: Iterable[Group], reject: Reject) -> int:
     """Write the documents of each group, each once; returns the number of groups.
 
-    They stand by their ranks. Where there are none, they stand by score, and equal scores as `order.initial_order` has
-    it. The ranks stand where every document has one, else they are the places. A score that does not fall is changed,
-    see `run_lines`. The tag is the one it was read with, or ``crossrank``. Left out: texts, labels and all else.
+    Documents stand by their ranks. Where there are none, they stand by score, and equal scores as in
+    `document_order.initial_order`. The ranks stand where every document has one, else they are the places. A score that
+    does not fall is changed, see `run_lines`. The tag is the one it was read with, or ``crossrank``. Left out: texts,
+    labels and all else.
 
     Rejected: groups without documents, documents with neither a score nor a rank, scores that are not finite, tags that
     are no text.
@@ -132,7 +133,7 @@ def write_run(uri: str, groups: Iterable[Group], reject: Reject) -> int:
 def write_qrels(uri: str, groups: Iterable[Group], reject: Reject) -> int:
     """Write the judged documents of each group, each once with its highest label; returns the number of groups.
 
-    To leave one out says: unjudged.
+    A document that is left out is unjudged to readers.
 
     Rejected: groups without a judged document, iterations that are no text.
     """

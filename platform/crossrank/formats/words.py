@@ -12,7 +12,7 @@ import re
 from urllib.parse import unquote_to_bytes
 
 MARK = "%%"
-"""How a word begins that is not the id itself."""
+"""Beginning of a word that is an encoded id and not the id itself."""
 
 _NOT_IN_A_WORD = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ufeff]")
 """White space of any reader: trec_eval knows the six characters of C, Python's ``split`` the 29 of Unicode."""

@@ -20,7 +20,7 @@ from crossrank.config.nearest import in_place_of
 from crossrank.config.settings import CheckedSettings, from_mapping, option
 from crossrank.errors import SettingsError, UserError
 from crossrank.formats import FORMATS
-from crossrank.formats.conversion import convert_telling
+from crossrank.formats.conversion import convert_and_report
 from crossrank.formats.sources import JSON_LINES, has_extension
 from crossrank.recipe.measured import MeasuredQueries
 from crossrank.recipe.reading import Recipe
@@ -142,7 +142,7 @@ class _Chain:
             self._folder(NOTES, f"{name}.json"),
             source,
             {"from": from_},
-            lambda: convert_telling(from_, to, storage.absolute(source), target),
+            lambda: convert_and_report(from_, to, storage.absolute(source), target),
             continues=name != "import",
         )
 

@@ -1,4 +1,4 @@
-"""What workers do with the blocks of a job, as a value that is sent to each of them."""
+"""The work on the blocks of a job, as a value that is sent to every worker."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 Figures = dict[str, Any]
-"""What was done to a block, in numbers."""
+"""Numbers about a finished block, by name."""
 
 
 class BlockJob(Protocol):
-    """What is done to the blocks of a job: sent to every worker, and so small. It pickles."""
+    """The work on the blocks of a job. It is pickled and sent to every worker, so it is small."""
 
     def open(self, threads: int) -> Callable[[int], Figures]:
-        """Make ready to work in this process.
+        """Prepare the work in this process.
 
         Args:
-            threads: CPU threads that it may use.
+            threads: CPU threads that the process may use.
 
         Returns:
-            A function that does the block of a number, writes what it made as one file under the block's own name,
-            and gives figures of it. A retry after a death writes the same file again.
+            A function that takes the number of a block, works it off, writes the result as one file under the block's
+            own name, and returns figures about it. A retry after a worker died writes the same file again.
         """

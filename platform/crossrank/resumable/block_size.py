@@ -1,25 +1,25 @@
-"""How many queries make a block: small enough that a kill loses little, large enough that starting one is cheap."""
+"""Queries per block: few enough that a kill loses little, many enough that starting a block is cheap."""
 
 from __future__ import annotations
 
 from crossrank.derived import Derived
 
 TARGET_S = 30.0
-"""Measured work of a block on one worker. A kill loses half of one a worker, on average."""
+"""Seconds of measured work per block on one worker. A kill loses half a block per worker, on average."""
 LEAST_BLOCKS = 100
-"""No block is over 1 % of the job."""
+"""Fewest blocks of a job: no block is over 1 % of it."""
 LEAST_BLOCKS_OF_A_WORKER = 20
-"""With fewer, most workers of a large cluster wait while the last blocks are scored: half of one each, on average."""
+"""Fewest blocks per worker. With fewer, most workers of a large cluster wait for the last blocks to be scored."""
 MOST_PAIRS = 200_000
-"""Pairs of a block at most, whatever the speed: a worker holds one block in memory."""
+"""Most pairs of a block, at any speed: a worker holds one block in memory."""
 
 
 def queries_per_block(num_queries: int, num_pairs: int, pairs_per_second: float, workers: int) -> Derived[int]:
-    """Queries of a block, at least 1, with the reason.
+    """Work out the number of queries per block, at least 1, with the reason.
 
     Args:
         pairs_per_second: measured speed of one worker.
-        workers: how many share the job.
+        workers: number of workers that share the job.
     """
     pairs_per_query = max(num_pairs / max(num_queries, 1), 1.0)
     bounds = [

@@ -1,4 +1,4 @@
-"""Have the blocks of a job done, and say how far it is."""
+"""The blocks of a job on its workers, with reports of progress."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def do_blocks(
     lease: Lease,
     count: Callable[[Figures], str | None],
 ) -> None:
-    """Have the blocks done that lack their part, and say how far the job is.
+    """Run the blocks that lack their part, and report progress.
 
     Args:
-        left: numbers of those blocks, with the rows of each that are left to do.
+        left: numbers of those blocks, each with the rows that it has left.
         total: rows of all blocks.
-        what: rows are called, such as ``queries``.
-        lease: what keeps others from the output; looked at with every block.
-        count: takes the figures of a finished block, and gives what is said beside the progress, such as a rate.
+        what: name of the rows, such as ``queries``.
+        lease: lease on the output, checked after every block.
+        count: takes the figures of a finished block, and returns a text shown beside the progress, such as a rate.
 
     Raises:
         CrossrankError: what a worker raised for the user; JobFailed for anything else.
@@ -47,7 +47,7 @@ def do_blocks(
 
 
 def say_resumed(left: Mapping[int, int], total: int, what: str) -> None:
-    """Say how many rows earlier runs did, where they did some, and count them. Arguments as `do_blocks`."""
+    """Say how many rows earlier runs finished, if any, and count them. Arguments as in `do_blocks`."""
     resumed = total - sum(left.values())
     if resumed:
         say(f"{resumed:,} of {total:,} {what} were done before")

@@ -1,7 +1,7 @@
-"""What an earlier run left in an output, and whether a job goes on with it, replaces it, or refuses it.
+"""The earlier run in an output, and whether a job goes on with it, replaces it, or refuses it.
 
-Nothing here changes a file but `working` and `Earlier.give_way`, which a job calls when all that can be judged has
-been: a flag that is refused leaves the output as it was.
+Only `working` and `Earlier.give_way` change files. A job calls them when everything that can be checked has been: a
+flag that is refused leaves the output as it was.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from crossrank.resumable.settings import JobSettings
 from crossrank.storage.lease import LOCK, Lease
 
 PREPARATIONS = ("_prepared/", "_rejected/", "_candidates/")
-"""Folders of an output that hold what is made again in minutes, but for what the next two name."""
+"""Folders of an output whose files are made again in minutes, but for those that the next two constants name."""
 SEARCHES = "_prepared/found-"
-"""Begins the files of what an encoder found, for `mine`."""
+"""Prefix of the files in which `mine` keeps what an encoder found."""
 DENSE = "_candidates/dense/"
-"""Holds the same for `evaluate`."""
+"""Folder in which `evaluate` keeps what an encoder found."""
 
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """What an output holds of an earlier run, if anything, and what becomes of it."""
+    """The earlier run that an output holds, if it holds one, and what becomes of it."""
 
     output: str
     manifest: Manifest | None
     is_replaced: bool
-    """Whether it makes way: by --overwrite, or since it had other settings and had done nothing."""
+    """Whether the earlier run is replaced: by --overwrite, or since it had other settings and had done nothing."""
 
     @property
     def kept(self) -> Manifest | None:
-        """The manifest of the run that is gone on with; None where there is none."""
+        """The manifest of the run that the job goes on with; None where there is none."""
         return None if self.is_replaced else self.manifest
 
     @property
@@ -47,12 +47,12 @@ class Earlier:
         return self.kept is not None and self.kept["state"] == "finished"
 
     def give_way(self, manifest: Manifest, parts: Parts | None, uris: Iterable[str]) -> None:
-        """Remove what a job replaces and write its manifest; a job that goes on, or found nothing, changes nothing.
+        """Remove what the job replaces and write the new manifest. Does nothing for a job that goes on or is the first.
 
         Args:
-            manifest: of the new job.
-            parts: those that are removed; None for a job without parts.
-            uris: what else the earlier run wrote.
+            manifest: manifest of the new job.
+            parts: parts to remove; None for a job without parts.
+            uris: other files and folders that the earlier run wrote.
         """
         if not self.is_replaced or self.manifest is None:
             return
@@ -69,13 +69,13 @@ class Earlier:
 def look_at(
     output: str, kind: str, identity: dict[str, Any], settings: JobSettings, num_parts: str | None = None
 ) -> Earlier:
-    """What an earlier run left in an output, judged by the settings of the job that wants to write there.
+    """Judge what an earlier run left in an output by the settings of the job that wants to write there.
 
     Args:
         kind: the verb, such as ``rerank``.
         identity: what has to be the same for the job to go on.
-        num_parts: key under which the manifest of a finished job has how many parts there are; None for a job whose
-            result is no table, in whose output none has a place.
+        num_parts: key of a finished job's manifest that holds the number of its parts; None for a job whose result is
+            no table, and whose output may hold none.
 
     Raises:
         OutputError: the folder holds what no job of this kind wrote, a table beside its parts, or a job with other
@@ -115,7 +115,7 @@ def earlier_run(output: str, kind: str) -> Manifest | None:
             )
         return None
     manifest = read_json(manifest_of(output))
-    # What says no kind is of `crossrank rerank`.
+    # A manifest without a kind is of `crossrank rerank`.
     if "identity" not in manifest or manifest.get("kind", "rerank") != kind:
         raise OutputError(f"{output} holds the result of another kind of job; name another --output")
     if not isinstance(manifest["identity"], dict) or not isinstance(manifest.get("state"), str):
@@ -138,13 +138,13 @@ def nothing_is_done(output: str) -> bool:
 
 @contextmanager
 def working(earlier: Earlier, manifest: Manifest) -> Iterator[Lease]:
-    """Be the only job that writes an output, from its first manifest on; what is replaced stays until it gives way.
+    """Hold the right to write an output alone, and write its first manifest; what is replaced stays until `give_way`.
 
     A job that is refused before it has done anything leaves nothing behind that would stand in the way of the next.
 
     Args:
-        earlier: what was found there.
-        manifest: of the new job, written at once where nothing was found.
+        earlier: what `look_at` found in the output.
+        manifest: manifest of the new job, written at once where the output was empty.
 
     Raises:
         OutputError: another job is at work there, or was since the manifest was read.

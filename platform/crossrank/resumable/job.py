@@ -1,10 +1,10 @@
-"""A job on its output, from its first look to its finished manifest: what every verb with an output does alike.
+"""The life of a job on its output, from the first look to the finished manifest, alike for every verb with an output.
 
 job = Job.of(KIND, settings, identity)          # refuses what stands there, and writes nothing
 if job.is_finished and job.lacks_nothing(...):  # a finished job ends here, before anything is started
     return job.nothing_to_do("12 groups")
 with begin(job, model=...) as run:              # from now on it alone writes there
-    run.give_way(layout, [...])                 # when all is judged: what it replaces goes
+    run.give_way(layout, [...])                 # after all checks: what it replaces is removed
     ...
     return run.finish(rows=...)                 # the manifest is written last
 """
@@ -36,13 +36,13 @@ def announce() -> float:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job whose settings are accepted by what its output holds. Nothing is written yet."""
+    """A job whose settings agree with what its output holds. Nothing is written yet."""
 
     kind: str
     """The verb."""
     settings: JobSettings
     identity: dict[str, Any]
-    """What has to be the same for the job to go on."""
+    """Settings and inputs that have to be equal for the job to go on."""
     earlier: Earlier
     started: float
 
@@ -65,12 +65,12 @@ class Job:
 
     @property
     def kept(self) -> Manifest:
-        """The manifest of the run that is gone on with; empty where there is none."""
+        """The manifest of the run that the job goes on with; empty where there is none."""
         return self.earlier.kept or {}
 
     @property
     def is_replaced(self) -> bool:
-        """Whether what is there makes way."""
+        """Whether the job replaces what the output holds."""
         return self.earlier.is_replaced
 
     @property
@@ -92,7 +92,7 @@ class Job:
         """Say that a finished job does nothing; returns its manifest.
 
         Args:
-            result: what it made, such as ``12 groups``.
+            result: what the job made, such as ``12 groups``.
         """
         say(f"{self.output} is finished: {result}; nothing to do")
         return self.kept
@@ -100,7 +100,7 @@ class Job:
 
 @dataclass(slots=True)
 class Run:
-    """A job at work: it alone writes its output."""
+    """A job at work, the only one that writes its output."""
 
     job: Job
     manifest: Manifest
@@ -112,11 +112,11 @@ class Run:
         return self.job.output
 
     def give_way(self, parts: Parts | None, uris: Iterable[str]) -> None:
-        """Remove what the job replaces, now that all is judged; see `Earlier.give_way`."""
+        """Remove what the job replaces, after all checks; see `Earlier.give_way`."""
         self.job.earlier.give_way(self.manifest, parts, uris)
 
     def save(self, **facts: Any) -> None:
-        """Keep in the manifest what a run that goes on has to know."""
+        """Write facts into the manifest that a run which goes on has to know."""
         self.lease.check()
         self.manifest |= facts
         write_json(manifest_of(self.output), self.manifest)
@@ -125,7 +125,7 @@ class Run:
         """Write the manifest, last of all; returns it.
 
         Args:
-            facts: what came out.
+            facts: figures of the result, for the manifest.
         """
         self.save(state="finished", **({"seconds": self.clock.laps} | facts), finished=time.time())
         storage.delete_leftovers(self.output)
@@ -134,10 +134,10 @@ class Run:
 
 @contextmanager
 def begin(job: Job, **facts: Any) -> Iterator[Run]:
-    """Be the only job that writes the output, from its first manifest on; see `working`.
+    """Start a job: take the right to write its output alone, and write its first manifest; see `working`.
 
     Args:
-        facts: what the manifest says of this verb beside what it says of every job.
+        facts: entries of the manifest that this verb has beside those of every job.
     """
     manifest = {
         "kind": job.kind,

@@ -34,7 +34,7 @@ class Layout(Parts):
 
     @property
     def wanted(self) -> str:
-        """Which rows of the corpus any candidate names, a bit a row, and a key for that set."""
+        """File with a bit for each row of the corpus, set where a candidate names the row, and a key for that set."""
         return storage.join(self.prepared, "wanted.parquet")
 
     @property

@@ -1,7 +1,7 @@
 """The output folder of a job: its manifest, and who works on it.
 
 Every job keeps `_manifest.json` in its output: a state (``running``, ``finished``), its kind, and its identity, which
-is what has to be the same when it is resumed; see `earlier`.
+is what has to be the same when it is resumed; see `resumable.earlier`.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from crossrank.storage.lease import LOCK, Lease, leased
 Manifest = dict[str, Any]
 
 MARKS = {"plan.json", "written.json", "COMPLETE"}
-"""Names of files that say of a folder that it is whole. They are written last."""
+"""Names of files that mark a folder as whole. They are written last."""
 
 
 def manifest_of(output: str) -> str:
-    """Where the manifest lies."""
+    """The URI of the manifest of an output."""
     return storage.join(output, "_manifest.json")
 
 
 @contextmanager
 def alone(folder: str, flag: str = "--output") -> Iterator[Lease]:
-    """Refuse a folder that another job writes, and whoever comes meanwhile.
+    """Hold the right to write a folder alone: refuses one that another job writes, and keeps later jobs out.
 
-    On a disk the lock of a job that was killed is gone with it. In an object store it is a claim, see `claim`: what
-    works there for long has to `check` it before it writes its result.
+    On a disk the lock of a job that was killed is gone with it. In an object store it is a claim, see `storage.lease`:
+    a long job there has to `check` it before it writes its result.
 
     Args:
-        flag: what names the folder.
+        flag: flag that names the folder, for the error.
     """
     if storage.is_s3(folder):
         with leased(folder, flag) as lease:

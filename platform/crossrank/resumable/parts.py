@@ -1,8 +1,8 @@
 """The parts of a result: a Parquet file for each block of rows, written whole under the block's own name or not at all.
 
-A job that goes on leaves those that are as they were written. What happened to one since nobody tells it, so it looks
-at their footers: a file that was cut off, or put in the place of another, is made again. What lies between a whole
-footer and the beginning is not looked at.
+A job that goes on keeps the parts that are whole. It cannot know what happened to them since, so it reads their
+footers: a file that was cut off, or put in the place of another, is made again. What lies before a whole footer is not
+read.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ Result = TypeVar("Result")
 TABLES = (".parquet", ".parq", ".pq")
 _PART = re.compile(r"part-[0-9]+\.parquet")
 _OWN_FOLDER = re.compile(r"/[_.]")
-"""In a name: what lies in a folder, or is a file, that readers pass over."""
+"""Element of a path that begins with an underscore or a dot, which readers of Parquet folders skip."""
 
 READ_AT_ONCE = 16
-"""Files: those of an object store are waited for."""
+"""Files that are read at the same time, since each read of an object store has to be waited for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The tables of one output folder that are its result."""
+    """The tables of one output folder that make up its result."""
 
     output: str
 
@@ -49,10 +49,11 @@ class Parts:
         return {number for number in numbers if _name(number) in names}
 
     def lacking_parts(self, num_blocks: int, rows_of_blocks: Sequence[int] | None) -> set[int]:
-        """Numbers of the parts that are to be made: not there, or not of the rows of their block.
+        """Numbers of the parts to make: those that are missing, or do not have the rows of their block.
 
         Args:
-            rows_of_blocks: rows of block 0, 1, ...; None, where nobody knows them any more, trusts what is there.
+            rows_of_blocks: rows of block 0, 1, ...; None, where they are no longer known, trusts every part that is
+                there.
         """
         there = self.finished_parts() & set(range(num_blocks))
         if rows_of_blocks is not None:
@@ -68,7 +69,7 @@ class Parts:
             storage.delete(self.part(number))
 
     def rows_of_a_part(self) -> int | None:
-        """Rows of every part but the last, told by the parts that are there; None where they do not tell it.
+        """Rows of every part but the last, read from the parts that are there; None where they do not show it.
 
         They number their rows, so part 3 that begins with row 30 says 10, as does part 0 where it has 10 rows.
         """
@@ -83,19 +84,20 @@ class Parts:
         return said.most_common(1)[0][0] if said else None
 
     def sizes_of_parts(self, num_rows: int, num_blocks: int) -> list[int] | None:
-        """Rows of block 0, 1, ... of so many, told by the parts that are there; None where they do not tell it."""
+        """Rows of block 0, 1, ..., read from the parts that are there; None where they do not show it."""
         size = self.rows_of_a_part()
         if not size or -(-num_rows // size) != num_blocks:
             return None
         return [min(size, num_rows - first) for first in range(0, num_rows, size)]
 
     def refuse_foreign_tables(self, num_blocks: int | None) -> None:
-        """Refuse a table beside the parts of so many blocks: a reader of the folder would take its rows for results.
+        """Refuse a table beside the job's own parts: a reader of the folder would take its rows for results.
 
         Readers look into folders too, unless their names begin with an underscore or a dot.
 
         Args:
-            num_blocks: None, where that is not known, takes whatever is named as a part for one.
+            num_blocks: number of blocks, each with one part; None, where it is not known, accepts every file that is
+                named as a part.
         """
         begins = f"{storage.absolute(self.output).rstrip('/')}/"
         for file in storage.list_files(self.output, recursive=True):
@@ -110,7 +112,7 @@ class Parts:
 
 
 def read_ahead(numbers: Iterable[int], read: Callable[[int], Result]) -> Iterator[Result]:
-    """What `read` gives of each number, in their order; a few are read at once."""
+    """Yield `read(number)` for each number, in order; a few are read at the same time."""
     with ThreadPoolExecutor(READ_AT_ONCE) as readers:
         reading: deque[Future[Result]] = deque()
         left = iter(numbers)
@@ -122,11 +124,11 @@ def read_ahead(numbers: Iterable[int], read: Callable[[int], Result]) -> Iterato
 
 
 def read_part(uri: str, read: Callable[[BinaryIO], Result]) -> Result | None:
-    """What `read` makes of a Parquet file; None where the file is damaged."""
+    """Return `read` of a Parquet file; None where the file is damaged."""
     try:
         return storage.read_from(uri, read)
     except (InputError, StorageError):
-        # Arrow tells damage and a connection that broke alike. In memory nothing breaks but what is damaged.
+        # Arrow reports damage and a broken connection alike. Read from memory, only damage fails.
         content = pa.BufferReader(storage.read_bytes(uri))
     try:
         return read(cast(BinaryIO, content))
@@ -145,17 +147,17 @@ def _first_row(footer: pq.FileMetaData) -> int | None:
 
 
 def _holds(uri: str, first_row: int, num_rows: int) -> bool:
-    """Whether a file is a table of so many rows, and where it numbers them, of these."""
+    """Whether a file is a table of `num_rows` rows that, where it numbers them, begin with `first_row`."""
     footer: pq.FileMetaData | None = read_part(uri, pq.read_metadata)
     if footer is None or footer.num_rows != num_rows:
         return False
     bounds = [_bounds(footer.row_group(number)) for number in range(footer.num_row_groups)]
-    found = [each for each in bounds if each is not None]
-    return not found or (found[0][0], found[-1][1]) == (first_row, first_row + num_rows - 1)
+    numbered = [each for each in bounds if each is not None]
+    return not numbered or (numbered[0][0], numbered[-1][1]) == (first_row, first_row + num_rows - 1)
 
 
 def _bounds(rows: pq.RowGroupMetaData) -> tuple[int, int] | None:
-    """The first and the last number of rows that are numbered."""
+    """The first and the last row number of a row group; None where its rows are not numbered."""
     column = rows.column(0)
     if column.path_in_schema != "row" or not column.is_stats_set:
         return None

@@ -27,12 +27,12 @@ REJECTED_SCHEMA = pa.schema(
 
 
 REJECTED_ROWS = 4096
-"""Rejected rows that are held in memory before they are written."""
+"""Rejected rows held in memory before they are written."""
 
 
 @contextmanager
 def rejected_file(uri: str) -> Iterator[Reject]:
-    """A function that sets rows aside in a Parquet file of `REJECTED_SCHEMA`, in memory that does not grow."""
+    """Yield a function that sets rows aside in a Parquet file of `REJECTED_SCHEMA`, in memory that does not grow."""
     rows: list[dict[str, Any]] = []
     with storage.writing(uri) as stream, pq.ParquetWriter(stream, REJECTED_SCHEMA, compression="zstd") as writer:
 

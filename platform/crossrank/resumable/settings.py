@@ -18,19 +18,19 @@ class JobSettings(CheckedSettings):
     output: str = option(help="Folder for the result, a local path or s3://bucket/folder.", affects_output=False)
     workers: str | None = option(
         None,
-        help="Workers: N, or MIN:MAX for a pool that scales; default one a GPU, or to score on CPU one a core.",
+        help="Workers: N, or MIN:MAX for a pool that scales; default one per GPU, or, to score on CPU, one per core.",
         affects_output=False,
     )
     gpus_per_worker: float | None = option(
         None,
-        help="GPUs of a worker, a fraction to share one; default 1 where the cluster has GPUs, else 0.",
+        help="GPUs per worker, a fraction to share one; default 1 where the cluster has GPUs, else 0.",
         affects_output=False,
         least=0,
         refusal="; use 0 for CPU, or a positive number",
     )
     accelerator: str | None = option(
         None,
-        help="Kind of GPU, such as L4 or H100, where the cluster has several; default any. Ray's own name for it.",
+        help="Kind of GPU by Ray's name, such as L4 or H100, where the cluster has several; default any.",
         affects_output=False,
     )
     dry_run: bool = option(False, help="Say pairs, tokens and hours from a sample, and stop.", affects_output=False)
@@ -46,7 +46,7 @@ class JobSettings(CheckedSettings):
         """The workers that these flags ask for.
 
         Raises:
-            SettingsError: a number of workers or of GPUs that there cannot be, a kind of GPU for workers without any.
+            SettingsError: an impossible number of workers or GPUs, or a kind of GPU for workers without one.
         """
         gpus = self.gpus_per_worker
         if self.accelerator is not None:
@@ -58,11 +58,11 @@ class JobSettings(CheckedSettings):
         return WorkerRequest(self.worker_range(), gpus, self.accelerator)
 
     def of_every_job(self) -> dict[str, Any]:
-        """The values of the flags that every job has, for a job that is done inside this one."""
+        """The values of the flags that every job has, for a job that runs inside this one."""
         return {each.name: getattr(self, each.name) for each in fields(JobSettings)}
 
     def worker_range(self) -> tuple[int, int] | None:
-        """The least and the most workers; None where they were not given."""
+        """The smallest and the largest number of workers; None where --workers was not given."""
         if self.workers is None:
             return None
         try:

@@ -1,4 +1,4 @@
-"""A local file that is there whole or not at all, and whose failures are told apart from those of other files."""
+"""A local file that is there whole or not at all, with failures that are distinct from those of other files."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class NamedFile(io.FileIO):
 
 @contextmanager
 def replacing(path: str, temporary: Path) -> Iterator[BinaryIO]:
-    """A stream that becomes the file at `path` when the block ends, and nothing if it raises.
+    """Yield a stream that becomes the file at `path` when the block ends, and nothing if it raises.
 
     Args:
-        temporary: where it is written meanwhile, in the same folder.
+        temporary: path of the file meanwhile, in the same folder.
 
     Raises:
-        NotWritten: it cannot be written. What else fails in the block, such as a file that it reads, passes as it is.
+        NotWritten: the file cannot be written. Other errors in the block, such as those of reading, pass unchanged.
     """
     try:
         file = NamedFile(temporary, "wb")

@@ -1,4 +1,4 @@
-"""Hashes of content: by them a job knows that its inputs are the same, wherever they lie."""
+"""Hashes of content, by which a job knows that its inputs are the same, wherever they lie."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What pyarrow and the operating system raise about a file, as one sentence about its URI.
+"""Errors of pyarrow and the operating system about a file, as one sentence about its URI.
 
-The text is all that Arrow gives: which error of an object store it was has to be read in it.
+Arrow gives a text alone, so that the kind of an object store's error has to be recognised in it.
 """
 
 from __future__ import annotations
@@ -15,40 +15,40 @@ DENIED = (
     "ExpiredToken",
     "InvalidToken",
 )
-"""What S3 answers, by Arrow, to keys that it does not know and to keys that may not."""
+"""Signs in Arrow's text that S3 does not know a key, or does not permit it."""
 DENIED_CODES = {"AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch", "403"}
-"""The same by S3's own names for it."""
+"""S3's own codes for the same errors."""
 
 
 class Passing(StorageError):
-    """What an object store says now and may not say a moment later."""
+    """An error of an object store that may be gone a moment later."""
 
 
 def storage_error(
-    uri: str, doing: str, error: Exception, error_class: type[InputError] | type[OutputError]
+    uri: str, action: str, error: Exception, error_class: type[InputError] | type[OutputError]
 ) -> InputError | OutputError | StorageError:
     """The sentence about an error.
 
     Args:
-        doing: what was tried, such as ``read``.
-        error_class: of the sentence, where the store itself is well.
+        action: what was tried, such as ``read``.
+        error_class: class of the sentence where the store itself works.
     """
     text = str(error)
     if "Truncated compressed stream" in text:
-        return error_class(f"cannot {doing} {uri}: it ends before what gzip packed does; fetch or write it again")
+        return error_class(f"cannot {action} {uri}: it ends before what gzip packed does; fetch or write it again")
     if "inflate failed" in text:
-        return error_class(f"cannot {doing} {uri}: it is named as packed by gzip and is not, or is damaged; rename it")
+        return error_class(f"cannot {action} {uri}: it is named as packed by gzip and is not, or is damaged; rename it")
     if not uri.startswith("s3://"):
         if isinstance(error, PermissionError):
-            return error_class(f"cannot {doing} {uri}: permission denied; ask its owner, or name another")
-        return error_class(f"cannot {doing} {uri}: {unwritten(error)}")
+            return error_class(f"cannot {action} {uri}: permission denied; ask its owner, or name another")
+        return error_class(f"cannot {action} {uri}: {unwritten(error)}")
     if "NO_SUCH_BUCKET" in text or "NoSuchBucket" in text or "bucket does not exist" in text:
         return no_bucket(uri)
     if any(sign in text for sign in DENIED):
         return denied(uri)
     if "NETWORK_CONNECTION" in text or "curlCode" in text:
         return StorageError(f"{uri} cannot be reached; check AWS_ENDPOINT_URL and the network ({in_short(error, 160)})")
-    return Passing(f"cannot {doing} {uri}: {in_short(error, 240)}")
+    return Passing(f"cannot {action} {uri}: {in_short(error, 240)}")
 
 
 def denied(uri: str) -> StorageError:

@@ -33,16 +33,16 @@ SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Environment variable that Ray's job server gives to a job; the name is Ray's own."""
 KEYS = re.compile(r"s3://[^/\s]*[:@]")
-"""What comes before the first slash is a bucket, whose name has neither; Arrow would take keys there."""
+"""Keys before the first slash of a URI. A bucket's name has neither sign; Arrow would take them for keys."""
 LEFTOVER = re.compile(r"_.+\.[0-9a-f]{8}\.tmp")
-"""Name of a local file that is being written; after a kill it stays behind."""
+"""Name of a local file that is being written; a kill leaves it behind."""
 S3_CONNECT_TIMEOUT_S = 5
 S3_SILENCE_S = 15
-"""An endpoint that says nothing for so long is given up, and tried again; Arrow would wait a minute each time."""
+"""Seconds of silence after which a request is given up and tried again; Arrow would wait a minute each time."""
 S3_TRIES = 5
-"""Of each request, with pauses that double. Three would fail once in 8,000 requests where one in twenty does."""
+"""Attempts at a request, with pauses that double. Where one in 20 fails, three would fail once in 8,000 requests."""
 PAUSES_S = (0.5, 2.0, 5.0)
-"""Before a small file is read again whose reading was answered by an error."""
+"""Seconds before a small file is read again, after each error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class StoredFile:
     uri: str
     num_bytes: int
     modified: float = field(default=0.0, compare=False)
-    """When it was written, in seconds since 1970."""
+    """Time of the last write, in seconds since 1970."""
 
 
 def is_s3(uri: str) -> bool:
@@ -95,7 +95,7 @@ def _refuse_no_path(uri: str) -> None:
 
 
 def _refuse_relative(uri: str) -> None:
-    """What is there came along with a submitted job, and may be read; what is written there goes with Ray's folder."""
+    """Refuse a relative path in a submitted job: it lies in the folder that Ray made for the job, and goes with it."""
     if is_submitted() and not SCHEME.match(uri) and not os.path.isabs(os.path.expanduser(uri)):
         raise StorageError(
             f"{uri} is a relative path, and a submitted job runs on the cluster, in a folder of Ray's; name s3://, or "
@@ -148,7 +148,7 @@ def _s3(endpoint: str | None, region: str | None) -> arrow_fs.S3FileSystem:
 
 
 @contextmanager
-def _translated(uri: str, doing: str, error_class: type[InputError] | type[OutputError]) -> Iterator[None]:
+def _translated(uri: str, action: str, error_class: type[InputError] | type[OutputError]) -> Iterator[None]:
     """Turn what pyarrow and the operating system raise into one sentence about `uri`."""
     try:
         yield
@@ -156,13 +156,13 @@ def _translated(uri: str, doing: str, error_class: type[InputError] | type[Outpu
         _refuse_missing_bucket(uri)
         raise error_class(str(absent(uri))) from error
     except (IsADirectoryError, NotADirectoryError) as error:
-        raise error_class(f"cannot {doing} {uri}: {error.strerror or error}") from error
+        raise error_class(f"cannot {action} {uri}: {error.strerror or error}") from error
     except (OSError, ArrowException) as error:
-        raise storage_error(uri, doing, error, error_class) from error
+        raise storage_error(uri, action, error, error_class) from error
 
 
 def _refuse_missing_bucket(uri: str) -> None:
-    """Arrow says of a key in a bucket that does not exist what it says of any missing key."""
+    """Refuse a bucket that does not exist, of which Arrow says what it says of any missing key."""
     if is_s3(uri):
         with _translated(uri, "look at", InputError):
             found = filesystem(uri)[0].get_file_info(bucket(uri))
@@ -171,7 +171,7 @@ def _refuse_missing_bucket(uri: str) -> None:
 
 
 def cache_folder() -> Path:
-    """Where fetched models and converted corpora are kept: ``CROSSRANK_CACHE`` or ``~/.cache/crossrank``."""
+    """The folder of fetched models and converted corpora: ``CROSSRANK_CACHE`` or ``~/.cache/crossrank``."""
     return Path(os.environ.get("CROSSRANK_CACHE") or Path.home() / ".cache" / "crossrank")
 
 
@@ -206,14 +206,14 @@ def _named(uri: str) -> Iterator[None]:
 
 
 def list_files(uri: str, *, suffix: str = "", recursive: bool = False) -> list[StoredFile]:
-    """The files below a folder, sorted by URI; a file is its own listing; nothing there is an empty list.
+    """The files below a folder, sorted by URI; for a file, itself; an empty list where nothing is.
 
-    A file that a kill left half written is none.
+    A file that a kill left half written is not listed.
     """
-    here = _info(uri)
-    if here.type == arrow_fs.FileType.File:
-        return [StoredFile(absolute(uri), here.size, _modified(here))]
-    if here.type == arrow_fs.FileType.NotFound:
+    found = _info(uri)
+    if found.type == arrow_fs.FileType.File:
+        return [StoredFile(absolute(uri), found.size, _modified(found))]
+    if found.type == arrow_fs.FileType.NotFound:
         return []
     filesystem_, path = filesystem(uri)
     # A folder of an object store is gone with its last key, which may be between these two lines.
@@ -236,7 +236,7 @@ def _modified(info: arrow_fs.FileInfo) -> float:
 
 @contextmanager
 def open_input(uri: str, *, decompress: bool = True) -> Iterator[BinaryIO]:
-    """A binary stream of a file; ``.gz`` and its like are unpacked unless told otherwise."""
+    """Yield a binary stream of a file; ``.gz`` and its like are unpacked unless `decompress` is false."""
     filesystem_, path = filesystem(uri)
     with _translated(uri, "read", InputError):
         _refuse_no_file(uri)
@@ -246,7 +246,7 @@ def open_input(uri: str, *, decompress: bool = True) -> Iterator[BinaryIO]:
 
 @contextmanager
 def open_seekable(uri: str) -> Iterator[BinaryIO]:
-    """A file that can be read from any position, as Parquet must be."""
+    """Yield a file that can be read from any position, as Parquet must be."""
     filesystem_, path = filesystem(uri)
     with _translated(uri, "read", InputError):
         if not is_s3(uri):
@@ -266,7 +266,7 @@ def _refuse_no_file(uri: str) -> None:
 
 
 def read_from(uri: str, read: Callable[[BinaryIO], Result]) -> Result:
-    """What `read` makes of a file that can be read from any position; the file may be read several times."""
+    """Return `read` of a file that can be read from any position; it is called again after a passing error."""
 
     def once() -> Result:
         with open_seekable(uri) as file:
@@ -276,7 +276,7 @@ def read_from(uri: str, read: Callable[[BinaryIO], Result]) -> Result:
 
 
 def read_bytes(uri: str) -> bytes:
-    """A whole small file."""
+    """Read a whole small file."""
 
     def once() -> bytes:
         with open_input(uri, decompress=False) as stream:
@@ -286,7 +286,7 @@ def read_bytes(uri: str) -> bytes:
 
 
 def _again(act: Callable[[], Result]) -> Result:
-    # Arrow asks again by itself, but not where the error that it got is longer than what it wanted of the file.
+    # Arrow retries by itself, but not where the error that it got is longer than what it wanted of the file.
     for pause_s in PAUSES_S:
         try:
             return act()
@@ -297,14 +297,14 @@ def _again(act: Callable[[], Result]) -> Result:
 
 @contextmanager
 def writing(uri: str) -> Iterator[BinaryIO]:
-    """A binary stream that becomes the file at `uri` when the block ends, and nothing if it raises.
+    """Yield a binary stream that becomes the file at `uri` when the block ends, and nothing if it raises.
 
-    What fails in the block for another reason, such as a file that it reads or a disk with a cache, passes as it is.
+    Other errors in the block, such as those of a file that it reads or of a disk with a cache, pass unchanged.
     """
     _refuse_relative(uri)
     filesystem_, path = filesystem(uri)
     if is_s3(uri):
-        # An Arrow S3 stream commits whatever it holds when it is closed, so the object is finished here first.
+        # An Arrow S3 stream commits whatever it holds when it is closed, so the content is completed on a disk first.
         with tempfile.TemporaryFile() as buffer:
             yield cast(BinaryIO, buffer)
             buffer.seek(0)
@@ -324,7 +324,7 @@ def writing(uri: str) -> Iterator[BinaryIO]:
 
 
 def _target(uri: str, path: str) -> str:
-    """The local file that is written: the one behind a link, so that the link stays."""
+    """The local file to write: the one behind a link, so that the link stays."""
     path = os.path.realpath(path)
     if os.path.isdir(path):
         raise OutputError(f"cannot write {uri}: it is a folder, and a file is wanted; name a file in it")
@@ -364,7 +364,7 @@ def resolved(uri: str) -> str:
 
 
 def check_writable(uri: str) -> None:
-    """Refuse, hours before it is written, a file that could not be: a bucket that is not there, a folder locked."""
+    """Refuse, hours before it is written, a file that cannot be: a missing bucket, a folder without permission."""
     if not is_s3(uri):
         _target(uri, absolute(uri))
     probe = f"{uri}.{uuid.uuid4().hex[:8]}.probe"

@@ -31,13 +31,13 @@ LOCK = "_lock"
 """Name of the claim, and of the lock of a folder on a disk."""
 RENEW_S = 5.0
 SILENT_S = 30.0
-"""A claim that is not renewed for so long is of a job that was killed."""
+"""Seconds after which a claim that was not renewed is that of a killed job."""
 LOOK_S = 1.0
 TRIES = 5
-"""Of each request."""
+"""Attempts at each request."""
 CHANGED = {"PreconditionFailed", "ConditionalRequestConflict"}
 UNKNOWN = {"NotImplemented", "MethodNotAllowed"}
-"""What a store says that cannot write on a condition."""
+"""Codes of a store that cannot write on a condition."""
 GONE = {"404", "NoSuchKey", "NotFound"}
 
 
@@ -46,14 +46,14 @@ class Lease:
 
     @property
     def is_lost(self) -> bool:
-        """Whether another job took the folder over, since this one could not be heard of."""
+        """Whether another job took the folder over, since this one did not renew its lease."""
         return False
 
     def check(self) -> None:
         """Refuse to go on when the folder is another job's now."""
 
 
-class _Found(NamedTuple):
+class _ReadClaim(NamedTuple):
     """A claim as it was read."""
 
     etag: str
@@ -85,7 +85,7 @@ class Claim(Lease):
         self._heard = _now()
         try:
             self._etag = self._taken()
-        except _Unknown:
+        except _NoConditions:
             say(f"{self._folder} cannot be written on a condition, so nothing keeps a second job from writing there")
             return self
         self._is_held = True
@@ -101,7 +101,7 @@ class Claim(Lease):
             with contextlib.suppress(StorageError):  # then it goes stale
                 try:
                     self._call("delete_object", IfMatch=self._etag)
-                except _Unknown:  # a store may know conditions of writing alone
+                except _NoConditions:  # a store may know conditions of writing alone
                     self._call("delete_object")
 
     @property
@@ -145,7 +145,7 @@ class Claim(Lease):
                 say(f"{how}; going on in its place")
                 return etag
 
-    def _is_silent(self, found: _Found) -> bool:
+    def _is_silent(self, found: _ReadClaim) -> bool:
         """Watch a claim. False where it went away meanwhile; refuses one that is renewed."""
         until = time.monotonic() + SILENT_S
         with Waiting(f"looking whether {found.holder} still writes {self._folder}"):
@@ -171,7 +171,7 @@ class Claim(Lease):
             asked = _now()
             try:
                 etag = self._put(IfMatch=self._etag)
-            except _Unknown:  # then nobody else can take it over either
+            except _NoConditions:  # then nobody else can take it over either
                 etag = self._etag
             if etag is None:
                 found = self._look()
@@ -185,46 +185,46 @@ class Claim(Lease):
         """Write the claim. Returns its tag; None where the condition does not hold."""
         self._renewed += 1
         process = process_identity.own()
-        said = {
+        claim = {
             "run": self._run,
             "renewed": self._renewed,
             "holder": f"process {os.getpid()} of {os.uname().nodename}",
             "process": None if process is None else process._asdict(),
         }
-        told = self._call("put_object", Body=json.dumps(said).encode(), **condition)
-        return None if told is None else str(told["ETag"])
+        response = self._call("put_object", Body=json.dumps(claim).encode(), **condition)
+        return None if response is None else str(response["ETag"])
 
-    def _look(self) -> _Found | None:
+    def _look(self) -> _ReadClaim | None:
         read = self._read()
         if read is None:
             return None
         etag, content = read
         with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
-            said = json.loads(content)
-            process = said.get("process")
-            where = (
+            claim = json.loads(content)
+            process = claim.get("process")
+            identity = (
                 ProcessIdentity(str(process["kernel"]), int(process["pid"]), int(process["began"])) if process else None
             )
-            return _Found(etag, str(said["run"]), str(said["holder"]), where)
-        return _Found(etag, "", "a job", None)
+            return _ReadClaim(etag, str(claim["run"]), str(claim["holder"]), identity)
+        return _ReadClaim(etag, "", "a job", None)
 
     def _read(self) -> tuple[str, bytes] | None:
-        """The claim with its tag. Asked for again where it breaks off in its middle, which the client does not do."""
+        """Read the claim with its tag, again where the response breaks off: the client does not retry that."""
         from botocore.exceptions import BotoCoreError
 
         for tries_left in reversed(range(TRIES)):
-            told = self._call("get_object")
-            if told is None:
+            response = self._call("get_object")
+            if response is None:
                 return None
             try:
-                return str(told["ETag"]), told["Body"].read()
+                return str(response["ETag"]), response["Body"].read()
             except BotoCoreError as error:
                 if not tries_left:
                     raise StorageError(f"cannot claim {self._folder}: {in_short(error)}") from error
         raise AssertionError("the last try returns or raises")
 
     def _call(self, name: str, **more: Any) -> Any:
-        """One request; None where there is no such object, or its condition does not hold."""
+        """Send one request; None where there is no such object, or its condition does not hold."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
@@ -234,7 +234,7 @@ class Claim(Lease):
             if code in CHANGED | GONE:
                 return None
             if code in UNKNOWN:
-                raise _Unknown from error
+                raise _NoConditions from error
             if code in DENIED_CODES:
                 raise denied(self._folder) from error
             raise StorageError(f"cannot claim {self._folder}: {in_short(error)}") from error
@@ -249,7 +249,7 @@ class Claim(Lease):
         return boto3.session.Session().client("s3", config=Config(retries=retries, **times))
 
 
-class _Unknown(Exception):
+class _NoConditions(Exception):
     """The store does not know conditions. Never leaves this file."""
 
 
@@ -260,7 +260,7 @@ def _now() -> float:
 
 @contextmanager
 def leased(folder: str, flag: str) -> Iterator[Lease]:
-    """Be the only job that writes this folder of an object store, where something can see to that.
+    """Hold the right to write a folder of an object store alone, where the store can write on a condition.
 
     Raises:
         OutputError: another job is at work there.

@@ -1,4 +1,4 @@
-"""Folders of a node's cache that are made by one process and read by all."""
+"""Folders in the cache of a node, each made by one process and read by all."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from crossrank.errors import OutputError, is_full, unwritten
 
 
 def build_once(folder: Path, make: Callable[[Path], None]) -> None:
-    """Make `folder` if it is not there; of several processes one makes it, the rest wait.
+    """Make `folder` if it is not there; of several processes one makes it, and the rest wait.
 
-    It is there whole or not at all: a kill leaves a folder of another name, which the next one to make it removes.
+    The folder is there whole or not at all: a kill leaves one of another name, which the next process removes.
 
     Args:
-        make: fills the empty folder that it is given.
+        make: function that fills the empty folder that it is given.
 
     Raises:
         OutputError: the cache cannot be written.
@@ -53,9 +53,9 @@ def _locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def filling(folder: Path) -> Iterator[None]:
-    """Write into a folder of the cache. A disk that is full there is one sentence, which Python would leave unnamed.
+    """Write into a folder of the cache. A full disk there is one sentence; Python's own error would name no file.
 
-    Meanwhile inputs are read, too, whose failures are no fault of the cache: they pass as they are.
+    The block reads inputs, too, whose failures are no fault of the cache: they pass unchanged.
     """
     try:
         yield
@@ -71,7 +71,7 @@ def filling(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def writable_cache(folder: Path) -> Iterator[None]:
-    """Make a folder of the cache for what the block does first there; a failure of either is one sentence."""
+    """Make a folder of the cache for the first writes of the block; a failure of either is one sentence."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield

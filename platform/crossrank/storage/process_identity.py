@@ -1,7 +1,7 @@
-"""A process by a name that others can read, and whether it is certain that it has ended.
+"""The identity of a process, readable by others, and whether that process has certainly ended.
 
-A process id alone says little: it is given again, and other machines and containers have the same. With the boot of
-the kernel, the namespace that the id is of, and the time at which the process began, it names one process for ever.
+A process id alone says little: ids are reused, and other machines and containers have the same ones. With the boot of
+the kernel, the namespace of the id, and the time at which the process began, it identifies one process for ever.
 
 Source: proc(5), https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html; pid_namespaces(7).
 """
@@ -19,29 +19,29 @@ NAMESPACE = Path("/proc/self/ns/pid")
 
 
 class ProcessIdentity(NamedTuple):
-    """Names one process."""
+    """A name that only one process ever has."""
 
     kernel: str
-    """Of a boot and a namespace of process ids."""
+    """Hash of the boot of the kernel and the namespace of process ids."""
     pid: int
     began: int
-    """In ticks since the boot."""
+    """Start of the process, in ticks since the boot."""
 
 
 def own() -> ProcessIdentity | None:
-    """Of this process; None where the system does not tell."""
+    """The identity of this process; None where the system does not show it."""
     try:
         kernel = hash_bytes(f"{BOOT.read_text().strip()} {os.readlink(NAMESPACE)}".encode())
     except OSError:
         return None
-    told = _told(os.getpid())
-    return ProcessIdentity(kernel, os.getpid(), told[1]) if told is not None else None
+    status = _status(os.getpid())
+    return ProcessIdentity(kernel, os.getpid(), status[1]) if status is not None else None
 
 
 def has_ended(process: ProcessIdentity) -> bool:
-    """Whether it has ended for certain: False also of processes of which this machine knows nothing."""
-    here = own()
-    if here is None or here.kernel != process.kernel:
+    """Whether a process has ended for certain; False also for one of which this machine knows nothing."""
+    this_process = own()
+    if this_process is None or this_process.kernel != process.kernel:
         return False
     try:
         os.kill(process.pid, 0)
@@ -49,12 +49,12 @@ def has_ended(process: ProcessIdentity) -> bool:
         return True
     except (PermissionError, OverflowError):
         pass
-    told = _told(process.pid)  # None where the system hides the processes of others
-    return told is not None and (told[0] in "ZX" or told[1] != process.began)
+    status = _status(process.pid)  # None where the system hides the processes of others
+    return status is not None and (status[0] in "ZX" or status[1] != process.began)
 
 
-def _told(pid: int) -> tuple[str, int] | None:
-    """State of a process, and when it began."""
+def _status(pid: int) -> tuple[str, int] | None:
+    """The state of a process, and when it began in ticks since the boot; None where it cannot be read."""
     try:
         # The name of the program may have brackets and spaces in it.
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()

@@ -1,1 +1,1 @@
-"""What an operator sees of a job and of the server: lines of a log, and figures that Prometheus collects."""
+"""Telemetry of jobs and of the server, for operators: lines of a log, and figures that Prometheus collects."""

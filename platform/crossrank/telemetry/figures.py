@@ -1,4 +1,4 @@
-"""What was counted, in words: numbers with commas, counts by reason, and nothing as Python would print it."""
+"""Figures in words: numbers with commas, counts by reason, and nothing as Python would print it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def counted(counts: Mapping[str, int]) -> str:
 
 
 def in_words(value: Any) -> str:
-    """A figure of a plan or of a manifest."""
+    """A figure of a plan or of a manifest, in words."""
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -24,10 +24,10 @@ def in_words(value: Any) -> str:
             return f"{value:g}"
         return f"{value:,.{2 if abs(value) >= 100 else 4}f}".rstrip("0").rstrip(".")
     if isinstance(value, Mapping):
-        told = {name: each for name, each in value.items() if each not in ({}, [], None)}
-        if all(isinstance(each, int) for each in told.values()):
-            return counted(told)
-        return ", ".join(f"{name} {in_words(each)}" for name, each in told.items()) or "none"
+        known = {name: each for name, each in value.items() if each not in ({}, [], None)}
+        if all(isinstance(each, int) for each in known.values()):
+            return counted(known)
+        return ", ".join(f"{name} {in_words(each)}" for name, each in known.items()) or "none"
     if isinstance(value, list | tuple | set | frozenset):
         return ", ".join(map(in_words, value)) or "none"
     return str(value)

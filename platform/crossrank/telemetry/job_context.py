@@ -1,6 +1,6 @@
-"""What this process works for, the verb and the job, so that all that it says and counts names them.
+"""The verb and the job that this process works for, which all of its lines and metrics name.
 
-Workers get both from their driver, beside the variables of its environment that they need.
+Workers get both from their driver, with the variables of its environment that they need.
 """
 
 from __future__ import annotations
@@ -18,45 +18,45 @@ CACHE = "CROSSRANK_CACHE"
 OF_S3 = ("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION")
 """Environment variables that say where s3:// is."""
 SUBMISSION = "RAY_JOB_CONFIG_JSON_ENV_VAR"
-"""Where Ray tells a submitted job its own id, among others."""
+"""Environment variable in which Ray gives a submitted job its id, among other things."""
 
 
 @dataclass(slots=True)
-class _Here:
+class _Context:
     verb: str | None = None
     job: str | None = None
     said: set[str] = field(default_factory=set)
 
 
-_here = _Here()
+_context = _Context()
 
 
 def verb() -> str | None:
-    """The verb that is done; None in a program of somebody else."""
-    return _here.verb
+    """The verb that runs; None in a program that is not crossrank's."""
+    return _context.verb
 
 
 def set_verb(name: str | None) -> None:
-    """All that is said and counted from now on is of this verb."""
-    _here.verb = name
-    _here.said.clear()
+    """Set the verb that lines and metrics name from now on."""
+    _context.verb = name
+    _context.said.clear()
 
 
 def is_new(about: str) -> bool:
-    """Whether the verb that is done has said nothing about this; from now on it has."""
-    is_new = about not in _here.said
-    _here.said.add(about)
+    """Whether the running verb has said nothing about this yet; marks it as said."""
+    is_new = about not in _context.said
+    _context.said.add(about)
     return is_new
 
 
 def job() -> str | None:
     """The id of the job that Ray knows: that of its submission, else the one that it gave to the driver."""
-    return _submission_id() or _here.job
+    return _submission_id() or _context.job
 
 
 def set_job(name: str) -> None:
-    """Ray calls the job of this process so."""
-    _here.job = name
+    """Set the id that Ray gave to the job of this process."""
+    _context.job = name
 
 
 def _submission_id() -> str | None:
@@ -69,12 +69,12 @@ def _submission_id() -> str | None:
 
 
 def environment() -> dict[str, str]:
-    """What workers need of this process's environment, with its verb and its job; credentials stay where they are."""
+    """The variables of this process that workers need, with its verb and its job; credentials are not among them."""
     given = {name: os.environ.get(name) for name in (CACHE, *OF_S3, LOG)} | {VERB: verb(), JOB: job()}
     return {name: value for name, value in given.items() if value is not None}
 
 
 def work_for(driver: Mapping[str, str]) -> None:
-    """Be a worker of the driver whose `environment` this is."""
+    """Make this process a worker of the driver with that `environment`."""
     os.environ.update({name: value for name, value in driver.items() if name not in (VERB, JOB)})
-    _here.verb, _here.job = driver.get(VERB), driver.get(JOB)
+    _context.verb, _context.job = driver.get(VERB), driver.get(JOB)

@@ -1,8 +1,8 @@
 """The metrics of jobs. docs/metrics.md lists them beside those of the server, and a test holds the two together.
 
 A name is ``rr_job_``, what is counted, its unit where that is not the thing itself (``_seconds``, ``_ratio``), and for
-a counter ``_total``. Each has the labels ``job`` and ``verb``. A counter tells what this run did, not what earlier ones
-had.
+a counter ``_total``. Each has the labels ``job`` and ``verb``. A counter counts what this run did, and not what earlier
+runs had done.
 """
 
 from __future__ import annotations
@@ -57,5 +57,5 @@ VALIDATION = _gauge("validation_ratio", "ratio", "Measures on the held-out group
 
 
 def all_series() -> list[Series]:
-    """Every one of them."""
+    """Every series of this module."""
     return [each for each in globals().values() if isinstance(each, Series)]

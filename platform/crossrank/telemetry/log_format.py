@@ -1,7 +1,7 @@
 """Lines of a log: for people, or one JSON object each for whoever collects them (`CROSSRANK_LOG=json`).
 
 Every object has ``time`` (ISO 8601, UTC), ``level``, ``message`` and ``node``; ``verb``, ``job`` and ``request_id``
-where there is one; and what else the line has to tell, such as the numbers of a progress. docs/logs.md lists them.
+where there is one; and further fields, such as the numbers of a progress line. docs/logs.md lists them.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from crossrank.telemetry.job_context import LOG, job, verb
 
 KINDS = ("plain", "json")
 OURS = '{"time": '
-"""How a line of ours begins."""
+"""Beginning of a line that crossrank wrote as JSON."""
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The request that is answered here."""
+"""Id of the request that is being answered."""
 
 
 def is_json() -> bool:
@@ -37,15 +37,15 @@ def is_json() -> bool:
 
 
 def check_kind() -> None:
-    """Refuse another kind of log than there is."""
+    """Refuse a kind of log that there is not."""
     kind = os.environ.get(LOG, "plain")
     if kind not in KINDS:
         raise SettingsError(f"{LOG} is {kind!r}; use one of {', '.join(KINDS)}, or unset it")
 
 
 def as_json(message: str, level: str, **fields: Any) -> str:
-    """One line as a JSON object; what is None is left out."""
-    told = {
+    """One line as a JSON object; fields that are None are left out."""
+    content = {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "level": level,
         "message": message,
@@ -55,18 +55,18 @@ def as_json(message: str, level: str, **fields: Any) -> str:
         "request_id": REQUEST_ID.get(),
         **fields,
     }
-    return json.dumps({name: value for name, value in told.items() if value is not None}, ensure_ascii=False)
+    return json.dumps({name: value for name, value in content.items() if value is not None}, ensure_ascii=False)
 
 
 class JsonFormatter(logging.Formatter):
-    """Records of `logging`, of whatever library, as such lines; ``extra={"fields": {...}}`` gives one more of them."""
+    """Formats records of `logging`, of any library, as such lines; ``extra={"fields": {...}}`` adds fields to one."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line; a traceback is a field of it."""
+        """A record as one line; a traceback is a field of it."""
         trace = self.formatException(record.exc_info) if record.exc_info else None
         level, request_id = record.levelname.lower(), getattr(record, "request_id", REQUEST_ID.get())
-        told = {"logger": record.name, "traceback": trace, "request_id": request_id, **getattr(record, "fields", {})}
-        return as_json(record.getMessage(), level, **told)
+        fields = {"logger": record.name, "traceback": trace, "request_id": request_id, **getattr(record, "fields", {})}
+        return as_json(record.getMessage(), level, **fields)
 
 
 class OnlyJson(io.TextIOBase):
@@ -79,7 +79,7 @@ class OnlyJson(io.TextIOBase):
         self._lock = threading.Lock()
 
     def write(self, text: str) -> int:
-        """Whole lines go on, the rest waits for its end."""
+        """Pass whole lines on, and keep the rest until its line ends."""
         with self._lock:
             *whole, self._begun = (self._begun + text.replace("\r", "\n")).split("\n")
             for line in whole:
@@ -99,13 +99,13 @@ class OnlyJson(io.TextIOBase):
 
 
 def set_up(is_driver: bool = True) -> None:
-    """Have all that this process logs written as JSON, where that was asked for.
+    """Write everything that this process logs as JSON, where that was asked for; otherwise change nothing.
 
-    To be called again when a library has brought handlers of its own. In a program of somebody else nothing changes.
+    Call it again when a library has added handlers of its own.
 
     Args:
-        is_driver: whether what anybody prints to standard error becomes JSON, too. In a worker Ray reads there lines
-            of its own.
+        is_driver: whether everything printed to standard error becomes JSON, too. In a worker it must not: Ray reads
+            lines of its own there.
     """
     if not is_json():
         return
@@ -128,5 +128,5 @@ def _is_seen(handler: logging.Handler) -> bool:
 
 
 def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    told = "".join(traceback.format_exception(kind, error, trace))
-    print(as_json(f"{kind.__name__}: {error}", "critical", traceback=told), file=sys.stderr, flush=True)
+    frames = "".join(traceback.format_exception(kind, error, trace))
+    print(as_json(f"{kind.__name__}: {error}", "critical", traceback=frames), file=sys.stderr, flush=True)

@@ -1,6 +1,6 @@
-"""Counters and gauges of this process. Where they go is somebody else's business: `on_ray.py` gives them to Ray.
+"""Counters and gauges of this process, and the sink that they go to: `on_ray.py` gives them to Ray.
 
-What is counted before there is anywhere to go is kept, and goes there then.
+Figures from before there is such a sink are kept in memory, and go to it then.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 from crossrank.telemetry.job_context import verb
 
 Labels = tuple[tuple[str, str], ...]
-"""Names and values, sorted."""
+"""Names and values of labels, sorted by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,10 @@ class Series:
     unit: str
     meaning: str
     labels: tuple[str, ...] = ()
-    """Beside those that every series has."""
+    """Names of the labels beside those that every series has."""
 
     def add(self, number: float = 1, **labels: str) -> None:
-        """Count so many more; nothing of none."""
+        """Count `number` more; counting 0 makes no series."""
         assert self.kind == "counter", self.name
         assert set(labels) == set(self.labels), (self.name, labels)
         if number > 0:
@@ -36,7 +36,7 @@ class Series:
                 _sink.add(self, _of_verb(labels), number)
 
     def set(self, value: float, **labels: str) -> None:
-        """It is so much now."""
+        """Set the gauge to its present value."""
         assert self.kind == "gauge", self.name
         assert set(labels) == set(self.labels), (self.name, labels)
         with _lock:
@@ -44,18 +44,18 @@ class Series:
 
 
 class Sink(Protocol):
-    """Where figures go."""
+    """A receiver of figures."""
 
     def add(self, series: Series, labels: Mapping[str, str], number: float) -> None:
-        """Count so many more."""
+        """Count `number` more."""
 
     def set(self, series: Series, labels: Mapping[str, str], value: float) -> None:
-        """It is so much now."""
+        """Set a gauge to its present value."""
 
 
 @dataclass(slots=True)
-class Kept:
-    """Figures that are kept here."""
+class MemorySink:
+    """Figures that are kept in memory until `send_to` gives them to another sink."""
 
     counts: dict[tuple[Series, Labels], float] = field(default_factory=dict)
     values: dict[tuple[Series, Labels], float] = field(default_factory=dict)
@@ -68,16 +68,16 @@ class Kept:
         self.values[series, tuple(sorted(labels.items()))] = value
 
 
-_sink: Sink = Kept()
+_sink: Sink = MemorySink()
 _lock = threading.Lock()
 
 
 def send_to(sink: Sink) -> Sink:
-    """Give all figures to a sink from now on, and those that were kept; gives the one that had them so far."""
+    """Send all figures to a sink from now on, with those kept in memory; returns the sink that had them before."""
     global _sink
     with _lock:
         before, _sink = _sink, sink
-        if isinstance(before, Kept):
+        if isinstance(before, MemorySink):
             for (series, labels), number in before.counts.items():
                 sink.add(series, dict(labels), number)
             for (series, labels), value in before.values.items():

@@ -1,7 +1,7 @@
 """Figures of jobs given to Ray: every node's agent exports them on the port that Prometheus finds by Ray's own file.
 
 They cost no port of ours. Ray puts ``ray_`` in front of the names, adds labels of its own (the node's among them), and
-sends them every ten seconds and when a process ends. What is killed takes its last ten seconds along.
+sends them every ten seconds and when a process ends. A process that is killed loses its last ten seconds of them.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ class RaySink:
     """The metrics of one job, as Ray has them."""
 
     def __init__(self, job: str) -> None:
-        """Give the label ``job`` to all."""
+        """Label every metric with ``job``."""
         self._job = job
         self._counters: dict[str, Counter] = {}
         self._gauges: dict[str, Gauge] = {}
 
     def add(self, series: Series, labels: Mapping[str, str], number: float) -> None:
-        """Count so many more."""
+        """Count `number` more."""
         if series.name not in self._counters:
             self._counters[series.name] = Counter(series.name, series.meaning, ("job", *labels))
         self._counters[series.name].inc(number, {"job": self._job, **labels})
 
     def set(self, series: Series, labels: Mapping[str, str], value: float) -> None:
-        """It is so much now."""
+        """Set a gauge to its present value."""
         if series.name not in self._gauges:
             self._gauges[series.name] = Gauge(series.name, series.meaning, ("job", *labels))
         self._gauges[series.name].set(value, {"job": self._job, **labels})
@@ -47,7 +47,7 @@ def export() -> None:
 
 
 def work_for(environment: Mapping[str, str]) -> bool:
-    """Be a worker of the driver whose environment this is: say, count and find what it does.
+    """Make this process a worker of the driver with that environment, for its lines, metrics and cache.
 
     Returns:
         Whether this is an actor whose process before died.

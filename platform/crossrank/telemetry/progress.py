@@ -1,4 +1,4 @@
-"""Progress that is seen: a bar on a terminal, a line every few seconds anywhere else."""
+"""Progress that people see: a bar on a terminal, a line every few seconds anywhere else."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from crossrank.telemetry.job_metrics import EXPECTED, PROGRESS
 
 LINE_EVERY_S = 5.0
 RATE_OF_S = 60.0
-"""The time left is told by what was finished so lately: what was fast an hour ago may be slow now."""
+"""Seconds whose rate gives the time left: what was fast an hour ago may be slow now."""
 
 
 def say(message: str, stream: TextIO | None = None, level: str = "info", **fields: Any) -> None:
-    """One line with the time of day, at once.
+    """Print one line with the time of day, at once.
 
     Args:
-        level: as `logging` has them, in small letters.
-        fields: what the line tells in numbers, for those who read JSON.
+        level: level as in `logging`, in small letters.
+        fields: numbers and names in the line, as fields where lines are JSON.
     """
     if log_format.is_json():
         line = log_format.as_json(message, level, **fields)
@@ -37,24 +37,24 @@ def say(message: str, stream: TextIO | None = None, level: str = "info", **field
 
 
 def say_once(about: str, message: str) -> None:
-    """A line that a verb says once, however often it reads what the line is about."""
+    """Print a line once per verb, however often the verb reads what the line is about."""
     if job_context.is_new(about):
         say(message)
 
 
 def say_next(verb: str, command: str | None) -> None:
-    """The command that usually comes next, as the last line of a verb that has ended; None says nothing."""
+    """Print the command that usually comes next, as the last line of a verb that has ended; None prints nothing."""
     if command is not None:
         say(f"next: {command}", verb=verb, next=command)
 
 
 def show(text: str) -> None:
-    """A result that is text, on standard output; one line of JSON where lines are JSON."""
+    """Print a result that is text on standard output; one line of JSON where lines are JSON."""
     print(log_format.as_json(text, "info") if log_format.is_json() else printable(text, kept="\n"), flush=True)
 
 
 def show_plan(plan: dict[str, Any]) -> None:
-    """What a dry run found: a line for each figure, or one of JSON with all of them as the field ``plan``."""
+    """Print what a dry run found: a line for each figure, or one of JSON with all of them as the field ``plan``."""
     if log_format.is_json():
         print(log_format.as_json("dry run", "info", plan=plan), flush=True)
         return
@@ -108,7 +108,7 @@ class Waiting:
 
 
 class Progress:
-    """Counts units of work towards a total; None where only the end will tell it. Use it in a ``with`` block."""
+    """Counts units of work towards a total; None where it is known at the end alone. Use it in a ``with`` block."""
 
     def __init__(self, what: str, total: int | None, done_before: int = 0, stream: TextIO | None = None) -> None:
         self._what = what
@@ -117,9 +117,9 @@ class Progress:
         self._done = 0
         self._detail = ""
         self._finished: deque[tuple[float, int]] = deque()
-        """When units were finished, and how many were by then: those of the last minute, and the one before.
+        """Times at which units were finished, each with the count until then: those of the last minute, and one before.
 
-        What came before the first is start-up, no measure of speed."""
+        The time before the first is start-up, and no measure of speed."""
         self._stream = stream or sys.stderr
         self._bar: tqdm[None] | None = None
         self._started = self._last_line = time.monotonic()
@@ -179,7 +179,7 @@ class Progress:
                 self._line()
 
     def _count(self) -> None:
-        """For Prometheus, as often as a line is told: what advances may be single rows."""
+        """Set the gauges for Prometheus, as often as a line is due: `advance` may be called for every single row."""
         PROGRESS.set(self._done_before + self._done, unit=self._what)
         if self._total is not None:
             EXPECTED.set(self._total, unit=self._what)

@@ -1,4 +1,4 @@
-"""What a verb's function is wrapped in, so that what it says and counts names the verb, and its end is counted."""
+"""The scope of a verb: the lines and metrics of its function name the verb, and how it ended is counted."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from crossrank.telemetry.job_context import set_verb, verb
 from crossrank.telemetry.job_metrics import RUNS
 
 CHAINS = ("recipe", "demo")
-"""Verbs that do others, which then go by their own names. What another verb does inside is done for it."""
+"""Verbs that run others under the others' own names. A verb inside any other verb counts as the outer one."""
 
 
 @contextmanager
 def verb_scope(name: str) -> Iterator[None]:
-    """All that is said and counted meanwhile is of this verb. A decorator of the verb's function."""
+    """Name the verb in everything that is said and counted meanwhile. It decorates the verb's function, too."""
     outer = verb()
     if outer is not None and outer not in CHAINS:
         yield

@@ -39,21 +39,21 @@ def running(tmp_path: Path) -> Path:
 
 
 def test_an_unfinished_job_tells_what_is_done_and_when_it_last_wrote(running: Path) -> None:
-    told = status(str(running))
-    assert told["state"] == "unfinished", "nobody is at work, whatever the manifest of a job that was killed says"
-    assert told["crossrank"] == "0.1.0, commit 0123456789ab"
-    assert told["parts_done"] == "2 of 3"
-    assert told["rows_done"] == "6 of 10"
-    assert told["last_written"] in ("30 s ago", "31 s ago")
-    assert "rows" not in told
+    report = status(str(running))
+    assert report["state"] == "unfinished", "nobody is at work, whatever the manifest of a job that was killed says"
+    assert report["crossrank"] == "0.1.0, commit 0123456789ab"
+    assert report["parts_done"] == "2 of 3"
+    assert report["rows_done"] == "6 of 10"
+    assert report["last_written"] in ("30 s ago", "31 s ago")
+    assert "rows" not in report
 
 
 def test_a_job_that_is_still_preparing_has_no_rows_yet(tmp_path: Path) -> None:
     write(tmp_path, "_manifest.json", {"kind": "mine", "state": "running", "crossrank": CODE, "started": 0.0}, 2)
-    told = status(str(tmp_path))
-    assert told["job"] == "mine"
-    assert told["parts_done"] == 0
-    assert "rows_done" not in told
+    report = status(str(tmp_path))
+    assert report["job"] == "mine"
+    assert report["parts_done"] == 0
+    assert "rows_done" not in report
 
 
 def test_a_filter_has_its_plan_in_the_manifest(tmp_path: Path) -> None:
@@ -68,8 +68,8 @@ def test_a_training_tells_its_steps(tmp_path: Path) -> None:
     write(tmp_path, "_manifest.json", manifest)
     for step in (100, 200):
         write(tmp_path, f"_checkpoint/step-{step:08}/training.pt")
-    told = status(str(tmp_path))
-    assert (told["steps_saved"], told["steps_in_all"]) == (200, 300)
+    report = status(str(tmp_path))
+    assert (report["steps_saved"], report["steps_in_all"]) == (200, 300)
 
 
 def test_a_translation_tells_its_texts_what_it_spent_and_its_parts(tmp_path: Path) -> None:
@@ -79,9 +79,9 @@ def test_a_translation_tells_its_texts_what_it_spent_and_its_parts(tmp_path: Pat
     assert status(str(tmp_path))["parts_done"] == 0
     write(tmp_path, "_prepared/plan.json", {"groups": 2500, "missing": {"texts": 300, "characters": 9000}})
     write(tmp_path, "_spent.json", {"characters": 4000, "usd": 0.06})
-    told = status(str(tmp_path))
-    assert (told["texts_to_translate"], told["spent"]) == (300, {"characters": 4000, "usd": 0.06})
-    assert (told["parts_done"], told["rows_done"]) == ("0 of 3", "0 of 2,500")
+    report = status(str(tmp_path))
+    assert (report["texts_to_translate"], report["spent"]) == (300, {"characters": 4000, "usd": 0.06})
+    assert (report["parts_done"], report["rows_done"]) == ("0 of 3", "0 of 2,500")
     write(tmp_path, "part-00002.parquet")
     assert status(str(tmp_path))["rows_done"] == "500 of 2,500"  # the last one is short
 
@@ -96,8 +96,8 @@ def test_an_evaluation_tells_which_model_is_scored_and_how_far(tmp_path: Path) -
     write(tmp_path, "_rows/tuned-2/_manifest.json", job | {"state": "running", "settings": {"model": "b"}})
     write(tmp_path, "_rows/tuned-2/_prepared/plan.json", {"rows_of_blocks": [4, 4, 2]})
     write(tmp_path, "_rows/tuned-2/part-00001.parquet")
-    told = status(str(tmp_path))
-    assert (told["models_scored"], told["model"], told["rows_done"]) == ("1 of 3", "b", "4 of 10")
+    report = status(str(tmp_path))
+    assert (report["models_scored"], report["model"], report["rows_done"]) == ("1 of 3", "b", "4 of 10")
 
 
 # whether it is at work
@@ -135,7 +135,7 @@ def test_in_an_object_store_the_claim_tells_whether_somebody_is_at_work() -> Non
     output, now = "s3://bucket/out", 1_000.0
 
     def at_work(*files: StoredFile) -> str:
-        return status_module._at_work(output, list(files), now).told
+        return status_module._at_work(output, list(files), now).sentence
 
     def claim(age: float) -> StoredFile:
         return StoredFile(f"{output}/_lock", 10, now - age)

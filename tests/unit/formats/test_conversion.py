@@ -9,7 +9,7 @@ import pytest
 
 from crossrank.errors import InputError, SettingsError
 from crossrank.formats import FORMATS
-from crossrank.formats.conversion import ConversionCounts, convert, convert_telling
+from crossrank.formats.conversion import ConversionCounts, convert, convert_and_report
 from crossrank.records import Reason, Rejected
 
 WriteFile = Callable[[str, str | bytes], str]
@@ -211,7 +211,7 @@ def test_a_name_that_says_another_kind_of_file_is_refused_before_anything_is_wri
 def test_what_is_said_to_be_another_format_is_told_by_its_keys(tmp_path: Path, write: WriteFile) -> None:
     source = write("in.jsonl", json.dumps({"anchor": "q", "positive": "p"}))
     with pytest.raises(InputError, match="whether it is flagembedding: its keys are those of --from st-triplets"):
-        convert_telling("flagembedding", "groups", source, str(tmp_path / "out.parquet"))
+        convert_and_report("flagembedding", "groups", source, str(tmp_path / "out.parquet"))
 
 
 @pytest.mark.parametrize("target_format", [name for name in WRITTEN if name != "beir"])
@@ -222,7 +222,7 @@ def test_a_conversion_that_writes_no_row_leaves_the_file_of_an_earlier_one(
     target = tmp_path / f"out{next(iter(FORMATS[target_format].extensions))}"
     target.write_bytes(b"what was written before")
     with pytest.raises(InputError, match=r"none could be written|is empty"):
-        convert_telling("flagembedding", target_format, write("in.jsonl", content), str(target))
+        convert_and_report("flagembedding", target_format, write("in.jsonl", content), str(target))
     assert target.read_bytes() == b"what was written before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", target.name]
 
@@ -236,6 +236,6 @@ def test_a_conversion_that_writes_no_row_makes_no_folder_and_keeps_one_that_was_
         if was_there:
             folder.mkdir()
         with pytest.raises(InputError, match="none could be written"):
-            convert_telling("flagembedding", "beir", source, str(folder))
+            convert_and_report("flagembedding", "beir", source, str(folder))
         assert folder.exists() == was_there
         assert not was_there or not list(folder.iterdir())

@@ -31,7 +31,7 @@ def other() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def began(pid: int) -> int:
-    told = process_identity._told(pid)
+    told = process_identity._status(pid)
     assert told is not None
     return told[1]
 
@@ -71,8 +71,8 @@ def test_of_another_machine_nothing_is_certain(here: ProcessIdentity) -> None:
 
 
 def test_a_process_that_the_system_hides_may_be_there(here: ProcessIdentity, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = process_identity._told
-    monkeypatch.setattr(process_identity, "_told", lambda pid: None if pid == os.getppid() else told(pid))
+    status_of = process_identity._status
+    monkeypatch.setattr(process_identity, "_status", lambda pid: None if pid == os.getppid() else status_of(pid))
     assert not has_ended(ProcessIdentity(here.kernel, os.getppid(), 1))
 
 

@@ -9,18 +9,18 @@ import pytest
 from crossrank.errors import InputError
 from crossrank.telemetry import job_context
 from crossrank.telemetry.job_metrics import PAIRS, ROWS_DONE, ROWS_REJECTED, RUNS, WORKERS
-from crossrank.telemetry.metrics import Kept, send_to
+from crossrank.telemetry.metrics import MemorySink, send_to
 from crossrank.telemetry.verb_scope import verb_scope
 from tests.unit.counted import counting, told
 
 
 @pytest.fixture
-def kept() -> Iterator[Kept]:
+def kept() -> Iterator[MemorySink]:
     with counting() as found:
         yield found
 
 
-def test_what_is_counted_adds_up_under_its_verb_and_labels(kept: Kept) -> None:
+def test_what_is_counted_adds_up_under_its_verb_and_labels(kept: MemorySink) -> None:
     with verb_scope("rerank"):
         ROWS_DONE.add(3)
         ROWS_DONE.add(4)
@@ -35,15 +35,15 @@ def test_what_is_counted_adds_up_under_its_verb_and_labels(kept: Kept) -> None:
     }
 
 
-def test_nothing_is_no_series(kept: Kept) -> None:
+def test_nothing_is_no_series(kept: MemorySink) -> None:
     PAIRS.add(0)
     assert told(kept) == {}
 
 
-def test_what_is_counted_before_there_is_a_ray_goes_there_when_there_is_one_and_once(kept: Kept) -> None:
+def test_what_is_counted_before_there_is_a_ray_goes_there_when_there_is_one_and_once(kept: MemorySink) -> None:
     with verb_scope("mine"):
         PAIRS.add(5)
-        later = Kept()
+        later = MemorySink()
         send_to(later)
         assert (told(kept), told(later)) == ({}, {"pairs_total mine": 5})
         PAIRS.add(1)
@@ -57,7 +57,7 @@ def test_a_label_that_is_not_declared_is_a_bug() -> None:
         PAIRS.set(1)
 
 
-def test_a_verb_inside_another_counts_for_the_outer_one(kept: Kept) -> None:
+def test_a_verb_inside_another_counts_for_the_outer_one(kept: MemorySink) -> None:
     with verb_scope("evaluate"):
         with verb_scope("rerank"):
             PAIRS.add(5)
@@ -65,7 +65,7 @@ def test_a_verb_inside_another_counts_for_the_outer_one(kept: Kept) -> None:
     assert told(kept) == {"pairs_total evaluate": 6, "runs_total done evaluate": 1}
 
 
-def test_a_stage_of_a_recipe_goes_by_its_own_name(kept: Kept) -> None:
+def test_a_stage_of_a_recipe_goes_by_its_own_name(kept: MemorySink) -> None:
     with verb_scope("recipe"):
         with verb_scope("mine"):
             PAIRS.add(5)
@@ -82,7 +82,7 @@ def test_a_stage_of_a_recipe_goes_by_its_own_name(kept: Kept) -> None:
     ("error", "outcome"),
     [(InputError("no"), "refused"), (ZeroDivisionError(), "failed"), (KeyboardInterrupt(), "failed")],
 )
-def test_how_a_run_ended_is_counted(error: BaseException, outcome: str, kept: Kept) -> None:
+def test_how_a_run_ended_is_counted(error: BaseException, outcome: str, kept: MemorySink) -> None:
     @verb_scope("train")
     def fails() -> None:
         raise error

@@ -1,8 +1,8 @@
-"""How often a block was begun anew: one that kills whoever scores it must not be tried for ever.
+"""A limit on how often a block is begun again: one that kills every worker must not be tried for ever.
 
-Ray can limit its own tries, but counts among them those that reach nobody: of calls to a machine that was lost, six
-fail within ten seconds, before the cluster knows of it. So Ray tries without a limit, and what restarted workers begin
-is counted here, in the store of keys of the cluster's head. A run in which nobody dies does not ask it.
+Ray can limit its own attempts, but it also counts calls that reach no worker: six calls to a lost machine fail within
+ten seconds, before the cluster knows of the loss. So Ray retries without a limit, and the blocks that restarted workers
+begin are counted in the key-value store of the cluster's head. A run in which no worker dies does not use it.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_get, _in
 from crossrank.errors import JobFailed
 
 AFTER_DEATH = 5
-"""How often a block is given to a worker again after one died with it."""
+"""Times that a block is given to a worker again after one died with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptLimit:
-    """Those of one run of blocks."""
+    """The attempts at each block of one run, and their limit."""
 
     run: str
     """A name that no other run on the cluster has."""
     most: int
 
     def begin(self, number: int) -> None:
-        """A restarted worker begins a block.
+        """Count that a restarted worker begins a block.
 
         Raises:
-            JobFailed: too many have died with it.
+            JobFailed: too many workers have died with it.
         """
         # Read and then written, since one worker has a block at a time.
         begun = int(_internal_kv_get(self._key(number)) or 0)
@@ -41,7 +41,7 @@ class AttemptLimit:
         _internal_kv_put(self._key(number), str(begun + 1))
 
     def forget(self) -> None:
-        """Leave nothing behind."""
+        """Delete the counts of this run."""
         _internal_kv_del(self._key(""), del_by_prefix=True)
 
     def _key(self, number: int | str) -> str:

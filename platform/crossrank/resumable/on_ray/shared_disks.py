@@ -20,17 +20,17 @@ def refuse_private_disks(places: Mapping[str, str | None]) -> None:
     come later are not asked.
 
     Args:
-        places: URIs by the flag that names them; what is on s3://, or nowhere here, is left alone.
+        places: URIs by the flag that names them; those on s3://, or not on this node, are not compared.
 
     Raises:
-        SettingsError: it names the flag and the node.
+        SettingsError: a node sees something else; the sentence names the flag and the node.
     """
     paths = {
         flag: os.path.abspath(os.path.expanduser(uri)) for flag, uri in places.items() if uri and not storage.is_s3(uri)
     }
-    here = _seen(paths)
+    on_this_node = _seen(paths)
     for address, there in on_other_nodes(_seen, paths):
-        for flag, seen in here.items():
+        for flag, seen in on_this_node.items():
             if seen is not None and there[flag] != seen:
                 raise SettingsError(
                     f"{flag} is {paths[flag]}, on a disk that the node {address} does not share; use s3://, or a disk "
@@ -43,7 +43,7 @@ def _seen(paths: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _seen_of(path: str) -> Any:
-    """What of a file or a folder is the same for all who see the same; None where there is nothing."""
+    """A value that is equal on all nodes that see the same file or folder; None where there is nothing."""
     try:
         if os.path.exists(manifest := manifest_of(path)):
             # An output: what an earlier run of the job left may be coming and going still.

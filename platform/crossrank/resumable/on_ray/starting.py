@@ -21,11 +21,11 @@ def join(places: Mapping[str, str | None]) -> None:
 
 
 def start_workers(wanted: WorkerRequest, places: Mapping[str, str | None], worker_bytes: int | None = None) -> Pool:
-    """The pool of workers of a job, after refusing files that not every node sees; says how many there are.
+    """Start the pool of workers of a job, after refusing files that not every node sees; says how many there are.
 
     Args:
-        places: as those of `join`.
-        worker_bytes: memory of a worker on a CPU; None takes one worker a node.
+        places: as in `join`.
+        worker_bytes: memory of a worker on a CPU; None takes one worker per node.
 
     Raises:
         SettingsError: a disk that a node does not share, or workers that no node can hold.

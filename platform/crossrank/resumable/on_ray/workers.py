@@ -34,14 +34,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FAILED = ("a worker", "finished blocks are kept")
-"""What is said of an error that nobody foresaw: what failed, and what the job goes on with."""
+"""Parts of the sentence about an unforeseen error: what failed, and what is kept."""
 
 
 class BlockWorker:
-    """An actor: opens its job at its first call, then does a block a call.
+    """An actor that opens its job at the first call, then does one block per call.
 
-    What it raises comes back as a value in the column ``failure``: Ray Data would print pages of its own frames
-    first.
+    An error comes back as a value in the column ``failure``: Ray Data would print pages of its own frames first.
     """
 
     def __init__(
@@ -52,8 +51,8 @@ class BlockWorker:
         self._job = job
         self._threads = pool_.threads()
 
-    # Opened by the first call and not when made: Ray Data calls in another thread than it makes in, OpenMP has a team
-    # of threads for each that computed, and with more of these than cores it puts them to sleep between any two steps.
+    # Opened at the first call and not when constructed: Ray Data makes the two in different threads. OpenMP has a team
+    # of threads for each that computed, and with more threads than cores it puts them to sleep between two steps.
     @cached_property
     def _do(self) -> Callable[[int], Figures]:
         return self._job.open(self._threads)
@@ -79,7 +78,7 @@ class BlockWorker:
 
 
 def run_blocks(job: BlockJob, numbers: Sequence[int], pool_: Pool) -> Iterator[Figures]:
-    """Do these blocks on the pool; gives the figures of each as it is finished, with its number as ``block``.
+    """Run blocks on the pool; yields the figures of each as it is finished, with its number as ``block``.
 
     Raises:
         CrossrankError: what a worker raised for the user; JobFailed for anything else.
@@ -88,12 +87,12 @@ def run_blocks(job: BlockJob, numbers: Sequence[int], pool_: Pool) -> Iterator[F
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.execution_options.verbose_progress = False
-    # It tells of plans and of bars that are switched off, and prints pages of frames of what is raised below.
+    # Its logger reports plans and disabled bars, and prints pages of frames for the errors raised below.
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     # A block may take long on a slow machine, and its worker may have to convert the corpus before the first one.
     context.execution_no_progress_timeout_s = 24 * 3600
     least, most = min(pool_.min_workers, len(numbers)), min(pool_.max_workers, len(numbers))
-    # Made here, with what Ray Data wants to know of each: `from_arrow` would ask a task of the cluster for every block.
+    # Items carry what Ray Data wants to know of each: `from_arrow` would ask a task of the cluster for every block.
     blocks = ray.data.from_items([{"block": number} for number in numbers], override_num_blocks=max(1, len(numbers)))
     counted = attempts.AttemptLimit(uuid.uuid4().hex, attempts.AFTER_DEATH)
     done = blocks.map_batches(

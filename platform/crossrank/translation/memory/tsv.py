@@ -19,7 +19,7 @@ from crossrank import storage
 from crossrank.config.settings import CheckedSettings, option
 from crossrank.errors import InputError, SettingsError, listed
 from crossrank.formats.lines import read_lines, writing_lines
-from crossrank.formats.set_aside import SetAside, telling
+from crossrank.formats.set_aside import SetAside, first_rows_printer
 from crossrank.formats.sources import TSV, refuse_other_extension
 from crossrank.records import Reason, Rejected
 from crossrank.telemetry.progress import Progress, say
@@ -102,7 +102,7 @@ def export_memory(settings: ExportSettings) -> int:
 
 def import_memory(settings: ImportSettings) -> int:
     """Read translations from TSV into a translation memory; those of the same text and back-end are replaced."""
-    aside = SetAside(telling())
+    aside = SetAside(first_rows_printer())
     kept = 0
     entries = _entries(settings, aside)
     first = list(islice(entries, 1))  # before a memory is made for nothing
