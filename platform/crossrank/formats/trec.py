@@ -86,7 +86,7 @@ def read_qrels(uri: str, reject: Reject) -> Iterator[Qrel]:
 def read_run_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
     """One group for each query of a run, its documents by score, with the line where it begins.
 
-    Equal scores are ordered by rank, then as in the file. Where ranks contradict the scores they are counted anew.
+    Equal scores are ordered by rank, then as in the file. Where ranks contradict the scores, or are below 0, they are counted anew.
 
     Only one query is held, so its lines have to follow one another: one that comes back is a second group of the
     same id. Rejects what `read_run` rejects.
@@ -192,9 +192,10 @@ def _by_score(in_file: list[RunRow]) -> tuple[list[RunRow], bool]:
     rows = sorted(in_file, key=lambda row: (-row.score, row.rank))
     first = {row.doc_id: row for row in reversed(rows)}
     ranks = [row.rank for row in rows if first[row.doc_id] is row]
-    if ranks == sorted(ranks):
+    is_contradicted = ranks != sorted(ranks)
+    if not is_contradicted and ranks[0] >= 0:
         return rows, False
-    return [row._replace(rank=place) for place, row in enumerate(rows, start=1)], True
+    return [row._replace(rank=place) for place, row in enumerate(rows, start=1)], is_contradicted
 
 
 def _judged(row: Qrel) -> Candidate:
