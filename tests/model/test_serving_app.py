@@ -74,6 +74,9 @@ def test_a_long_document_can_be_scored_by_its_best_chunk(client: TestClient) -> 
 REFUSED: list[tuple[str, Any, int, str]] = [
     ("/rerank", b"{nonsense", 400, "the body is not JSON"),
     ("/rerank", b"\xff\xfe{}", 400, "the body is not JSON"),
+    ("/rerank", b'{"query": "q", "texts": ["a"], "query": "r"}', 400, "the key 'query' comes twice in one object"),
+    ("/v2/rerank", b'{"query": "q", "documents": ["a"], "query": "q"}', 400, "the key 'query' comes twice"),
+    ("/v1/rerank", b'{"query": "q", "documents": [{"text": "a", "text": "b"}]}', 400, "the key 'text' comes twice"),
     ("/rerank", b"[" * 100_000, 400, "the body is not JSON: nested too deeply"),
     ("/rerank", b'{"query":\n }', 400, "the body is not JSON: Expecting value at line 2, column 2"),
     ("/v1/rerank", b'{"n": 1' + b"0" * 5000 + b"}", 400, "not JSON: a whole number in it has thousands of digits"),

@@ -17,7 +17,7 @@ from crossrank.config.settings import (
     flag,
     from_mapping,
 )
-from crossrank.config.usage import OneOf
+from crossrank.config.usage import OneOf, PlainNumber
 from crossrank.telemetry.progress import say_next
 
 
@@ -99,4 +99,5 @@ def _click_option(each: Field[Any], hint: Any) -> click.Option:
         return click.Option(names, multiple=True, default=None, help=text)
     if kind is bool:
         return click.Option(names, is_flag=True, default=None, help=text)
-    return click.Option(names, type=OneOf(choices) if choices else kind, default=None, help=text)
+    of_number = PlainNumber(kind) if kind in (int, float) else kind
+    return click.Option(names, type=OneOf(choices) if choices else of_number, default=None, help=text)

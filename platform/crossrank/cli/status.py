@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from crossrank import storage
 from crossrank.errors import InputError
 from crossrank.resumable.layout import Layout
+from crossrank.resumable.manifest_shape import MayLack, OrNull, Shape, is_count, is_dict, list_of, misfit
 from crossrank.resumable.output import Manifest, manifest_of, read_json
 from crossrank.storage.files import StoredFile
 from crossrank.storage.lease import LOCK
@@ -24,6 +26,14 @@ LOCKS = Path("/proc/locks")
 SILENT_S = 60.0
 """Seconds after which a claim that was not renewed is that of a killed job; a job renews its claim every 5 s."""
 
+SHOWN: Mapping[str, Shape] = {
+    "settings": MayLack(OrNull(is_dict)),
+    "crossrank": MayLack(OrNull(is_dict)),
+    "plan": MayLack(OrNull({"rows_of_blocks": MayLack(OrNull(list_of(is_count)))})),
+    "sizes": MayLack(OrNull(is_dict)),
+}
+"""What is read of a manifest, beside what is shown as it stands."""
+
 
 def status(output: str, as_json: bool = False) -> dict[str, Any]:
     """Show how far a job is: its state, the rows or steps that are done, and when it last wrote something.
@@ -36,6 +46,9 @@ def status(output: str, as_json: bool = False) -> dict[str, Any]:
     if not storage.exists(manifest_of(output)):
         raise InputError(f"{output} holds no _manifest.json; name the --output of a job, which writes it first")
     manifest = read_json(manifest_of(output))
+    broken = misfit(manifest, SHOWN)
+    if broken is not None:
+        raise InputError(f"{manifest_of(output)} is damaged ({broken}); the job that wrote it has to start afresh")
     report = _report(output, manifest, time.time())
     if as_json:
         print(json.dumps(report, ensure_ascii=False))

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypedDict, TypeVar, Union, Unpack, get_args, ge
 from crossrank import storage
 from crossrank.config.bounds import Bounds
 from crossrank.config.nearest import in_place_of, unknown_key
+from crossrank.config.plain_numbers import plain_float
 from crossrank.config.yaml_text import is_of_yaml, shown
 from crossrank.errors import SettingsError
 
@@ -187,7 +188,7 @@ def _kind(hint: Any) -> tuple[type, list[str]]:
 
 def _number(text: str) -> float | str:
     try:
-        return float(text)
+        return plain_float(text)
     except ValueError:
         return text
 

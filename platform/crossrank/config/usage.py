@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from crossrank.config.nearest import VERBS_OF_PEERS, in_place_of, nearest, ours, unneeded
+from crossrank.config.plain_numbers import plain_float, plain_whole
+from crossrank.errors import quoted
 
 EXTRA = re.compile(r"^Got unexpected extra arguments? \((?P<what>.*)\)")
 """The message of click about an argument that stands without a flag."""
@@ -26,6 +28,23 @@ class OneOf(click.Choice[str]):
         return f"use one of {', '.join(self.choices)}"
 
 
+class PlainNumber(click.ParamType):  # type: ignore[type-arg]  # a generic class in newer versions alone
+    """A flag that takes a number in plain digits."""
+
+    def __init__(self, kind: type[int] | type[float]) -> None:
+        self.name = click.types.convert_type(kind).name
+        self._kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if not isinstance(value, str):
+            return self._kind(value)
+        try:
+            return plain_whole(value) if self._kind is int else plain_float(value)
+        except ValueError:
+            wanted = "a whole number, such as 10" if self._kind is int else "a number, such as 0.5"
+            self.fail(f"is {quoted(value)}; use {wanted}", param, ctx)
+
+
 def sentence_of(error: click.ClickException, arguments: Sequence[str]) -> str:
     """The sentence for an error of click.
 
@@ -37,8 +56,12 @@ def sentence_of(error: click.ClickException, arguments: Sequence[str]) -> str:
         return _no_such_flag(error.option_name, ctx, arguments)
     if isinstance(error, click.exceptions.NoSuchCommand) and ctx is not None:
         return _no_such_verb(error.command_name, ctx)
-    if isinstance(error, click.BadParameter) and error.param is not None and isinstance(error.param.type, OneOf):
-        if isinstance(error, click.MissingParameter):
+    if (
+        isinstance(error, click.BadParameter)
+        and error.param is not None
+        and isinstance(error.param.type, OneOf | PlainNumber)
+    ):
+        if isinstance(error, click.MissingParameter) and isinstance(error.param.type, OneOf):
             return f"{_hint(error.param)} is missing; {error.param.type.get_missing_message(error.param, ctx)}"
         return f"{_hint(error.param)} {error.message}"
     message = " ".join(error.format_message().split())

@@ -21,7 +21,7 @@ from crossrank.evaluation.about import about
 from crossrank.evaluation.bi_encoder_system import CosineSpec
 from crossrank.evaluation.candidates import WrittenCandidates, say_candidates, write_candidates
 from crossrank.evaluation.dry_run import dry_run
-from crossrank.evaluation.finished import RESULTS, lacks_nothing
+from crossrank.evaluation.finished import READ_AGAIN, RESULTS, lacks_nothing
 from crossrank.evaluation.inputs import corpus_of, fingerprints
 from crossrank.evaluation.lists import Lists, Rankings
 from crossrank.evaluation.measures import reported
@@ -78,7 +78,7 @@ def evaluate(settings: EvaluateSettings, encoder: EncoderSpec | None = None) -> 
             "encoder_revision": encoder.revision if encoder else None,
             "inputs": fingerprints(settings),
         }
-    job = Job.of(KIND, settings, identity, started)
+    job = Job.of(KIND, settings, identity, started, READ_AGAIN)
     if job.is_finished and not settings.dry_run:
         if lacks_nothing(settings, specs, job.kept, output):
             return _nothing_to_do(job)

@@ -22,8 +22,10 @@ from crossrank.evaluation.server_system import ServerSpec
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.evaluation.systems import Scale, scale_of
 from crossrank.reranking.job import left_of, reranked
+from crossrank.reranking.manifest import READ_AGAIN
 from crossrank.reranking.settings import RerankSettings
 from crossrank.resumable.layout import Layout
+from crossrank.resumable.manifest_shape import damage
 from crossrank.resumable.output import read_json
 from crossrank.scoring.spec import ScorerSpec
 
@@ -103,7 +105,9 @@ def is_whole(spec: ScorerSpec, folder: str) -> bool:
     if not storage.exists(layout.manifest):
         return False
     manifest = read_json(layout.manifest)
-    if manifest["state"] != "finished" or manifest["identity"]["model_revision"] != spec.revision:
+    if damage(manifest, READ_AGAIN) or manifest["state"] != "finished":
+        return False
+    if manifest["identity"].get("model_revision") != spec.revision:
         return False
     return not left_of(layout, manifest, asks_again=isinstance(spec, ServerSpec))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -30,6 +30,7 @@ from crossrank.records import Json, Reject, Rejected
 from crossrank.resumable.job import Job, Run, announce, begin
 from crossrank.resumable.joining import join_if_named
 from crossrank.resumable.layout import Layout
+from crossrank.resumable.manifest_shape import MayLack, OrNull, Shape, dict_of, is_count, is_text, list_of
 from crossrank.resumable.output import Manifest
 from crossrank.resumable.rejects import rejected_file
 from crossrank.resumable.settings import that_affect_output
@@ -43,8 +44,16 @@ from crossrank.telemetry.verb_scope import verb_scope
 
 KIND = "filter"
 FORMAT = 1
-"""Version of blocks, tallies and rules. Raise it when a change makes it impossible to go on with an output that was
-begun."""
+"""Of blocks, tallies and rules. Raise it when a change makes it impossible to go on with an output that was begun."""
+PLAN: Shape = {
+    "block_groups": is_count,
+    "precision": MayLack(OrNull(is_text)),
+    "rows_of_blocks": MayLack(list_of(is_count)),
+    "documents": MayLack(is_count),
+    "rejected": MayLack(dict_of(is_count)),
+}
+READ_AGAIN: Mapping[str, Shape] = {"blocks": is_count, "rows": {"out": is_count}, "plan": MayLack(OrNull(PLAN))}
+"""What is read from the manifest of a finished job; its plan from that of one that goes on, too."""
 
 
 @verb_scope(KIND)
@@ -63,7 +72,7 @@ def filter(settings: FilterSettings, teacher: ScorerSpec | None = None) -> dict[
         with glancing():
             _refuse_untranslated(settings)
         identity = _identity(settings, teacher)
-    job = Job.of(KIND, settings, identity, started, num_parts="blocks")
+    job = Job.of(KIND, settings, identity, started, READ_AGAIN, num_parts="blocks")
     if settings.dry_run:
         return _dry_run(settings, teacher)
     if job.is_finished and job.lacks_nothing(_lacking(layout, job.kept)):
@@ -146,8 +155,8 @@ def _run(settings: FilterSettings, teacher: ScorerSpec | None, layout: Layout, r
     if teacher is not None:
         pool = teacher_stage.start(settings, teacher)
         run.clock.lap("start_ray")
-        if plan is None:
-            plan = teacher_stage.measured(settings, teacher, pool)
+        if plan is None or "precision" not in plan:
+            plan = teacher_stage.measured(settings, teacher, pool) | (plan or {})
             run.clock.lap("measure")
     checkpoint = storage.join(layout.output, "_checkpoint")
     run.give_way(layout, [layout.prepared, layout.rejected, _report(layout), checkpoint])
@@ -203,8 +212,8 @@ def _run(settings: FilterSettings, teacher: ScorerSpec | None, layout: Layout, r
 
 def _all_prepared(layout: Layout, plan: Json, done: set[int]) -> bool:
     """Whether every block that the teacher has not compared yet lies ready."""
-    sizes = plan.get("rows_of_blocks")
-    return sizes is not None and all(
+    sizes = plan.get("rows_of_blocks", ())
+    return {"rows_of_blocks", "documents", "rejected"} <= plan.keys() and all(
         number in done or storage.exists(layout.block(number)) for number in range(len(sizes))
     )
 

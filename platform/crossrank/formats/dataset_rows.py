@@ -8,6 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from crossrank.config.plain_numbers import plain_float
 from crossrank.errors import InputError
 from crossrank.formats.dataset_columns import Columns
 from crossrank.formats.fields import RowRefused, identifier, number, optional_text, text
@@ -28,7 +29,7 @@ def classes_of(features: Mapping[str, Any], columns: Columns, uri: str) -> list[
     if names is None:
         return None
     try:
-        return [float(name) for name in names]
+        return [plain_float(name) for name in names]
     except ValueError:
         raise InputError(
             f"{uri} has {columns.labels} of the classes {', '.join(names)}, and a label is a number, above 0 for what "

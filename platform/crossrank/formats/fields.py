@@ -132,7 +132,7 @@ def optional_number(row: Json, key: str, prefix: str = "") -> float | None:
 
 
 def optional_rank(row: Json, key: str, prefix: str = "") -> int | None:
-    """A whole number that fits a rank, or None where there is none.
+    """A whole number from 0 that fits a rank, or None where there is none.
 
     ``1.0`` is one: pandas makes floats of a column that has nulls. NaN is none, as in every other column.
     """
@@ -145,6 +145,8 @@ def optional_rank(row: Json, key: str, prefix: str = "") -> int | None:
         raise RowRefused(f"{prefix}{key} is {value}, and a whole number or null is wanted")
     if abs(value) > RANK_LIMIT:
         raise RowRefused(f"{prefix}{key} is {value}, beyond {RANK_LIMIT}")
+    if value < 0:
+        raise RowRefused(f"{prefix}{key} is {value}, and ranks are counted from 0 or 1")
     return int(value)
 
 

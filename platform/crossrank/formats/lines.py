@@ -148,7 +148,8 @@ def _line_writer(write_bytes: Callable[[bytes], object]) -> Callable[[str], None
     return write
 
 
-def _object(pairs: list[tuple[str, Any]]) -> Json:
+def without_repeated_keys(pairs: list[tuple[str, Any]]) -> Json:
+    """An object from its keys and values as they stand in JSON. `ValueError` where a key comes twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
@@ -167,4 +168,6 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON value")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_finite, parse_constant=_refuse_constant)
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=without_repeated_keys, parse_float=_finite, parse_constant=_refuse_constant
+)

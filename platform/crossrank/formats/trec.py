@@ -14,6 +14,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import NamedTuple
 
+from crossrank.config.plain_numbers import plain_float
 from crossrank.errors import quoted
 from crossrank.formats.document_order import has_ranks, initial_order, is_ranked
 from crossrank.formats.fields import RANK_LIMIT, RowRefused, accepted, plain_number
@@ -86,7 +87,8 @@ def read_qrels(uri: str, reject: Reject) -> Iterator[Qrel]:
 def read_run_groups(uri: str, reject: Reject) -> Iterator[tuple[int, Group]]:
     """Read one group for each query of a run, its documents by score, with the line where it begins.
 
-    Equal scores are ordered by rank, then as in the file. Where ranks contradict the scores they are counted anew.
+    Equal scores are ordered by rank, then as in the file. Ranks that contradict the scores, or are below 0,
+    are counted anew.
 
     Only one query is held, so its lines have to follow one another: one that comes back is a second group of the
     same id. Rejects what `read_run` rejects.
@@ -153,7 +155,7 @@ def say_contradicted(uri: str, contradicted: int, read: int) -> None:
 def number_of(text: str, name: str) -> float:
     """A finite number as text files write it."""
     try:
-        value = float(text if text.isascii() and "_" not in text else "")
+        value = plain_float(text)
     except ValueError:
         raise RowRefused(f"the {name} {quoted(text, 40)} is not a number") from None
     if not math.isfinite(value):
@@ -193,9 +195,10 @@ def _by_score(in_file: list[RunRow]) -> tuple[list[RunRow], bool]:
     rows = sorted(in_file, key=lambda row: (-row.score, row.rank))
     first = {row.doc_id: row for row in reversed(rows)}
     ranks = [row.rank for row in rows if first[row.doc_id] is row]
-    if ranks == sorted(ranks):
+    is_contradicted = ranks != sorted(ranks)
+    if not is_contradicted and ranks[0] >= 0:
         return rows, False
-    return [row._replace(rank=place) for place, row in enumerate(rows, start=1)], True
+    return [row._replace(rank=place) for place, row in enumerate(rows, start=1)], is_contradicted
 
 
 def _judged(row: Qrel) -> Candidate:

@@ -13,7 +13,7 @@ from crossrank.formats.group_order import glancing
 from crossrank.mining.dry_run import dry_run
 from crossrank.mining.inputs import MiningInputs
 from crossrank.mining.layout import MineLayout
-from crossrank.mining.manifest import facts_of, report
+from crossrank.mining.manifest import READ_AGAIN, facts_of, report
 from crossrank.mining.plan import MiningPlan, prepare, read_plan, refuse_unusable
 from crossrank.mining.settings import MineSettings
 from crossrank.mining.totals import totals
@@ -50,7 +50,7 @@ def mine(
     with Waiting("looking at the models and the inputs"):
         inputs = MiningInputs.of(settings, layout, encoder, teacher)
         identity = inputs.identity()
-    job = Job.of(KIND, settings, identity, started, num_parts="blocks")
+    job = Job.of(KIND, settings, identity, started, READ_AGAIN, num_parts="blocks")
     if settings.dry_run:
         return dry_run(inputs)
     if job.is_finished and job.lacks_nothing(_lacking(layout, job.kept)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from crossrank.corpus.store import TextStore
@@ -9,9 +10,12 @@ from crossrank.errors import beginning
 from crossrank.mining.false_negatives import FALSE_NEGATIVES
 from crossrank.mining.plan import MiningPlan
 from crossrank.mining.totals import MiningTotals
+from crossrank.resumable.manifest_shape import Shape, is_count
 from crossrank.resumable.output import Manifest
 from crossrank.retrieval.vectors import VectorStore
 
+READ_AGAIN: Mapping[str, Shape] = {"blocks": is_count, "rows": {"out": is_count}, "mined": is_count}
+"""What is read from the manifest of a finished job."""
 SHOWN = 300
 """Characters of a dropped passage that the report shows."""
 

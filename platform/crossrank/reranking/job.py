@@ -17,7 +17,7 @@ from crossrank.reranking import derive
 from crossrank.reranking.block import Keep
 from crossrank.reranking.identity import identify
 from crossrank.reranking.left import Left
-from crossrank.reranking.manifest import Manifest, Scoring, facts_of
+from crossrank.reranking.manifest import READ_AGAIN, Manifest, Scoring, facts_of
 from crossrank.reranking.plan import Cut, prepare, read_plan
 from crossrank.reranking.prepare import Sources, read_work, refuse_unusable
 from crossrank.reranking.settings import RerankSettings
@@ -79,7 +79,7 @@ def reranked(
         if spec is None:
             spec = checked_spec(settings.model, settings)
         sources, identity = identify(settings, spec)
-    job = Job.of(KIND, settings, identity, started, num_parts="blocks")
+    job = Job.of(KIND, settings, identity, started, READ_AGAIN, num_parts="blocks")
     if settings.dry_run:
         with glancing():
             refuse_unusable(settings, sources)
@@ -110,7 +110,7 @@ def _workers(settings: RerankSettings, spec: ScorerSpec, places: Mapping[str, st
 
 def _nothing_to_do(settings: RerankSettings, layout: Layout, job: Job) -> Manifest:
     manifest = job.kept
-    written_before = settings.run is not None and settings.run == manifest["settings"]["run"]
+    written_before = settings.run is not None and settings.run == manifest["settings"].get("run")
     if settings.run is not None and not (written_before and storage.exists(settings.run)):
         num_lines = derive.write_run(layout, manifest["blocks"], settings.run)
         manifest["settings"]["run"] = settings.run

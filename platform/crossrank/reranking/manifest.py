@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +13,17 @@ from crossrank.reranking.derive import RerankTotals
 from crossrank.reranking.plan import RerankPlan
 from crossrank.resumable.block_job import Figures
 from crossrank.resumable.job import Run
+from crossrank.resumable.manifest_shape import MayLack, OrNull, Shape, dict_of, is_count, is_dict, is_text
 from crossrank.telemetry.job_metrics import PADDING, PAIRS, ROWS_DONE, ROWS_REJECTED, TOKENS, TRUNCATED
 
 Manifest = dict[str, Any]
+READ_AGAIN: Mapping[str, Shape] = {
+    "blocks": is_count,
+    "rows": {"out": is_count, "ok": is_count, "rejected": dict_of(is_count)},
+    "settings": is_dict,
+    "chosen": MayLack({"precision": MayLack(OrNull(is_text))}),
+}
+"""What is read from the manifest of a finished job."""
 RAMP = 0.1
 """Share of the blocks in which some workers still load their model, and in which some have run out of work."""
 

@@ -6,7 +6,7 @@ flag that is refused leaves the output as it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from crossrank import storage
 from crossrank.errors import OutputError, UserError
 from crossrank.resumable.differences import AFRESH, Named, in_words
+from crossrank.resumable.manifest_shape import Shape, damage
 from crossrank.resumable.output import Manifest, alone, manifest_of, read_json, remove, write_json
 from crossrank.resumable.parts import Parts
 from crossrank.resumable.settings import JobSettings
@@ -67,23 +68,33 @@ class Earlier:
 
 
 def look_at(
-    output: str, kind: str, identity: dict[str, Any], settings: JobSettings, num_parts: str | None = None
+    output: str,
+    kind: str,
+    identity: dict[str, Any],
+    settings: JobSettings,
+    read_again: Mapping[str, Shape],
+    num_parts: str | None = None,
 ) -> Earlier:
     """Judge what an earlier run left in an output by the settings of the job that wants to write there.
 
     Args:
         kind: the verb, such as ``rerank``.
         identity: what has to be the same for the job to go on.
-        num_parts: key of a finished job's manifest that holds the number of its parts; None for a job whose result is
-            no table, and whose output may hold none.
+        read_again: what the verb reads in the manifest of a finished job.
+        num_parts: key under which that has how many parts there are; None for a job whose result is no table, in whose
+            output none has a place.
 
     Raises:
-        OutputError: the folder holds what no job of this kind wrote, a table beside its parts, or a job with other
-            settings or inputs that has done some of its work.
+        OutputError: the folder holds what no job of this kind wrote, a table beside its parts, a job with other
+            settings or inputs that has done some of its work, or a manifest that no job left so.
     """
     before = earlier_run(output, kind)
+    broken = None if before is None else damage(before, read_again)
+    if broken is not None and not settings.overwrite:
+        raise OutputError(f"{manifest_of(output)} is damaged ({broken}); {AFRESH}")
     if not settings.dry_run:
-        known = (before or {}).get(num_parts) if num_parts is not None else 0
+        whole = {} if before is None or broken is not None else before
+        known = whole.get(num_parts) if num_parts is not None else 0
         Parts(output).refuse_foreign_tables(known)
     if before is None or settings.overwrite:
         return Earlier(output, before, before is not None)
@@ -118,11 +129,6 @@ def earlier_run(output: str, kind: str) -> Manifest | None:
     # A manifest without a kind is of `crossrank rerank`.
     if "identity" not in manifest or manifest.get("kind", "rerank") != kind:
         raise OutputError(f"{output} holds the result of another kind of job; name another --output")
-    if not isinstance(manifest["identity"], dict) or not isinstance(manifest.get("state"), str):
-        raise OutputError(
-            f"{manifest_of(output)} is damaged: it lacks what a job goes on by; remove the folder it is in, or name "
-            f"another"
-        )
     return manifest
 
 

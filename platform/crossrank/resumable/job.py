@@ -12,7 +12,7 @@ with begin(job, model=...) as run:              # from now on it alone writes th
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -21,6 +21,7 @@ from crossrank import storage
 from crossrank.provenance import provenance
 from crossrank.resumable.clock import Clock
 from crossrank.resumable.earlier import Earlier, look_at, working
+from crossrank.resumable.manifest_shape import Shape
 from crossrank.resumable.output import Manifest, manifest_of, write_json
 from crossrank.resumable.parts import Parts
 from crossrank.resumable.settings import JobSettings
@@ -53,11 +54,12 @@ class Job:
         settings: JobSettings,
         identity: dict[str, Any],
         started: float,
+        read_again: Mapping[str, Shape],
         num_parts: str | None = None,
     ) -> Job:
         """Look at the output; arguments and refusals as those of `look_at`."""
         output = storage.absolute(settings.output)
-        return cls(kind, settings, identity, look_at(output, kind, identity, settings, num_parts), started)
+        return cls(kind, settings, identity, look_at(output, kind, identity, settings, read_again, num_parts), started)
 
     @property
     def output(self) -> str:

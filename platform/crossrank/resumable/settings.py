@@ -7,6 +7,7 @@ from typing import Any
 
 from crossrank.cluster.pool import WorkerRequest
 from crossrank.config.bounds import WHOLE_MOST
+from crossrank.config.plain_numbers import plain_whole
 from crossrank.config.settings import CheckedSettings, option
 from crossrank.errors import SettingsError
 
@@ -66,7 +67,7 @@ class JobSettings(CheckedSettings):
         if self.workers is None:
             return None
         try:
-            bounds = [int(part) for part in self.workers.split(":")]
+            bounds = [plain_whole(part) for part in self.workers.split(":")]
         except ValueError:
             bounds = []
         if len(bounds) not in (1, 2) or bounds[0] < 1 or not bounds[0] <= bounds[-1] <= WHOLE_MOST:

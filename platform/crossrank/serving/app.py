@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from crossrank.errors import kind_of, quoted
-from crossrank.formats.lines import json_fault
+from crossrank.formats.lines import json_fault, without_repeated_keys
 from crossrank.serving import dialects
 from crossrank.serving.deduplication import score_once
 from crossrank.serving.dialects import Limits, ParsedRequest, Served
@@ -374,7 +374,7 @@ async def _gone(receive: Callable[[], Awaitable[Message]]) -> None:
 
 def _parsed(body: bytes) -> Any:
     try:
-        return json.loads(body)
+        return json.loads(body, object_pairs_hook=without_repeated_keys)
     except (ValueError, RecursionError) as error:
         raise Unparsable(f"the body is not JSON: {json_fault(error)}") from error
 

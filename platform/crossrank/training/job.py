@@ -61,7 +61,7 @@ def train(settings: TrainSettings) -> dict[str, Any]:
         "base_revision": base.revision,
         "inputs": inputs.fingerprints,
     }
-    job = Job.of(KIND, settings, identity, started)
+    job = Job.of(KIND, settings, identity, started, result.READ_AGAIN)
     if job.is_finished and not settings.dry_run:
         missing = [name for name in job.kept["files"] if not storage.exists(storage.join(output, name))]
         if not missing:

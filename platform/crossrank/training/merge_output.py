@@ -10,10 +10,12 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from crossrank import storage
 from crossrank.errors import OutputError
+from crossrank.resumable.differences import AFRESH
+from crossrank.resumable.manifest_shape import MayLack, damage, is_text, list_of
 from crossrank.resumable.output import alone, write_json
 from crossrank.storage.lease import LOCK, Lease
 
@@ -29,12 +31,17 @@ def earlier_merge(output: str, overwrite: bool) -> dict[str, Any] | None:
     if not held:
         return None
     manifest = storage.join(output, MANIFEST)
+    found: Any
     try:
         found = json.loads(storage.read_bytes(manifest)) if storage.exists(manifest) else None
     except ValueError:
         found = None
-    if isinstance(found, dict) and {*found.get("identity", ())} == {"base", "tuned", "alpha"}:
-        return found
+    identity = found.get("identity") if isinstance(found, dict) else None
+    if isinstance(identity, dict) and {*identity} == {"base", "tuned", "alpha"}:
+        broken = damage(found, {"files": MayLack(list_of(is_text))})
+        if broken is not None and not overwrite:
+            raise OutputError(f"{manifest} is damaged ({broken}); {AFRESH}")
+        return cast(dict[str, Any], found)
     if not overwrite:
         raise in_the_way(output, f"files, such as {held[0].uri}")
     if not storage.exists(storage.join(output, CONFIG)):

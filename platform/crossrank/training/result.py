@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from crossrank import storage
 from crossrank.evaluation.intervals import Mean, mean_of, paired_difference
 from crossrank.resumable.job import Run
+from crossrank.resumable.manifest_shape import MayLack, OrNull, Shape, is_count, is_dict, is_text, list_of
 from crossrank.resumable.output import Manifest, manifest_of, write_json
 from crossrank.telemetry.progress import say
 from crossrank.training.best_checkpoint import BASE, NONE_RANKS
@@ -21,6 +23,7 @@ from crossrank.training.hub import push_to_hub
 from crossrank.training.inputs import REJECTED, TrainingGroups
 from crossrank.training.level import Level, copy_with_level, in_files, sentence
 from crossrank.training.settings import TrainSettings
+from crossrank.training.sizing import SIZES
 from crossrank.training.teachers import scale_warning
 from crossrank.training.validation import Measured, guessing
 from crossrank.version import __version__
@@ -28,6 +31,15 @@ from crossrank.version import __version__
 if TYPE_CHECKING:
     from crossrank.training.rank_run import Ended, TrainTask
 
+READ_AGAIN: Mapping[str, Shape] = {
+    "files": list_of(is_text),
+    "chosen_step": is_count,
+    "steps": is_count,
+    "groups": MayLack(is_dict),
+    "level": MayLack({"why_not": MayLack(OrNull(is_text))}),
+    "sizes": MayLack(OrNull(SIZES)),
+}
+"""What is read from the manifest of a finished run; the last three from that of one that goes on, too."""
 BASE_ROW = "base model"
 """Name of the base among the baselines."""
 CARD = "README.md"
@@ -98,8 +110,10 @@ def push(settings: TrainSettings, output: str, manifest: Manifest) -> None:
 
 
 def files_of(output: str, manifest: Manifest) -> list[str]:
-    """The files that a run wrote into its output, by its manifest; others that lie in the folder are not among them."""
-    return [storage.join(output, name) for name in (FOLDER, CURVES, REJECTED, *manifest.get("files", []))]
+    """What a run wrote into its output, as far as its manifest knows; nothing else that may lie in the folder."""
+    files = manifest.get("files")
+    names: list[str] = files if files is not None and list_of(is_text)(files) else []
+    return [storage.join(output, name) for name in (FOLDER, CURVES, REJECTED, *names)]
 
 
 def chosen_of(manifest: Manifest) -> str:

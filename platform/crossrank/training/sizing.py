@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossrank.derived import Derived
+from crossrank.resumable.manifest_shape import Shape, is_count, is_text
 from crossrank.training.settings import TrainSettings
 
 CPU_TOKENS = 2048
@@ -43,6 +44,14 @@ class Sizes:
     """Token slots of a micro-batch."""
     precision: Derived[str]
     """Number format of the forward pass."""
+
+
+SIZES: Shape = {
+    **dict.fromkeys(("num_groups", "steps_per_epoch", "num_steps", "save_steps", "eval_steps"), is_count),
+    "budget": {"value": is_count, "why": is_text},
+    "precision": {"value": is_text, "why": is_text},
+}
+"""`Sizes` as JSON holds it."""
 
 
 def sizes_of(settings: TrainSettings, num_groups: int, config: Any, gpu_bytes: int | None) -> Sizes:

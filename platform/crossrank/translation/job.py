@@ -6,7 +6,7 @@ memory never starts it, and only joins a cluster that is named, to be counted th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any, cast
@@ -19,6 +19,7 @@ from crossrank.resumable.clock import Clock
 from crossrank.resumable.job import Job, Run, announce, begin
 from crossrank.resumable.joining import join_if_named
 from crossrank.resumable.layout import Layout
+from crossrank.resumable.manifest_shape import Shape, is_count
 from crossrank.resumable.output import Manifest
 from crossrank.resumable.settings import that_affect_output
 from crossrank.telemetry.figures import counted
@@ -37,7 +38,9 @@ from crossrank.translation.settings import TranslateSettings
 
 KIND = "translate"
 FORMAT = 1
-"""Version of the output's format. Raise it when a change makes it impossible to go on with a job."""
+"""Of the output. Raise it when a change makes it impossible to go on with a job."""
+READ_AGAIN: Mapping[str, Shape] = {"parts": is_count, "rows": {"out": is_count}}
+"""What is read from the manifest of a finished job."""
 
 Translates = PaidBackend | Backend | None
 
@@ -56,7 +59,7 @@ def translate(settings: TranslateSettings) -> dict[str, Any]:
         if backend is not None and settings.is_paid:
             backend.check()
         identity = _identity(settings, backend)
-    job = Job.of(KIND, settings, identity, started, num_parts="parts")
+    job = Job.of(KIND, settings, identity, started, READ_AGAIN, num_parts="parts")
     if settings.dry_run:
         with glancing():
             refuse_unusable(settings)

@@ -16,6 +16,30 @@ def reasons(source: str, target: str, to: str = "ko", of: str = "en") -> set[str
 
 
 BAD: dict[str, list[tuple[str, ...]]] = {
+    "lost_number": [
+        ("The shop opens at 10 a.m.", "가게는 오후 10시에 문을 연다."),
+        ("Dinner is at 7 p.m.", "저녁 식사는 오전 7시이다."),
+        ("It closes at 5 pm.", "오전 5시에 닫는다."),
+        ("It closes at 5 pm.", "오전 다섯 시에 닫는다."),
+        ("Come at 9 in the morning.", "저녁 9시에 오세요."),
+        ("오후 3시에 만나자.", "Let's meet at 3 a.m.", "en", "ko"),
+        ("It happened on May 5, 2019.", "2019년 6월 5일에 일어났다."),
+        ("On 3 March 1919", "1919년 4월 3일에"),
+        ("from June 1 to July 2", "6월 1일부터 8월 2일까지"),
+        ("2019년 5월 5일", "on June 5, 2019", "en", "ko"),
+        ("It took 36 hours.", "하루가 걸렸다."),
+        ("2-3 days", "삼사 일"),
+        ("10^6 cells", "100억 개의 세포"),
+    ],
+    "added_markup": [
+        ("The sun is hot.", "태양은 뜨겁다.</s>"),
+        ("The sun is hot.", "<pad> 태양은 뜨겁다."),
+        ("The sun is hot.", "태양은 <unk> 뜨겁다."),
+        ("The sun is hot.", "태양은 뜨겁다. [SEP]"),
+        ("The sun is hot.", "태양은 뜨겁다.<|im_end|>"),
+        ("Press the start button.", "<b>시작</b> 버튼을 누르세요."),
+        ("The sun is hot.", "<p>Die Sonne ist heiß.</p>", "de"),
+    ],
     "html_entity": [
         ("Tom & Jerry is a cartoon.", "톰 &amp; 제리는 만화이다."),
         ("It doesn't rain in the desert.", "사막에는 &#39;비&#39;가 오지 않는다."),
@@ -59,6 +83,9 @@ BAD: dict[str, list[tuple[str, ...]]] = {
         ("The account shows -$250.", "계좌에는 250달러가 있다."),
         ("growth of -2.5% this year", "올해 성장률 2.5%"),
         ("between -10 and the freezing point", "10과 어는점 사이"),
+        ("The temperature fell to -5°C.", "기온이 5도까지 떨어졌습니다."),
+        ("It dropped to -12 degrees.", "12도로 내려갔다."),
+        ("기온이 -5도까지 떨어졌다", "The temperature fell to 5 degrees.", "en", "ko"),
         ("It was -5 degrees.", "Es waren 5 Grad.", "de"),
         ("기온은 -12도까지 내려간다", "The temperature reaches 12 degrees.", "en", "ko"),
     ],
@@ -73,6 +100,8 @@ BAD: dict[str, list[tuple[str, ...]]] = {
         ("the sun is hot", "Die Sonne\u200b ist heiß", "de"),
     ],
     "preamble": [
+        ("The sun is hot.", '"""태양은 뜨겁다."""'),
+        ("The sun is hot.", "```\n태양은 뜨겁다.\n```"),
         ("Pandas eat bamboo.", "Here is the translation: 판다는 대나무를 먹는다."),
         ("Pandas eat bamboo.", "번역: 판다는 대나무를 먹는다."),
         ("Pandas eat bamboo.", "Sure, here's the Korean translation:\n\n판다는 대나무를 먹는다."),
@@ -113,6 +142,35 @@ BAD: dict[str, list[tuple[str, ...]]] = {
 }
 
 GOOD: dict[str, list[tuple[str, ...]]] = {
+    "lost_number": [
+        ("The shop opens at 10 a.m.", "가게는 오전 10시에 문을 연다."),
+        ("The shop opens at 10 a.m.", "가게는 10시에 문을 연다."),
+        ("The shop opens at 10 o'clock.", "가게는 오후 10시에 문을 연다."),
+        ("It opens at 11 a.m.", "낮 11시에 연다."),
+        ("at 1 a.m.", "밤 1시에"),
+        ("at 12 a.m.", "밤 12시에"),
+        ("from 9 a.m. to 9 p.m.", "오전 9시부터 오후 9시까지"),
+        ("from 10 a.m. to 6 p.m.", "아침 10시부터 저녁 6시까지"),
+        ("It happened on May 5, 2019.", "2019년 5월 5일에 일어났다."),
+        ("You may 5 times a day", "하루에 5번 해도 6월 말까지 된다"),
+        ("It took 5 months from May 5.", "5월 5일부터 5개월이 걸렸다."),
+        ("It took 36 hours.", "하루 반이 걸렸다."),
+        ("It takes 2-3 days.", "이삼 일 걸린다."),
+        ("It lasts 5-6 months.", "오륙 개월 이어진다."),
+        ("at a quarter to 5", "4시 45분에"),
+        ("at a quarter to 5", "5시 15분 전에"),
+        ("at a quarter to 1", "12시 45분에"),
+        ("10^6 cells", "100만 개의 세포"),
+        ("10^6 cells", "10^6개의 세포"),
+    ],
+    "added_markup": [
+        ("Press the <b>start</b> button.", "<b>시작</b> 버튼을 누르세요."),
+        ("Press the &lt;b&gt;start button.", "<b>시작 버튼을 누르세요."),
+        ("The b tag makes text bold.", "<b> 태그는 글자를 굵게 만든다."),
+        ("BERT puts [SEP] between two sentences.", "BERT는 두 문장 사이에 [SEP]를 넣는다."),
+        ("if x is smaller than y", "x < y이면"),
+        ("See note 3.", "[3] 참고"),
+    ],
     "html_entity": [
         ("Write &amp; for an ampersand.", "앰퍼샌드는 &amp;로 씁니다."),
         ("R&amp;D don&#39;t stop", "연구개발은 &#39;멈추지&#39; 않는다"),
@@ -146,6 +204,8 @@ GOOD: dict[str, list[tuple[str, ...]]] = {
     ],
     "lost_minus": [
         ("It was -5 degrees.", "기온은 영하 5도였다."),
+        ("The temperature fell to -5°C.", "기온이 영하 5도까지 떨어졌습니다."),
+        ("The price changed by -5%.", "가격이 5% 떨어졌다."),
         ("It was -5 degrees.", "기온은 -5도였다."),
         ("It was -5 degrees.", "기온은 마이너스 5도였다."),
         ("The balance is -300 dollars.", "잔액은 −300달러이다."),

@@ -150,6 +150,15 @@ def test_a_run_is_ordered_by_score_and_ranks_that_contradict_it_are_counted_anew
     assert told in capsys.readouterr().err
 
 
+def test_ranks_below_0_become_ranks_that_groups_have_and_contradict_nothing(
+    write: WriteFile, rejected: list[Rejected], capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri = write("bm25.trec", "q1 Q0 a -2 9 t\nq1 Q0 b -1 5 t\nq2 Q0 a 0 3 t\nq2 Q0 b 1 2 t\n")
+    found = [[(doc.doc_id, doc.rank) for doc in group.docs] for _, group in trec.read_run_groups(uri, rejected.append)]
+    assert found == [[("a", 1), ("b", 2)], [("a", 0), ("b", 1)]]
+    assert "contradict" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("group", "reason"),
     [

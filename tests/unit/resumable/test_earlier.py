@@ -13,10 +13,13 @@ from crossrank import storage
 from crossrank.config.settings import knob, option
 from crossrank.errors import JobFailed, OutputError, SettingsError
 from crossrank.resumable.earlier import Earlier, earlier_run, look_at, working
+from crossrank.resumable.manifest_shape import Shape, is_count, is_text, list_of
 from crossrank.resumable.output import manifest_of, read_json, write_json
 from crossrank.resumable.parts import Parts
 from crossrank.resumable.settings import JobSettings
 
+READ_AGAIN: dict[str, Shape] = {"blocks": is_count, "rows": {"out": is_count}, "files": list_of(is_text)}
+RESULTS: dict[str, Any] = {"blocks": 2, "rows": {"out": 5, "in": 6}, "files": ["config.json"]}
 IDENTITY: dict[str, Any] = {
     "format": 1,
     "settings": {"learning_rate": 2e-5, "depth": 100, "limit": None},
@@ -45,7 +48,8 @@ def output(tmp_path: Path) -> str:
 def write_manifest(output: str, **content: Any) -> None:
     given = {"base": "xlm", "groups": "s3://bucket/groups", "corpus": "s3://bucket/corpus.jsonl"}
     named = {"kind": "train", "state": "running", "identity": IDENTITY, "settings": given}
-    write_json(manifest_of(output), named | content)
+    results = RESULTS if content.get("state") == "finished" else {}
+    write_json(manifest_of(output), named | results | content)
 
 
 def begin(output: str, *names: str) -> None:
@@ -55,7 +59,7 @@ def begin(output: str, *names: str) -> None:
 
 
 def looked(output: str, identity: dict[str, Any] = IDENTITY, **settings: Any) -> Earlier:
-    return look_at(output, "train", identity, Settings(output=output, **settings), num_parts="blocks")
+    return look_at(output, "train", identity, Settings(output=output, **settings), READ_AGAIN, num_parts="blocks")
 
 
 def changed(**values: Any) -> dict[str, Any]:
@@ -135,10 +139,47 @@ def test_a_manifest_that_says_no_kind_is_of_a_rerank_job(output: str) -> None:
         earlier_run(output, "train")
 
 
-@pytest.mark.parametrize("wrong", [{"state": None}, {"identity": None}, {"identity": "x"}, {"state": 1}])
-def test_a_manifest_that_lacks_what_a_job_goes_on_by_is_damaged(output: str, wrong: dict[str, Any]) -> None:
-    write_manifest(output, **wrong)
-    assert "_manifest.json is damaged: it lacks what a job goes on by; remove the folder" in refusal(output, IDENTITY)
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"state": None}, "state is null"),
+        ({"state": 1}, "state is 1"),
+        ({"identity": None}, "identity is null"),
+        ({"identity": "x"}, "identity is 'x'"),
+        ({"identity": IDENTITY | {"inputs": None}}, "identity.inputs is null"),
+        ({"settings": "x"}, "settings is 'x'"),
+        ({"blocks": "two"}, "blocks is 'two'"),
+        ({"blocks": True}, "blocks is True"),
+        ({"blocks": -2}, "blocks is -2"),
+        ({"rows": None}, "rows is null"),
+        ({"rows": {"in": 6}}, "rows.out is missing"),
+        ({"rows": {"out": 5.5}}, "rows.out is 5.5"),
+        ({"files": ["config.json", None]}, "files is ['config.json', None]"),
+    ],
+)
+def test_a_manifest_that_no_job_left_so_is_damaged_and_says_where(
+    output: str, wrong: dict[str, Any], said: str
+) -> None:
+    write_manifest(output, **{"state": "finished"} | wrong)
+    begin(output, "part-00000.parquet")
+    assert refusal(output, IDENTITY) == (
+        f"{output}/_manifest.json is damaged ({said}); use --overwrite to start afresh, or another --output"
+    )
+    assert looked(output, overwrite=True).is_replaced, "the way out that the sentence names"
+    assert len(storage.list_files(output)) == 2, "nothing is removed yet"
+
+
+@pytest.mark.parametrize("gone", ["blocks", "rows", "files"])
+def test_a_finished_manifest_without_its_results_is_damaged_and_that_of_a_job_at_work_is_not(
+    output: str, gone: str
+) -> None:
+    write_manifest(output, state="finished")
+    manifest = read_json(manifest_of(output))
+    del manifest[gone]
+    write_json(manifest_of(output), manifest)
+    assert f"_manifest.json is damaged ({gone} is missing); use --overwrite" in refusal(output, IDENTITY)
+    write_json(manifest_of(output), manifest | {"state": "running"})
+    assert looked(output).kept is not None
 
 
 def test_a_manifest_without_an_identity_is_of_another_kind(output: str) -> None:

@@ -26,15 +26,25 @@ _HAS_UNIT = re.compile(_UNIT, re.IGNORECASE)
 _IS_NUMBER_NEXT = re.compile(_BEFORE, re.IGNORECASE)
 _WORD_WITH_DIGIT = re.compile(r"\d\S*\s$")
 _WORDS = {
-    "ko": r"영하|마이너스|음수|음의|적자|손실|감소|하락|줄|떨어|내린|내려|△|▲|▼",
-    "en": r"minus|negative|below|under|deficit|loss|decreas|declin|drop|fell|fall|down|less|lower",
+    "ko": r"영하|마이너스|음수|음의|적자|손실|△|▲|▼",
+    "en": r"minus|negative|below|under|deficit|loss|less",
     "de": r"minus|negativ|unter|verlust|gefallen|gesunken|sank|fiel|rückgang|weniger|defizit",
     "ja": r"マイナス|零下|氷点下|負|減|赤字|下が|▲|△",
     "zh": r"零下|负|負|减|減|下降|亏|虧|跌",
     "fr": r"moins|négati|sous|baiss|perte|inférieur|déficit",
     "es": r"menos|bajo cero|negativ|baj|pérdida|déficit|cayó",
 }
-"""Words for a number below zero, or for one that something fell by."""
+"""What says of a number that it is below zero, or in some languages that it is what something fell by."""
+_FALLS = {
+    "ko": re.compile(r"감소|하락|줄|떨어|내린|내려"),
+    "en": re.compile(r"decreas|declin|drop|fell|fall|down|lower", re.IGNORECASE),
+}
+"""What says that a number is the length of a fall, unless it is the level that something fell to."""
+_LEVEL = {
+    "ko": re.compile(r"\s?[^\s\d]{0,3}?(?:까지|으로|로)(?![가-힣])"),
+    "en": re.compile(r"\bto\s(?:around\s|about\s)?$", re.IGNORECASE),
+}
+"""Behind a number, in English before it: what something fell to."""
 _SAID = {code: re.compile(words, re.IGNORECASE) for code, words in _WORDS.items()}
 
 
@@ -46,8 +56,12 @@ def has_lost_minus(pair: TextPair) -> bool:
     said = _SAID.get(pair.target_language.code)
     if said is None or said.search(pair.target):
         return False
-    target = unicodedata.normalize("NFKC", pair.target)
-    return any(_is_positive_in(target, number) for number in _negatives(pair.source))
+    target, code = unicodedata.normalize("NFKC", pair.target), pair.target_language.code
+    falls = code in _FALLS and _FALLS[code].search(target) is not None
+    return any(
+        _is_positive_in(target, number) and not (falls and not _is_level(target, number, code))
+        for number in _negatives(pair.source)
+    )
 
 
 def _negatives(text: str) -> list[str]:
@@ -62,9 +76,20 @@ def _negatives(text: str) -> list[str]:
 
 
 def _is_positive_in(target: str, number: str) -> bool:
-    """Whether the target has the digits, nowhere with a sign before them or in the brackets of accounts."""
-    places = list(re.finditer(rf"(?<![\d.,]){re.escape(number)}(?![\d]|[.,]\d)", target))
+    """Whether the digits are there, nowhere with a sign before them or in the brackets of accounts."""
+    places = _places(target, number)
     signed = re.compile(rf"(?:{_SIGN}\s?[$€£₩¥]?\s?|\(\s?[$€£₩¥]?)$")
     return bool(places) and not any(
         signed.search(target[max(0, place.start() - 4) : place.start()]) for place in places
     )
+
+
+def _is_level(target: str, number: str, code: str) -> bool:
+    """Whether something fell to the number and not by it."""
+    if code == "ko":
+        return any(_LEVEL[code].match(target, place.end()) for place in _places(target, number))
+    return any(_LEVEL[code].search(target[: place.start()]) for place in _places(target, number))
+
+
+def _places(target: str, number: str) -> list[re.Match[str]]:
+    return list(re.finditer(rf"(?<![\d.,]){re.escape(number)}(?![\d]|[.,]\d)", target))

@@ -24,12 +24,13 @@ def has_lost_tag(pair: TextPair) -> bool:
     if "<" not in pair.source:
         return False
     target = unicodedata.normalize("NFKC", pair.target)
-    lost = _tags(pair.source) - _tags(target)
+    lost = tags_of(pair.source) - tags_of(target)
     if not lost:
         return False
     words = set(re.findall(r"[a-z][a-z0-9]*", _TAG.sub(" ", target).casefold()))
     return any(name not in words for _, name in lost)
 
 
-def _tags(text: str) -> set[tuple[str, str]]:
+def tags_of(text: str) -> set[tuple[str, str]]:
+    """The kinds of tags in a text: ``/`` for one that closes, and the name in small letters."""
     return {(closing, name.casefold()) for closing, name in _TAG.findall(text)}

@@ -23,6 +23,7 @@ _PART_OF_DAY = re.compile(
 )
 _MINUTES_BEFORE = re.compile(r"(?<!\d)(?:[01]?\d|2[0-4])[:.]$")
 _SPOKEN = re.compile(rf"(?:{'|'.join(_AFTERNOON)})\s?({number_pattern('ko')})\s?시(?!간)")
+_QUARTER_TO = re.compile(r"quarter\s(?:to|of|before)\s(\d{1,2})(?!\d)")
 _TO_COME = re.compile(r"(?<!\d)(\d{1,2})시\s?([1-5]?\d)분\s?전")
 
 
@@ -73,6 +74,12 @@ def hours_to_come(text: str) -> Iterator[Fraction]:
         yield from (Fraction(hour), Fraction(60 - int(found[2])))
         if is_late(text, before, found.end(1)):
             yield Fraction(hour + 12)
+
+
+def hours_before(text: str) -> Iterator[tuple[int, int, Fraction]]:
+    """The hour of a quarter to 5, which is 4, and where the 5 begins and ends."""
+    for found in _QUARTER_TO.finditer(text):
+        yield found.start(1), found.end(1), Fraction((int(found[1]) - 1) or 12)
 
 
 def _by_both_clocks(value: Fraction, late: bool, before: str) -> set[Fraction]:

@@ -63,6 +63,7 @@ IDIOMS: dict[str, Duration] = {
     "일주일": UNITS["week"],
     "보름": replace(_DAY, amount=15 * _DAY.amount),
     **{word: replace(_DAY, amount=days * _DAY.amount) for days, word in enumerate(_DAYS, start=1)},
+    **{rf"{word}\s?반": replace(_DAY, amount=(days + HALF) * _DAY.amount) for days, word in enumerate(_DAYS, start=1)},
 }
 """Lengths that a language has without a number and a unit."""
 

@@ -11,6 +11,7 @@ from crossrank.filtering.rules.number_words import HALF, number_pattern, value_o
 _FRACTION = re.compile(
     r"(?<![\d/.])(?:(\d{1,4})(?:\s|-|\sand\s|\sund\s|[와과]\s?))?(\d{1,4})\s?[/⁄]\s?(\d{1,4})(?![\d/])"
 )
+_POWER = re.compile(r"(?<![\w.,^])(\d{1,3})\s?\^\s?(\d{1,2})(?![\w^])")
 _PARTS = re.compile(r"(\d{1,4})\s?(?:분의|分の|分之)\s?(\d{1,4})")
 _HALVES = {
     "en": r"({number})(?:\s|-)and(?:\s|-)(?:a|one)(?:\s|-)half",
@@ -27,6 +28,12 @@ def fractions_of(text: str) -> Iterator[tuple[int, int, Fraction]]:
         whole, above, below = (int(part or 0) for part in found.groups())
         if below and (not whole or above < below):
             yield found.start(), found.end(), whole + Fraction(above, below)
+
+
+def powers_of(text: str) -> Iterator[tuple[int, int, Fraction]]:
+    """Powers in digits, such as 10^6, and where each begins and ends."""
+    for found in _POWER.finditer(text):
+        yield found.start(), found.end(), Fraction(int(found[1]) ** int(found[2]))
 
 
 def halves_of(text: str, code: str) -> Iterator[Fraction]:

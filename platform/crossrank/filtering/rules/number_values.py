@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from crossrank.filtering.rules.language import Language
-from crossrank.filtering.rules.number_clock import hours, hours_to_come, is_minutes, minutes, spoken_hours
+from crossrank.filtering.rules.number_clock import hours, hours_before, hours_to_come, is_minutes, minutes, spoken_hours
 from crossrank.filtering.rules.number_durations import Duration, Span, durations_of, spans_of
-from crossrank.filtering.rules.number_fractions import fractions_of, halves_of
+from crossrank.filtering.rules.number_fractions import fractions_of, halves_of, powers_of
 from crossrank.filtering.rules.number_words import HALF, SCALES, composed_numbers, numbers_in_words
 from crossrank.filtering.rules.web import without_web
 
@@ -23,8 +23,8 @@ Values = frozenset[Value]
 
 _THIN_SPACES = "\u00a0\u202f\u2009"
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_BEHIND_LETTER = re.compile(r"[a-z][₀-₉⁰¹²³⁴-⁹]+|(?<=[a-z])\d+(?:[.,]\d+)*", re.IGNORECASE)
-"""Digits of formulas, powers and names, which count nothing: CO₂ and m² are other words in other languages."""
+_BEHIND_LETTER = re.compile(r"[a-z][₀-₉⁰¹²³⁴-⁹]+|(?<=[a-z])\d+(?:[.,]\d+)*|<su[bp]>\d+</su[bp]>", re.IGNORECASE)
+"""Formulas, powers and names: CO₂ and m² have other words in other languages, and no number of anything."""
 _GROUPED = re.compile(rf"\d{{1,3}}(?:[ '’]\d{{3}})+(?!\d)(?:[.,]\d+)?|{_NUMBER.pattern}")
 _THINLY_GROUPED = re.compile(rf"\d{{1,3}}(?:['’]\d{{3}})+(?!\d)(?:\.\d+)?|{_NUMBER.pattern}")
 """Numbers as English writes them: digits with spaces of full width between them are a row of numbers."""
@@ -60,8 +60,8 @@ def numbers_of_source(text: str, language: Language, target: Language) -> list[V
     else:
         located = _unscaled(folded, language)
     spans = spans_of(folded, language.code, lambda number: _readings(number, language, strict=True))
-    fractions = list(fractions_of(folded))
-    return [_with_wholes(place, values, spans, fractions) for place, values in located]
+    wholes = [*fractions_of(folded), *powers_of(folded), *hours_before(folded)]
+    return [_with_wholes(place, values, spans, wholes) for place, values in located]
 
 
 def values_of_target(text: str, language: Language) -> set[Value]:
@@ -83,12 +83,12 @@ def values_of_target(text: str, language: Language) -> set[Value]:
     return found | durations_of(folded, language.code, lambda number: _readings(number, language))
 
 
-def _with_wholes(place: int, values: Values, spans: list[Span], fractions: list[tuple[int, int, Fraction]]) -> Values:
-    """The values of a number and of the whole that it is a part of: 1 of "1 1/2", and 30 of "1 hour 30 minutes"."""
+def _with_wholes(place: int, values: Values, spans: list[Span], wholes: list[tuple[int, int, Fraction]]) -> Values:
+    """The values of a number, and of what it is a part of: 1 of "1 1/2", 6 of "10^6", 30 of "1 hour 30 minutes"."""
     found: set[Value] = set(values)
-    for start, end, value in fractions:
+    for start, end, value in wholes:
         if start <= place < end:
-            found |= {value, HALF}
+            found |= {value, HALF} if value.denominator > 1 else {value}
     for span in spans:
         if span.start <= place < span.end:
             found |= span.own | span.whole

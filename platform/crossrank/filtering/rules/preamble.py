@@ -41,6 +41,8 @@ _BEHIND = re.compile(
     r".{0,200}?(?:translat|번역|übersetz|翻訳|翻译)",
     re.IGNORECASE,
 )
+_FENCE = re.compile(r"(\"{3}|'{3}|`{3}).*\1", re.DOTALL)
+"""Such quotes stand around a text in a prompt."""
 _LABEL = re.compile(rf"[\s\"'“*#>]{{0,8}}(?:{_LANGUAGE})\s?[:：]", re.IGNORECASE)
 _ASSENT = re.compile(
     r"(?:sure|certainly|of course|absolutely|물론이죠|물론입니다|네, 알겠습니다|natürlich|selbstverständlich)"
@@ -56,7 +58,9 @@ _ASSENT_OF_SOURCE = re.compile(
 
 def has_preamble(pair: TextPair) -> bool:
     """Whether the translation begins or ends with words about itself, and its source has none of the kind."""
-    target, source = pair.target.lstrip(), pair.source
+    target, source = pair.target.strip(), pair.source
+    if _FENCE.fullmatch(target) and not _FENCE.search(source):
+        return True
     if (_BEFORE.match(target) or _BEHIND.search(target)) and not _ABOUT.search(source):
         return True
     if _LABEL.match(target) and not re.search(_LANGUAGE, source, re.IGNORECASE):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from crossrank.filtering.rules.added_markup import has_added_markup
 from crossrank.filtering.rules.backend_error import is_backend_error
 from crossrank.filtering.rules.empty import is_empty
 from crossrank.filtering.rules.hidden_characters import has_hidden_characters
@@ -39,6 +40,7 @@ RULES: dict[str, Rule] = {
     "lost_url": has_lost_url,
     "lost_placeholder": has_lost_placeholder,
     "lost_tag": has_lost_tag,
+    "added_markup": has_added_markup,
     "html_entity": has_html_entity,
     "hidden_characters": has_hidden_characters,
     "preamble": has_preamble,
