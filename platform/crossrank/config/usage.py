@@ -56,14 +56,12 @@ def sentence_of(error: click.ClickException, arguments: Sequence[str]) -> str:
         return _no_such_flag(error.option_name, ctx, arguments)
     if isinstance(error, click.exceptions.NoSuchCommand) and ctx is not None:
         return _no_such_verb(error.command_name, ctx)
-    if (
-        isinstance(error, click.BadParameter)
-        and error.param is not None
-        and isinstance(error.param.type, OneOf | PlainNumber)
-    ):
-        if isinstance(error, click.MissingParameter) and isinstance(error.param.type, OneOf):
-            return f"{_hint(error.param)} is missing; {error.param.type.get_missing_message(error.param, ctx)}"
-        return f"{_hint(error.param)} {error.message}"
+    if isinstance(error, click.BadParameter) and error.param is not None:
+        kind, is_missing = error.param.type, isinstance(error, click.MissingParameter)
+        if is_missing and isinstance(kind, OneOf):
+            return f"{_hint(error.param)} is missing; {kind.get_missing_message(error.param, ctx)}"
+        if not is_missing and isinstance(kind, OneOf | PlainNumber):
+            return f"{_hint(error.param)} {error.message}"
     message = " ".join(error.format_message().split())
     if ctx is not None and (extra := EXTRA.search(message)) is not None:
         return f"{_path(ctx)} takes no argument {extra['what']}; write the flag that it belongs to before it"

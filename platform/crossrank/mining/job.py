@@ -82,7 +82,11 @@ def _run(inputs: MiningInputs, layout: MineLayout, run: Run) -> Manifest:
         plan = prepare(inputs.settings, corpus, vectors, layout, judged)
     layout.refuse_foreign_tables(len(plan.rows_of_blocks))
     run.clock.lap("prepare")
-    blocks = sorted(layout.lacking_parts(len(plan.rows_of_blocks), plan.rows_of_blocks))
+    lacking = layout.lacking_parts(len(plan.rows_of_blocks), plan.rows_of_blocks)
+    unexplained = layout.finished_parts() - lacking - layout.parts_with_dropped()
+    if unexplained:
+        say(f"what was dropped from {len(unexplained):,} parts is gone from {layout.dropped_folder}: making them again")
+    blocks = sorted(lacking | unexplained)
     resumed = sum(plan.rows_of_blocks) - sum(plan.rows_of_blocks[number] for number in blocks)
     if blocks:
         _work(inputs, plan, vectors, blocks, run)

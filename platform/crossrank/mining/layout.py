@@ -79,6 +79,11 @@ class MineLayout(Layout):
     def dropped_folder(self) -> str:
         return storage.join(self.output, "_dropped")
 
+    def parts_with_dropped(self) -> set[int]:
+        """Numbers of the parts of which it is known what was dropped from them."""
+        there = {file.uri for file in storage.list_files(self.dropped_folder)}
+        return {number for number in self.finished_parts() if self.dropped(number) in there}
+
     @property
     def embeddings(self) -> str:
         """Folder of the corpus's vectors, where the settings name no other."""

@@ -6,7 +6,6 @@ Wrong input is named, and a job that is finished already ends, before Ray is sta
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from crossrank import storage
@@ -161,7 +160,12 @@ def _run(
     plan = None if run.job.is_replaced else read_plan(layout)
     if plan is None:
         cut = Cut.by(layout, run.job.kept or None)
-        judged = partial(run.give_way, layout, [layout.rejected])
+
+        def judged(precision: str | None) -> None:
+            run.give_way(layout, [layout.rejected])
+            # The plan says it too, and may be removed before the job ends.
+            run.save(chosen={"precision": precision})
+
         plan = prepare(settings, spec.on(pool.device), sources, layout, pool, cut, judged)
     sizes = plan.rows_of_blocks
     layout.refuse_foreign_tables(len(sizes))

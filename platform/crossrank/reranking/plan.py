@@ -76,13 +76,14 @@ def prepare(
     layout: Layout,
     pool: Pool,
     earlier: Cut | None,
-    begin: Callable[[], None],
+    begin: Callable[[str | None], None],
 ) -> RerankPlan:
     """Read and count the inputs, measure one worker, and write the blocks; the plan is written last.
 
     Args:
         earlier: cut of the parts that are there; None cuts by the speed that is measured.
-        begin: called when all is judged, to write the manifest and remove what an earlier run left.
+        begin: called with the number format when all is judged, to write the manifest and remove what an earlier run
+            left.
     """
     from crossrank.resumable import on_ray
 
@@ -102,7 +103,7 @@ def prepare(
         batches = measured["scorer"].get("token_budget", "no fixed number")
         say(f"one worker scores {rate:,.0f} pairs/s, tokens a batch: {batches}; queries a block: {size}")
         corpus = sources.corpus.open() if sources.corpus else None
-        begin()
+        begin(precision)
         rows_of_blocks = _write_blocks(work, layout, size, corpus, reject)
     plan = RerankPlan(rows_of_blocks, work.num_read, precision, str(size), work.language, measured)
     write_json(layout.plan, asdict(plan))

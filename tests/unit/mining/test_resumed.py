@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -128,6 +129,29 @@ def test_a_part_that_is_gone_or_cut_off_is_made_again_and_the_others_are_left(
     mine(settings, SPEC, TEACHER)
     assert ray.done == ["search 0 1", "search 1 1", "mine 1"]
     assert parts(settings) == undisturbed
+
+
+def test_parts_whose_list_of_dropped_passages_is_gone_are_made_again_with_one_that_is_lost(
+    settings: MineSettings, use_ray: UseRay, undisturbed: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    use_ray(InProcess())
+    manifest = mine(settings, SPEC, TEACHER)
+    folder = Path(settings.output) / "_dropped"
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    assert len(before) == 3
+    shutil.rmtree(folder)
+    use_ray(NoRay())
+    mine(settings, SPEC, TEACHER)
+    assert "nothing to do" in capsys.readouterr().err, "what was asked for is there"
+
+    (Path(settings.output) / "part-00001.parquet").unlink()
+    ray = use_ray(InProcess())
+    again = mine(settings, SPEC, TEACHER)
+    assert [item for item in ray.done if item.startswith("mine")] == ["mine 0", "mine 1", "mine 2"]
+    assert f"what was dropped from 2 parts is gone from {folder}: making them again" in capsys.readouterr().err
+    assert parts(settings) == undisturbed
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    assert again["dropped"] == manifest["dropped"]
 
 
 def test_the_vectors_of_a_corpus_are_made_once_for_all_jobs(

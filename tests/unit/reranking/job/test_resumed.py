@@ -26,6 +26,7 @@ from tests.unit.reranking.job.in_process import (
     RESULT,
     SPEC,
     InProcess,
+    measured,
     parts,
 )
 
@@ -96,6 +97,52 @@ def test_of_a_job_whose_preparation_was_removed_only_the_parts_that_are_gone_are
     assert ray.scored == [1], "and not 0 and 2 again"
     assert {name: Path(settings.output, name).stat().st_mtime_ns for name in before} == before
     assert parts(settings) == whole
+
+
+def in_format(dtype: str) -> InProcess:
+    """Workers whose model computes in a number format, by its name in torch."""
+    about = measured()
+    return InProcess(measured=about | {"scorer": about["scorer"] | {"dtype": dtype}})
+
+
+def test_a_job_that_was_killed_and_whose_preparation_was_removed_goes_on_in_its_number_format(
+    settings: RerankSettings, use_ray: UseRay
+) -> None:
+    layout = Layout(settings.output)
+    gpu = in_format("bfloat16")
+    gpu.kill_after = 2
+    use_ray(gpu)
+    with pytest.raises(Killed):
+        rerank(settings, SPEC)
+    assert read_json(layout.manifest)["chosen"] == {"precision": "bf16"}
+    shutil.rmtree(layout.prepared)
+
+    cpu = in_format("float32")
+    cpu.kill_after = 1
+    use_ray(cpu)
+    with pytest.raises(Killed):
+        rerank(settings, SPEC)
+    assert read_json(layout.plan)["precision"] == "bf16", "and not fp32, beside two parts in bf16"
+    shutil.rmtree(layout.prepared)
+
+    use_ray(in_format("float32"))
+    assert rerank(settings, SPEC)["chosen"]["precision"] == "bf16"
+
+
+def test_a_job_of_an_earlier_version_that_did_not_keep_its_number_format_goes_on(
+    settings: RerankSettings, use_ray: UseRay
+) -> None:
+    layout = Layout(settings.output)
+    use_ray(InProcess(kill_after=2))
+    with pytest.raises(Killed):
+        rerank(settings, SPEC)
+    manifest = read_json(layout.manifest)
+    del manifest["chosen"]
+    write_json(layout.manifest, manifest)
+    shutil.rmtree(layout.prepared)
+
+    use_ray(in_format("float32"))
+    assert rerank(settings, SPEC)["chosen"]["precision"] == "fp32"
 
 
 def test_inputs_may_move_and_workers_may_change(settings: RerankSettings, use_ray: UseRay, tmp_path: Path) -> None:
