@@ -8,6 +8,8 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from crossrank.cluster.failures import ours
+
 
 def on_other_nodes(function: Callable[..., Any], *arguments: Any) -> Iterator[tuple[str, Any]]:
     """Call a function on every node but this one, and yield each node's address with the result.
@@ -24,6 +26,9 @@ def on_other_nodes(function: Callable[..., Any], *arguments: Any) -> Iterator[tu
     ]
     for node, reference in zip(others, references, strict=True):
         try:
-            yield node["NodeManagerAddress"], ray.get(reference)
+            result = ray.get(reference)
+        except ray.exceptions.RayTaskError as error:  # the node is there, and the function failed
+            raise ours(error, "a worker", "nothing was begun") from error
         except ray.exceptions.RayError:
             continue
+        yield node["NodeManagerAddress"], result
