@@ -72,7 +72,7 @@ def convert_command(source_format: str, target_format: str, source: str, target:
     A row that OUT cannot hold is reported with its reason and left out.
     """
     counts = convert_and_report(source_format, target_format, source, target)
-    say_next("convert", after_conversion(target_format, source, target, counts.written))
+    say_next("convert", after_conversion(source_format, target_format, source, target, counts.written))
 
 
 @crossrank.command("recipe", help=recipe.__doc__.partition("Args:")[0] if recipe.__doc__ else None)

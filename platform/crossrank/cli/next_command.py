@@ -14,6 +14,7 @@ from typing import Any
 
 from crossrank.config.command_line import command_of
 from crossrank.evaluation.measures import MAIN
+from crossrank.formats.group_forms import AS_THEY_STAND
 
 BASE = "BAAI/bge-reranker-v2-m3"
 """Base model of a training where none was named."""
@@ -36,12 +37,12 @@ def next_command(verb: str, settings: Any, result: Any) -> str | None:
     return follows(settings, result) if follows is not None else None
 
 
-def after_conversion(target_format: str, source: str, target: str, num_groups: int) -> str | None:
+def after_conversion(source_format: str, target_format: str, source: str, target: str, num_groups: int) -> str | None:
     """The command after ``crossrank convert``: train on groups, mine from a corpus, evaluate on a BEIR folder."""
     if target_format in ("groups", "groups-jsonl"):
         return _training(target, BASE, num_groups)
     if target_format == "corpus":
-        return _typed("mine", groups=source, corpus=target, output=_beside(target, "mined"))
+        return _mining(source_format, source, target)
     if target_format == "beir":
         models = f"base={BASE}"
         return _typed(
@@ -139,6 +140,18 @@ FOLLOWERS: dict[str, Callable[[Any, Any], str | None]] = {
 def _training(groups: str, base: str, num_groups: int, **corpus: str | None) -> str:
     fraction = 0.1 if num_groups >= ENOUGH_TO_HOLD_OUT else None
     return _typed("train", base=base, groups=groups, **corpus, eval_fraction=fraction, output=_beside(groups, "model"))
+
+
+def _mining(source_format: str, source: str, corpus: str) -> str | None:
+    """The command that mines for what a corpus was made from; None for a TREC file, which has no texts of queries."""
+    if source_format.startswith("trec"):
+        return None
+    output = _beside(corpus, "mined")
+    if source_format in AS_THEY_STAND:
+        return _typed("mine", groups=source, corpus=corpus, output=output)
+    groups = f"{_beside(corpus, 'groups')}.parquet"
+    convert = shlex.join(["crossrank", "convert", "--from", source_format, "--to", "groups", source, groups])
+    return f"{convert} && {_typed('mine', groups=groups, corpus=corpus, output=output)}"
 
 
 def _corpus(settings: Any) -> dict[str, str | None]:

@@ -19,7 +19,7 @@ from crossrank.filtering import teacher_stage
 from crossrank.filtering.blocks import BLOCK_GROUPS, Block, JudgeTask, blocks, groups_of, read_tally, tally_file
 from crossrank.filtering.judge import NO_ORIGIN, OTHER_LANGUAGES
 from crossrank.filtering.processes import do_blocks
-from crossrank.filtering.report import as_json, write_report
+from crossrank.filtering.report import REPORT_FILES, as_json, write_report
 from crossrank.filtering.rules.identification import identifier_version
 from crossrank.filtering.settings import FilterSettings
 from crossrank.filtering.tally import Tally
@@ -31,7 +31,7 @@ from crossrank.resumable.job import Job, Run, announce, begin
 from crossrank.resumable.joining import join_if_named
 from crossrank.resumable.layout import Layout
 from crossrank.resumable.manifest_shape import MayLack, OrNull, Shape, dict_of, is_count, is_text, list_of
-from crossrank.resumable.output import Manifest
+from crossrank.resumable.output import Manifest, alone
 from crossrank.resumable.rejects import rejected_file
 from crossrank.resumable.settings import that_affect_output
 from crossrank.scoring.checked import checked_spec
@@ -52,7 +52,11 @@ PLAN: Shape = {
     "documents": MayLack(is_count),
     "rejected": MayLack(dict_of(is_count)),
 }
-READ_AGAIN: Mapping[str, Shape] = {"blocks": is_count, "rows": {"out": is_count}, "plan": MayLack(OrNull(PLAN))}
+READ_AGAIN: Mapping[str, Shape] = {
+    "blocks": is_count,
+    "rows": {"out": is_count, "rejected": MayLack(dict_of(is_count))},
+    "plan": MayLack(OrNull(PLAN)),
+}
 """What is read from the manifest of a finished job; its plan from that of one that goes on, too."""
 
 
@@ -76,9 +80,33 @@ def filter(settings: FilterSettings, teacher: ScorerSpec | None = None) -> dict[
     if settings.dry_run:
         return _dry_run(settings, teacher)
     if job.is_finished and job.lacks_nothing(_lacking(layout, job.kept)):
-        return job.nothing_to_do(f"{job.kept['rows']['out']:,} groups")
+        return _nothing_to_do(settings, layout, job)
     with begin(job) as run:
         return _run(settings, teacher, layout, run)
+
+
+def _nothing_to_do(settings: FilterSettings, layout: Layout, job: Job) -> Manifest:
+    manifest = job.kept
+    names = () if settings.clear else REPORT_FILES
+    if all(storage.exists(storage.join(_report(layout), name)) for name in names):
+        return job.nothing_to_do(f"{manifest['rows']['out']:,} groups")
+    with alone(layout.output):
+        tally = _tally(settings, layout, manifest["blocks"])
+        write_report(_report(layout), tally, _languages(settings), manifest["rows"].get("rejected", {}))
+    say(f"{layout.output} is finished; wrote its report again, {_report(layout)}/report.md")
+    return manifest
+
+
+def _tally(settings: FilterSettings, layout: Layout, num_blocks: int) -> Tally:
+    """The tally of all parts."""
+    tally = Tally()
+    for number in range(num_blocks):
+        tally.add(read_tally(layout, number), settings.samples)
+    return tally
+
+
+def _languages(settings: FilterSettings) -> tuple[str, str]:
+    return settings.source or "", settings.target or ""
 
 
 def _lacking(layout: Layout, before: Manifest) -> set[int]:
@@ -183,10 +211,7 @@ def _run(settings: FilterSettings, teacher: ScorerSpec | None, layout: Layout, r
     missing = sorted(set(range(len(sizes))) - _with_tally(layout))
     if missing:
         raise JobFailed(f"{layout.part(missing[0])} is not there, though all is judged; run the same command again")
-    tally = Tally()
-    for number in range(len(sizes)):
-        tally.add(read_tally(layout, number), settings.samples)
-    languages = (settings.source or "", settings.target or "")
+    tally, languages = _tally(settings, layout, len(sizes)), _languages(settings)
     if not settings.clear:
         write_report(_report(layout), tally, languages, plan["rejected"])
     rows = sum(sizes)

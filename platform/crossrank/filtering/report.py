@@ -11,6 +11,8 @@ from crossrank.filtering.tally import Tally
 from crossrank.records import Json
 from crossrank.resumable.output import write_json
 
+REPORT_FILES = ("report.json", "report.md")
+
 
 def write_report(folder: str, tally: Tally, languages: tuple[str, str], rejected: Mapping[str, int]) -> None:
     """Write `report.json` and `report.md`.

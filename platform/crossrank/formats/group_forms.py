@@ -51,6 +51,8 @@ TRIPLETS = GroupForm(
     query="anchor",
 )
 LABELLED = GroupForm("st-labelled", st_labelled.group_of_row, _listed(st_labelled.OWN_KEYS))
+AS_THEY_STAND = ("groups", "groups-jsonl", "flagembedding", "msmarco-triplets", "st-triplets", "st-labelled")
+"""Formats of ``convert`` whose files have one of these forms."""
 
 
 def form_of(columns: Collection[str], docs_are_objects: bool) -> GroupForm | None:

@@ -11,10 +11,14 @@ import pytest
 
 from crossrank.cli import main
 from crossrank.cli.next_command import BASE, after_conversion, after_recipe, next_command
+from crossrank.errors import InputError
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.filtering.settings import FilterSettings
 from crossrank.formats import FORMATS
+from crossrank.formats.group_files import read_group_files
+from crossrank.formats.group_forms import AS_THEY_STAND
 from crossrank.mining.settings import MineSettings
+from crossrank.records import Candidate, Group
 from crossrank.reranking.settings import RerankSettings
 from crossrank.scoring.score_file import ScoreSettings
 from crossrank.training.merge import MergeSettings
@@ -164,16 +168,42 @@ def test_the_end_of_a_verb_names_the_next_command(verb: str, settings: Any, resu
     ],
 )
 def test_the_end_of_a_conversion_names_the_next_command(target_format: str, target: str, expected: str) -> None:
-    found = after_conversion(target_format, "in.jsonl", target, 100)
+    found = after_conversion("flagembedding", target_format, "in.jsonl", target, 100)
     assert found == expected
     parses(found)
 
 
-@pytest.mark.parametrize("target_format", [name for name, form in FORMATS.items() if form.writes_groups])
-def test_whatever_follows_a_conversion_can_be_typed(target_format: str) -> None:
-    found = after_conversion(target_format, "in.jsonl", "out", 3)
+READ = [name for name, form in FORMATS.items() if form.reads_groups]
+WRITTEN = [name for name, form in FORMATS.items() if form.writes_groups]
+
+
+@pytest.mark.parametrize("source_format", READ)
+@pytest.mark.parametrize("target_format", WRITTEN)
+def test_whatever_follows_a_conversion_can_be_typed(source_format: str, target_format: str) -> None:
+    found = after_conversion(source_format, target_format, "in.jsonl", "out", 3)
     if found is not None:
         parses(found)
+
+
+def test_what_groups_refuse_is_made_groups_of_before_it_is_mined_for() -> None:
+    assert after_conversion("qa-csv", "corpus", "my qa.csv", "data/c.jsonl", 3) == (
+        "crossrank convert --from qa-csv --to groups 'my qa.csv' data/c-groups.parquet && "
+        "crossrank mine --groups data/c-groups.parquet --corpus data/c.jsonl --output data/c-mined"
+    )
+    assert after_conversion("trec-run", "corpus", "bm25.trec", "c.jsonl", 3) is None
+
+
+@pytest.mark.parametrize("name", [name for name in WRITTEN if name in READ])
+def test_what_is_mined_for_as_it_stands_is_what_groups_are_read_from(name: str, tmp_path: Path) -> None:
+    answer = Candidate("a", "It cleans.", label=1.0, score=2.0, rank=1)
+    docs = (answer,) if name == "qa-csv" else (answer, Candidate("b", "No.", label=0.0, score=1.0, rank=2))
+    file = str(tmp_path / f"in{(*FORMATS[name].extensions, '')[0]}")
+    assert FORMATS[name].write(file, [Group("q", "does it clean?", docs)], lambda row: pytest.fail(str(row))) == 1
+    try:
+        are_read = [group.query for _, _, group in read_group_files(file, lambda row: None)] == ["does it clean?"]
+    except InputError:
+        are_read = False
+    assert are_read == (name in AS_THEY_STAND)
 
 
 def test_the_end_of_a_recipe_is_about_what_it_made() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -77,6 +78,25 @@ def test_every_group_comes_out_once_in_its_order_with_its_flags_and_all_it_had(s
     assert report["groups"] == {"total": 10, "clean": 6, "usable": 4}
     assert [sample["query_id"] for sample in report["samples"]["backend_error"]]
     assert pq.read_table(settings.output).num_rows == 10, "nothing else in the folder is taken for data"
+
+
+@pytest.mark.parametrize("gone", ["report.json", "report.md", None])
+def test_a_report_that_was_removed_is_written_again_as_it_was(
+    settings: FilterSettings, capsys: pytest.CaptureFixture[str], gone: str | None
+) -> None:
+    manifest = run_filter(settings)
+    folder = Path(settings.output, "_report")
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    (folder / gone).unlink() if gone else shutil.rmtree(folder)
+    capsys.readouterr()
+
+    assert run_filter(settings) == manifest
+    told = capsys.readouterr().err
+    assert f"{settings.output} is finished; wrote its report again, {folder}/report.md" in told
+    assert "nothing to do" not in told
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    run_filter(settings)
+    assert "nothing to do" in capsys.readouterr().err
 
 
 def test_several_processes_write_what_one_does(settings: FilterSettings, tmp_path: Path) -> None:
