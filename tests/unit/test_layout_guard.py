@@ -4,6 +4,7 @@ The traps behind them are in aesthetics.md, 2.5: a package named like a module o
 """
 
 import ast
+import re
 import subprocess
 import sys
 import sysconfig
@@ -196,3 +197,23 @@ def test_every_file_and_every_public_function_and_class_says_what_it_is_for() ->
             and not ast.get_docstring(node)
         ]
     assert silent == []
+
+
+NO_BEGINNING = {
+    *("of", "at", "by", "in", "on", "from", "for", "with", "under", "to", "as", "behind", "beside", "between", "into"),
+    *("within", "without", "its", "those", "these", "told", "here", "same", "such", "so", "only", "also", "like"),
+}
+"""Words with which no docstring begins: what they are about stands somewhere else."""
+
+
+def test_a_docstring_begins_with_the_name_of_what_it_is_about() -> None:
+    wrong = []
+    for path in SOURCES:
+        for node in ast.walk(tree_of(path)):
+            body = getattr(node, "body", None)
+            for each in body if isinstance(body, list) else []:
+                text = each.value.value if isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant) else None
+                word = re.match(r"\W*([A-Za-z]+)", text) if isinstance(text, str) else None
+                if word is not None and word[1].lower() in NO_BEGINNING:
+                    wrong.append(f"{path.relative_to(ROOT)}:{each.lineno}: {word[1]} ...")
+    assert wrong == [], "subject first; see CONTRIBUTING.md, Words"

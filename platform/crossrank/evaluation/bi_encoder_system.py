@@ -41,7 +41,7 @@ class CosineSpec:
 
     @property
     def process_bytes(self) -> int:
-        """As that of `ScorerSpec`."""
+        """Memory of a process that scores with it on a CPU, about."""
         return self.encoder.process_bytes
 
     def on(self, device: str | None, precision: str | None = None) -> CosineSpec:

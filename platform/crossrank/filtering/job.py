@@ -44,7 +44,7 @@ from crossrank.telemetry.verb_scope import verb_scope
 
 KIND = "filter"
 FORMAT = 1
-"""Of blocks, tallies and rules. Raise it when a change makes it impossible to go on with an output that was begun."""
+"""Version of blocks, tallies and rules. Raise it when a change makes it impossible to go on with what was begun."""
 PLAN: Shape = {
     "block_groups": is_count,
     "precision": MayLack(OrNull(is_text)),

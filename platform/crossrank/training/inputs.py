@@ -29,7 +29,7 @@ class TrainingInputs:
     """Held-out groups that the level of the scores is fitted on, which `validate` then lacks."""
 
     def with_level(self) -> TrainingInputs:
-        """These inputs, with held-out groups kept apart for the level of the scores where there are enough."""
+        """The same inputs with held-out groups kept apart for the level of the scores, where there are enough."""
         if self.validate is None:
             return self
         validate, level = parts_of(self.validate)

@@ -38,7 +38,7 @@ from crossrank.translation.settings import TranslateSettings
 
 KIND = "translate"
 FORMAT = 1
-"""Of the output. Raise it when a change makes it impossible to go on with a job."""
+"""Version of the output. Raise it when a change makes it impossible to go on with a job."""
 READ_AGAIN: Mapping[str, Shape] = {"parts": is_count, "rows": {"out": is_count}}
 """What is read from the manifest of a finished job."""
 

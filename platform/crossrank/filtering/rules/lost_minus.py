@@ -44,7 +44,7 @@ _LEVEL = {
     "ko": re.compile(r"\s?[^\s\d]{0,3}?(?:까지|으로|로)(?![가-힣])"),
     "en": re.compile(r"\bto\s(?:around\s|about\s)?$", re.IGNORECASE),
 }
-"""Behind a number, in English before it: what something fell to."""
+"""Words behind a number, in English before it, that make it the level that something fell to."""
 _SAID = {code: re.compile(words, re.IGNORECASE) for code, words in _WORDS.items()}
 
 

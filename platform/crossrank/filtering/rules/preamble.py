@@ -42,7 +42,7 @@ _BEHIND = re.compile(
     re.IGNORECASE,
 )
 _FENCE = re.compile(r"(\"{3}|'{3}|`{3}).*\1", re.DOTALL)
-"""Such quotes stand around a text in a prompt."""
+"""Quotes that stand around a text in a prompt."""
 _LABEL = re.compile(rf"[\s\"'“*#>]{{0,8}}(?:{_LANGUAGE})\s?[:：]", re.IGNORECASE)
 _ASSENT = re.compile(
     r"(?:sure|certainly|of course|absolutely|물론이죠|물론입니다|네, 알겠습니다|natürlich|selbstverständlich)"

@@ -181,7 +181,7 @@ class PackedForward:
         return torch.cat(contexts)
 
     def _attend_first(self, layer: _Layer, hidden_ND: Tensor, first_BD: Tensor, runs: list[_Run]) -> Tensor:
-        """Only the first token of each sequence attends. Shape (B, D)."""
+        """Attention of the first token of each sequence alone. Shape (B, D)."""
         key_value_N2D = layer.key_value(hidden_ND)
         query_BD = layer.query(first_BD)
         contexts = []
