@@ -198,7 +198,9 @@ def test_what_is_mined_for_as_it_stands_is_what_groups_are_read_from(name: str, 
     answer = Candidate("a", "It cleans.", label=1.0, score=2.0, rank=1)
     docs = (answer,) if name == "qa-csv" else (answer, Candidate("b", "No.", label=0.0, score=1.0, rank=2))
     file = str(tmp_path / f"in{(*FORMATS[name].extensions, '')[0]}")
-    assert FORMATS[name].write(file, [Group("q", "does it clean?", docs)], lambda row: pytest.fail(str(row))) == 1
+    write = FORMATS[name].write
+    assert write is not None
+    assert write(file, [Group("q", "does it clean?", docs)], lambda row: pytest.fail(str(row))) == 1
     try:
         are_read = [group.query for _, _, group in read_group_files(file, lambda row: None)] == ["does it clean?"]
     except InputError:

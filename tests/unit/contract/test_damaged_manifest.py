@@ -56,9 +56,9 @@ def test_whatever_is_changed_in_a_manifest_is_a_sentence_and_no_traceback(verb: 
     for path in paths_of(content):
         for value in (MISSING, None, "text"):
             manifest.write_text(json.dumps(changed(content, path, value)))
-            for call in (lambda: verb.run(finished.settings), lambda: status(finished.settings.output)):
+            for call, given in ((verb.run, finished.settings), (status, finished.settings.output)):
                 try:
-                    call()
+                    call(given)
                 except UserError:
                     pass
                 except CrossrankError as error:
