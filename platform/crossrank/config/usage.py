@@ -28,7 +28,7 @@ class OneOf(click.Choice[str]):
         return f"use one of {', '.join(self.choices)}"
 
 
-class PlainNumber(click.ParamType):  # type: ignore[type-arg]  # a generic class in newer versions alone
+class PlainNumber(click.ParamType[float]):
     """A flag that takes a number in plain digits."""
 
     def __init__(self, kind: type[int] | type[float]) -> None:

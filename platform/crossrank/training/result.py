@@ -111,8 +111,7 @@ def push(settings: TrainSettings, output: str, manifest: Manifest) -> None:
 
 def files_of(output: str, manifest: Manifest) -> list[str]:
     """What a run wrote into its output, as far as its manifest knows; nothing else that may lie in the folder."""
-    files = manifest.get("files")
-    names: list[str] = files if files is not None and list_of(is_text)(files) else []
+    names: list[str] = manifest["files"] if list_of(is_text)(manifest.get("files")) else []
     return [storage.join(output, name) for name in (FOLDER, CURVES, REJECTED, *names)]
 
 
