@@ -53,14 +53,14 @@ import json, sys, time
 started = time.perf_counter()
 def say(results):{SAYS}
 from crossrank.evaluation.about import about
-from crossrank.evaluation.candidates import Written
+from crossrank.evaluation.candidates import WrittenCandidates
 from crossrank.evaluation.job import report
 from crossrank.evaluation.lists import Lists
 from crossrank.evaluation.settings import EvaluateSettings
 from crossrank.scoring.spec import RerankerSpec
 output = sys.argv[1]
 settings = EvaluateSettings(models=("a=A", "b=B"), groups="g", output=output, timed_queries=0)
-written = Written(f"{{output}}/_candidates/groups.parquet", None, {NUM_QUERIES}, True, "made", {{}})
+written = WrittenCandidates(f"{{output}}/_candidates/groups.parquet", None, {NUM_QUERIES}, True, "made", {{}})
 specs = {{name: RerankerSpec(name, name) for name in "ab"}}
 say(report(settings, specs, {{"a": {{}}, "b": {{}}}}, written, Lists.read(written), output, about(settings, 0)))
 """

@@ -154,12 +154,12 @@ def _rerank(path: str, body: dict[str, Any]) -> tuple[int, Any]:
 FAILING = """
 import sys, traceback
 from crossrank import storage
-from crossrank.claim import claimed
-from crossrank.evaluation.server import ServerSpec
+from crossrank.storage.lease import leased
+from crossrank.evaluation.server_system import ServerSpec
 
 def read(): storage.read_bytes("s3://vault/nothing")
 def claim():
-    with claimed("s3://vault/out", "--output"): pass
+    with leased("s3://vault/out", "--output"): pass
 def ask(): ServerSpec.of("ours", "http://127.0.0.1:9/v2/rerank#m", 1.0).check()
 for act in (read, claim, ask):
     try:

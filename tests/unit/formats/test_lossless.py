@@ -159,7 +159,7 @@ candidates = st.builds(
     text=nullable_text,
     title=nullable_text,
     label=nullable_float,
-    rank=st.none() | st.integers(-(2**31) + 1, 2**31 - 1),
+    rank=st.none() | st.integers(0, 2**31 - 1),
     score=nullable_float,
     teacher_score=nullable_float,
     source=nullable_text,
@@ -211,7 +211,7 @@ def test_question_rows_come_back(cells: list[tuple[str, ...]]) -> None:
 
 @sometimes
 @given(
-    st.lists(st.tuples(odd_ids, odd_ids, st.integers(-9, 10**6), odd_ids), max_size=8, unique_by=lambda row: row[:2]),
+    st.lists(st.tuples(odd_ids, odd_ids, st.integers(0, 10**6), odd_ids), max_size=8, unique_by=lambda row: row[:2]),
     fallen,
 )
 def test_run_lines_come_back(cells: list[tuple[str, str, int, str]], scores: list[float]) -> None:
