@@ -124,8 +124,3 @@ def title_length(title: str | None, text: str | None) -> int:
 def dump_meta(meta: Json) -> str | None:
     """`meta` as the JSON text of a Parquet cell; None when there is nothing."""
     return json.dumps(meta, ensure_ascii=False, sort_keys=True) if meta else None
-
-
-def load_meta(cell: str | None) -> Json:
-    """The inverse of `dump_meta`."""
-    return json.loads(cell) if cell else {}

@@ -1,12 +1,10 @@
 """The life of a job on its output, from the first look to the finished manifest, alike for every verb with an output.
 
-job = Job.of(KIND, settings, identity)          # refuses what stands there, and writes nothing
-if job.is_finished and job.lacks_nothing(...):  # a finished job ends here, before anything is started
-    return job.nothing_to_do("12 groups")
-with begin(job, model=...) as run:              # from now on it alone writes there
-    run.give_way(layout, [...])                 # after all checks: what it replaces is removed
-    ...
-    return run.finish(rows=...)                 # the manifest is written last
+1. `Job.of` looks at the output and refuses what stands in the way; nothing is written.
+2. Where `Job.is_finished` and `Job.lacks_nothing`, `Job.nothing_to_do` ends it, before anything is started.
+3. `begin` takes the output for this job alone and writes the first manifest.
+4. `Run.give_way` removes what the job replaces, when everything that can be checked has been.
+5. `Run.finish` writes the manifest, last of all.
 """
 
 from __future__ import annotations
